@@ -1,0 +1,1 @@
+"""Frontends, and what generates them from the protos."""

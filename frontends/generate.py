@@ -1,0 +1,77 @@
+"""protos -> everything that is generated and committed: vibespace/v1 and docs/cli.md.
+
+`python -m frontends.generate` writes; with `--check` it writes nothing, names what differs, and exits 1.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+GENERATED = "vibespace/v1"
+CLI_PAGE = "docs/cli.md"
+
+
+def buf(*arguments: str) -> None:
+    """Run buf from the root, with the plugins of this Python environment first on PATH."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(["buf", *arguments], cwd=ROOT, check=True, env={**os.environ, "PATH": path})
+
+
+def write_api(out: Path) -> None:
+    """Generate the Python of every proto, and the descriptors with their comments, below `out`."""
+    buf("generate", "--output", str(out))
+    buf("build", "--as-file-descriptor-set", "--output", str(out / GENERATED / "api.binpb"))
+    (out / GENERATED / "__init__.py").write_text('"""Generated from protos/; see `make generate`."""\n')
+
+
+def write_pages(out: Path) -> None:
+    """Write the command line's reference page; in a process of its own, so that it sees the new descriptors."""
+    page = out / CLI_PAGE
+    page.parent.mkdir(parents=True, exist_ok=True)
+    with page.open("w") as file:
+        search = os.pathsep.join([str(ROOT), str(ROOT / "frontends/cli")])
+        subprocess.run(
+            [sys.executable, "-m", "vibespace_cli.reference"],
+            check=True,
+            stdout=file,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": search},
+        )
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """Path below `root` -> content, of all that is generated."""
+    found = [p for p in (root / GENERATED).iterdir() if p.is_file()]
+    found += [root / CLI_PAGE] if (root / CLI_PAGE).exists() else []
+    return {str(p.relative_to(root)): p.read_bytes() for p in found}
+
+
+def differences(wanted: dict[str, bytes], present: dict[str, bytes]) -> Iterator[str]:
+    """Names of files that are missing, stale, or no longer generated."""
+    yield from sorted(name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name))
+
+
+def main() -> int:
+    """Bring the tree up to date, or say how it is not."""
+    check = "--check" in sys.argv[1:]
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch)
+        write_api(out)
+        write_pages(out)
+        wanted, present = files(out), files(ROOT)
+    changed = list(differences(wanted, present))
+    for name in changed:
+        print(f"{'stale' if check else 'wrote'}: {name}")
+        if not check and name in wanted:
+            (ROOT / name).write_bytes(wanted[name])
+        elif not check:
+            (ROOT / name).unlink()
+    return 1 if check and changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

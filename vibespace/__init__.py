@@ -1,0 +1,1 @@
+"""vibespace: a computer of its own for every coding agent."""

@@ -1,0 +1,1 @@
+"""What is true: aggregates, their events, and pure rules."""

@@ -1,0 +1,167 @@
+"""What the house asks of anything that runs containers: four verbs over frozen data.
+
+An engine holds no truth. It is told what should be (`apply`, `delete`), says what is (`watch`), and opens the one way in
+(`dial`). There is no exec: commands, terminals, files and forwards ride on ssh over `dial`, the same on every engine.
+Every verb may be called again after a crash at any point, and must then converge instead of failing.
+Everything an engine makes carries the `log_id` it was opened with; what lacks it is never touched.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+SSHD_PORT = 2222
+"""Where sshd listens inside every agent container; the image's sshd_config depends on it."""
+
+USER_ID = 1000
+"""uid and gid of the agent inside; the image makes the user, the volumes belong to it."""
+
+
+class Condition(StrEnum):
+    """What an engine sees of one agent's container."""
+
+    RUNNING = "running"
+    """Started, and its sshd port can be dialled."""
+    STARTING = "starting"
+    STOPPED = "stopped"
+    """It exists and has ended; `Status.reason` says how, as far as the engine knows."""
+    ABSENT = "absent"
+    """There is no container. Volumes may exist."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Limits of one container. Zero means the engine's default (no limit)."""
+
+    cpu_millis: int = 0
+    """Share asked for, in 1/1000 of a core."""
+    cpu_limit_millis: int = 0
+    memory_bytes: int = 0
+    """Memory asked for, a reservation."""
+    memory_limit_bytes: int = 0
+    """Hard limit, swap included."""
+    pids: int = 0
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """All an engine needs to run one agent: its container, its volumes, and its vibespace's network and volume.
+
+    Compared by value: two equal specs mean the same container, and applying the second does nothing.
+    """
+
+    agent_uid: str
+    agent: str
+    """Name inside its vibespace, a label for people; also names the home volume within `data_uid`."""
+    vibespace_uid: str
+    vibespace: str
+    data_uid: str
+    """Names the volumes; outlives the vibespace when its data is kept."""
+    image: str
+    running: bool = True
+    """False: no container, volumes stay."""
+    resources: Resources = Resources()
+    host_key: bytes = field(default=b"", repr=False)
+    """OpenSSH private key of the container's sshd; lands in a file, never in argv, environment or labels."""
+    authorized_key: str = ""
+    """The one public key that may log in, OpenSSH format, one line."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What `delete` takes away: one agent, or the vibespace with all that is left of it."""
+
+    vibespace_uid: str
+    data_uid: str
+    agent_uid: str = ""
+    agent: str = ""
+    """Both empty: the whole vibespace (every container, the network, the volumes of `data_uid`)."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """One agent's container as the engine sees it now."""
+
+    agent_uid: str
+    condition: Condition
+    reason: str = ""
+    """Why it is not running: one short clause, empty when there is nothing to say."""
+    spec_hash: str = ""
+    """`spec_hash()` of the spec it was made from."""
+    image: str = ""
+    """Image id the container runs."""
+    started: str = ""
+    """Opaque, changes with every start of the container: a connection made under another value is dead."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All containers that carry our log_id, at one moment. An agent that is not in it is ABSENT."""
+
+    statuses: Sequence[Status]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which engine answers: fixed at `init`, shown by `status`."""
+
+    brand: str
+    """podman | docker | kubernetes | fake"""
+    version: str
+    address: str
+    """Socket path or context name."""
+    rootless: bool = False
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """An object of ours by label that no live vibespace or agent accounts for."""
+
+    kind: str
+    """container | volume | network"""
+    name: str
+    owner_uid: str
+
+
+class Engine(Protocol):
+    """Four verbs. All raise `errors.Unavailable` (reason ENGINE_UNREACHABLE) when the engine does not answer."""
+
+    async def apply(self, spec: AgentSpec) -> None:
+        """Make it so: network, volumes and container as `spec` says; a container of another spec is replaced.
+
+        Returns when the container is started (or gone, for `running=False`); `watch` tells what became of it.
+        Raises FailedPrecondition IMAGE_NOT_FOUND, Exhausted ENGINE_EXHAUSTED, Aborted ENGINE_REFUSED.
+        """
+
+    async def delete(self, target: Target, *, keep_data: bool) -> None:
+        """Take away what `target` names; what is not there is no error. `keep_data` leaves the volumes."""
+
+    def watch(self) -> AsyncIterator[Snapshot]:
+        """A complete Snapshot first, then one after every change, until closed.
+
+        Lost events are made up for: after any reconnect the next Snapshot is complete again. While the engine is not
+        reachable it raises Unavailable; the caller calls `watch` again.
+        """
+
+    async def dial(self, agent_uid: str) -> socket.socket:
+        """A connected, non-blocking stream socket to that agent's sshd; the caller closes it.
+
+        Raises Unavailable AGENT_UNREACHABLE when there is no running container.
+        """
+
+    async def identity(self) -> Identity:
+        """Which engine this is; also the cheapest way to ask whether it answers."""
+
+    async def close(self) -> None:
+        """Let go of connections. Containers go on."""
+
+
+class Inventory(Protocol):
+    """Optional: an engine that can list all that it ever made for this log."""
+
+    async def leftovers(self, known_uids: frozenset[str]) -> Sequence[Leftover]:
+        """Objects with our log_id whose owner (agent, vibespace or data uid) is not in `known_uids`."""

@@ -1,0 +1,1 @@
+"""What speaks with agent programs: parse and encode, no I/O."""

@@ -1,0 +1,1 @@
+"""Package data: all that the agents' image is built from."""

@@ -1,0 +1,101 @@
+"""What reaching into a container means to those who need it: commands, streams and repositories over ssh."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a command ended."""
+
+    code: int
+    """Exit code; 128 plus the signal's number when a signal ended it."""
+    signal: str = ""
+    """Name without SIG, empty when none did."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """Next bytes that a command wrote."""
+
+    data: bytes
+    stderr: bool = False
+
+
+class Process(Protocol):
+    """A running command. Binary clean; a slow reader slows the command down, a slow command slows the writer down."""
+
+    async def write(self, data: bytes) -> None:
+        """Give it standard input; returns when there is room for more. After it has ended: nothing happens."""
+
+    async def write_eof(self) -> None:
+        """End its standard input."""
+
+    def signal(self, name: str) -> None:
+        """Send a signal, named without SIG, to its process group. Raises InvalidArgument SIGNAL_UNKNOWN."""
+
+    def output(self) -> AsyncIterator[Output]:
+        """Its output as it comes, both streams, until both have ended."""
+
+    async def wait(self) -> Exit:
+        """How it ended; call after `output` is exhausted."""
+
+    async def close(self) -> None:
+        """Give up on it: hang up, so that nothing of it goes on running. Harmless when it has ended."""
+
+
+class Stream(Protocol):
+    """Bytes to and from one port inside."""
+
+    async def read(self, limit: int) -> bytes:
+        """Up to `limit` bytes; empty at the end."""
+
+    async def write(self, data: bytes) -> None:
+        """Returns when there is room for more."""
+
+    async def write_eof(self) -> None:
+        """End this direction; the other stays open."""
+
+    async def close(self) -> None:
+        """End both."""
+
+
+class Shell(Protocol):
+    """One kept connection an agent, on which everything rides. All raise Unavailable AGENT_UNREACHABLE."""
+
+    async def start(self, agent_uid: str, command: Sequence[str], *, directory: str = "") -> Process:
+        """Run `command` (passed on word for word) in `directory`, or in the home when it is empty.
+
+        A program that is not there ends with exit code 127, as in a shell.
+        """
+
+    async def dial(self, agent_uid: str, port: int) -> Stream:
+        """Connect to `port` on the container's own loopback (127.0.0.1, then ::1).
+
+        Raises Unavailable PORT_CLOSED when nothing listens there.
+        """
+
+    async def forget(self, agent_uid: str) -> None:
+        """Close that agent's connection: its container is gone or another one."""
+
+    async def close(self) -> None:
+        """Close all of them."""
+
+
+class Repositories(Protocol):
+    """Puts a git repository into a vibespace. All-or-nothing: a failed or broken-off attempt leaves no directory.
+
+    Both return the commit checked out (40 hex digits, empty for a repository without commits), return at once with it
+    when an earlier attempt had already finished, and raise FailedPrecondition REPOSITORY_FAILED with git's own last line.
+    """
+
+    async def clone(self, agent_uid: str, url: str, directory: str, branch: str) -> str:
+        """Clone `url` from inside. An empty branch means the repository's own default."""
+
+    async def receive(
+        self, agent_uid: str, bundle: AsyncIterator[bytes], directory: str, branch: str, origin: str
+    ) -> str:
+        """Clone from a git bundle that comes in pieces; `origin` becomes the remote's URL, or no remote is left."""

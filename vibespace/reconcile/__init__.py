@@ -1,0 +1,1 @@
+"""What makes it so: pure plans and dull acts."""

@@ -1,0 +1,1 @@
+"""What makes the machine ready, before and after any daemon."""
