@@ -36,25 +36,23 @@ class Api:
         self._session: aiohttp.ClientSession | None = None
         self._prefix = ""
 
-    async def get(self, path: str, **query: Any) -> Any:
+    async def get(self, path: str, /, **query: Any) -> Any:
         """The decoded JSON answer of a GET; None for an empty one."""
         return await self._call("GET", path, query)
 
-    async def post(self, path: str, body: object = None, **query: Any) -> Any:
+    async def post(self, path: str, body: object = None, /, **query: Any) -> Any:
         """POST `body` as JSON; the decoded answer. "Already so" (304) is a success."""
         return await self._call("POST", path, query, json=body)
 
-    async def put(self, path: str, tar: bytes, **query: Any) -> Any:
+    async def put(self, path: str, tar: bytes, /, **query: Any) -> Any:
         """PUT a tar archive."""
         return await self._call("PUT", path, query, data=tar, headers=_TAR)
 
-    async def delete(self, path: str, **query: Any) -> Any:
+    async def delete(self, path: str, /, **query: Any) -> Any:
         """DELETE; the decoded answer."""
         return await self._call("DELETE", path, query)
 
-    async def stream(
-        self, method: str, path: str, tar: Body = None, **query: Any
-    ) -> AsyncIterator[dict[str, Any]]:
+    async def stream(self, method: str, path: str, /, tar: Body = None, **query: Any) -> AsyncIterator[dict[str, Any]]:
         """The JSON objects of a streamed answer (build, image import, events) as they come.
 
         An object with an `error` ends it: it is raised as the refusal it is.
@@ -104,16 +102,12 @@ class Api:
             oldest = str((await response.json()).get("MinAPIVersion", VERSION))
         return f"/v{max(oldest, VERSION, key=_numbers)}"
 
-    def _open(
-        self, method: str, path: str, query: dict[str, Any], seconds: float | None, **request: Any
-    ) -> Any:
+    def _open(self, method: str, path: str, query: dict[str, Any], seconds: float | None, **request: Any) -> Any:
         if self._session is None:
             # A connection of its own for every call: one kept over an engine's restart would fail the next.
             connector = aiohttp.UnixConnector(path=self.socket, force_close=True)
             self._session = aiohttp.ClientSession(connector=connector, base_url="http://engine")
-        params = {
-            name: value if isinstance(value, str) else json.dumps(value) for name, value in query.items()
-        }
+        params = {name: value if isinstance(value, str) else json.dumps(value) for name, value in query.items()}
         timeout = aiohttp.ClientTimeout(total=seconds)
         return self._session.request(method, path, params=params, timeout=timeout, **request)
 
@@ -151,9 +145,7 @@ def _refusal(status: int, text: str) -> Error:
         return NotFound("ENGINE_NOT_FOUND", message)
     if any(sign in lower for sign in ("already in use", "already exists", "already used")):
         return AlreadyExists("ENGINE_NAME_TAKEN", message)
-    if any(
-        sign in lower for sign in ("no space left", "cannot allocate memory", "too many open files", "quota")
-    ):
+    if any(sign in lower for sign in ("no space left", "cannot allocate memory", "too many open files", "quota")):
         return Exhausted("ENGINE_EXHAUSTED", message)
     return Aborted("ENGINE_REFUSED", message, status=str(status))
 
