@@ -1,16 +1,19 @@
 """What the house asks of anything that runs containers: four verbs over frozen data.
 
-An engine holds no truth. It is told what should be (`apply`, `delete`), says what is (`watch`), and opens the one way in
-(`dial`). There is no exec: commands, terminals, files and forwards ride on ssh over `dial`, the same on every engine.
+An engine holds no truth. It is told what should be (`apply`, `delete`), says what is (`watch`), and opens the one
+way in (`dial`). There is no exec: commands, terminals, files and forwards ride on ssh over `dial`, the same on every
+engine.
 Every verb may be called again after a crash at any point, and must then converge instead of failing.
 Everything an engine makes carries the `log_id` it was opened with; what lacks it is never touched.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import socket
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -69,6 +72,13 @@ class AgentSpec:
     """OpenSSH private key of the container's sshd; lands in a file, never in argv, environment or labels."""
     authorized_key: str = ""
     """The one public key that may log in, OpenSSH format, one line."""
+
+
+def spec_hash(spec: AgentSpec) -> str:
+    """The same text for equal specs, whatever `running` says; it goes into labels and tells nothing of the key."""
+    told = asdict(spec) | {"host_key": hashlib.sha256(spec.host_key).hexdigest()}
+    del told["running"]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,144 @@
+"""From a spec to what the containers API is sent: names, labels, limits, the hardened profile. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vibespace.engine.base import SSHD_PORT, USER_ID, AgentSpec, Resources, spec_hash
+
+Labels = dict[str, str]
+
+LOG = "vibespace.log"
+"""Whose object it is; objects without it are never touched. The label names are read by every later version."""
+OWNER = "vibespace.owner"
+"""The uid the object lives and dies with: agent (container), data (volume), vibespace (network)."""
+AGENT_UID = "vibespace.agent-uid"
+VIBESPACE_UID = "vibespace.vibespace-uid"
+SPEC = "vibespace.spec"
+"""`spec_hash()`: compared in place of the container's settings, which engines rewrite."""
+
+SSH_PORT = f"{SSHD_PORT}/tcp"
+SSH_FILES = "/etc/vibespace/ssh"
+"""The image's sshd reads `host_key` and `authorized_keys` here, and nowhere else."""
+
+PIDS = 4096
+"""Processes and threads of one container where nothing was asked: room for builds, none for a fork bomb."""
+
+
+def container_name(agent_uid: str) -> str:
+    return f"vs-{agent_uid}"
+
+
+def network_name(vibespace_uid: str) -> str:
+    return f"vs-{vibespace_uid}"
+
+
+def shared_volume(data_uid: str) -> str:
+    return f"vs-{data_uid}"
+
+
+def home_volume(data_uid: str, agent: str) -> str:
+    return f"vs-{data_uid}-home-{agent}"
+
+
+def labels(log_id: str, owner: str, **more: str) -> Labels:
+    return {LOG: log_id, OWNER: owner, **more}
+
+
+def network(log_id: str, vibespace_uid: str, vibespace: str, subnet: str) -> dict[str, Any]:
+    """A bridge of its own, isolated from every other: made by the common API, which asks for that by itself."""
+    return {
+        "Name": network_name(vibespace_uid),
+        "Driver": "bridge",
+        "CheckDuplicate": True,  # without it Docker makes a second network of the same name
+        "IPAM": {"Config": [{"Subnet": subnet}]},
+        "Options": {"com.docker.network.bridge.name": bridge(vibespace_uid)},
+        "Labels": labels(log_id, vibespace_uid, **{"vibespace.vibespace": vibespace}),
+    }
+
+
+def bridge(vibespace_uid: str) -> str:
+    """The interface on the host: at most 15 bytes, and `vs` first, so that one firewall rule finds them all."""
+    return "vs" + hashlib.sha256(vibespace_uid.encode()).hexdigest()[:12]
+
+
+def subnets(vibespace_uid: str) -> Iterator[str]:
+    """Subnets to try, the same ones for the same vibespace: Docker's own pool ends after some thirty networks."""
+    for attempt in range(16):
+        digest = hashlib.sha256(f"{vibespace_uid}/{attempt}".encode()).digest()
+        yield f"10.{64 + digest[0] % 128}.{digest[1]}.0/24"
+
+
+def volume(log_id: str, data_uid: str, name: str, vibespace: str) -> dict[str, Any]:
+    return {"Name": name, "Labels": labels(log_id, data_uid, **{"vibespace.vibespace": vibespace})}
+
+
+def container(log_id: str, spec: AgentSpec, ulimits: Mapping[str, int]) -> dict[str, Any]:
+    """The hardened profile: no capabilities, no way to new ones, the engine's seccomp filter, limits, own network.
+
+    Capabilities are only ever dropped: Podman 4.3 hands an added one to a user that is not root.
+    """
+    network = network_name(spec.vibespace_uid)
+    names = {"vibespace.agent": spec.agent, "vibespace.vibespace": spec.vibespace}
+    uids = {AGENT_UID: spec.agent_uid, VIBESPACE_UID: spec.vibespace_uid, SPEC: spec_hash(spec)}
+    return {
+        "Image": spec.image,
+        "Hostname": spec.agent,
+        "User": f"{USER_ID}:{USER_ID}",
+        "Labels": labels(log_id, spec.agent_uid, **names, **uids),
+        "ExposedPorts": {SSH_PORT: {}},
+        "NetworkingConfig": {"EndpointsConfig": {network: {"Aliases": [spec.agent]}}},
+        "HostConfig": {
+            "NetworkMode": network,
+            "PortBindings": {SSH_PORT: [{"HostIp": "127.0.0.1", "HostPort": ""}]},
+            "Mounts": [
+                _mount(shared_volume(spec.data_uid), "/vibespace"),
+                _mount(home_volume(spec.data_uid, spec.agent), "/home/agent"),
+            ],
+            "Init": True,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            "Sysctls": {  # ping and ports below 1024, which the dropped capabilities would forbid
+                "net.ipv4.ping_group_range": "0 2147483647",
+                "net.ipv4.ip_unprivileged_port_start": "0",
+            },
+            "Ulimits": [{"Name": name, "Soft": top, "Hard": top} for name, top in ulimits.items()],
+            **limits(spec.resources),
+        },
+    }
+
+
+def limits(resources: Resources) -> dict[str, int]:
+    """Only what was asked for, and the number of processes always: to these APIs zero is not the same as nothing."""
+    found = {"PidsLimit": resources.pids or PIDS}
+    if resources.cpu_limit_millis:
+        found["NanoCpus"] = resources.cpu_limit_millis * 1_000_000
+    if resources.cpu_millis:
+        found["CpuShares"] = max(2, resources.cpu_millis * 1024 // 1000)
+    if resources.memory_limit_bytes:
+        found["Memory"] = found["MemorySwap"] = resources.memory_limit_bytes
+    if resources.memory_bytes:
+        found["MemoryReservation"] = resources.memory_bytes
+    return found
+
+
+def ssh_files(spec: AgentSpec) -> bytes:
+    """A tar for `/`: root's files, which the agent's group may read and nobody inside may change."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, content in (
+            ("host_key", spec.host_key),
+            ("authorized_keys", spec.authorized_key.encode().rstrip() + b"\n"),
+        ):
+            entry = tarfile.TarInfo(f"{SSH_FILES[1:]}/{name}")
+            entry.size, entry.gid, entry.mode = len(content), USER_ID, 0o440
+            tar.addfile(entry, io.BytesIO(content))
+    return archive.getvalue()
+
+
+def _mount(source: str, target: str) -> dict[str, str]:
+    return {"Type": "volume", "Source": source, "Target": target}

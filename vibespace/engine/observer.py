@@ -1,0 +1,158 @@
+"""What is really there: lists our containers whenever something stirred, and says when that changed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Set
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from vibespace.engine import bodies, sshport
+from vibespace.engine.api import Api
+from vibespace.engine.base import Condition, Snapshot, Status
+from vibespace.errors import NotFound, Unavailable
+
+RELIST_SECONDS = 30.0
+"""A list without any event: engines are known to lose one."""
+
+OVERLAP_SECONDS = 5.0
+"""How far back the event stream is opened: repeated events only wake us once more, a gap would lose one."""
+
+
+@dataclass
+class _Seen:
+    """What a list does not tell about one container; asked for again after each of its events."""
+
+    started: str
+    port: int
+    reason: str
+    ready: bool = False
+
+
+class Observer:
+    """One `watch`: events wake it, only lists are believed."""
+
+    def __init__(self, api: Api, log_id: str, making: Set[str]) -> None:
+        self._api = api
+        self._filters = {"label": [f"{bodies.LOG}={log_id}"]}
+        self._making = making
+        self._seen: dict[str, _Seen] = {}
+        self._stirred: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """List again now: the engine itself did something that makes no event."""
+        self._wake.set()
+
+    async def watch(self) -> AsyncIterator[Snapshot]:
+        events = asyncio.create_task(self._follow(time.time() - OVERLAP_SECONDS))
+        probes: dict[str, asyncio.Task[None]] = {}
+        last: Snapshot | None = None
+        try:
+            while True:
+                self._wake.clear()
+                snapshot = await self._list()
+                if snapshot != last:
+                    yield snapshot
+                    last = snapshot
+                self._probe(probes)
+                await self._woken(events)
+        finally:
+            for task in (events, *probes.values()):
+                task.cancel()
+            await asyncio.gather(events, *probes.values(), return_exceptions=True)
+
+    async def _follow(self, since: float) -> None:
+        """Turn events into wake-ups. An end of the stream is the engine's end."""
+        async for event in self._api.stream("GET", "/events", since=f"{since:.3f}", filters=self._filters):
+            self._stirred.add(str(event.get("id") or event.get("Actor", {}).get("ID")))
+            self._wake.set()
+        raise Unavailable("ENGINE_UNREACHABLE", "The container engine ended its stream of events.")
+
+    async def _woken(self, events: asyncio.Task[None]) -> None:
+        wake = asyncio.create_task(self._wake.wait())
+        try:
+            await asyncio.wait((wake, events), timeout=RELIST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            wake.cancel()
+        if events.done():
+            events.result()  # raises why the stream ended
+
+    async def _list(self) -> Snapshot:
+        found = await self._api.get("/containers/json", all=True, filters=self._filters)
+        listed = {c["Id"]: c for c in found if c["Labels"].get(bodies.AGENT_UID)}
+        self._seen = {id_: seen for id_, seen in self._seen.items() if id_ in listed}
+        stirred, self._stirred = self._stirred, set()
+        await asyncio.gather(*(self._inspect(id_) for id_ in listed if id_ in stirred or id_ not in self._seen))
+        statuses = (self._status(c, self._seen[id_]) for id_, c in listed.items() if id_ in self._seen)
+        return Snapshot(tuple(sorted(statuses, key=lambda status: status.agent_uid)))
+
+    async def _inspect(self, container_id: str) -> None:
+        with suppress(NotFound):  # removed since it was listed: the event of that is on its way
+            found = await self._api.get(f"/containers/{container_id}/json")
+            state = found["State"]
+            running = bool(state["Running"])
+            started = f"{container_id[:12]}@{state['StartedAt']}" if running else ""
+            before = self._seen.get(container_id)
+            if running and before and before.started == started:
+                return  # the same run: what was learned of it still holds
+            self._seen[container_id] = _Seen(
+                started=started,
+                port=ssh_port(found) if running else 0,
+                reason=_reason(state),
+            )
+
+    def _status(self, listed: dict[str, Any], seen: _Seen) -> Status:
+        labels = listed["Labels"]
+        if seen.started:
+            condition = Condition.RUNNING if seen.ready else Condition.STARTING
+        else:
+            making = labels[bodies.AGENT_UID] in self._making
+            condition = Condition.STARTING if making else Condition.STOPPED
+        return Status(
+            agent_uid=labels[bodies.AGENT_UID],
+            condition=condition,
+            reason=seen.reason if condition is Condition.STOPPED else "",
+            spec_hash=labels.get(bodies.SPEC, ""),
+            image=listed["ImageID"],
+            started=seen.started,
+        )
+
+    def _probe(self, probes: dict[str, asyncio.Task[None]]) -> None:
+        """One task for every container whose sshd has not answered yet, none for any other."""
+        for id_, task in list(probes.items()):
+            if id_ not in self._seen or task.done():
+                task.cancel()
+                del probes[id_]
+        for id_, seen in self._seen.items():
+            if seen.started and not seen.ready and id_ not in probes:
+                probes[id_] = asyncio.create_task(self._await_ssh(seen))
+
+    async def _await_ssh(self, seen: _Seen) -> None:
+        pause = 0.01
+        while not seen.ready:
+            try:
+                (await sshport.connect("127.0.0.1", seen.port)).close()
+                seen.ready = True
+            except OSError:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 1.0)
+        self._wake.set()
+
+
+def ssh_port(inspected: dict[str, Any]) -> int:
+    """Where this machine's loopback leads to the container's sshd; 0 when nowhere, which no connect survives."""
+    ports = inspected["NetworkSettings"]["Ports"] or {}
+    return next((int(binding["HostPort"]) for binding in ports.get(bodies.SSH_PORT) or ()), 0)
+
+
+def _reason(state: dict[str, Any]) -> str:
+    if state["Running"]:
+        return ""
+    if state["Status"] in ("created", "configured", "initialized"):
+        return "it was made but never started"
+    if state.get("OOMKilled"):
+        return "it ran out of memory"
+    return f"it ended with exit code {state['ExitCode']}"

@@ -1,0 +1,40 @@
+"""Is that really sshd? A connected socket only once the ssh banner has come through it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+BANNER = b"SSH-"
+
+
+async def connect(host: str, port: int, *, seconds: float = 2.0) -> socket.socket:
+    """A connected, non-blocking socket with the banner unread in it; the caller closes it.
+
+    A port forward of the engine may accept before sshd listens behind it, so accepting proves nothing.
+    Raises OSError, which TimeoutError is, while there is no sshd.
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        async with asyncio.timeout(seconds):
+            await asyncio.get_running_loop().sock_connect(sock, (host, port))
+            await _readable(sock)
+            seen = sock.recv(len(BANNER), socket.MSG_PEEK)
+            if not seen or not BANNER.startswith(seen):
+                raise ConnectionError("something answers that is not sshd, or nothing stands behind the port")
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _readable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(sock, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(sock)
