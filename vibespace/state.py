@@ -1,4 +1,4 @@
-"""Where everything of one installation lies. Apart from config.py, so that a command line starts without a YAML parser."""
+"""Where everything of one installation lies. Apart from config.py, which loads a YAML parser."""
 
 from __future__ import annotations
 

@@ -1,0 +1,123 @@
+"""The way to the daemon for programs that are not asynchronous: one channel on its Unix socket.
+
+Any call starts the daemon when there is none. A unary call that a dying daemon leaves without an answer is made once
+more: reads have no effect, and mutations carry a `request_id`, which the log answers a repeat from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Protocol, Self, TypeVar
+from urllib.parse import quote
+
+# The library's own log lines are not sentences for people, and forking is left to programs that ask for it.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+import grpc
+
+from vibespace import launch
+from vibespace.errors import Error, Unavailable
+from vibespace.state import State
+
+_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0))
+
+
+class Message(Protocol):
+    """What client and server need of a generated message."""
+
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...  # noqa: N802 (protobuf's name)
+
+    def SerializeToString(self) -> bytes: ...  # noqa: N802 (protobuf's name)
+
+
+M = TypeVar("M", bound=Message)
+
+
+class Client:
+    """Calls to the daemon that serves `state`. A method is named as `VibespaceService/ListVibespaces`.
+
+    Every call raises the vibespace.errors.Error that the daemon raised, or that launch.ensure_daemon does.
+    """
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self._channel: grpc.Channel | None = None
+
+    def unary(self, method: str, request: Message, response: type[M]) -> M:
+        """One request, one response."""
+        for last in (False, True):
+            call = self._open().unary_unary(_path(method), _serialize, response.FromString)
+            try:
+                answer: M = call(request)
+                return answer
+            except grpc.RpcError as e:
+                error = error_of(e)
+                if last or not lost(error):
+                    raise error from None
+                self.close()
+        raise AssertionError("not reached")
+
+    def stream(self, method: str, request: Message, response: type[M]) -> Iterator[M]:
+        """One request, many responses. `lost()` of the error it raises tells whether to resume."""
+        call = self._open().unary_stream(_path(method), _serialize, response.FromString)
+        return self._responses(call(request))
+
+    def upload(self, method: str, requests: Iterable[Message], response: type[M]) -> M:
+        """Many requests, one response."""
+        call = self._open().stream_unary(_path(method), _serialize, response.FromString)
+        try:
+            answer: M = call(iter(requests))
+            return answer
+        except grpc.RpcError as e:
+            raise error_of(e) from None
+
+    def converse(self, method: str, requests: Iterable[Message], response: type[M]) -> Iterator[M]:
+        """Many requests, many responses."""
+        call = self._open().stream_stream(_path(method), _serialize, response.FromString)
+        return self._responses(call(iter(requests)))
+
+    def close(self) -> None:
+        """Hang up; the next call dials again."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def _open(self) -> grpc.Channel:
+        if self._channel is None:
+            launch.ensure_daemon(self.state)
+            target = "unix:" + quote(os.fspath(self.state.socket))
+            self._channel = grpc.insecure_channel(target, options=_OPTIONS)
+        return self._channel
+
+    def _responses(self, call: Iterable[M]) -> Iterator[M]:
+        try:
+            yield from call
+        except grpc.RpcError as e:
+            error = error_of(e)
+            if lost(error):
+                self.close()
+            raise error from None
+
+
+def error_of(failed: grpc.RpcError) -> Error:
+    """The error that a call ended with. The mapper's imports are paid for only by calls that fail."""
+    from vibespace.errgrpc import from_call  # noqa: PLC0415
+
+    assert isinstance(failed, grpc.Call)
+    return from_call(failed)
+
+
+def lost(error: Error) -> bool:
+    """Whether `error` says that the daemon is gone, and not something that it answered."""
+    return isinstance(error, Unavailable) and error.reason == "GRPC_UNAVAILABLE"
+
+
+def _path(method: str) -> str:
+    return f"/vibespace.v1.{method}"
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
