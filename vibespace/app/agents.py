@@ -1,0 +1,91 @@
+"""What may be asked of agents."""
+
+from __future__ import annotations
+
+from vibespace.app.writer import Transaction
+from vibespace.domain import names
+from vibespace.domain.agents import Agent
+from vibespace.domain.vibespaces import Vibespace
+from vibespace.errors import AlreadyExists, FailedPrecondition, InvalidArgument
+
+
+def create_agent(transaction: Transaction, *, vibespace: str, name: str, type: str) -> Agent:
+    """One more agent; an empty type means the primary's, an empty name the next number."""
+    home = transaction.state.vibespace(vibespace)
+    if home.deleting:
+        raise FailedPrecondition("DELETING", f"Vibespace '{vibespace}' is being deleted.", vibespace=vibespace)
+    kind = type or transaction.state.primary(vibespace).type
+    return add_agent(transaction, home, name=name, type=kind, primary=False)
+
+
+def add_agent(transaction: Transaction, vibespace: Vibespace, *, name: str, type: str, primary: bool) -> Agent:
+    """An agent in `vibespace`, which may be new itself."""
+    state = transaction.state
+    if type not in names.PREFIXES:
+        raise InvalidArgument(
+            "AGENT_TYPE_UNKNOWN", "An agent is of type claude-code or codex.", field="agent.type", hint="Give -t."
+        )
+    if name:
+        names.check_name(name, "agent_id")
+    else:
+        name = f"{names.PREFIXES[type]}-{state.numbers.get((vibespace.uid, names.PREFIXES[type]), 0) + 1}"
+    if name in state.members.get(vibespace.name, {}):
+        raise AlreadyExists(
+            "AGENT_EXISTS", f"There is an agent '{name}' in '{vibespace.name}' already.", field="agent_id", agent=name
+        )
+    return transaction.add(
+        Agent.create(
+            transaction.new_id(),
+            vibespace_uid=vibespace.uid,
+            vibespace=vibespace.name,
+            name=name,
+            type=type,
+            primary=primary,
+            settings={},
+        )
+    )
+
+
+def start_agent(transaction: Transaction, *, vibespace: str, name: str) -> Agent:
+    """It should run."""
+    draft = transaction.change(transaction.state.agent(vibespace, name))
+    draft.start()
+    return draft
+
+
+def stop_agent(transaction: Transaction, *, vibespace: str, name: str) -> Agent:
+    """It should rest."""
+    draft = transaction.change(transaction.state.agent(vibespace, name))
+    draft.stop()
+    return draft
+
+
+def delete_agent(transaction: Transaction, *, vibespace: str, name: str) -> Agent:
+    """It is on its way out."""
+    draft = transaction.change(transaction.state.agent(vibespace, name))
+    draft.request_deletion()
+    return draft
+
+
+def observe_agent(
+    transaction: Transaction,
+    *,
+    vibespace: str,
+    name: str,
+    state: str,
+    reason: str = "",
+    image: str = "",
+    generation: int,
+    vibespace_generation: int,
+) -> Agent:
+    """What the engine shows of it."""
+    draft = transaction.change(transaction.state.agent(vibespace, name))
+    draft.observe(state, reason, image, generation, vibespace_generation)
+    return draft
+
+
+def complete_deletion(transaction: Transaction, *, vibespace: str, name: str) -> Agent:
+    """Nothing of it is left."""
+    draft = transaction.change(transaction.state.agent(vibespace, name))
+    draft.complete_deletion()
+    return draft

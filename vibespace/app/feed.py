@@ -1,0 +1,95 @@
+"""What is true now and what just happened, for everyone on the event loop who reads or waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from itertools import islice
+
+from vibespace.app.live import State
+from vibespace.app.log import Log, Recorded
+from vibespace.app.writer import Batch
+from vibespace.errors import FailedPrecondition
+
+_RING = 20_000
+"""Recent events kept in memory, so that followers close to the end never touch the disk."""
+_PAGE = 500
+
+
+class Feed:
+    """The loop's own State and the newest events; moves on when the writer publishes."""
+
+    def __init__(self, log: Log, state: State) -> None:
+        """`state` becomes the feed's own."""
+        self.state = state
+        self.engine_seen = False
+        """The engine has shown everything at least once since the daemon started, and still answers."""
+        self._log = log
+        self._ring: deque[Recorded] = deque(maxlen=_RING)
+        self._news = asyncio.Event()
+
+    @property
+    def log_id(self) -> str:
+        """Which log this is."""
+        assert self.state.host is not None
+        return self.state.host.uid
+
+    @property
+    def mood(self) -> tuple[bool, bool]:
+        """What every resource's state depends on besides the resource: when it changes, all may have changed."""
+        return self.engine_seen, bool(self.state.host and self.state.host.resting)
+
+    def publish(self, batch: Batch) -> None:
+        """Take over what was committed, and wake who waits."""
+        for aggregate, position in batch.puts:
+            self.state.put(aggregate, position)
+        for answer in batch.answers:
+            self.state.answer(*answer)
+        newest = batch.recorded[-1]
+        self.state.position = newest.position
+        self.state.forget(batch.puts[-1][0].modified_on)
+        self._ring.extend(batch.recorded)
+        self._wake()
+
+    def engine_is_seen(self, seen: bool) -> None:
+        """Note whether what is known of the engine is complete."""
+        if seen != self.engine_seen:
+            self.engine_seen = seen
+            self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def news(self) -> None:
+        """Return at the next change. Check what you wait for, then await this, with nothing in between."""
+        await self._news.wait()
+
+    def check(self, log_id: str, position: int) -> int:
+        """`position`, if it is one of this log. Raises FailedPrecondition LOG_CHANGED."""
+        if (log_id and log_id != self.log_id) or not 0 <= position <= self.state.position:
+            raise FailedPrecondition(
+                "LOG_CHANGED",
+                "That place is not in this daemon's history.",
+                hint="Start again without a cursor.",
+                log_id=self.log_id,
+            )
+        return position
+
+    async def events(self, after: int, *, follow: bool) -> AsyncIterator[list[Recorded]]:
+        """Events after position `after`, in order, some at a time; with `follow` it never ends."""
+        while True:
+            while after < self.state.position:
+                page = await self._page(after)
+                yield page
+                after = page[-1].position
+            if not follow:
+                return
+            await self.news()
+
+    async def _page(self, after: int) -> list[Recorded]:
+        if self._ring and self._ring[0].position <= after + 1:
+            start = after + 1 - self._ring[0].position
+            return list(islice(self._ring, start, start + _PAGE))
+        return await asyncio.to_thread(self._log.read, after, _PAGE)

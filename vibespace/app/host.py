@@ -1,0 +1,62 @@
+"""What may be asked of the machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vibespace.app.writer import Transaction
+from vibespace.domain.host import Host
+from vibespace.errors import FailedPrecondition, InvalidArgument
+
+
+def host(transaction: Transaction) -> Host:
+    """A draft of the machine."""
+    found = transaction.state.host
+    assert found is not None  # begin_log is every log's first command
+    return transaction.change(found)
+
+
+def begin_log(transaction: Transaction) -> Host:
+    """The first event: from here on this log has an id."""
+    return transaction.add(Host.create(transaction.new_id()))
+
+
+def initialize(transaction: Transaction, *, engine: dict[str, Any], image: str) -> Host:
+    """Choose engine and image."""
+    if not engine["brand"] or not engine["address"]:
+        raise InvalidArgument("ENGINE_INVALID", "An engine has a brand and an address.", field="engine")
+    draft = host(transaction)
+    draft.initialize(engine, image)
+    return draft
+
+
+def rest(transaction: Transaction) -> Host:
+    """Everything stops."""
+    draft = host(transaction)
+    draft.rest()
+    return draft
+
+
+def wake(transaction: Transaction) -> Host:
+    """What ran comes back."""
+    draft = host(transaction)
+    draft.wake()
+    return draft
+
+
+def observe_engine(transaction: Transaction, *, reason: str) -> Host:
+    """It answers (empty reason), or does not."""
+    draft = host(transaction)
+    if reason:
+        draft.engine_lost(reason)
+    else:
+        draft.engine_seen()
+    return draft
+
+
+def require_initialized(found: Host | None) -> None:
+    """Raises FailedPrecondition NOT_INITIALIZED before `init`."""
+    if found is None or not found.engine:
+        raise FailedPrecondition(
+            "NOT_INITIALIZED", "This machine is not ready for vibespaces yet.", hint="Run 'vibespace init'."
+        )

@@ -1,0 +1,182 @@
+"""What is true now: the fold of the log, by uid and by name.
+
+A State has one owner and no lock. The writer's thread has one to decide on, the event loop has one to read from; both
+take the same aggregates from the same batches, and an aggregate that is in a State is never changed again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from vibespace.domain.agents import Agent
+from vibespace.domain.aggregate import Aggregate
+from vibespace.domain.host import Host
+from vibespace.domain.vibespaces import Vibespace
+from vibespace.errors import NotFound
+
+REMEMBERED = timedelta(hours=24)
+"""How long a request_id is answered as the first time, and a deletion is told to watchers that were away."""
+
+K = TypeVar("K")
+T = TypeVar("T", bound="_Timed")
+
+_NUMBERED = re.compile(r"(.+)-([1-9][0-9]{0,8})")
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a request_id stands for."""
+
+    digest: str
+    uid: UUID
+    position: int
+    time: datetime
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A resource that was deleted, as it was last."""
+
+    aggregate: Aggregate
+    position: int
+    time: datetime
+
+
+class State:
+    """Everything live, everything recently gone, and what must be remembered of the past."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.host: Host | None = None
+        self.aggregates: dict[UUID, Aggregate] = {}
+        self.positions: dict[UUID, int] = {}
+        """uid -> place in the log of what last changed it, the newest last; a vibespace counts its agents' changes."""
+        self.vibespaces: dict[str, Vibespace] = {}
+        self.members: dict[str, dict[str, Agent]] = {}
+        """Vibespace's name -> agents by name, in the order of creation."""
+        self.numbers: dict[tuple[str, str], int] = {}
+        """Vibespace's uid and prefix -> the highest number an agent there was ever called by."""
+        self.kept: dict[str, str] = {}
+        """Name -> data_uid of data that outlived its vibespace."""
+        self.requests: OrderedDict[str, Answered] = OrderedDict()
+        self.gone: OrderedDict[UUID, Gone] = OrderedDict()
+        self.asked: dict[UUID, tuple[int, str]] = {}
+        """uid -> place of the last event that a request led to, and that request."""
+
+    def put(self, aggregate: Aggregate, position: int) -> None:
+        """`aggregate` is now so, by the event at `position`."""
+        if aggregate.gone:
+            self._take_away(aggregate, position)
+            return
+        self.aggregates[aggregate.id] = aggregate
+        self._moved(aggregate.id, position)
+        match aggregate:
+            case Host():
+                self.host = aggregate
+            case Vibespace():
+                if aggregate.name not in self.vibespaces and self.kept.get(aggregate.name) == aggregate.data_uid:
+                    del self.kept[aggregate.name]
+                self.vibespaces[aggregate.name] = aggregate
+                self.members.setdefault(aggregate.name, {})
+            case Agent():
+                self.members[aggregate.vibespace][aggregate.name] = aggregate
+                self._moved(UUID(aggregate.vibespace_uid), position)
+                if numbered := _NUMBERED.fullmatch(aggregate.name):
+                    key = (aggregate.vibespace_uid, numbered[1])
+                    self.numbers[key] = max(self.numbers.get(key, 0), int(numbered[2]))
+
+    def _take_away(self, aggregate: Aggregate, position: int) -> None:
+        self.aggregates.pop(aggregate.id, None)
+        self.positions.pop(aggregate.id, None)
+        self.asked.pop(aggregate.id, None)
+        self.gone[aggregate.id] = Gone(aggregate, position, aggregate.modified_on)
+        match aggregate:
+            case Vibespace():
+                del self.vibespaces[aggregate.name]
+                del self.members[aggregate.name]
+                self.numbers = {k: n for k, n in self.numbers.items() if k[0] != aggregate.uid}
+                if aggregate.keep_data:
+                    self.kept[aggregate.name] = aggregate.data_uid
+            case Agent():
+                del self.members[aggregate.vibespace][aggregate.name]
+                self._moved(UUID(aggregate.vibespace_uid), position)
+
+    def _moved(self, uid: UUID, position: int) -> None:
+        self.positions.pop(uid, None)  # so that the newest is last
+        self.positions[uid] = position
+
+    def changed_since(self, position: int) -> Iterator[Aggregate]:
+        """What changed after `position`, the newest first."""
+        for uid, changed in reversed(self.positions.items()):
+            if changed <= position:
+                return
+            yield self.aggregates[uid]
+
+    def answer(self, request_id: str, digest: str, uid: UUID, position: int, time: datetime) -> None:
+        """`request_id` led to an event of `uid` at `position`; of several, the first names the resource."""
+        self.asked[uid] = (position, request_id)
+        known = self.requests.pop(request_id, None)
+        self.requests[request_id] = Answered(digest, known.uid if known else uid, position, time)
+
+    def cause(self, *aggregates: Aggregate) -> str:
+        """The last request that led to an event of any of `aggregates`; empty when none did."""
+        return max((self.asked.get(aggregate.id, (0, "")) for aggregate in aggregates), default=(0, ""))[1]
+
+    def forget(self, now: datetime) -> None:
+        """Drop what is remembered longer than REMEMBERED."""
+        _drop_before(now - REMEMBERED, self.requests)
+        _drop_before(now - REMEMBERED, self.gone)
+
+    def vibespace(self, name: str) -> Vibespace:
+        """By bare name. Raises NotFound VIBESPACE_NOT_FOUND."""
+        found = self.vibespaces.get(name)
+        if found is None:
+            raise NotFound(
+                "VIBESPACE_NOT_FOUND",
+                f"There is no vibespace {name[:60]!a}.",
+                hint="'vibespace list' shows those there are.",
+                vibespace=name,
+            )
+        return found
+
+    def agent(self, vibespace: str, name: str) -> Agent:
+        """By bare names. Raises NotFound."""
+        found = self.members[self.vibespace(vibespace).name].get(name)
+        if found is None:
+            raise NotFound(
+                "AGENT_NOT_FOUND",
+                f"There is no agent {name[:60]!a} in vibespace '{vibespace}'.",
+                hint=f"'vibespace agent list --vibespace {vibespace}' shows those there are.",
+                vibespace=vibespace,
+                agent=name,
+            )
+        return found
+
+    def primary(self, vibespace: str) -> Agent:
+        """The agent that came with it."""
+        return next(agent for agent in self.agents(vibespace) if agent.primary)
+
+    def agents(self, vibespace: str | None = None) -> Iterator[Agent]:
+        """Of one vibespace, by its bare name, or of all: by vibespace, the primary first, then by age."""
+        for name in sorted(self.vibespaces) if vibespace is None else [vibespace]:
+            yield from self.members[name].values()
+
+    def vibespace_of(self, agent: Agent) -> Vibespace:
+        """Where it lives."""
+        return self.vibespaces[agent.vibespace]
+
+
+class _Timed(Protocol):
+    @property
+    def time(self) -> datetime: ...
+
+
+def _drop_before(time: datetime, memory: OrderedDict[K, T]) -> None:
+    while memory and next(iter(memory.values())).time < time:
+        memory.popitem(last=False)

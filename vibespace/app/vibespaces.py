@@ -1,0 +1,130 @@
+"""What may be asked of vibespaces."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from vibespace.app import agents
+from vibespace.app.writer import Transaction
+from vibespace.domain import names, quantities, repositories
+from vibespace.domain.agents import FAILED
+from vibespace.domain.vibespaces import Vibespace
+from vibespace.errors import AlreadyExists, FailedPrecondition, InvalidArgument
+
+_CHECKS = {
+    "repo": repositories.check_source,
+    "branch": repositories.check_branch,
+    "cpu": quantities.cpu_millis,
+    "cpu_limit": quantities.cpu_millis,
+    "memory": quantities.memory_bytes,
+    "memory_limit": quantities.memory_bytes,
+}
+"""Each setting of a spec and what refuses it."""
+
+CHANGEABLE = ("cpu", "cpu_limit", "memory", "memory_limit")
+"""What may change after create."""
+
+
+def create_vibespace(
+    transaction: Transaction,
+    *,
+    name: str,
+    spec: Mapping[str, str],
+    agent_name: str,
+    agent_type: str,
+    reuse_data: bool,
+) -> Vibespace:
+    """A vibespace and its primary agent."""
+    state = transaction.state
+    names.check_name(name, "vibespace_id")
+    _check_spec(spec)
+    if name in state.vibespaces:
+        raise AlreadyExists(
+            "VIBESPACE_EXISTS", f"There is a vibespace '{name}' already.", field="vibespace_id", vibespace=name
+        )
+    kept = state.kept.get(name)
+    if kept and not reuse_data:
+        raise FailedPrecondition(
+            "DATA_KEPT",
+            f"Data of an earlier vibespace '{name}' was kept.",
+            hint="Take it over with --reuse-data; to discard it, delete that vibespace again without --keep-data.",
+            vibespace=name,
+        )
+    if reuse_data and not kept:
+        raise FailedPrecondition("NO_KEPT_DATA", f"No data was kept of a vibespace '{name}'.", field="reuse_data")
+    uid = transaction.new_id()
+    vibespace = transaction.add(Vibespace.create(uid, name=name, data_uid=kept or str(uid), spec=dict(spec)))
+    agents.add_agent(transaction, vibespace, name=agent_name, type=agent_type, primary=True)
+    return vibespace
+
+
+def change_vibespace(
+    transaction: Transaction, *, name: str, spec: Mapping[str, str], fields: Collection[str]
+) -> Vibespace:
+    """Other values for `fields` of the spec; one that is not in `spec` gets its default again."""
+    for changed in fields:
+        if changed not in CHANGEABLE:
+            raise InvalidArgument("FIELD_IMMUTABLE", f"{changed!a} cannot change after create.", field="update_mask")
+    draft = transaction.change(transaction.state.vibespace(name))
+    wanted = {key: value for key, value in draft.spec.items() if key not in fields}
+    wanted |= {key: value for key, value in spec.items() if key in fields}
+    _check_spec(wanted)
+    draft.change_spec(wanted)
+    return draft
+
+
+def start_vibespace(transaction: Transaction, *, name: str) -> Vibespace:
+    """Its agents come back, and what failed is tried again."""
+    draft = transaction.change(transaction.state.vibespace(name))
+    draft.start(again=any(agent.observed == FAILED for agent in transaction.state.agents(name)))
+    return draft
+
+
+def stop_vibespace(transaction: Transaction, *, name: str) -> Vibespace:
+    """Its agents rest."""
+    draft = transaction.change(transaction.state.vibespace(name))
+    draft.stop()
+    return draft
+
+
+def delete_vibespace(transaction: Transaction, *, name: str, keep_data: bool) -> Vibespace:
+    """It is on its way out."""
+    draft = transaction.change(transaction.state.vibespace(name))
+    draft.request_deletion(keep_data)
+    return draft
+
+
+def repository_ready(transaction: Transaction, *, name: str, commit: str) -> Vibespace:
+    """Its repository was cloned."""
+    draft = transaction.change(transaction.state.vibespace(name))
+    draft.repository_ready(commit)
+    return draft
+
+
+def repository_failed(transaction: Transaction, *, name: str, reason: str) -> Vibespace:
+    """Its repository could not be cloned."""
+    draft = transaction.change(transaction.state.vibespace(name))
+    draft.repository_failed(reason)
+    return draft
+
+
+def complete_deletion(transaction: Transaction, *, name: str) -> Vibespace:
+    """Its name is free again."""
+    draft = transaction.change(transaction.state.vibespace(name))
+    draft.complete_deletion()
+    return draft
+
+
+def _check_spec(spec: Mapping[str, str]) -> None:
+    for setting, value in spec.items():
+        _CHECKS[setting](value, f"spec.{setting}")
+    if "branch" in spec and "repo" not in spec:
+        raise InvalidArgument("BRANCH_WITHOUT_REPO", "A branch needs a repository.", field="spec.branch")
+    for asked, limit, measure in (
+        ("cpu", "cpu_limit", quantities.cpu_millis),
+        ("memory", "memory_limit", quantities.memory_bytes),
+    ):
+        if asked in spec and limit in spec and measure(spec[asked], asked) > measure(spec[limit], limit):
+            raise InvalidArgument(
+                "QUANTITY_INVALID", f"{spec[asked]} is more than the limit {spec[limit]}.", field=f"spec.{asked}"
+            )

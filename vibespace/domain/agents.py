@@ -1,0 +1,132 @@
+"""An agent: what it was asked to be, whether it should run, and what was last seen of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eventsourcing.domain import event
+
+from vibespace.domain import names
+from vibespace.domain.aggregate import Aggregate
+from vibespace.errors import FailedPrecondition
+
+RUNNING, STOPPED, FAILED = "running", "stopped", "failed"
+"""What can be observed; UNSEEN before the first observation."""
+UNSEEN = ""
+
+
+class Agent(Aggregate):
+    """Intent: settings, started, deleting, counted by generation. Observation: observed, and of which generations."""
+
+    TOPIC = "agent"
+
+    class Event(Aggregate.Event):
+        """See Aggregate.Event."""
+
+    @event("Created", topic="agent.created")
+    def __init__(
+        self, vibespace_uid: str, vibespace: str, name: str, type: str, primary: bool, settings: dict[str, str]
+    ) -> None:
+        self.vibespace_uid = vibespace_uid
+        self.vibespace = vibespace
+        self.name = name
+        self.type = type
+        self.primary = primary
+        self.settings = settings
+        self.started = True
+        self.deleting = False
+        self.generation = 1
+        self.observed = UNSEEN
+        self.reason = ""
+        self.image = ""
+        self.observed_generation = 0
+        self.observed_vibespace_generation = 0
+        self.deleted = False
+
+    @classmethod
+    def name_subject(cls, **created: Any) -> str:
+        return names.agent_name(created["vibespace"], created["name"])
+
+    @property
+    def subject(self) -> str:
+        return names.agent_name(self.vibespace, self.name)
+
+    @property
+    def gone(self) -> bool:
+        return self.deleted
+
+    def start(self) -> None:
+        """It should run, when its vibespace does; asked again when it failed, it is tried again now."""
+        self._must_stay()
+        if not self.started or self.observed == FAILED:
+            self._start()
+
+    def stop(self) -> None:
+        """It should be at rest."""
+        self._must_stay()
+        if self.started:
+            self._stop()
+
+    def request_deletion(self) -> None:
+        """Take it away with its home."""
+        if self.primary:
+            raise FailedPrecondition(
+                "AGENT_IS_PRIMARY",
+                f"'{self.name}' is the primary agent of '{self.vibespace}' and goes only with it.",
+                hint=f"Stop it with 'vibespace agent stop {self.name}@{self.vibespace}', or delete the vibespace.",
+            )
+        if not self.deleting:
+            self._request_deletion()
+
+    def observe(self, state: str, reason: str, image: str, generation: int, vibespace_generation: int) -> None:
+        """What the engine shows of it; the same twice is no news."""
+        seen = (state, reason, image, generation, vibespace_generation)
+        if seen != (
+            self.observed,
+            self.reason,
+            self.image,
+            self.observed_generation,
+            self.observed_vibespace_generation,
+        ):
+            self._observe(
+                state=state,
+                reason=reason,
+                image=image,
+                generation=generation,
+                vibespace_generation=vibespace_generation,
+            )
+
+    def complete_deletion(self) -> None:
+        """Nothing of it is left."""
+        self._complete_deletion()
+
+    def _must_stay(self) -> None:
+        if self.deleting:
+            raise FailedPrecondition("DELETING", f"Agent '{self.name}' is being deleted.", agent=self.name)
+
+    @event("StartRequested", topic="agent.start_requested")
+    def _start(self) -> None:
+        self.started = True
+        self.generation += 1
+
+    @event("StopRequested", topic="agent.stop_requested")
+    def _stop(self) -> None:
+        self.started = False
+        self.generation += 1
+
+    @event("DeletionRequested", topic="agent.deletion_requested")
+    def _request_deletion(self) -> None:
+        self.deleting = True
+        self.generation += 1
+
+    @event("Observed", topic="agent.observed")
+    def _observe(self, state: str, reason: str, image: str, generation: int, vibespace_generation: int) -> None:
+        self.observed = state
+        self.reason = reason
+        self.image = image
+        self.observed_generation = generation
+        self.observed_vibespace_generation = vibespace_generation
+
+    @event("Deleted", topic="agent.deleted")
+    def _complete_deletion(self) -> None:
+        self.deleted = True

@@ -1,0 +1,119 @@
+"""The base of all aggregates: who, when and why are on every event, and come from outside."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID
+
+from eventsourcing.domain import Aggregate as LibraryAggregate
+from eventsourcing.domain import CanInitAggregate, CanMutateAggregate
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who asks, when, and why: what every event of one command has in common."""
+
+    time: datetime
+    """With a time zone."""
+    actor: str
+    """`local`, `daemon`, `device:{uid}` or `agent:{uid}`."""
+    request_id: str = ""
+    digest: str = ""
+    """Of the request, so that the same request_id with another payload is noticed."""
+    cause: str = ""
+    """The request that led here, for what follows from one by itself."""
+
+
+_origin: ContextVar[Origin] = ContextVar("origin")
+
+
+@contextmanager
+def acting(origin: Origin) -> Iterator[None]:
+    """Events that happen inside carry `origin`."""
+    token = _origin.set(origin)
+    try:
+        yield
+    finally:
+        _origin.reset(token)
+
+
+class Aggregate(LibraryAggregate):
+    """A thing with a history. Public methods decide, `@event` methods only assign: they run again at every replay.
+
+    Attributes are replaced, never changed in place, so that a shallow copy is a safe place to try a command on.
+    """
+
+    class Event(LibraryAggregate.Event):
+        """What every stored event says besides its own fields."""
+
+        actor: str
+        cause: str
+        request_id: str
+        digest: str
+        subject: str
+
+    class Created(Event, LibraryAggregate.Created):
+        """The first event of each aggregate."""
+
+    @property
+    def uid(self) -> str:
+        """The id as the API writes it."""
+        return str(self.id)
+
+    @property
+    def subject(self) -> str:
+        """Resource name, as events carry it."""
+        raise NotImplementedError
+
+    @property
+    def gone(self) -> bool:
+        """Its last event has happened: it leaves the live state."""
+        return False
+
+    def draft(self) -> Self:
+        """A copy to try a command on, with no pending events."""
+        other = copy.copy(self)
+        other._pending_events = []
+        return other
+
+    @classmethod
+    def create(cls, uid: UUID, **fields: Any) -> Self:
+        """A new one, with its first event pending."""
+        return cls._create(cls.Created, id=uid, **fields)
+
+    @staticmethod
+    def create_id(*_: Any, **__: Any) -> UUID:
+        """The library's own would draw a random id inside the domain: use `create`."""
+        raise NotImplementedError
+
+    @classmethod
+    def _create(cls, event_class: type[CanInitAggregate[UUID]], **kwargs: Any) -> Self:
+        return super()._create(event_class, **_stamped(kwargs, cls.name_subject(**kwargs)))
+
+    @classmethod
+    def name_subject(cls, **created: Any) -> str:
+        """The subject, from the fields of the first event, before there is an instance to ask."""
+        raise NotImplementedError
+
+    def trigger_event(self, event_class: type[CanMutateAggregate[UUID]], **kwargs: Any) -> None:
+        """As the library's, with the origin that is in force. The library's own clock is never read."""
+        super().trigger_event(event_class, **_stamped(kwargs, self.subject))
+
+
+def _stamped(fields: dict[str, Any], subject: str) -> dict[str, Any]:
+    origin = _origin.get()
+    return {
+        **fields,
+        "timestamp": origin.time,
+        "actor": origin.actor,
+        "cause": origin.cause,
+        "request_id": origin.request_id,
+        "digest": origin.digest,
+        "subject": subject,
+    }

@@ -1,0 +1,67 @@
+"""What intent and observation together amount to: the states people see, as pure rules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from enum import StrEnum
+
+from vibespace.domain import agents, vibespaces
+from vibespace.domain.agents import Agent
+from vibespace.domain.host import Host
+from vibespace.domain.vibespaces import Vibespace
+
+
+class State(StrEnum):
+    """Of an agent or a vibespace (AIP-216: resting states and -ING)."""
+
+    UNKNOWN = "unknown"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    DELETING = "deleting"
+
+
+def should_run(agent: Agent, vibespace: Vibespace, host: Host) -> bool:
+    """An agent runs iff its own, its vibespace's and the host's intent all are start."""
+    return agent.started and vibespace.started and not host.resting and not (agent.deleting or vibespace.deleting)
+
+
+def agent_state(agent: Agent, vibespace: Vibespace, host: Host) -> State:
+    """The state of one agent."""
+    if agent.deleting or vibespace.deleting:
+        return State.DELETING
+    if not should_run(agent, vibespace, host):
+        return State.STOPPED if agent.observed in (agents.STOPPED, agents.UNSEEN) else State.STOPPING
+    if not is_current(agent, vibespace) or agent.observed not in (agents.RUNNING, agents.FAILED):
+        return State.STARTING
+    return State.RUNNING if agent.observed == agents.RUNNING else State.FAILED
+
+
+def is_current(agent: Agent, vibespace: Vibespace) -> bool:
+    """What was observed is of what is now asked."""
+    seen = (agent.observed_generation, agent.observed_vibespace_generation)
+    return seen == (agent.generation, vibespace.generation)
+
+
+def vibespace_state(vibespace: Vibespace, members: Collection[Agent], host: Host) -> tuple[State, str]:
+    """The state of a vibespace whose agents are `members`, and why it is not running although it should be."""
+    if vibespace.deleting:
+        return State.DELETING, ""
+    states = {agent: agent_state(agent, vibespace, host) for agent in members}
+    if not vibespace.started or host.resting:
+        resting = all(state == State.STOPPED for state in states.values())
+        return (State.STOPPED if resting else State.STOPPING), ""
+    for agent, state in states.items():
+        if state == State.FAILED:
+            return State.FAILED, f"{agent.name}: {agent.reason}"
+    if vibespace.repository == vibespaces.FAILED:
+        return State.FAILED, vibespace.repository_reason
+    for agent, state in states.items():
+        if state == State.STARTING:
+            return State.STARTING, f"{agent.name} is starting"
+    if vibespace.repository == vibespaces.PENDING:
+        waiting = "waiting for its repository to be sent" if vibespace.waits_for_upload else "cloning its repository"
+        return State.STARTING, waiting
+    return State.RUNNING, ""

@@ -1,0 +1,96 @@
+"""What to do about one agent, given what is asked and what the engine shows. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from vibespace.domain import agents as observed
+from vibespace.domain import quantities
+from vibespace.domain.agents import Agent
+from vibespace.domain.host import Host
+from vibespace.domain.states import is_current, should_run
+from vibespace.domain.vibespaces import Vibespace
+from vibespace.engine.base import AgentSpec, Condition, Resources, Status, Target, spec_hash
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Tell the engine how it should be."""
+
+    spec: AgentSpec
+
+
+@dataclass(frozen=True)
+class Observe:
+    """Record what is seen."""
+
+    state: str
+    reason: str = ""
+    image: str = ""
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Take it away, then record that it is gone."""
+
+    target: Target
+    keep_data: bool
+
+
+Action = Apply | Observe | Delete | None
+"""None: all is as it should be."""
+
+
+def plan(agent: Agent, vibespace: Vibespace, host: Host, spec: AgentSpec, status: Status | None) -> Action:
+    """The next thing to do; after it has been done, ask again. `status` is None when there is no container."""
+    condition = status.condition if status else Condition.ABSENT
+    if agent.deleting or vibespace.deleting:
+        target = Target(vibespace.uid, vibespace.data_uid, agent.uid, agent.name)
+        return Delete(target, vibespace.deleting and vibespace.keep_data)
+    if not should_run(agent, vibespace, host):
+        if condition != Condition.ABSENT:
+            return Apply(replace(spec, running=False))
+        return _unless_known(agent, vibespace, Observe(observed.STOPPED))
+    if not status or condition in (Condition.ABSENT, Condition.STOPPED):
+        if agent.observed == observed.RUNNING and is_current(agent, vibespace):
+            return Observe(observed.FAILED, (status.reason if status else "") or "its container is gone")
+        return Apply(spec)
+    if status.spec_hash != spec_hash(spec):
+        return Apply(spec)
+    if condition == Condition.STARTING:
+        return None
+    return _unless_known(agent, vibespace, Observe(observed.RUNNING, image=status.image))
+
+
+def _unless_known(agent: Agent, vibespace: Vibespace, seen: Observe) -> Observe | None:
+    known = is_current(agent, vibespace) and (agent.observed, agent.reason, agent.image) == (
+        seen.state,
+        seen.reason,
+        seen.image,
+    )
+    return None if known else seen
+
+
+def specify(agent: Agent, vibespace: Vibespace, image: str, host_key: bytes, authorized_key: str) -> AgentSpec:
+    """What the engine is told of an agent."""
+    return AgentSpec(
+        agent_uid=agent.uid,
+        agent=agent.name,
+        vibespace_uid=vibespace.uid,
+        vibespace=vibespace.name,
+        data_uid=vibespace.data_uid,
+        image=image,
+        resources=_resources(vibespace.spec),
+        host_key=host_key,
+        authorized_key=authorized_key,
+    )
+
+
+def _resources(spec: dict[str, str]) -> Resources:
+    def cpu(setting: str) -> int:
+        return quantities.cpu_millis(spec[setting], setting) if setting in spec else 0
+
+    def memory(setting: str) -> int:
+        return quantities.memory_bytes(spec[setting], setting) if setting in spec else 0
+
+    return Resources(cpu("cpu"), cpu("cpu_limit"), memory("memory"), memory("memory_limit"))

@@ -1,0 +1,237 @@
+"""Makes it so: wakes for what changed, asks a pure plan what to do, does it, and asks again.
+
+Level-triggered: a wake-up says only that a key deserves a look. Nothing is remembered here that the log and the engine
+do not say again after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+from uuid import UUID
+
+from vibespace.app import agents as agent_commands
+from vibespace.app import host as host_commands
+from vibespace.app import vibespaces as vibespace_commands
+from vibespace.app.feed import Feed
+from vibespace.app.live import State
+from vibespace.app.writer import Command, Request, Writer
+from vibespace.domain.agents import FAILED, Agent
+from vibespace.domain.aggregate import Aggregate
+from vibespace.domain.host import Host
+from vibespace.domain.vibespaces import Vibespace
+from vibespace.engine.base import AgentSpec, Engine, Snapshot, Status
+from vibespace.errors import Error, FailedPrecondition, NotFound, Unavailable
+from vibespace.net.base import Repositories, Shell
+from vibespace.reconcile import agents, vibespaces
+from vibespace.reconcile.queue import Queue
+
+_AT_ONCE = 8
+"""Engine calls under way at the same time."""
+_PATIENCE = 5.0
+"""Longest pause, in seconds, before the engine is asked again whether it answers."""
+
+_log = logging.getLogger(__name__)
+
+
+class Keys(Protocol):
+    """The key files of agents."""
+
+    def host_key(self, agent_uid: str) -> bytes:
+        """Private key of that agent's sshd, OpenSSH format; made when there is none. May block for a disk write."""
+
+    def authorized_key(self) -> str:
+        """Our public key, one line."""
+
+    def forget(self, agent_uid: str) -> None:
+        """That agent is gone."""
+
+
+class Reconciler:
+    """One per engine. `run` until cancelled."""
+
+    def __init__(
+        self, feed: Feed, writer: Writer, engine: Engine, shell: Shell, repositories: Repositories, keys: Keys
+    ) -> None:
+        self._feed = feed
+        self._writer = writer
+        self._engine = engine
+        self._shell = shell
+        self._repositories = repositories
+        self._keys = keys
+        self._statuses: dict[str, Status] = {}
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def run(self) -> None:
+        """Until cancelled: what the engine shows and what people ask become what is."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._queue = Queue(tasks, self._step)
+                tasks.create_task(self._follow_engine())
+                tasks.create_task(self._follow_intent())
+        finally:
+            self._feed.engine_is_seen(False)
+
+    # What wakes keys
+
+    async def _follow_intent(self) -> None:
+        position, mood = 0, self._feed.mood
+        while True:
+            state = self._feed.state
+            everything = self._feed.mood != mood
+            changed = state.aggregates.values() if everything else list(state.changed_since(position))
+            for aggregate in list(changed):
+                self._wake(aggregate, hurry=_is_asked(state, aggregate, position) or everything)
+            position, mood = state.position, self._feed.mood
+            await self._feed.news()
+
+    def _wake(self, aggregate: Aggregate, *, hurry: bool) -> None:
+        wake: Callable[[str], None] = self._queue.hurry if hurry else self._queue.wake
+        if not isinstance(aggregate, Host):
+            wake(aggregate.uid)
+        if isinstance(aggregate, Vibespace):
+            for agent in self._feed.state.agents(aggregate.name):
+                wake(agent.uid)
+
+    async def _follow_engine(self) -> None:
+        pause = 0.1
+        while True:
+            try:
+                async for snapshot in self._engine.watch():
+                    pause = 0.1
+                    await self._take(snapshot)
+            except Unavailable as e:
+                self._feed.engine_is_seen(False)
+                await self._record(partial(host_commands.observe_engine, reason=e.message))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _PATIENCE)
+
+    async def _take(self, snapshot: Snapshot) -> None:
+        before, now = self._statuses, {status.agent_uid: status for status in snapshot.statuses}
+        self._statuses = now
+        changed = [uid for uid in before.keys() | now.keys() if before.get(uid) != now.get(uid)]
+        for uid in changed:
+            if uid in before and (uid not in now or now[uid].started != before[uid].started):
+                await self._shell.forget(uid)
+        if not self._feed.engine_seen:
+            self._feed.engine_is_seen(True)
+            await self._record(partial(host_commands.observe_engine, reason=""))
+            changed = [aggregate.uid for aggregate in self._feed.state.aggregates.values()]
+        for uid in changed:
+            self._queue.wake(uid)
+
+    # What a woken key gets
+
+    async def _step(self, uid: str) -> bool:
+        """Look at one key until there is nothing to do; False when something failed."""
+        try:
+            while self._feed.engine_seen and (found := self._find(uid)):
+                if isinstance(found, Agent):
+                    done, good = await self._step_agent(found)
+                else:
+                    done, good = await self._step_vibespace(found)
+                if done:
+                    return good
+        except Unavailable as e:
+            _log.info("%s waits: %s", uid, e.message)
+            return False
+        except NotFound:
+            return True  # it went while we looked
+        return True
+
+    def _find(self, uid: str) -> Agent | Vibespace | None:
+        found = self._feed.state.aggregates.get(UUID(uid))
+        return found if isinstance(found, Agent | Vibespace) else None
+
+    async def _step_agent(self, agent: Agent) -> tuple[bool, bool]:
+        state = self._feed.state
+        host, vibespace = state.host, state.vibespace_of(agent)
+        assert host is not None
+        host_key = await asyncio.to_thread(self._keys.host_key, agent.uid)
+        spec = agents.specify(agent, vibespace, host.image, host_key, self._keys.authorized_key())
+        match agents.plan(agent, vibespace, host, spec, self._statuses.get(agent.uid)):
+            case None:
+                return True, True
+            case agents.Observe(seen, reason, image):
+                await self._observe(agent, vibespace, seen, reason, image)
+                return seen == FAILED, seen != FAILED
+            case agents.Apply(wanted):
+                return True, await self._apply(agent, vibespace, wanted)
+            case agents.Delete(target, keep_data):
+                async with self._slots:
+                    await self._engine.delete(target, keep_data=keep_data)
+                await self._shell.forget(agent.uid)
+                await self._record(
+                    partial(agent_commands.complete_deletion, vibespace=vibespace.name, name=agent.name),
+                    agent,
+                    vibespace,
+                )
+                await asyncio.to_thread(self._keys.forget, agent.uid)
+                return True, True
+
+    async def _apply(self, agent: Agent, vibespace: Vibespace, wanted: AgentSpec) -> bool:
+        """Tell the engine; the next Snapshot wakes the key again. False when it refused."""
+        try:
+            async with self._slots:
+                await self._engine.apply(wanted)
+        except Unavailable:
+            raise
+        except Error as e:
+            await self._observe(agent, vibespace, FAILED, e.message, "")
+            return False
+        return True
+
+    async def _step_vibespace(self, vibespace: Vibespace) -> tuple[bool, bool]:
+        state = self._feed.state
+        assert state.host is not None
+        match vibespaces.plan(vibespace, list(state.agents(vibespace.name)), state.host):
+            case None:
+                return True, True
+            case vibespaces.Clone(agent_uid, url, directory, branch):
+                await self._clone(vibespace, agent_uid, url, directory, branch)
+                return True, True
+            case vibespaces.Delete(target, keep_data):
+                async with self._slots:
+                    await self._engine.delete(target, keep_data=keep_data)
+                await self._record(partial(vibespace_commands.complete_deletion, name=vibespace.name), vibespace)
+                return True, True
+
+    async def _clone(self, vibespace: Vibespace, agent_uid: str, url: str, directory: str, branch: str) -> None:
+        try:
+            commit = await self._repositories.clone(agent_uid, url, directory, branch)
+        except FailedPrecondition as e:
+            now = self._find(vibespace.uid)
+            if not isinstance(now, Vibespace) or now.deleting or not now.started:
+                return  # broken off by the stop, not by git
+            command: Command = partial(vibespace_commands.repository_failed, name=vibespace.name, reason=e.message)
+        else:
+            command = partial(vibespace_commands.repository_ready, name=vibespace.name, commit=commit)
+        await self._record(command, vibespace)
+
+    # What is recorded
+
+    async def _observe(self, agent: Agent, vibespace: Vibespace, state: str, reason: str, image: str) -> None:
+        command = partial(
+            agent_commands.observe_agent,
+            vibespace=vibespace.name,
+            name=agent.name,
+            state=state,
+            reason=reason,
+            image=image,
+            generation=agent.generation,
+            vibespace_generation=vibespace.generation,
+        )
+        await self._record(command, agent, vibespace)
+
+    async def _record(self, command: Command, *about: Aggregate) -> None:
+        state = self._feed.state
+        host = [state.host] if state.host else []
+        await self._writer.run(command, Request("daemon", cause=state.cause(*about, *host) if about else ""))
+
+
+def _is_asked(state: State, aggregate: Aggregate, position: int) -> bool:
+    """The news about `aggregate` is that somebody asked for something."""
+    return state.asked.get(aggregate.id, (0, ""))[0] > position

@@ -1,0 +1,82 @@
+"""Which keys want attention: each at most once at a time, again when woken meanwhile, later after a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+_FORGIVEN = 120.0
+"""Seconds without a failure after which the next one counts as the first."""
+_LONGEST = 60.0
+
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Failures:
+    count: int
+    last: float
+
+
+class Queue:
+    """Runs `step(key)` for woken keys, in tasks of the group it is given."""
+
+    def __init__(self, tasks: asyncio.TaskGroup, step: Callable[[str], Awaitable[bool]]) -> None:
+        """`step` returns False when it failed and should be repeated after a pause."""
+        self._tasks = tasks
+        self._step = step
+        self._running: set[str] = set()
+        self._dirty: set[str] = set()
+        self._failures: dict[str, _Failures] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def wake(self, key: str) -> None:
+        """Look at `key` now, unless it waits out a pause after a failure."""
+        if key in self._timers:
+            return
+        if key in self._running:
+            self._dirty.add(key)
+            return
+        self._running.add(key)
+        self._tasks.create_task(self._run(key))
+
+    def hurry(self, key: str) -> None:
+        """Look at `key` now, whatever happened before: somebody asked for something new."""
+        self._failures.pop(key, None)
+        if timer := self._timers.pop(key, None):
+            timer.cancel()
+        self.wake(key)
+
+    async def _run(self, key: str) -> None:
+        good = True
+        while good:
+            self._dirty.discard(key)
+            good = await self._try(key)
+            if key not in self._dirty:
+                break
+        self._running.discard(key)
+        if not good:
+            self._pause(key)
+
+    async def _try(self, key: str) -> bool:
+        try:
+            return await self._step(key)
+        except Exception:  # a defect met at one key must not stop the others
+            _log.exception("%s could not be looked at", key)
+            return False
+
+    def _pause(self, key: str) -> None:
+        """The first failure is repeated at once; then 0.5 s, doubling to a minute."""
+        now = asyncio.get_running_loop().time()
+        before = self._failures.get(key)
+        count = before.count + 1 if before and now - before.last < _FORGIVEN else 1
+        self._failures[key] = _Failures(count, now)
+        delay = 0.0 if count == 1 else min(0.25 * 2 ** min(count - 1, 16), _LONGEST)
+        self._timers[key] = asyncio.get_running_loop().call_later(delay, self._resume, key)
+
+    def _resume(self, key: str) -> None:
+        del self._timers[key]
+        self.wake(key)
