@@ -137,7 +137,9 @@ def ssh_files(spec: AgentSpec) -> bytes:
             entry = tarfile.TarInfo(f"{SSH_FILES[1:]}/{name}")
             entry.size, entry.gid, entry.mode = len(content), USER_ID, 0o440
             tar.addfile(entry, io.BytesIO(content))
-    return archive.getvalue()
+    # Podman stops reading at the two empty blocks that end an archive, and when it is still being sent the padding
+    # that Python adds behind them, it sometimes fails with a broken pipe.
+    return archive.getvalue()[: tar.offset]
 
 
 def _mount(source: str, target: str) -> dict[str, str]:
