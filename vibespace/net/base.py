@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,6 +26,29 @@ class Output:
     stderr: bool = False
 
 
+class Dialer(Protocol):
+    """The one thing of an engine that this room needs; every Engine is one."""
+
+    async def dial(self, agent_uid: str) -> socket.socket:
+        """A connected, non-blocking stream socket to that agent's sshd; the caller closes it.
+
+        Raises Unavailable AGENT_UNREACHABLE when there is no running container.
+        """
+
+
+class Keys(Protocol):
+    """Who we are and who must answer. OpenSSH formats; kept for ever, so an agent keeps its host key."""
+
+    def client_key(self) -> bytes:
+        """Our private key, the only one that agents let in."""
+
+    def host_key(self, agent_uid: str) -> str:
+        """The public host key that this agent's sshd must show, one line.
+
+        Raises Unavailable AGENT_UNREACHABLE when there is none: the agent was deleted.
+        """
+
+
 class Process(Protocol):
     """A running command. Binary clean; a slow reader slows the command down, a slow command slows the writer down."""
 
@@ -41,14 +65,20 @@ class Process(Protocol):
         """Its output as it comes, both streams, until both have ended."""
 
     async def wait(self) -> Exit:
-        """How it ended; call after `output` is exhausted."""
+        """How it ended; call after `output` is exhausted.
+
+        Raises Unavailable AGENT_UNREACHABLE when the connection broke before it did.
+        """
 
     async def close(self) -> None:
-        """Give up on it: hang up, so that nothing of it goes on running. Harmless when it has ended."""
+        """Give up on it: hang up, so that nothing of it goes on running. Harmless when it has ended.
+
+        Goes on to the end although the caller is cancelled.
+        """
 
 
 class Stream(Protocol):
-    """Bytes to and from one port inside."""
+    """Bytes to and from one port inside. A slow side slows the other one down."""
 
     async def read(self, limit: int) -> bytes:
         """Up to `limit` bytes; empty at the end."""
@@ -70,6 +100,8 @@ class Shell(Protocol):
         """Run `command` (passed on word for word) in `directory`, or in the home when it is empty.
 
         A program that is not there ends with exit code 127, as in a shell.
+        Raises InvalidArgument COMMAND_INVALID (empty, or a NUL in it), COMMAND_TOO_LONG, and Exhausted
+        TOO_MANY_COMMANDS.
         """
 
     async def dial(self, agent_uid: str, port: int) -> Stream:
@@ -89,7 +121,8 @@ class Repositories(Protocol):
     """Puts a git repository into a vibespace. All-or-nothing: a failed or broken-off attempt leaves no directory.
 
     Both return the commit checked out (40 hex digits, empty for a repository without commits), return at once with it
-    when an earlier attempt had already finished, and raise FailedPrecondition REPOSITORY_FAILED with git's own last line.
+    when an earlier attempt had already finished, and raise FailedPrecondition REPOSITORY_FAILED with git's own last
+    line.
     """
 
     async def clone(self, agent_uid: str, url: str, directory: str, branch: str) -> str:

@@ -1,0 +1,176 @@
+"""The byte streams of the API over a Shell: each message checked and cut to size, both directions at once.
+
+A servicer takes the first message off its requests (`exec_start`, `dial_start`), finds out which agent it means, and
+hands on what these generate. However a stream ends (the command's end, the client's Ctrl-C, a broken connection, the
+daemon's own end), the command or the port is closed with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from vibespace.errors import InvalidArgument
+from vibespace.net.base import Process, Shell, Stream
+from vibespace.v1.agents_pb2 import (
+    DialRequest,
+    DialResponse,
+    ExecExit,
+    ExecRequest,
+    ExecResponse,
+    ExecStart,
+)
+from vibespace.v1.vibespaces_pb2 import UploadRepositoryRequest
+
+PIECE = 1 << 16
+"""Most bytes in one message that we send."""
+
+UPLOAD_PIECE = 1 << 20
+"""Most bytes in one message of an upload; the proto's comment promises it."""
+
+HIGHEST_PORT = 65535
+
+
+async def exec_start(requests: AsyncIterator[ExecRequest]) -> ExecStart:
+    """The first message, which says what to run. Raises InvalidArgument STREAM_INVALID or COMMAND_INVALID."""
+    first = await anext(requests, None)
+    if first is None or first.WhichOneof("request") != "start":
+        raise _out_of_order("start", "The first message must be 'start'.")
+    if not first.start.command:
+        raise InvalidArgument("COMMAND_INVALID", "There is no command to run.", field="start.command")
+    return first.start
+
+
+async def exec_stream(
+    shell: Shell, agent_uid: str, directory: str, start: ExecStart, requests: AsyncIterator[ExecRequest]
+) -> AsyncIterator[ExecResponse]:
+    """Run `start.command` with the rest of `requests`: its output as it comes, and one exit at the end.
+
+    Raises InvalidArgument for a message that does not fit, and what Shell raises.
+    """
+    process = await shell.start(agent_uid, start.command, directory=directory)
+    try:
+        async with _beside(_feed(process, requests), process) as failures:
+            async for piece in process.output():
+                yield ExecResponse(stderr=piece.data) if piece.stderr else ExecResponse(stdout=piece.data)
+            _raise_first(failures)
+            ended = await process.wait()
+            yield ExecResponse(exit=ExecExit(code=ended.code, signal=ended.signal))
+    finally:
+        await process.close()
+
+
+async def dial_start(requests: AsyncIterator[DialRequest]) -> DialRequest:
+    """The first message, which says whose port. Raises InvalidArgument STREAM_INVALID or PORT_INVALID."""
+    first = await anext(requests, None)
+    if first is None or not first.name:
+        raise _out_of_order("name", "The first message must name the agent.")
+    if not 1 <= first.port <= HIGHEST_PORT:
+        raise InvalidArgument("PORT_INVALID", f"A port is a number from 1 to {HIGHEST_PORT}.", field="port")
+    return first
+
+
+async def dial_stream(
+    shell: Shell, agent_uid: str, start: DialRequest, requests: AsyncIterator[DialRequest]
+) -> AsyncIterator[DialResponse]:
+    """Join the stream to a port: an empty message when it answers, then its bytes until it closes.
+
+    Raises InvalidArgument for a message that does not fit, and what Shell raises.
+    """
+    port = await shell.dial(agent_uid, start.port)
+    try:
+        yield DialResponse()
+        async with _beside(_forward(port, start, requests), port) as failures:
+            while data := await port.read(PIECE):
+                yield DialResponse(data=data)
+            _raise_first(failures)
+    finally:
+        await port.close()
+
+
+async def upload_start(requests: AsyncIterator[UploadRepositoryRequest]) -> UploadRepositoryRequest:
+    """The first message, which says whose repository. Raises InvalidArgument STREAM_INVALID."""
+    first = await anext(requests, None)
+    if first is None or not first.name:
+        raise _out_of_order("name", "The first message must name the vibespace.")
+    return first
+
+
+async def upload_chunks(
+    start: UploadRepositoryRequest, requests: AsyncIterator[UploadRepositoryRequest]
+) -> AsyncIterator[bytes]:
+    """The bytes of the bundle, those of the first message included. Raises InvalidArgument STREAM_INVALID."""
+    yield _piece(start.data)
+    async for request in requests:
+        if request.name or request.branch or request.origin:
+            raise _out_of_order("data", "Only the first message may hold more than data.")
+        yield _piece(request.data)
+
+
+async def _feed(process: Process, requests: AsyncIterator[ExecRequest]) -> None:
+    """Requests into the command; their end is its input's end."""
+    async for request in requests:
+        match request.WhichOneof("request"):
+            case "stdin":
+                await process.write(request.stdin)
+            case "stdin_closed":
+                await process.write_eof()
+            case "signal":
+                process.signal(request.signal)
+            case "start":
+                raise _out_of_order("start", "Only the first message can be 'start'.")
+            case None:
+                raise _out_of_order("request", "A message was empty.")
+    await process.write_eof()
+
+
+async def _forward(port: Stream, start: DialRequest, requests: AsyncIterator[DialRequest]) -> None:
+    """Requests into the port; their end is this direction's end."""
+    await port.write(start.data)
+    if not start.closed:
+        async for request in requests:
+            if request.name or request.port:
+                raise _out_of_order("name", "Only the first message may say which port.")
+            await port.write(request.data)
+            if request.closed:
+                break
+    await port.write_eof()
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None], peer: Process | Stream) -> AsyncIterator[list[Exception]]:
+    """`work` as long as the block runs. When it fails it closes `peer`, so that the block comes to its end and finds
+    the failure in the list.
+    """
+    failures: list[Exception] = []
+
+    async def guarded() -> None:
+        try:
+            await work
+        except Exception as e:
+            failures.append(e)
+            await peer.close()
+
+    task = asyncio.create_task(guarded())
+    try:
+        yield failures
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _raise_first(failures: list[Exception]) -> None:
+    if failures:
+        raise failures[0]
+
+
+def _piece(data: bytes) -> bytes:
+    if len(data) > UPLOAD_PIECE:
+        raise InvalidArgument("STREAM_INVALID", f"A piece can have {UPLOAD_PIECE} bytes.", field="data")
+    return data
+
+
+def _out_of_order(field: str, message: str) -> InvalidArgument:
+    return InvalidArgument("STREAM_INVALID", message, field=field, hint="This is a defect of the program that called.")

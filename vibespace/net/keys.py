@@ -1,0 +1,96 @@
+"""The ssh keys of one installation: ours, and the host key that each agent keeps for ever."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from vibespace.errors import Internal, Unavailable
+
+CLIENT = "client"
+
+
+class KeyFiles:
+    """Keys in a directory of ours (State.keys), one file each, 0600: `client`, and host keys by agent uid.
+
+    A key is made when it is first asked for and is on the disk before it is handed out.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def client_key(self) -> bytes:
+        """Our private key."""
+        return self._kept(CLIENT)
+
+    def authorized_key(self) -> str:
+        """The public half of ours, the one line of an agent's authorized_keys (AgentSpec.authorized_key)."""
+        return _public(self._kept(CLIENT))
+
+    def make_host_key(self, agent_uid: str) -> bytes:
+        """The private key of that agent's sshd, made the first time (AgentSpec.host_key)."""
+        return self._kept(_checked(agent_uid))
+
+    def host_key(self, agent_uid: str) -> str:
+        """The public half of it. Raises Unavailable AGENT_UNREACHABLE when none was made."""
+        try:
+            return _public((self._directory / _checked(agent_uid)).read_bytes())
+        except FileNotFoundError as e:
+            raise Unavailable("AGENT_UNREACHABLE", "This agent has no host key; it was deleted.") from e
+
+    def delete(self, agent_uid: str) -> None:
+        """Forget the host key of an agent that is gone for good."""
+        (self._directory / _checked(agent_uid)).unlink(missing_ok=True)
+
+    def _kept(self, name: str) -> bytes:
+        path = self._directory / name
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write_new(path, _private())
+            return path.read_bytes()
+
+
+def _checked(agent_uid: str) -> str:
+    """`agent_uid` as a file's name: only what a uid is made of, and never our own key."""
+    if not agent_uid or agent_uid == CLIENT or not agent_uid.replace("-", "").isalnum():
+        raise Internal("UID_INVALID", f"{agent_uid!r} is not an agent's uid.")
+    return agent_uid
+
+
+def _private() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+
+
+def _public(private: bytes) -> str:
+    key = serialization.load_ssh_private_key(private, password=None)
+    line = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return line.decode()
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """Write `path` whole or not at all, durably. One that came in between is left: the first key made stays."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return
+    finally:
+        draft.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
