@@ -1,0 +1,98 @@
+"""Which container engine to use: what was set, what the environment names, our own Podman, what is there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vibespace.config import Settings
+from vibespace.errors import Error, FailedPrecondition, InvalidArgument, Unavailable
+from vibespace.setup import podman
+from vibespace.setup.ping import brand_at
+from vibespace.state import State
+
+VARIABLES = ("CONTAINER_HOST", "DOCKER_HOST")
+"""Podman's own variable, then Docker's."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The one engine of a state directory, chosen at `init` and kept."""
+
+    brand: str
+    """podman | docker"""
+    socket: str
+    private: bool
+    """Served by us under the state directory: `reopen` starts it when it does not run."""
+
+
+def find(settings: Settings, state: State, environ: Mapping[str, str]) -> Choice:
+    """The first engine that can be used, in the order of this module's first line; it answers now.
+
+    Raises FailedPrecondition ENGINE_MISSING when there is none, Unavailable ENGINE_UNREACHABLE when the one that
+    was asked for does not answer, InvalidArgument ENGINE_ADDRESS for one that is not a Unix socket.
+    """
+    if settings.engine_socket:
+        return _asked_for(settings.engine_socket, "'engine.socket' in config.yaml")
+    for variable in VARIABLES:
+        if address := environ.get(variable):
+            return _asked_for(_unix_path(variable, address), variable)
+    refusal: Error | None = None
+    if shutil.which("podman"):
+        try:
+            return Choice("podman", str(podman.ensure(state.engine)), private=True)
+        except (FailedPrecondition, Unavailable) as e:
+            refusal = e
+    for path in _usual_sockets(environ):
+        if brand := brand_at(path):
+            return Choice(brand, str(path), private=False)
+    if refusal is not None:
+        raise refusal
+    raise FailedPrecondition(
+        "ENGINE_MISSING",
+        "There is neither Podman nor Docker on this machine.",
+        hint=f"As root: apt-get install -y {' '.join(podman.missing())}",
+    )
+
+
+def reopen(choice: Choice, state: State) -> None:
+    """See that an engine chosen earlier answers; ours is started again when it does not run.
+
+    Safe to call at any time and from any process. Raises Unavailable ENGINE_UNREACHABLE, or what starting it raises.
+    """
+    if choice.private:
+        podman.ensure(state.engine)
+    else:
+        _asked_for(choice.socket, "the engine of this state directory")
+
+
+def _asked_for(path: str, by: str) -> Choice:
+    brand = brand_at(Path(path).expanduser())
+    if not brand:
+        raise Unavailable(
+            "ENGINE_UNREACHABLE",
+            f"No container engine answers at {path} ({by}).",
+            hint="Start it, or name another socket.",
+            socket=path,
+        )
+    return Choice(brand, str(Path(path).expanduser()), private=False)
+
+
+def _unix_path(variable: str, address: str) -> str:
+    scheme, _, path = address.partition("://")
+    if scheme != "unix" or not path.startswith("/"):
+        raise InvalidArgument(
+            "ENGINE_ADDRESS",
+            f"{variable} is '{address}', but only a Unix socket of this machine can be used.",
+            hint=f"Set {variable} to unix:///path/to/the.sock, or unset it.",
+        )
+    return path
+
+
+def _usual_sockets(environ: Mapping[str, str]) -> Iterator[Path]:
+    user = Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
+    yield from (Path("/run/podman/podman.sock"), user / "podman/podman.sock")
+    yield from (Path("/var/run/docker.sock"), user / "docker.sock")

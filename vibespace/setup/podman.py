@@ -1,0 +1,229 @@
+"""A Podman of our own: its storage, its settings and its socket lie in one directory, beside any other Podman.
+
+Where images come from (registries, mirrors, policy) stays as the machine has it: that is the administrator's.
+The containers belong to nobody's process tree: they go on when the service, or the daemon that started it, dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vibespace.errors import FailedPrecondition, Unavailable
+from vibespace.setup.ping import brand_at
+
+START_SECONDS = 20.0
+STOP_SECONDS = 10.0
+
+_HELPERS = ("/usr/libexec/podman", "/usr/lib/podman", "/usr/local/libexec/podman", "/usr/local/lib/podman")
+_PACKAGES = {
+    "podman": "podman",
+    "netavark": "netavark",
+    "aardvark-dns": "aardvark-dns",
+    "iptables": "iptables",
+    "catatonit": "catatonit",
+}
+"""Program: the Debian package that has it. Podman itself asks for none of the others."""
+
+
+def socket_path(directory: Path) -> Path:
+    """Where it is served. A short name: any state directory the daemon's own socket fits in has room for it."""
+    return directory / "sock"
+
+
+def missing() -> list[str]:
+    """Debian packages without which it cannot run containers here; nothing when it can."""
+    packages = [package for program, package in _PACKAGES.items() if not _program(program)]
+    return packages if _runtime() else [*packages, "runc"]
+
+
+def ensure(directory: Path) -> Path:
+    """See that it is served, whoever else is just doing the same; the socket's path.
+
+    Raises FailedPrecondition ENGINE_MISSING naming packages, Unavailable ENGINE_UNREACHABLE when it does not start.
+    """
+    socket = socket_path(directory)
+    if brand_at(socket):
+        return socket
+    if packages := missing():
+        raise FailedPrecondition(
+            "ENGINE_MISSING",
+            "Podman cannot run containers here: something it needs is not installed.",
+            hint=f"As root: apt-get install -y {' '.join(packages)}",
+        )
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _locked(directory):
+        if not brand_at(socket):
+            _end(directory)
+            _forget_former_boot(directory)
+            _write_settings(directory)
+            _start(directory)
+    return socket
+
+
+def stop(directory: Path) -> None:
+    """End the service, not the containers. One that does not run is no error."""
+    if directory.is_dir():
+        with _locked(directory):
+            _end(directory)
+
+
+def environment(directory: Path) -> dict[str, str]:
+    """What makes any `podman` command speak of this Podman."""
+    return {
+        **os.environ,
+        "CONTAINERS_CONF": str(directory / "containers.conf"),
+        "CONTAINERS_STORAGE_CONF": str(directory / "storage.conf"),
+        "TMPDIR": str(directory / "work"),  # it keeps what is uploaded there, and forgets some of it
+    }
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    with open(directory / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _start(directory: Path) -> None:
+    socket = socket_path(directory)
+    socket.unlink(missing_ok=True)
+    shutil.rmtree(directory / "work", ignore_errors=True)
+    (directory / "work").mkdir(mode=0o700)
+    log = directory / "service.log"
+    with open(log, "wb") as output:
+        service = subprocess.Popen(
+            ["podman", "system", "service", "--time=0", f"unix://{socket}"],
+            env=environment(directory),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # a Ctrl-C at the prompt is not meant for it
+        )
+    (directory / "pid").write_text(str(service.pid))
+    deadline = time.monotonic() + START_SECONDS
+    while not brand_at(socket):
+        if service.poll() is not None or time.monotonic() > deadline:
+            _end(directory)
+            last = log.read_text(errors="replace").strip().rpartition("\n")[2]
+            raise Unavailable(
+                "ENGINE_UNREACHABLE",
+                f"Podman does not start: {last or 'it says nothing'}.",
+                hint=f"All it said is in {log}.",
+            )
+        time.sleep(0.02)
+
+
+def _end(directory: Path) -> None:
+    """End the service the pid file names, if that is what the process still is."""
+    try:
+        pid = int((directory / "pid").read_text())
+    except (FileNotFoundError, ValueError):
+        return
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + STOP_SECONDS
+        while _is_service(pid, directory):
+            if time.monotonic() > deadline:
+                break
+            os.kill(pid, kind)
+            time.sleep(0.02)
+    (directory / "pid").unlink(missing_ok=True)
+    socket_path(directory).unlink(missing_ok=True)
+
+
+def _is_service(pid: int, directory: Path) -> bool:
+    """By its command line: the number alone may have been given to another process since."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return b"service" in command and f"unix://{socket_path(directory)}".encode() in command
+
+
+def _forget_former_boot(directory: Path) -> None:
+    """Its running state is kept on a disk, where Podman expects a memory that a boot empties: we empty it."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    noted = directory / "boot"
+    if noted.exists() and noted.read_text() != boot:
+        for name in ("run", "tmp"):
+            shutil.rmtree(directory / name, ignore_errors=True)
+    noted.write_text(boot)
+
+
+def _write_settings(directory: Path) -> None:
+    store = directory / "store"
+    for name in ("store", "run", "tmp", "networks"):
+        (directory / name).mkdir(mode=0o700, exist_ok=True)
+    root = os.geteuid() == 0
+    _write(
+        directory / "storage.conf",
+        "[storage]",
+        'driver = "overlay"',
+        _text("graphroot", store),
+        _text("runroot", directory / "run"),
+    )
+    _write(
+        directory / "containers.conf",
+        "[containers]",
+        f"default_ulimits = [{_ulimits()}]",
+        'base_hosts_file = "none"  # the names this machine knows are not for agents',
+        "log_size_max = 1048576",
+        _text("init_path", _program("catatonit")),
+        "[network]",
+        'network_backend = "netavark"',
+        _text("network_config_dir", directory / "networks"),
+        "[engine]",
+        'cgroup_manager = "cgroupfs"' if root else "",
+        'events_logger = "file"',
+        'lock_type = "file"  # the shared memory locks are one set for all of this user\'s Podmans',
+        'image_copy_tmp_dir = "storage"',
+        _text("runtime", _runtime()),
+        _text("static_dir", store / "libpod"),
+        _text("volume_path", store / "volumes"),
+        _text("tmp_dir", directory / "tmp"),
+    )
+
+
+def _write(path: Path, *lines: str) -> None:
+    path.write_text("\n".join(line for line in lines if line) + "\n")
+
+
+def _text(name: str, value: Path | str) -> str:
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'{name} = "{escaped}"'
+
+
+def _ulimits() -> str:
+    """At most what this process itself may have; Podman asks for more by itself, and is refused."""
+    top = int(Path("/proc/sys/kernel/pid_max").read_text())  # Podman lowers its own limit of processes to this
+    found = []
+    for name, kind, most in (
+        ("nofile", resource.RLIMIT_NOFILE, 1 << 20),
+        ("nproc", resource.RLIMIT_NPROC, top),
+    ):
+        hard = resource.getrlimit(kind)[1]
+        value = most if hard == resource.RLIM_INFINITY else min(hard, most)
+        found.append(f'"{name}={value}:{value}"')
+    return ", ".join(found)
+
+
+def _runtime() -> str:
+    """crun where all of cgroups is version 2; on any mixture it refuses, and runc does not."""
+    pure = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    names = ("crun", "runc") if pure else ("runc",)
+    return next((name for name in names if _program(name)), "")
+
+
+def _program(name: str) -> str:
+    """Where it is. sbin counts, also for users whose PATH lacks it: Podman itself looks there."""
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", *_HELPERS))
+    return shutil.which(name, path=path) or ""
