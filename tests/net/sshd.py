@@ -22,7 +22,7 @@ PidFile none
 StrictModes no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
-MaxSessions 200
+MaxSessions {sessions}
 HostKey {home}/host_key
 AuthorizedKeysFile {home}/authorized_keys
 """
@@ -47,6 +47,7 @@ class Sshd:
         self.keys = KeyFiles(home.with_name(f"{home.name}-keys"))
         self.dials = 0
         self.port = 0
+        self.sessions = 200
         self._process: asyncio.subprocess.Process | None = None
 
     async def dial(self, agent_uid: str) -> socket.socket:
@@ -67,7 +68,7 @@ class Sshd:
         """Up, on a port of its own, with the keys of now."""
         self._write("host_key", self.keys.make_host_key(self.agent_uid), 0o600)
         self._write("authorized_keys", self.keys.authorized_key().encode(), 0o644)
-        self._write("sshd_config", CONFIG.format(home=self.home).encode(), 0o644)
+        self._write("sshd_config", CONFIG.format(home=self.home, sessions=self.sessions).encode(), 0o644)
         while True:
             self.port = _free_port()
             words = ["/usr/sbin/sshd", "-D", "-e", "-f", str(self.home / "sshd_config"), "-p", str(self.port)]

@@ -79,6 +79,7 @@ class Connections:
         sock = await self._dialer.dial(agent_uid)
         try:
             return await asyncssh.connect(
+                agent_uid,  # looked up nowhere; without it asyncssh wants the socket to have an address
                 sock=sock,
                 username=self._user,
                 client_keys=[client_key],

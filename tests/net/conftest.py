@@ -1,0 +1,24 @@
+"""A shell to a real sshd, new for each test (it costs 60 ms and buys that no test sees another's processes)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.net.running import AGENT
+from tests.net.sshd import Sshd, running
+from vibespace.net.shell import SshShell
+
+
+@pytest.fixture
+async def sshd() -> AsyncIterator[Sshd]:
+    async with running(AGENT) as server:
+        yield server
+
+
+@pytest.fixture
+async def shell(sshd: Sshd) -> AsyncIterator[SshShell]:
+    opened = SshShell(sshd, sshd.keys, user=sshd.user)
+    yield opened
+    await opened.close()
