@@ -1,0 +1,3 @@
+# What sshd_config's SetEnv says, for shells that /etc/profile has just given Debian's own PATH.
+export LANG="${LANG:-C.UTF-8}"
+export PATH=/home/agent/.local/bin:/home/agent/.cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
