@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
 from uuid import UUID
 
 from vibespace.domain.agents import Agent
@@ -22,9 +21,6 @@ from vibespace.errors import NotFound
 
 REMEMBERED = timedelta(hours=24)
 """How long a request_id is answered as the first time, and a deletion is told to watchers that were away."""
-
-K = TypeVar("K")
-T = TypeVar("T", bound="_Timed")
 
 _NUMBERED = re.compile(r"(.+)-([1-9][0-9]{0,8})")
 
@@ -66,8 +62,18 @@ class State:
         """Name -> data_uid of data that outlived its vibespace."""
         self.requests: OrderedDict[str, Answered] = OrderedDict()
         self.gone: OrderedDict[UUID, Gone] = OrderedDict()
+        self.forgotten = 0
+        """Place of the newest deletion that is no longer in `gone`."""
         self.asked: dict[UUID, tuple[int, str]] = {}
         """uid -> place of the last event that a request led to, and that request."""
+
+    def copy(self) -> State:
+        """Another State that says the same, for another owner."""
+        other = State()
+        for name, value in vars(self).items():
+            setattr(other, name, value.copy() if isinstance(value, dict) else value)
+        other.members = {name: members.copy() for name, members in self.members.items()}
+        return other
 
     def put(self, aggregate: Aggregate, position: int) -> None:
         """`aggregate` is now so, by the event at `position`."""
@@ -130,8 +136,11 @@ class State:
 
     def forget(self, now: datetime) -> None:
         """Drop what is remembered longer than REMEMBERED."""
-        _drop_before(now - REMEMBERED, self.requests)
-        _drop_before(now - REMEMBERED, self.gone)
+        limit = now - REMEMBERED
+        while self.requests and next(iter(self.requests.values())).time < limit:
+            self.requests.popitem(last=False)
+        while self.gone and next(iter(self.gone.values())).time < limit:
+            self.forgotten = self.gone.popitem(last=False)[1].position
 
     def vibespace(self, name: str) -> Vibespace:
         """By bare name. Raises NotFound VIBESPACE_NOT_FOUND."""
@@ -170,13 +179,3 @@ class State:
     def vibespace_of(self, agent: Agent) -> Vibespace:
         """Where it lives."""
         return self.vibespaces[agent.vibespace]
-
-
-class _Timed(Protocol):
-    @property
-    def time(self) -> datetime: ...
-
-
-def _drop_before(time: datetime, memory: OrderedDict[K, T]) -> None:
-    while memory and next(iter(memory.values())).time < time:
-        memory.popitem(last=False)

@@ -67,14 +67,18 @@ class Agent(Aggregate):
         if self.started:
             self._stop()
 
-    def request_deletion(self) -> None:
-        """Take it away with its home."""
+    def check_deletion(self) -> None:
+        """Raises FailedPrecondition AGENT_IS_PRIMARY."""
         if self.primary:
             raise FailedPrecondition(
                 "AGENT_IS_PRIMARY",
                 f"'{self.name}' is the primary agent of '{self.vibespace}' and goes only with it.",
                 hint=f"Stop it with 'vibespace agent stop {self.name}@{self.vibespace}', or delete the vibespace.",
             )
+
+    def request_deletion(self) -> None:
+        """Take it away with its home."""
+        self.check_deletion()
         if not self.deleting:
             self._request_deletion()
 

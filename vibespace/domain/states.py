@@ -49,16 +49,16 @@ def vibespace_state(vibespace: Vibespace, members: Collection[Agent], host: Host
     """The state of a vibespace whose agents are `members`, and why it is not running although it should be."""
     if vibespace.deleting:
         return State.DELETING, ""
-    states = {agent: agent_state(agent, vibespace, host) for agent in members}
+    states = [(agent, agent_state(agent, vibespace, host)) for agent in members]
     if not vibespace.started or host.resting:
-        resting = all(state == State.STOPPED for state in states.values())
+        resting = all(state == State.STOPPED for _, state in states)
         return (State.STOPPED if resting else State.STOPPING), ""
-    for agent, state in states.items():
+    for agent, state in states:
         if state == State.FAILED:
             return State.FAILED, f"{agent.name}: {agent.reason}"
     if vibespace.repository == vibespaces.FAILED:
         return State.FAILED, vibespace.repository_reason
-    for agent, state in states.items():
+    for agent, state in states:
         if state == State.STARTING:
             return State.STARTING, f"{agent.name} is starting"
     if vibespace.repository == vibespaces.PENDING:

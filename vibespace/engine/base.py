@@ -15,7 +15,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 SSHD_PORT = 2222
 """Where sshd listens inside every agent container; the image's sshd_config depends on it."""
@@ -170,6 +170,7 @@ class Engine(Protocol):
         """Let go of connections. Containers go on."""
 
 
+@runtime_checkable
 class Inventory(Protocol):
     """Optional: an engine that can list all that it ever made for this log."""
 

@@ -1,0 +1,166 @@
+"""`python -m vibespace.daemon`: puts the rooms together and serves. The one place that knows them all."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+from uuid import uuid4
+
+from vibespace import __version__
+from vibespace.app import host as host_commands
+from vibespace.app.feed import Feed
+from vibespace.app.log import Log
+from vibespace.app.writer import Request, Writer
+from vibespace.daemon import debuglog, lock, outside, server
+from vibespace.daemon.agents import AgentServicer
+from vibespace.daemon.doctor import Doctor
+from vibespace.daemon.engines import Dialer, open_engine
+from vibespace.daemon.events import EventServicer
+from vibespace.daemon.system import SystemServicer
+from vibespace.daemon.vibespaces import VibespaceServicer
+from vibespace.domain import states
+from vibespace.domain.host import Host
+from vibespace.errors import Error
+from vibespace.launch import ensure_home
+from vibespace.net.git import Git
+from vibespace.net.keys import KeyFiles
+from vibespace.net.shell import SshShell
+from vibespace.reconcile.loop import Reconciler
+from vibespace.setup import podman
+from vibespace.state import State
+from vibespace.state import state as find_state
+
+_PAUSE = 2.0
+"""Seconds until an engine that could not be opened is tried again."""
+
+
+class Daemon:
+    """One state directory, served."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._stop = asyncio.Event()
+        self._ends_at_rest = asyncio.Event()
+
+    async def run(self, ready_fd: int | None) -> None:
+        """Serve until SIGTERM, SIGINT, or until everything rests after a bare `stop`."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        async with AsyncExitStack() as stack:
+            log = Log(self._state.log)
+            stack.callback(log.close)
+            folded = log.load()
+            self._feed = Feed(log, folded.copy())
+            self._writer = Writer(log, folded, self._feed.publish, lambda: datetime.now(UTC), uuid4)
+            stack.push_async_callback(self._writer.close)
+            if self._feed.state.host is None:
+                await self._writer.run(host_commands.begin_log, Request("daemon"))
+            self._keys = KeyFiles(self._state.keys)
+            self._dialer, self._doctor = Dialer(), Doctor(self._feed)
+            self._shell = SshShell(self._dialer, self._keys)
+            stack.push_async_callback(self._shell.close)
+            self._repositories = Git(self._shell)
+            grpc_server = await server.serve(self._state, self._feed, self._servicers(log))
+            stack.push_async_callback(grpc_server.stop, server.GRACE)
+            _say_ready(ready_fd)
+            await self._work()
+
+    async def _work(self) -> None:
+        """Reconcile until told to stop."""
+        async with asyncio.TaskGroup() as tasks:
+            work = [tasks.create_task(self._reconcile()), tasks.create_task(self._end_at_rest())]
+            await self._stop.wait()
+            for task in work:
+                task.cancel()
+
+    async def _reconcile(self) -> None:
+        while not (self._feed.state.host and self._feed.state.host.engine):
+            await self._feed.news()
+        while True:
+            try:
+                engine = await open_engine(self._feed.state.host, self._state, os.environ)
+                break
+            except Error as e:
+                lost = partial(host_commands.observe_engine, reason=e.message)
+                await self._writer.run(lost, Request("daemon"))
+                await asyncio.sleep(_PAUSE)
+        self._dialer.engine = self._doctor.engine = engine
+        try:
+            await Reconciler(self._feed, self._writer, engine, self._shell, self._repositories, self._keys).run()
+        finally:
+            await engine.close()
+
+    async def _end_at_rest(self) -> None:
+        """After a bare `stop`: end when nothing runs any more, and let our own Podman end too."""
+        while True:
+            await self._ends_at_rest.wait()
+            host = self._feed.state.host
+            if host is None or not host.resting:  # woken before everything was at rest
+                self._ends_at_rest.clear()
+            elif self._at_rest(host):
+                break
+            else:
+                await self._feed.news()
+        if host.engine.get("private"):
+            await asyncio.to_thread(podman.stop, self._state.engine)
+        self._stop.set()
+
+    def _at_rest(self, host: Host) -> bool:
+        state = self._feed.state
+        return all(
+            states.agent_state(agent, state.vibespace_of(agent), host) == states.State.STOPPED
+            for agent in state.agents()
+        )
+
+    def _servicers(self, log: Log) -> dict[str, object]:
+        feed, writer = self._feed, self._writer
+        system = SystemServicer(
+            feed,
+            writer,
+            self._doctor,
+            home=str(self._state.home),
+            version=__version__,
+            outside=lambda: outside.listing(feed.state.host),
+            end_at_rest=self._ends_at_rest.set,
+        )
+        return {
+            "vibespace.v1.VibespaceService": VibespaceServicer(feed, writer, self._repositories),
+            "vibespace.v1.AgentService": AgentServicer(feed, writer, self._shell),
+            "vibespace.v1.EventService": EventServicer(feed, log),
+            "vibespace.v1.SystemService": system,
+        }
+
+
+def _say_ready(ready_fd: int | None) -> None:
+    if ready_fd is not None:
+        os.write(ready_fd, b"ready\n")
+        os.close(ready_fd)
+
+
+def main() -> int:
+    """Exit code 0 after an orderly end, 1 with one line on stderr when the daemon cannot serve."""
+    parser = argparse.ArgumentParser(prog="vibespace.daemon", description="Serves one state directory.")
+    parser.add_argument("--ready-fd", type=int, help="descriptor that gets a line when the daemon serves")
+    arguments = parser.parse_args()
+    os.umask(0o077)
+    try:
+        state = find_state()
+        ensure_home(state.home)
+        lock.hold(state.lock)
+        debuglog.configure(state.debug_log, debug=os.environ.get("VIBESPACE_DEBUG") == "1")
+        asyncio.run(Daemon(state).run(arguments.ready_fd))
+    except Error as e:
+        print(e.message, file=sys.stderr)  # noqa: T201 (who started us reads the reason here)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""Answers AgentService."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import grpc
+
+from vibespace.app import agents as commands
+from vibespace.app.feed import Feed
+from vibespace.app.writer import Command, Request, Writer
+from vibespace.daemon import convert, pages, streams
+from vibespace.daemon.principal import request_of
+from vibespace.domain import names, repositories, states
+from vibespace.domain.agents import Agent
+from vibespace.domain.states import State
+from vibespace.domain.vibespaces import READY, Vibespace
+from vibespace.errors import FailedPrecondition, NotFound
+from vibespace.net.base import Shell
+from vibespace.v1 import agents_pb2 as v1
+from vibespace.v1.agents_pb2_grpc import AgentServiceServicer
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_PATIENCE = 60.0
+"""Seconds that a command waits for an agent that is on its way up."""
+
+
+class AgentServicer(AgentServiceServicer):
+    """Translates; the commands decide, and the shell carries the streams."""
+
+    def __init__(self, feed: Feed, writer: Writer, shell: Shell) -> None:
+        self._feed = feed
+        self._writer = writer
+        self._shell = shell
+
+    async def CreateAgent(self, request: v1.CreateAgentRequest, context: Context) -> v1.CreateAgentResponse:
+        command = partial(
+            commands.create_agent,
+            vibespace=names.parse_vibespace(request.parent, "parent"),
+            name=request.agent_id,
+            type=_optional_type(request.settings),
+        )
+        return v1.CreateAgentResponse(**await self._run(command, request_of(request)))
+
+    async def GetAgent(self, request: v1.GetAgentRequest, context: Context) -> v1.GetAgentResponse:
+        return v1.GetAgentResponse(agent=self._message(self._feed.state.agent(*names.parse_agent(request.name))))
+
+    async def ListAgents(self, request: v1.ListAgentsRequest, context: Context) -> v1.ListAgentsResponse:
+        state, parent = self._feed.state, names.parse_vibespace(request.parent or "vibespaces/-", "parent")
+        agents = state.agents() if parent == names.ANY else state.agents(state.vibespace(parent).name)
+        found = {f"{a.vibespace}/{not a.primary:d}/{a.created_on.isoformat()}/{a.uid}": a for a in agents}
+        page, token = pages.cut(sorted(found), request.page_size, request.page_token)
+        return v1.ListAgentsResponse(
+            agents=[self._message(found[key]) for key in page],
+            next_page_token=token,
+            cursor=convert.cursor(self._feed.log_id, state.position),
+        )
+
+    async def StartAgent(self, request: v1.StartAgentRequest, context: Context) -> v1.StartAgentResponse:
+        vibespace, name = names.parse_agent(request.name)
+        command = partial(commands.start_agent, vibespace=vibespace, name=name)
+        return v1.StartAgentResponse(**await self._run(command, request_of(request)))
+
+    async def StopAgent(self, request: v1.StopAgentRequest, context: Context) -> v1.StopAgentResponse:
+        vibespace, name = names.parse_agent(request.name)
+        command = partial(commands.stop_agent, vibespace=vibespace, name=name)
+        return v1.StopAgentResponse(**await self._run(command, request_of(request)))
+
+    async def DeleteAgent(self, request: v1.DeleteAgentRequest, context: Context) -> v1.DeleteAgentResponse:
+        vibespace, name = names.parse_agent(request.name)
+        if request.validate_only:
+            found = self._feed.state.agent(vibespace, name).draft()
+            found.check_deletion()
+            cursor = convert.cursor(self._feed.log_id, self._feed.state.position)
+            return v1.DeleteAgentResponse(agent=self._message(found), cursor=cursor)
+        command = partial(commands.delete_agent, vibespace=vibespace, name=name)
+        return v1.DeleteAgentResponse(**await self._run(command, request_of(request)))
+
+    async def Exec(self, requests: AsyncIterator[v1.ExecRequest], context: Context) -> AsyncIterator[v1.ExecResponse]:
+        rest = aiter(requests)
+        start = await streams.exec_start(rest)
+        agent, vibespace = await self._running(start.name, "start.name")
+        directory = vibespace.directory if vibespace.repository == READY else repositories.ROOT
+        async for response in streams.exec_stream(self._shell, agent.uid, directory, start, rest):
+            yield response
+
+    async def Dial(self, requests: AsyncIterator[v1.DialRequest], context: Context) -> AsyncIterator[v1.DialResponse]:
+        rest = aiter(requests)
+        start = await streams.dial_start(rest)
+        agent, _ = await self._running(start.name, "name")
+        async for response in streams.dial_stream(self._shell, agent.uid, start, rest):
+            yield response
+
+    async def _running(self, name: str, field: str) -> tuple[Agent, Vibespace]:
+        """The agent called `name`; one that is on its way up is waited for."""
+        vibespace_id, agent_id = names.parse_agent(name, field)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                while True:
+                    state = self._feed.state
+                    agent, vibespace = state.agent(vibespace_id, agent_id), state.vibespace(vibespace_id)
+                    assert state.host is not None
+                    condition = states.agent_state(agent, vibespace, state.host)
+                    if condition == State.RUNNING and self._feed.engine_seen:
+                        return agent, vibespace
+                    if condition not in (State.STARTING, State.RUNNING):
+                        raise _not_running(agent, condition)
+                    await self._feed.news()
+        except TimeoutError:
+            raise _not_running(agent, condition) from None
+
+    async def _run(self, command: Command, request: Request) -> dict[str, Any]:
+        outcome = await self._writer.run(command, request)
+        state = self._feed.state
+        found = state.aggregates.get(outcome.uid)
+        if found is None and (gone := state.gone.get(outcome.uid)):
+            found = gone.aggregate
+        if not isinstance(found, Agent):
+            raise NotFound("AGENT_NOT_FOUND", "That agent was deleted long ago.")
+        return {"agent": self._message(found), "cursor": convert.cursor(self._feed.log_id, outcome.position)}
+
+    def _message(self, found: Agent) -> v1.Agent:
+        return convert.agent_message(found, self._feed.state, known=self._feed.engine_seen)
+
+
+def _optional_type(settings: v1.AgentSettings) -> str:
+    """The type; empty when it was left to the daemon. One this daemon does not know is passed on to be refused."""
+    return convert.agent_type(settings) or (f"unknown:{settings.type}" if settings.type else "")
+
+
+def _not_running(agent: Agent, condition: State) -> FailedPrecondition:
+    why = f": {agent.reason}" if agent.reason else ""
+    return FailedPrecondition(
+        "AGENT_NOT_RUNNING",
+        f"Agent '{agent.name}' of '{agent.vibespace}' is {condition}{why}.",
+        hint=f"'vibespace start {agent.vibespace}' brings it back.",
+        agent=agent.name,
+        vibespace=agent.vibespace,
+    )

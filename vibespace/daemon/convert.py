@@ -1,0 +1,148 @@
+"""Aggregates and recorded events -> protos. What is built here is what clients see, byte for byte."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from functools import lru_cache
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from vibespace.app.live import State
+from vibespace.app.log import Recorded
+from vibespace.domain import states, vibespaces
+from vibespace.domain.agents import Agent
+from vibespace.domain.host import Host
+from vibespace.domain.states import State as Condition
+from vibespace.domain.vibespaces import Vibespace
+from vibespace.v1 import agents_pb2, cursor_pb2, events_pb2, system_pb2, vibespaces_pb2
+
+AGENT_TYPES = {"claude-code": agents_pb2.AGENT_TYPE_CLAUDE_CODE, "codex": agents_pb2.AGENT_TYPE_CODEX}
+_AGENT_TYPE_NAMES = {number: name for name, number in AGENT_TYPES.items()}
+_INTENTS = {True: agents_pb2.RUN_INTENT_START, False: agents_pb2.RUN_INTENT_STOP}
+_AGENT_STATES = {state: agents_pb2.AgentState.Value(f"AGENT_STATE_{state.name}") for state in Condition}
+_VIBESPACE_STATES = {state: vibespaces_pb2.VibespaceState.Value(f"VIBESPACE_STATE_{state.name}") for state in Condition}
+_REPOSITORY_STATES = {
+    vibespaces.PENDING: vibespaces_pb2.REPOSITORY_STATE_PENDING,
+    vibespaces.READY: vibespaces_pb2.REPOSITORY_STATE_READY,
+    vibespaces.FAILED: vibespaces_pb2.REPOSITORY_STATE_FAILED,
+}
+_SPEC = ("repo", "branch", "cpu", "cpu_limit", "memory", "memory_limit")
+
+
+def agent_type(settings: agents_pb2.AgentSettings) -> str:
+    """The type asked for; empty when none was, or when it is not one this daemon knows."""
+    return _AGENT_TYPE_NAMES.get(settings.type, "")
+
+
+def spec(message: vibespaces_pb2.VibespaceSpec) -> dict[str, str]:
+    """The settings that are set, as events hold them."""
+    return {name: getattr(message, name) for name in _SPEC if message.HasField(name)}  # type: ignore[arg-type]
+
+
+def cursor(log_id: str, position: int) -> cursor_pb2.Cursor:
+    """A place in a log."""
+    return cursor_pb2.Cursor(log_id=log_id, position=position)
+
+
+def vibespace_message(found: Vibespace, state: State, *, known: bool) -> vibespaces_pb2.Vibespace:
+    """`found` as it is in `state`; when the engine is not `known` to have been seen, its state is not known either."""
+    host = state.host
+    assert host is not None
+    members = list(state.members.get(found.name, {}).values())
+    condition, reason = states.vibespace_state(found, members, host)
+    if not known and condition != Condition.DELETING:
+        condition, reason = Condition.UNKNOWN, host.reason
+    status = vibespaces_pb2.VibespaceStatus(
+        state=_VIBESPACE_STATES[condition],
+        reason=reason,
+        agents=len(members),
+        agents_running=sum(states.agent_state(a, found, host) == Condition.RUNNING for a in members) if known else 0,
+    )
+    if found.repository != vibespaces.NO_REPOSITORY:
+        status.repository.directory = found.directory
+        status.repository.state = _REPOSITORY_STATES[found.repository]
+        status.repository.reason = found.repository_reason
+        status.repository.commit = found.commit
+        status.repository.upload = found.waits_for_upload
+    return vibespaces_pb2.Vibespace(
+        name=found.subject,
+        vibespace_id=found.name,
+        uid=found.uid,
+        spec=vibespaces_pb2.VibespaceSpec(**found.spec),
+        intent=_INTENTS[found.started],
+        generation=found.generation,
+        status=status,
+        create_time=timestamp(found.created_on),
+        data_uid=found.data_uid,
+        position=_position(found, state),
+    )
+
+
+def agent_message(found: Agent, state: State, *, known: bool) -> agents_pb2.Agent:
+    """`found` as it is in `state`; see vibespace_message."""
+    host, vibespace = state.host, state.vibespaces.get(found.vibespace)
+    assert host is not None
+    condition = states.agent_state(found, vibespace, host) if vibespace else Condition.DELETING
+    if not known and condition != Condition.DELETING:
+        condition = Condition.UNKNOWN
+    return agents_pb2.Agent(
+        name=found.subject,
+        agent_id=found.name,
+        vibespace_id=found.vibespace,
+        uid=found.uid,
+        settings=agents_pb2.AgentSettings(type=AGENT_TYPES[found.type]),
+        primary=found.primary,
+        intent=_INTENTS[found.started],
+        generation=found.generation,
+        status=agents_pb2.AgentStatus(
+            state=_AGENT_STATES[condition],
+            reason=found.reason if known else host.reason,
+            observed_generation=found.observed_generation,
+            image=found.image,
+        ),
+        create_time=timestamp(found.created_on),
+        position=_position(found, state),
+    )
+
+
+def host_message(found: Host, *, reachable: bool) -> system_pb2.Host:
+    """The machine."""
+    engine = system_pb2.HostEngine(**found.engine) if found.engine else None
+    return system_pb2.Host(
+        initialized=bool(found.engine),
+        engine=engine,
+        engine_reachable=reachable,
+        engine_reason=found.reason,
+        resting=found.resting,
+        image=found.image,
+    )
+
+
+@lru_cache(maxsize=4096)
+def event_message(recorded: Recorded, log_id: str) -> events_pb2.Event:
+    """One event of the history. Cached: all who follow get the same message, which nobody may change."""
+    body = recorded.body
+    return events_pb2.Event(
+        cursor=cursor(log_id, recorded.position),
+        time=timestamp(datetime.fromisoformat(recorded.time)),
+        actor=body["actor"],
+        cause=body["cause"],
+        request_id=body["request_id"],
+        type=recorded.topic,
+        subject=body["subject"],
+        uid=str(recorded.uid),
+        data=json.dumps(recorded.data, ensure_ascii=False, separators=(",", ":")),
+    )
+
+
+def timestamp(time: datetime) -> Timestamp:
+    """As protobuf writes a time."""
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message
+
+
+def _position(found: Vibespace | Agent, state: State) -> int:
+    gone = state.gone.get(found.id)
+    return gone.position if gone else state.positions.get(found.id, 0)

@@ -1,0 +1,81 @@
+"""What is wrong, as far as the daemon can tell, and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vibespace.app.feed import Feed
+from vibespace.domain import states
+from vibespace.domain.states import State
+from vibespace.engine.base import Engine, Inventory
+from vibespace.errors import Error
+from vibespace.v1.system_pb2 import SEVERITY_ERROR, SEVERITY_OK, SEVERITY_WARNING, Finding
+
+
+class Doctor:
+    """Looks; changes nothing."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self.engine: Engine | None = None
+        """Set when there is one."""
+
+    async def examine(self) -> list[Finding]:
+        """All findings, in no order."""
+        return [await self._engine(), *self._resources(), *await self._leftovers()]
+
+    async def _engine(self) -> Finding:
+        host = self._feed.state.host
+        if host is None or not host.engine:
+            return Finding(
+                severity=SEVERITY_ERROR,
+                subject="engine",
+                message="No engine has been chosen.",
+                hint="Run 'vibespace init'.",
+            )
+        if not self._feed.engine_seen or self.engine is None:
+            return Finding(
+                severity=SEVERITY_ERROR,
+                subject="engine",
+                message=f"{host.engine['brand']} does not answer: {host.reason or 'it has not been seen yet'}",
+                hint=f"See that it serves {host.engine['address']}.",
+            )
+        try:
+            identity = await self.engine.identity()
+        except Error as e:
+            return Finding(severity=SEVERITY_ERROR, subject="engine", message=e.message, hint=e.hint)
+        text = f"{identity.brand} {identity.version} answers at {identity.address}."
+        return Finding(severity=SEVERITY_OK, subject="engine", message=text)
+
+    def _resources(self) -> Sequence[Finding]:
+        state = self._feed.state
+        if state.host is None or not self._feed.engine_seen:
+            return []
+        findings = []
+        for name, found in sorted(state.vibespaces.items()):
+            condition, reason = states.vibespace_state(found, list(state.agents(name)), state.host)
+            if condition == State.FAILED:
+                hint = f"Mend the cause, then 'vibespace start {name}'."
+                findings.append(
+                    Finding(severity=SEVERITY_ERROR, subject=found.subject, message=f"It failed: {reason}", hint=hint)
+                )
+        return findings
+
+    async def _leftovers(self) -> Sequence[Finding]:
+        if self.engine is None or not isinstance(self.engine, Inventory):
+            return []
+        state = self._feed.state
+        known = {str(uid) for uid in state.aggregates} | {found.data_uid for found in state.vibespaces.values()}
+        try:
+            leftovers = await self.engine.leftovers(frozenset(known | set(state.kept.values())))
+        except Error:
+            return []  # that the engine does not answer is a finding of its own
+        return [
+            Finding(
+                severity=SEVERITY_WARNING,
+                subject=f"{left.kind} {left.name}",
+                message="It was made for this state directory, and nothing that exists accounts for it.",
+                hint="It is never deleted unasked; remove it with the engine's own means if nobody needs it.",
+            )
+            for left in leftovers
+        ]

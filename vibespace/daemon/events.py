@@ -1,0 +1,134 @@
+"""Answers EventService."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from vibespace.app.feed import Feed
+from vibespace.app.live import State
+from vibespace.app.log import Log, Recorded
+from vibespace.daemon import convert
+from vibespace.domain import names
+from vibespace.domain.agents import Agent
+from vibespace.domain.aggregate import Aggregate
+from vibespace.domain.vibespaces import Vibespace
+from vibespace.errors import InvalidArgument
+from vibespace.v1 import events_pb2 as v1
+from vibespace.v1.events_pb2_grpc import EventServiceServicer
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_BATCH = 500
+"""Most changes in one message."""
+
+
+class EventServicer(EventServiceServicer):
+    """Reads and follows the feed."""
+
+    def __init__(self, feed: Feed, log: Log) -> None:
+        self._feed = feed
+        self._log = log
+
+    async def Replay(self, request: v1.ReplayRequest, context: Context) -> v1.ReplayResponse:
+        newest = self._feed.state.position
+        at = request.at if request.HasField("at") else newest
+        if not 1 <= at <= newest:
+            raise InvalidArgument(
+                "POSITION_INVALID",
+                f"The history has positions 1 to {newest}.",
+                field="at",
+                hint="See 'vibespace events'.",
+            )
+        state = await asyncio.to_thread(self._log.fold, at)
+        agents = [convert.agent_message(agent, state, known=True) for agent in state.agents()]
+        found = [convert.vibespace_message(state.vibespaces[n], state, known=True) for n in sorted(state.vibespaces)]
+        return v1.ReplayResponse(cursor=convert.cursor(self._feed.log_id, at), vibespaces=found, agents=agents)
+
+    async def Watch(self, request: v1.WatchRequest, context: Context) -> AsyncIterator[v1.WatchResponse]:
+        feed, only = self._feed, names.parse_vibespace(request.parent, "parent") if request.parent else ""
+        position = feed.check(request.after.log_id, request.after.position) if request.HasField("after") else 0
+        mood, snapshot, first = feed.mood, not request.HasField("after") or not _remembered(feed.state, position), True
+        while True:
+            changes = _everything(feed, only) if snapshot else _since(feed, position, only)
+            position, moved = feed.state.position, position != feed.state.position
+            if changes or snapshot or moved or first:
+                last = max(0, len(changes) - 1) // _BATCH * _BATCH
+                for start in range(0, last + 1, _BATCH):
+                    yield v1.WatchResponse(
+                        changes=changes[start : start + _BATCH],
+                        cursor=convert.cursor(feed.log_id, position) if start == last else None,
+                        snapshot=snapshot,
+                        caught_up=first and start == last,
+                    )
+                first = False
+            while feed.state.position == position and feed.mood == mood:
+                await feed.news()
+            snapshot, mood = feed.mood != mood, feed.mood
+
+    async def StreamEvents(
+        self, request: v1.StreamEventsRequest, context: Context
+    ) -> AsyncIterator[v1.StreamEventsResponse]:
+        only = names.parse_vibespace(request.parent, "parent") if request.parent else ""
+        after = self._feed.check(request.after.log_id, request.after.position or request.after_position)
+        async for page in self._feed.events(after, follow=request.follow):
+            events = [
+                convert.event_message(recorded, self._feed.log_id)
+                for recorded in page
+                if _is_about(recorded, only) and _is_type(recorded, request.type)
+            ]
+            yield v1.StreamEventsResponse(events=events, cursor=convert.cursor(self._feed.log_id, page[-1].position))
+
+
+def _everything(feed: Feed, only: str) -> list[v1.Change]:
+    return [_change(feed, found) for found in reversed(list(feed.state.changed_since(0))) if _belongs(found, only)]
+
+
+def _since(feed: Feed, position: int, only: str) -> list[v1.Change]:
+    """What changed after `position`, by the place of each thing's last change."""
+    state = feed.state
+    placed: list[tuple[int, v1.Change]] = [
+        (state.positions[found.id], _change(feed, found))
+        for found in state.changed_since(position)
+        if _belongs(found, only)
+    ]
+    for gone in reversed(state.gone.values()):
+        if gone.position <= position:
+            break
+        if _belongs(gone.aggregate, only):
+            placed.append((gone.position, v1.Change(deleted=gone.aggregate.subject)))
+    placed.sort(key=lambda pair: pair[0])
+    return [change for _, change in placed]
+
+
+def _change(feed: Feed, found: Aggregate) -> v1.Change:
+    if isinstance(found, Vibespace):
+        return v1.Change(vibespace=convert.vibespace_message(found, feed.state, known=feed.engine_seen))
+    assert isinstance(found, Agent)
+    return v1.Change(agent=convert.agent_message(found, feed.state, known=feed.engine_seen))
+
+
+def _belongs(found: Aggregate, only: str) -> bool:
+    match found:
+        case Vibespace():
+            return not only or found.name == only
+        case Agent():
+            return not only or found.vibespace == only
+    return False
+
+
+def _remembered(state: State, position: int) -> bool:
+    """Every deletion after `position` is still remembered."""
+    return position >= state.forgotten
+
+
+def _is_about(recorded: Recorded, only: str) -> bool:
+    subject: str = recorded.body["subject"]
+    return not only or subject == f"vibespaces/{only}" or subject.startswith(f"vibespaces/{only}/")
+
+
+def _is_type(recorded: Recorded, wanted: str) -> bool:
+    return not wanted or recorded.topic == wanted or recorded.topic.startswith(f"{wanted}.")

@@ -1,0 +1,92 @@
+"""What happens around every call: who asks, whether the machine is ready, and what becomes of an error."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+from grpc_status import rpc_status
+
+from vibespace import errgrpc
+from vibespace.app.feed import Feed
+from vibespace.app.host import require_initialized
+from vibespace.daemon.principal import Principal, principal
+from vibespace.errors import Error, Internal
+
+_BEFORE_INIT = ("GetStatus", "Diagnose", "GetVersion", "Initialize")
+"""Methods of ours that answer before `init`."""
+_OURS = "/vibespace.v1."
+
+_log = logging.getLogger(__name__)
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Boundary(grpc.aio.ServerInterceptor):
+    """Sets the principal, refuses what needs `init`, and turns our errors into statuses."""
+
+    def __init__(self, caller: Principal, feed: Feed) -> None:
+        self._caller = caller
+        self._feed = feed
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Wrap whatever will answer this call."""
+        handler = await continuation(handler_call_details)
+        method = str(handler_call_details.method)
+        if handler is None or not method.startswith(_OURS):
+            return handler
+        check = method.rpartition("/")[2] not in _BEFORE_INIT
+        if handler.response_streaming:
+            wrapped = self._streaming(handler.unary_stream or handler.stream_stream, check)
+            make = (
+                grpc.stream_stream_rpc_method_handler
+                if handler.request_streaming
+                else grpc.unary_stream_rpc_method_handler
+            )
+            return make(wrapped, handler.request_deserializer, handler.response_serializer)
+        answered = self._unary(handler.unary_unary or handler.stream_unary, check)
+        make = (
+            grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
+        )
+        return make(answered, handler.request_deserializer, handler.response_serializer)
+
+    def _enter(self, check: bool) -> None:
+        principal.set(self._caller)
+        if check:
+            require_initialized(self._feed.state.host)
+
+    def _unary(self, answer: Any, check: bool) -> Any:
+        async def answered(request: Any, context: Context) -> Any:
+            try:
+                self._enter(check)
+                return await answer(request, context)
+            except Exception as e:  # whatever it is, it becomes a status
+                return await _abort(context, e)
+
+        return answered
+
+    def _streaming(self, answer: Any, check: bool) -> Any:
+        async def answered(request: Any, context: Context) -> AsyncIterator[Any]:
+            try:
+                self._enter(check)
+                async for response in answer(request, context):
+                    yield response
+            except Exception as e:  # whatever it is, it becomes a status
+                await _abort(context, e)
+
+        return answered
+
+
+async def _abort(context: Context, error: Exception) -> None:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if not isinstance(error, Error):
+        _log.exception("a call failed", exc_info=error)
+        error = Internal("INTERNAL", "The daemon met a defect of its own.", hint="See debug.log (VIBESPACE_DEBUG=1).")
+    status = rpc_status.to_status(errgrpc.to_status(error))
+    await context.abort(status.code, status.details or "", status.trailing_metadata or ())

@@ -1,0 +1,28 @@
+"""One daemon a state directory: a lock that the kernel lets go of when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from vibespace.errors import FailedPrecondition
+
+
+def hold(path: Path) -> int:
+    """Take the lock and write our pid into it; keep the descriptor open for as long as the daemon lives.
+
+    Raises FailedPrecondition DAEMON_RUNNING with the pid of the one that holds it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as e:
+        pid = os.read(descriptor, 32).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise FailedPrecondition(
+            "DAEMON_RUNNING", f"A daemon runs here already, with process id {pid or 'unknown'}.", pid=pid
+        ) from e
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor

@@ -1,0 +1,142 @@
+"""Answers VibespaceService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import grpc
+
+from vibespace.app import vibespaces as commands
+from vibespace.app.feed import Feed
+from vibespace.app.writer import Command, Request, Writer
+from vibespace.daemon import convert, pages, streams
+from vibespace.daemon.principal import principal, request_of
+from vibespace.domain import names, repositories, states
+from vibespace.domain.states import State
+from vibespace.domain.vibespaces import Vibespace
+from vibespace.errors import FailedPrecondition, InvalidArgument, NotFound
+from vibespace.net.base import Repositories
+from vibespace.v1 import cursor_pb2
+from vibespace.v1 import vibespaces_pb2 as v1
+from vibespace.v1.vibespaces_pb2_grpc import VibespaceServiceServicer
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class VibespaceServicer(VibespaceServiceServicer):
+    """Translates; the commands decide."""
+
+    def __init__(self, feed: Feed, writer: Writer, repositories: Repositories) -> None:
+        self._feed = feed
+        self._writer = writer
+        self._repositories = repositories
+
+    async def CreateVibespace(self, request: v1.CreateVibespaceRequest, context: Context) -> v1.CreateVibespaceResponse:
+        command = partial(
+            commands.create_vibespace,
+            name=request.vibespace_id,
+            spec=convert.spec(request.spec),
+            agent_name=request.agent_id,
+            agent_type=convert.agent_type(request.agent),
+            reuse_data=request.reuse_data,
+        )
+        return v1.CreateVibespaceResponse(**await self._run(command, request_of(request)))
+
+    async def GetVibespace(self, request: v1.GetVibespaceRequest, context: Context) -> v1.GetVibespaceResponse:
+        state, known = self._feed.state, self._feed.engine_seen
+        found = state.vibespace(names.parse_vibespace(request.name))
+        agents = [convert.agent_message(agent, state, known=known) for agent in state.agents(found.name)]
+        return v1.GetVibespaceResponse(vibespace=convert.vibespace_message(found, state, known=known), agents=agents)
+
+    async def ListVibespaces(self, request: v1.ListVibespacesRequest, context: Context) -> v1.ListVibespacesResponse:
+        state, known = self._feed.state, self._feed.engine_seen
+        page, token = pages.cut(sorted(state.vibespaces), request.page_size, request.page_token)
+        found = [convert.vibespace_message(state.vibespaces[name], state, known=known) for name in page]
+        return v1.ListVibespacesResponse(vibespaces=found, next_page_token=token, cursor=self._cursor(state.position))
+
+    async def UpdateVibespace(self, request: v1.UpdateVibespaceRequest, context: Context) -> v1.UpdateVibespaceResponse:
+        if not request.update_mask.paths:
+            raise InvalidArgument("UPDATE_MASK_MISSING", "Say which fields to change.", field="update_mask")
+        command = partial(
+            commands.change_vibespace,
+            name=names.parse_vibespace(request.vibespace.name, "vibespace.name"),
+            spec=convert.spec(request.vibespace.spec),
+            fields=[path.removeprefix("spec.") for path in request.update_mask.paths],
+        )
+        return v1.UpdateVibespaceResponse(**await self._run(command, request_of(request)))
+
+    async def StartVibespace(self, request: v1.StartVibespaceRequest, context: Context) -> v1.StartVibespaceResponse:
+        command = partial(commands.start_vibespace, name=names.parse_vibespace(request.name))
+        return v1.StartVibespaceResponse(**await self._run(command, request_of(request)))
+
+    async def StopVibespace(self, request: v1.StopVibespaceRequest, context: Context) -> v1.StopVibespaceResponse:
+        command = partial(commands.stop_vibespace, name=names.parse_vibespace(request.name))
+        return v1.StopVibespaceResponse(**await self._run(command, request_of(request)))
+
+    async def DeleteVibespace(self, request: v1.DeleteVibespaceRequest, context: Context) -> v1.DeleteVibespaceResponse:
+        name = names.parse_vibespace(request.name)
+        if request.validate_only:
+            found, position = self._feed.state.vibespace(name), self._feed.state.position
+            return v1.DeleteVibespaceResponse(vibespace=self._message(found), cursor=self._cursor(position))
+        command = partial(commands.delete_vibespace, name=name, keep_data=request.keep_data)
+        return v1.DeleteVibespaceResponse(**await self._run(command, request_of(request)))
+
+    async def UploadRepository(
+        self, requests: AsyncIterator[v1.UploadRepositoryRequest], context: Context
+    ) -> v1.UploadRepositoryResponse:
+        rest = aiter(requests)
+        first = await streams.upload_start(rest)
+        found = self._awaiting_upload(names.parse_vibespace(first.name))
+        if first.branch:
+            repositories.check_branch(first.branch, "branch")
+        if first.origin:
+            repositories.check_source(first.origin, "origin")
+        branch = found.spec.get("branch") or first.branch
+        request = Request(principal.get().actor, cause=self._feed.state.cause(found))
+        try:
+            commit = await self._repositories.receive(
+                self._feed.state.primary(found.name).uid,
+                streams.upload_chunks(first, rest),
+                found.directory,
+                branch,
+                first.origin,
+            )
+        except FailedPrecondition as e:
+            failed = partial(commands.repository_failed, name=found.name, reason=e.message)
+            await self._writer.run(failed, request)
+            raise
+        ready = partial(commands.repository_ready, name=found.name, commit=commit)
+        return v1.UploadRepositoryResponse(**await self._run(ready, request))
+
+    def _awaiting_upload(self, name: str) -> Vibespace:
+        state = self._feed.state
+        found = state.vibespace(name)
+        if not found.waits_for_upload:
+            raise FailedPrecondition(
+                "UPLOAD_NOT_AWAITED", f"Vibespace '{name}' does not wait for a repository.", vibespace=name
+            )
+        assert state.host is not None
+        primary = state.primary(name)
+        if states.agent_state(primary, found, state.host) != State.RUNNING or not self._feed.engine_seen:
+            raise FailedPrecondition(
+                "AGENT_NOT_RUNNING", f"Agent '{primary.name}' of '{name}' is not running.", hint="Wait, or start it."
+            )
+        return found
+
+    async def _run(self, command: Command, request: Request) -> dict[str, Any]:
+        outcome = await self._writer.run(command, request)
+        state = self._feed.state
+        found = state.aggregates.get(outcome.uid)
+        if found is None and (gone := state.gone.get(outcome.uid)):
+            found = gone.aggregate
+        if not isinstance(found, Vibespace):
+            raise NotFound("VIBESPACE_NOT_FOUND", "That vibespace was deleted long ago.")
+        return {"vibespace": self._message(found), "cursor": self._cursor(outcome.position)}
+
+    def _message(self, found: Vibespace) -> v1.Vibespace:
+        return convert.vibespace_message(found, self._feed.state, known=self._feed.engine_seen)
+
+    def _cursor(self, position: int) -> cursor_pb2.Cursor:
+        return convert.cursor(self._feed.log_id, position)
