@@ -38,15 +38,15 @@ _log = logging.getLogger(__name__)
 
 
 class Keys(Protocol):
-    """The key files of agents."""
+    """The key files of agents. Each call may wait for the disk."""
 
-    def host_key(self, agent_uid: str) -> bytes:
-        """Private key of that agent's sshd, OpenSSH format; made when there is none. May block for a disk write."""
+    def make_host_key(self, agent_uid: str) -> bytes:
+        """Private key of that agent's sshd, OpenSSH format; made when there is none."""
 
     def authorized_key(self) -> str:
         """Our public key, one line."""
 
-    def forget(self, agent_uid: str) -> None:
+    def delete(self, agent_uid: str) -> None:
         """That agent is gone."""
 
 
@@ -150,8 +150,9 @@ class Reconciler:
         state = self._feed.state
         host, vibespace = state.host, state.vibespace_of(agent)
         assert host is not None
-        host_key = await asyncio.to_thread(self._keys.host_key, agent.uid)
-        spec = agents.specify(agent, vibespace, host.image, host_key, self._keys.authorized_key())
+        host_key = await asyncio.to_thread(self._keys.make_host_key, agent.uid)
+        authorized_key = await asyncio.to_thread(self._keys.authorized_key)
+        spec = agents.specify(agent, vibespace, host.image, host_key, authorized_key)
         match agents.plan(agent, vibespace, host, spec, self._statuses.get(agent.uid)):
             case None:
                 return True, True
@@ -169,7 +170,7 @@ class Reconciler:
                     agent,
                     vibespace,
                 )
-                await asyncio.to_thread(self._keys.forget, agent.uid)
+                await asyncio.to_thread(self._keys.delete, agent.uid)
                 return True, True
 
     async def _apply(self, agent: Agent, vibespace: Vibespace, wanted: AgentSpec) -> bool:
