@@ -1,0 +1,62 @@
+# make demo   see it working, on a machine with python3, make and root or sudo
+# make test   prove it
+# make check  style, types, and that what is generated is up to date
+# make bench  measure it against floors of the same run
+# make generate  after a change of protos/
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test check generate bench system
+
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+# What is slow to make and the same for every checkout is kept here.
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vibespace
+BASE := $(CACHE)/base.tar
+export VIBESPACE_TEST_CACHE := $(CACHE)
+export VIBESPACE_TEST_BASE := $(BASE)
+
+# Podman with all it asks for at run time, a Debian to start from, and what the tests look through.
+PACKAGES := podman netavark aardvark-dns runc iptables catatonit uidmap slirp4netns fuse-overlayfs \
+            mmdebstrap git openssh-client openssh-server python3-venv procps strace tmux zsh fish
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.installed $(BASE)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/demo "$(BASE)"
+
+test: $(VENV)/.installed $(BASE)
+	$(BIN)/pytest --durations=15 $(TESTS)
+
+check: $(VENV)/.installed
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" buf lint
+	PATH="$(CURDIR)/$(BIN):$$PATH" buf format --diff --exit-code
+	PATH="$(CURDIR)/$(BIN):$$PATH" buf breaking --against protos/promised.binpb
+	$(BIN)/python -m frontends.generate --check
+
+generate: $(VENV)/.installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" buf format --write
+	$(BIN)/python -m frontends.generate
+
+bench: $(VENV)/.installed $(BASE)
+	$(BIN)/python -m tests.bench $(BENCH)
+
+# Installs only what is missing, so that nothing asks for root on a machine that has it all.
+system:
+	@missing="$$(for p in $(PACKAGES); do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || echo $$p; done)"; \
+	if [ -n "$$missing" ]; then \
+	  $(SUDO) apt-get update -q && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -q -y --no-install-recommends $$missing; \
+	fi
+
+$(VENV)/.installed: pyproject.toml | system
+	python3 -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+$(BASE): | system
+	@mkdir -p $(CACHE)
+	$(SUDO) tools/base-tar $@
