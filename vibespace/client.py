@@ -21,6 +21,8 @@ from vibespace import launch
 from vibespace.errors import Error, Unavailable
 from vibespace.state import State
 
+_LOST = "DAEMON_LOST"
+
 _OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0))
 
 
@@ -107,12 +109,15 @@ def error_of(failed: grpc.RpcError) -> Error:
     from vibespace.errgrpc import from_call  # noqa: PLC0415
 
     assert isinstance(failed, grpc.Call)
-    return from_call(failed)
+    error = from_call(failed)
+    if isinstance(error, Unavailable) and error.reason == "GRPC_UNAVAILABLE":
+        return Unavailable(_LOST, "The daemon ended before it had answered.", hint="Try again: that starts it again.")
+    return error
 
 
 def lost(error: Error) -> bool:
     """Whether `error` says that the daemon is gone, and not something that it answered."""
-    return isinstance(error, Unavailable) and error.reason == "GRPC_UNAVAILABLE"
+    return error.reason == _LOST
 
 
 def _path(method: str) -> str:

@@ -1,0 +1,58 @@
+"""Arguments and flags into the fields of a request, with names made whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from vibespace import catalog
+from vibespace.catalog import Flag, Method
+from vibespace_cli import names
+from vibespace_cli.session import Session
+
+VIBESPACE = "vibespace"
+"""Parameter behind the --vibespace that stands beside an agent's name."""
+
+
+def parameter_name(flag: Flag) -> str:
+    """A click parameter's name: unique in a command, as words are not (`NAME` and `--name`)."""
+    return "__".join(flag.path)
+
+
+def request(session: Session, method: Method, flags: Sequence[Flag], params: dict[str, Any]) -> Any:
+    """A request of `method` from what click parsed. May ask the daemon which thing is meant."""
+    message = catalog.load().message_class(method.request)()
+    if any(f.name == "request_id" for f in message.DESCRIPTOR.fields):
+        message.request_id = session.output.request_id
+    for flag in flags:
+        value = _value(session, method, flag, params)
+        if value is not None:
+            _put(message, flag, value)
+    return message
+
+
+def _value(session: Session, method: Method, flag: Flag, params: dict[str, Any]) -> Any:
+    typed = params.get(parameter_name(flag))
+    if flag.noun == "agent":
+        return names.agent(session, typed, params.get(VIBESPACE), explicit=method.explicit)
+    if flag.noun == "vibespace":
+        return _vibespace(session, method, flag, typed)
+    if flag.kind == "choice" and typed is not None:
+        return next(c.number for c in flag.choices if c.word == typed)
+    return typed
+
+
+def _vibespace(session: Session, method: Method, flag: Flag, typed: str | None) -> str | None:
+    narrows = method.access == "read" and not flag.argument
+    if narrows and typed is None and names.named_by_environment() is None:
+        return None if method.server_streams else names.EVERY_VIBESPACE
+    return names.vibespace(session, typed, explicit=method.explicit)
+
+
+def _put(message: Any, flag: Flag, value: Any) -> None:
+    for name in flag.path[:-1]:
+        message = getattr(message, name)
+    if flag.repeated:
+        getattr(message, flag.path[-1]).extend(value)
+    else:
+        setattr(message, flag.path[-1], value)

@@ -1,0 +1,1 @@
+"""Commands that stream, use the terminal, or work on this machine."""

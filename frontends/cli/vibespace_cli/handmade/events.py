@@ -1,0 +1,86 @@
+"""`vibespace events`: the history, one event a line, and what is added to it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import Any
+
+import click
+
+from vibespace.client import lost
+from vibespace.errors import Error
+from vibespace.v1.events_pb2 import Event, StreamEventsRequest, StreamEventsResponse
+from vibespace_cli import build, render, table
+from vibespace_cli.invocation import Invocation
+from vibespace_cli.output import Output
+from vibespace_cli.shape import to_data
+
+
+def command(words: tuple[str, ...]) -> click.Command:
+    """The command."""
+    return build.command(words, run)
+
+
+def run(invocation: Invocation) -> None:
+    """Print what comes; a daemon that dies is started again and asked for the rest."""
+    session, request = invocation.session, invocation.request
+    printer = _Printer(session.output)
+    fruitless = 0
+    while True:
+        try:
+            for response in session.client.stream(invocation.method.full_name, request, StreamEventsResponse):
+                fruitless = 0
+                printer.show(response.events)
+                _resume_after(request, response)
+            return
+        except Error as e:
+            fruitless += 1
+            if not lost(e) or fruitless > 3:
+                raise
+
+
+def to_object(event: Any) -> dict[str, Any]:
+    """An event as JSON; its data are an object, as they are in the log."""
+    told = to_data(event)
+    told["data"] = json.loads(event.data) if event.data else {}
+    return told
+
+
+class _Printer:
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._shown = render.columns(Event.DESCRIPTOR)
+        self._widths: list[int] = []
+
+    def show(self, events: Any) -> None:
+        if not events:
+            return
+        if self._output.as_json:
+            for event in events:
+                self._output.object(to_object(event))
+            return
+        names = ["POSITION", *render.header(self._shown)]
+        rows = [[str(e.cursor.position), *r] for e, r in zip(events, render.rows(events, self._shown), strict=True)]
+        if self._output.plain:
+            lines = table.tabbed(names if self._output.header else (), rows)
+            self._output.header = False
+        else:
+            lines = self._aligned(names, rows)
+        for line in lines:
+            self._output.line(line)
+        self._output.flush()
+
+    def _aligned(self, names: list[str], rows: list[list[str]]) -> list[str]:
+        """Columns keep their widths from batch to batch, unless a later one needs more."""
+        first = not self._widths
+        lines = table.lines(names, rows, shutil.get_terminal_size().columns, self._widths)
+        if first:
+            return [self._output.paint(lines[0], "bold"), *lines[1:]]
+        return lines[1:]
+
+
+def _resume_after(request: StreamEventsRequest, response: StreamEventsResponse) -> None:
+    if response.HasField("cursor"):
+        request.after.CopyFrom(response.cursor)
+        request.after_position = 0

@@ -1,0 +1,105 @@
+"""The command `vibespace`: runs one command line, and turns whatever happens into an exit code."""
+
+from __future__ import annotations
+
+# Nothing of a short command is worth collecting, and importing is mostly making objects: a third of a start is spared.
+import gc
+
+gc.disable()
+
+import os  # noqa: E402
+import sys  # noqa: E402
+from typing import TYPE_CHECKING  # noqa: E402
+
+if TYPE_CHECKING:
+    from vibespace.errors import Error
+    from vibespace_cli.session import Session
+
+CANCELLED = 14
+
+
+def main() -> None:
+    """Run the command line and leave."""
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = CANCELLED
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (BrokenPipeError, KeyboardInterrupt):
+        code = code or 0  # Whoever read our output had enough.
+    # Not sys.exit(): taking the interpreter and the channel apart again takes longer than most commands.
+    os._exit(code)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; returns its exit code. Everything a person gets to read is written."""
+    import click
+
+    from vibespace import errors
+    from vibespace_cli.session import Session
+    from vibespace_cli.tree import Tree
+
+    session = Session()
+    try:
+        with Tree().make_context("vibespace", list(arguments), obj=session) as ctx:
+            gc.freeze()
+            gc.enable()
+            code = ctx.command.invoke(ctx)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as e:
+        return e.exit_code
+    except click.exceptions.NoArgsIsHelpError as e:
+        sys.stdout.write(e.format_message() + "\n")
+        return 0
+    except click.UsageError as e:
+        return _failed(session, _usage(e), arguments)
+    except errors.Error as e:
+        return _failed(session, e, arguments)
+    except (KeyboardInterrupt, click.Abort):
+        return _failed(session, errors.Cancelled("INTERRUPTED", "Interrupted."), arguments)
+    except BrokenPipeError:
+        # The flush of what is still buffered must not fail as well.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as e:
+        return _failed(session, _defect(e), arguments)
+
+
+def _failed(session: Session, error: Error, arguments: list[str]) -> int:
+    output = session.output
+    if "--json" in arguments[: arguments.index("--") if "--" in arguments else None]:
+        output.json = True  # A line that cannot be parsed has not said so yet.
+    try:
+        return output.error(error)
+    except BrokenPipeError:
+        return 1
+
+
+def _usage(error: object) -> Error:
+    import click
+
+    from vibespace.errors import InvalidArgument
+
+    assert isinstance(error, click.UsageError)
+    path = error.ctx.command_path if error.ctx else "vibespace"
+    return InvalidArgument("USAGE", error.format_message(), hint=f"See {path} --help.")
+
+
+def _defect(error: Exception) -> Error:
+    from vibespace.errors import Internal
+
+    where = ""
+    if os.environ.get("VIBESPACE_DEBUG") == "1":
+        import traceback
+
+        from vibespace.state import state
+
+        log = state().debug_log
+        with log.open("a") as file:
+            traceback.print_exception(error, file=file)
+        where = f"{log} says where."
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    hint = where or "With VIBESPACE_DEBUG=1, debug.log says where."
+    return Internal("DEFECT", f"This is a defect of vibespace ({what}).", hint=hint)

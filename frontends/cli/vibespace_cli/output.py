@@ -1,0 +1,126 @@
+"""What is written and how: for a person, for a script, or as JSON; answers to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from vibespace import errors
+
+EXIT_CODES: dict[type[errors.Error], int] = {
+    errors.Internal: 1,
+    errors.InvalidArgument: 2,
+    errors.NotFound: 10,
+    errors.AlreadyExists: 11,
+    errors.PermissionDenied: 12,
+    errors.DeadlineExceeded: 13,
+    errors.Cancelled: 14,
+    errors.Unavailable: 15,
+    errors.Exhausted: 15,
+    errors.FailedPrecondition: 16,
+    errors.Aborted: 16,
+}
+
+_CODES = {errors.Exhausted: "RESOURCE_EXHAUSTED"}
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
+
+
+class Output:
+    """How this command was asked to answer."""
+
+    def __init__(self) -> None:
+        self.json: bool | None = None
+        """None: whenever stdout is not a terminal."""
+        self.plain = False
+        self.header = False
+        self.quiet = False
+        self.verbose = False
+        self.colour = True
+        self.content = False
+        """The answer is not ours to shape: JSON only when asked for."""
+        self.request_id = new_request_id()
+        self._started = time.monotonic()
+
+    @property
+    def as_json(self) -> bool:
+        """Whether answers are JSON."""
+        if self.json is not None:
+            return self.json
+        return not (self.plain or self.content or sys.stdout.isatty())
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody watches stderr, and wants to."""
+        return sys.stderr.isatty() and not self.quiet
+
+    def data(self, data: Any) -> None:
+        """Answer in JSON."""
+        self._envelope({"success": True, "data": data, "error": None})
+
+    def object(self, data: Any) -> None:
+        """One object of a stream, on a line of its own, at once."""
+        sys.stdout.write(json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n")
+        sys.stdout.flush()
+
+    def line(self, line: str) -> None:
+        """A line of the answer."""
+        sys.stdout.write(line + "\n")
+
+    def flush(self) -> None:
+        """Let what was written be seen."""
+        sys.stdout.flush()
+
+    def note(self, sentence: str) -> None:
+        """Something beside the answer."""
+        if not self.quiet:
+            sys.stderr.write(sentence + "\n")
+
+    def error(self, error: errors.Error) -> int:
+        """Say what went wrong; returns the exit code."""
+        if self.as_json:
+            told = {
+                "code": _code(type(error)),
+                "reason": error.reason,
+                "message": error.message,
+                "hint": error.hint,
+                "details": {**error.metadata, **({"field": error.field} if error.field else {})},
+            }
+            self._envelope({"success": False, "data": None, "error": told})
+        sys.stderr.write(self.paint("vibespace:", "red", sys.stderr) + f" {_sentence(error)}\n")
+        return EXIT_CODES.get(type(error), 1)
+
+    def paint(self, text: str, colour: str, stream: Any = None) -> str:
+        """`text` in a colour, where colours are seen and wanted (https://no-color.org)."""
+        stream = stream or sys.stdout
+        dull = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        if not colour or not self.colour or dull or not stream.isatty():
+            return text
+        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+    def _envelope(self, answer: dict[str, Any]) -> None:
+        took = int((time.monotonic() - self._started) * 1000)
+        answer["meta"] = {"request_id": self.request_id, "duration_ms": took}
+        indent = 2 if sys.stdout.isatty() else None
+        sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=indent) + "\n")
+        sys.stdout.flush()
+
+
+def new_request_id() -> str:
+    """A random UUID; written out because the uuid module takes longer to import than a call takes."""
+    raw = bytearray(os.urandom(16))
+    raw[6], raw[8] = raw[6] & 0x0F | 0x40, raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _code(kind: type[errors.Error]) -> str:
+    name = _CODES.get(kind) or "".join(f"_{c}" if c.isupper() else c for c in kind.__name__)
+    return name.strip("_").upper()
+
+
+def _sentence(error: errors.Error) -> str:
+    said = " ".join(f"{error.message} {error.hint}".split())
+    return "".join(c if c.isprintable() else "�" for c in said)

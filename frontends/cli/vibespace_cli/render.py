@@ -1,0 +1,127 @@
+"""Any response for a person: lists of resources as tables, one resource as its fields."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from vibespace_cli import table
+from vibespace_cli.output import Output
+from vibespace_cli.shape import Leaf, is_message, leaves, text, words
+
+_PLUMBING = frozenset({"cursor", "next_page_token"})
+"""Response fields for the next call, not for reading."""
+
+_MACHINERY = frozenset({"name", "generation", "observed_generation", "position"})
+"""Resource fields that programs compare; shown with --verbose."""
+
+_COLOURS = {"running": "green", "ready": "green", "failed": "red", "starting": "yellow", "stopping": "yellow"}
+
+
+def render(output: Output, response: Any) -> None:
+    """Write `response` to stdout as the flags say, JSON excepted."""
+    parts = [f for f in response.DESCRIPTOR.fields if f.name not in _PLUMBING]
+    messages = [f for f in parts if is_message(f)]
+    alone = len(messages) == 1 and len(parts) == 1
+    scalars = [(_label((f.name,)), v) for f in parts if f not in messages and (v := words(_plain(response, f)))]
+    _pairs(output, scalars, "")
+    for field in messages:
+        value = getattr(response, field.name)
+        if field.is_repeated:
+            _list(output, field.message_type, value, "" if alone else field.name)
+        elif response.HasField(field.name):
+            _detail(output, value, "" if alone or (len(messages) == 1 and not scalars) else field.name)
+
+
+def columns(descriptor: Any) -> list[Leaf]:
+    """What tells one resource from another: the (summary) leaves, or all when there are none."""
+    found = list(leaves(descriptor))
+    return [leaf for leaf in found if leaf.summary] or found
+
+
+def rows(messages: Sequence[Any], shown: Sequence[Leaf]) -> list[list[str]]:
+    """A row a message."""
+    return [[text(m, leaf) or "" for leaf in shown] for m in messages]
+
+
+def header(shown: Sequence[Leaf]) -> list[str]:
+    """Names of columns: VIBESPACE for `vibespace_id`, STATE for `status.state`."""
+    return [leaf.path[-1].removesuffix("_id").replace("_", " ").upper() for leaf in shown]
+
+
+def write_table(output: Output, names: Sequence[str], found: Sequence[Sequence[str]]) -> None:
+    """Write rows as the flags say."""
+    if output.plain:
+        lines = table.tabbed(names if output.header else (), found)
+        for line in lines:
+            output.line(line)
+        return
+    first, *others = table.lines(names, found, shutil.get_terminal_size().columns)
+    output.line(output.paint(first, "bold"))
+    for line in others:
+        output.line(_coloured(output, line))
+
+
+def _list(output: Output, descriptor: Any, messages: Sequence[Any], title: str) -> None:
+    shown = columns(descriptor)
+    if output.quiet:
+        for row in rows(messages, shown):
+            output.line(row[0])
+        return
+    if title and not output.plain:
+        output.line(f"{title}:")
+    if messages:
+        write_table(output, header(shown), rows(messages, shown))
+    elif output.plain and output.header:
+        write_table(output, header(shown), [])
+    else:
+        output.note(f"No {title or descriptor.name.lower() + 's'}.")
+
+
+def _detail(output: Output, message: Any, title: str) -> None:
+    found = list(leaves(message.DESCRIPTOR))
+    twice = Counter(leaf.path[-1] for leaf in found)
+    shallow: dict[str, int] = {}
+    for leaf in found:
+        shallow[leaf.path[-1]] = min(len(leaf.path), shallow.get(leaf.path[-1], 99))
+    pairs = []
+    for leaf in found:
+        if leaf.path[-1] in _MACHINERY and not output.verbose:
+            continue
+        value = text(message, leaf)
+        if value is None or value in ("", "unspecified"):
+            continue
+        short = twice[leaf.path[-1]] == 1 or len(leaf.path) == shallow[leaf.path[-1]]
+        pairs.append((_label(leaf.path[-1:] if short else leaf.path[-2:]), value))
+    _pairs(output, pairs, title)
+
+
+def _pairs(output: Output, pairs: Sequence[tuple[str, str]], title: str) -> None:
+    if output.plain:
+        for line in table.tabbed((), [(f"{title} {label}".strip(), value) for label, value in pairs]):
+            output.line(line)
+        return
+    if title:
+        output.line(output.paint(f"{title}:", "bold"))
+    width = max((len(label) for label, _ in pairs), default=0)
+    for label, value in pairs:
+        indent = "  " if title else ""
+        output.line(indent + label.ljust(width) + table.GAP + output.paint(value, _COLOURS.get(value, "")))
+
+
+def _label(path: Sequence[str]) -> str:
+    return " ".join(path).removesuffix("_id").replace("_", " ")
+
+
+def _coloured(output: Output, line: str) -> str:
+    for word, colour in _COLOURS.items():
+        if f" {word}" in line:
+            return line.replace(f" {word}", " " + output.paint(word, colour))
+    return line
+
+
+def _plain(response: Any, field: Any) -> Any:
+    value = getattr(response, field.name)
+    return list(value) if field.is_repeated else value

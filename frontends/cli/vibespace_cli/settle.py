@@ -1,0 +1,208 @@
+"""Waits, outside any mutation, until what was accepted is so: a Watch from the reply's cursor, seen on stderr.
+
+The daemon does the work whether anybody waits or not; whoever stops waiting stops nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from vibespace import launch
+from vibespace.client import lost
+from vibespace.errors import Cancelled, Error, FailedPrecondition, Unavailable
+from vibespace.v1.agents_pb2 import AGENT_STATE_FAILED, AGENT_STATE_RUNNING, AGENT_STATE_STOPPED, RUN_INTENT_STOP, Agent
+from vibespace.v1.events_pb2 import Change, WatchRequest, WatchResponse
+from vibespace.v1.vibespaces_pb2 import (
+    REPOSITORY_STATE_FAILED,
+    VIBESPACE_STATE_FAILED,
+    VIBESPACE_STATE_RUNNING,
+    VIBESPACE_STATE_STOPPED,
+    Vibespace,
+)
+from vibespace_cli import names
+from vibespace_cli.invocation import Invocation
+from vibespace_cli.progress import Progress
+from vibespace_cli.session import Session
+from vibespace_cli.shape import to_data
+
+Resource = Vibespace | Agent
+
+_RUNNING = {Vibespace: VIBESPACE_STATE_RUNNING, Agent: AGENT_STATE_RUNNING}
+_STOPPED = {Vibespace: VIBESPACE_STATE_STOPPED, Agent: AGENT_STATE_STOPPED}
+_FAILED = {Vibespace: VIBESPACE_STATE_FAILED, Agent: AGENT_STATE_FAILED}
+
+
+def wait(invocation: Invocation, response: Any) -> Any:
+    """`response` with its resource as it is when the work is done.
+
+    Raises Unavailable or FailedPrecondition when the resource says that it failed, Cancelled on Ctrl-C.
+    """
+    resource = _resource(response)
+    with Progress(invocation.session.output) as progress:
+        try:
+            if resource is None:
+                _everything(invocation, response, progress)
+            elif invocation.method.destroys:
+                _gone(invocation.session, resource, response.cursor, progress)
+            else:
+                _arrived(invocation.session, resource, response.cursor, progress)
+        except KeyboardInterrupt:
+            raise Cancelled(
+                "NOT_WAITED", "Interrupted; the work goes on.", hint="vibespace list shows how far it is."
+            ) from None
+    return response
+
+
+def tell(invocation: Invocation, response: Any) -> None:
+    """One sentence about what was done."""
+    output, resource = invocation.session.output, _resource(response)
+    if resource is None:
+        said = "resting" if response.host.resting else "awake"
+        if not output.quiet:
+            output.line(said if output.plain else f"Everything is {'at rest' if response.host.resting else 'back'}.")
+        return
+    name = names.short(resource.name)
+    state = to_data(resource)["status"]["state"] if resource.HasField("status") else "accepted"
+    if invocation.method.destroys:
+        state = "deleting" if invocation.params.get("no_wait") else "deleted"
+    if output.quiet:
+        output.line(name)
+    elif output.plain:
+        output.line(f"{name}\t{state}")
+    else:
+        output.line(f"{name} is {state}.")
+
+
+def changes(session: Session, request: WatchRequest) -> Iterator[WatchResponse]:
+    """A Watch that survives the daemon: resumed after the last cursor, on a new daemon if need be.
+
+    What the daemon sends in pieces, of which the last has a cursor, comes out whole.
+    """
+    fruitless = 0
+    while True:
+        whole = WatchResponse()
+        try:
+            for piece in session.client.stream("EventService/Watch", request, WatchResponse):
+                whole.MergeFrom(piece)
+                if piece.HasField("cursor"):
+                    fruitless = 0
+                    request.after.CopyFrom(piece.cursor)
+                    yield whole
+                    whole = WatchResponse()
+            return
+        except Error as e:
+            fruitless += 1
+            if not lost(e) or fruitless > 3:
+                raise
+
+
+def _arrived(session: Session, resource: Resource, cursor: Any, progress: Progress) -> None:
+    """Wait until `resource` is where its intent wants it, keeping it up to date."""
+    progress.show(_doing(resource))
+    if _done(resource):
+        return
+    parent = "/".join(resource.name.split("/")[:2])
+    for response in changes(session, WatchRequest(after=cursor, parent=parent)):
+        for change in response.changes:
+            if change.deleted == resource.name:
+                raise FailedPrecondition("DELETED_MEANWHILE", f"{names.short(resource.name)} was deleted meanwhile.")
+            now = change.vibespace if change.HasField("vibespace") else change.agent
+            progress.show(_doing(now) if now.name else "")
+            if now.name != resource.name:
+                continue
+            resource.CopyFrom(now)  # type: ignore[arg-type]  # of one name, so of one type
+            if _done(resource):
+                return
+            _refuse_failed(resource)
+    raise _ended()
+
+
+def _gone(session: Session, resource: Resource, cursor: Any, progress: Progress) -> None:
+    progress.show(f"{names.short(resource.name)}: deleting")
+    parent = "/".join(resource.name.split("/")[:2])
+    for response in changes(session, WatchRequest(after=cursor, parent=parent)):
+        if any(change.deleted == resource.name for change in response.changes):
+            return
+        if response.snapshot and not _among(response, resource.name):
+            return
+    raise _ended()
+
+
+def _everything(invocation: Invocation, response: Any, progress: Progress) -> None:
+    """Wait until all that should runs, or all is at rest and the daemon has ended."""
+    session = invocation.session
+    if response.host.resting:
+        progress.show("everything: stopping")
+        try:
+            # Not changes(): that would wake the daemon that was just put to rest.
+            for batch in session.client.stream(
+                "EventService/Watch", WatchRequest(after=response.cursor), WatchResponse
+            ):
+                _show(progress, batch)
+        except Error as e:
+            if not (lost(e) or isinstance(e, Cancelled)):
+                raise
+        launch.wait_until_ended(session.state)
+        return
+    known: dict[str, Change] = {}
+    for batch in changes(session, WatchRequest()):
+        _show(progress, batch)
+        if batch.snapshot:
+            known = {}
+        for change in batch.changes:
+            known[change.deleted or change.vibespace.name or change.agent.name] = change
+        present = [c.vibespace for c in known.values() if c.HasField("vibespace")]
+        for vibespace in present:
+            _refuse_failed(vibespace)
+        if not any(v.intent != RUN_INTENT_STOP and not _done(v) for v in present):
+            return
+    raise _ended()
+
+
+def _done(resource: Resource) -> bool:
+    state = resource.status.state
+    if resource.intent == RUN_INTENT_STOP:
+        return state == _STOPPED[type(resource)]
+    if state == _RUNNING[type(resource)]:
+        return True
+    # An agent of a vibespace at rest is where it can be: its own intent waits for the vibespace's.
+    return isinstance(resource, Agent) and state == AGENT_STATE_STOPPED and _observed(resource)
+
+
+def _observed(agent: Agent) -> bool:
+    return agent.status.observed_generation >= agent.generation
+
+
+def _refuse_failed(resource: Resource) -> None:
+    if resource.status.state != _FAILED[type(resource)]:
+        return
+    name, reason = names.short(resource.name), resource.status.reason.rstrip(".")
+    message = f"{name} does not run: {reason or 'nobody knows why'}."
+    if isinstance(resource, Vibespace) and resource.status.repository.state == REPOSITORY_STATE_FAILED:
+        raise FailedPrecondition("REPOSITORY_FAILED", message, hint=f"Once that is mended: vibespace start {name}")
+    raise Unavailable("NOT_RUNNING", message, hint="It is tried again; vibespace doctor may know more.")
+
+
+def _resource(response: Any) -> Resource | None:
+    return next((getattr(response, n) for n in ("vibespace", "agent") if n in response.DESCRIPTOR.fields_by_name), None)
+
+
+def _doing(resource: Resource) -> str:
+    status = to_data(resource)["status"] or {}
+    reason = status.get("reason") or ""
+    return f"{names.short(resource.name)}: {status.get('state', 'accepted')}" + (f" ({reason})" if reason else "")
+
+
+def _show(progress: Progress, batch: WatchResponse) -> None:
+    for change in batch.changes:
+        if change.HasField("agent"):
+            progress.show(_doing(change.agent))
+
+
+def _among(response: WatchResponse, name: str) -> bool:
+    return any(name in (c.vibespace.name, c.agent.name) for c in response.changes)
+
+
+def _ended() -> Error:
+    return Unavailable("DAEMON_ENDED", "The daemon was stopped meanwhile.", hint="vibespace list starts it again.")

@@ -1,0 +1,55 @@
+"""Rows as aligned columns that fit the terminal, or as tab-separated lines."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+GAP = "  "
+_NARROWEST = 8
+
+
+def lines(
+    header: Sequence[str], rows: Sequence[Sequence[str]], width: int, widths: list[int] | None = None
+) -> list[str]:
+    """Aligned columns; when they are wider than `width`, the widest are cut and end in `…`.
+
+    `widths` of the lines before, if given, are kept where they suffice, and brought up to date.
+    """
+    table = [[_one_line(cell) for cell in row] for row in ([header, *rows] if header else rows)]
+    if not table:
+        return []
+    widths = widths if widths is not None else []
+    before = widths or [0] * len(table[0])
+    widths[:] = [max(old, *(_cells(row[i]) for row in table)) for i, old in enumerate(before)]
+    room = width - len(GAP) * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    return [GAP.join(_fit(cell, w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]
+
+
+def tabbed(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """One line a row; tabs and line breaks inside a value become spaces, so that columns stay columns."""
+    return ["\t".join(_one_line(cell) for cell in row) for row in ([header, *rows] if header else rows)]
+
+
+def _one_line(cell: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in cell)
+
+
+def _fit(cell: str, width: int) -> str:
+    if _cells(cell) <= width:
+        return cell + " " * (width - _cells(cell))
+    kept, used = "", 0
+    for c in cell:
+        if used + _cells(c) > width - 1:
+            break
+        kept, used = kept + c, used + _cells(c)
+    return kept + "…" + " " * (width - 1 - used)
+
+
+def _cells(value: str) -> int:
+    """Columns on a terminal: East Asian wide characters take two, combining marks none."""
+    if value.isascii():
+        return len(value)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in value)

@@ -1,0 +1,72 @@
+"""The words of the command line: groups and commands from the catalog, and the few written by hand."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from vibespace import catalog
+from vibespace_cli import build
+from vibespace_cli.everywhere import Carrying
+
+Words = tuple[str, ...]
+
+BY_HAND: dict[Words, str] = {
+    ("completion",): "completion",
+    ("config", "file"): "config",
+    ("config", "path"): "config",
+    ("create",): "create",
+    ("doctor",): "doctor",
+    ("events",): "events",
+    ("exec",): "exec",
+    ("image", "build"): "image",
+    ("image", "list"): "image",
+    ("init",): "init",
+    ("start",): "start",
+    ("version",): "version",
+}
+"""Commands that stream, use the terminal, or work on this machine: the module below `handmade` whose `command(words)`
+makes them. Those that call a method still take their arguments and help from it."""
+
+_GROUPS: dict[Words, str] = {
+    (): "A computer of its own for every coding agent, with a history of everything that happened.",
+    ("config",): "Say where the settings are, and what they are.",
+    ("image",): "Build and list the agents' image.",
+}
+"""Help of groups that no service tells about."""
+
+
+class Tree(Carrying, click.Group):
+    """All commands that begin with `words`. Only the one that is run is built."""
+
+    def __init__(self, words: Words = ()) -> None:
+        self.words = words
+        super().__init__(words[-1] if words else "vibespace", help=_group_help(words), no_args_is_help=True)
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        depth = len(self.words)
+        return sorted({w[depth] for w in all_words() if w[:depth] == self.words and len(w) > depth})
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        words = (*self.words, name)
+        if words in BY_HAND:
+            module = importlib.import_module(f"vibespace_cli.handmade.{BY_HAND[words]}")
+            made: click.Command = module.command(words)
+            return made
+        known = all_words()
+        if words in known:
+            return build.command(words)
+        return Tree(words) if any(w[: len(words)] == words for w in known) else None
+
+
+def all_words() -> set[Words]:
+    """Every command there is."""
+    return {m.words for m in catalog.load().methods} | set(BY_HAND)
+
+
+def _group_help(words: Words) -> str:
+    if words in _GROUPS:
+        return _GROUPS[words]
+    api = catalog.load()
+    return api.service_help(next(m for m in api.methods if m.words[: len(words)] == words))

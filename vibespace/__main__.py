@@ -1,0 +1,5 @@
+"""`python -m vibespace` is the command `vibespace`."""
+
+from vibespace_cli.main import main
+
+main()
