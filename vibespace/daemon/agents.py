@@ -12,13 +12,13 @@ import grpc
 from vibespace.app import agents as commands
 from vibespace.app.feed import Feed
 from vibespace.app.writer import Command, Request, Writer
-from vibespace.daemon import convert, pages, streams
+from vibespace.daemon import convert, mutations, pages, streams
 from vibespace.daemon.principal import request_of
 from vibespace.domain import names, repositories, states
 from vibespace.domain.agents import Agent
 from vibespace.domain.states import State
 from vibespace.domain.vibespaces import READY, Vibespace
-from vibespace.errors import FailedPrecondition, NotFound
+from vibespace.errors import FailedPrecondition
 from vibespace.net.base import Shell
 from vibespace.v1 import agents_pb2 as v1
 from vibespace.v1.agents_pb2_grpc import AgentServiceServicer
@@ -114,14 +114,8 @@ class AgentServicer(AgentServiceServicer):
             raise _not_running(agent, condition) from None
 
     async def _run(self, command: Command, request: Request) -> dict[str, Any]:
-        outcome = await self._writer.run(command, request)
-        state = self._feed.state
-        found = state.aggregates.get(outcome.uid)
-        if found is None and (gone := state.gone.get(outcome.uid)):
-            found = gone.aggregate
-        if not isinstance(found, Agent):
-            raise NotFound("AGENT_NOT_FOUND", "That agent was deleted long ago.")
-        return {"agent": self._message(found), "cursor": convert.cursor(self._feed.log_id, outcome.position)}
+        found, cursor = await mutations.run(self._feed, self._writer, command, request, Agent)
+        return {"agent": self._message(found), "cursor": cursor}
 
     def _message(self, found: Agent) -> v1.Agent:
         return convert.agent_message(found, self._feed.state, known=self._feed.engine_seen)

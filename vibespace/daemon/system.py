@@ -14,7 +14,7 @@ import grpc
 from vibespace.app import host as commands
 from vibespace.app.feed import Feed
 from vibespace.app.writer import Command, Request, Writer
-from vibespace.daemon import convert
+from vibespace.daemon import convert, mutations
 from vibespace.daemon.doctor import Doctor
 from vibespace.daemon.principal import request_of
 from vibespace.domain import states
@@ -94,8 +94,8 @@ class SystemServicer(SystemServiceServicer):
         return v1.WakeResponse(**await self._run(commands.wake, request_of(request)))
 
     async def _run(self, command: Command, request: Request) -> dict[str, Any]:
-        outcome = await self._writer.run(command, request)
-        return {"host": self._host(), "cursor": convert.cursor(self._feed.log_id, outcome.position)}
+        _, cursor = await mutations.run(self._feed, self._writer, command, request, Host)
+        return {"host": self._host(), "cursor": cursor}
 
     def _host(self) -> v1.Host:
         found = self._feed.state.host

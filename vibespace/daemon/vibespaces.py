@@ -11,12 +11,12 @@ import grpc
 from vibespace.app import vibespaces as commands
 from vibespace.app.feed import Feed
 from vibespace.app.writer import Command, Request, Writer
-from vibespace.daemon import convert, pages, streams
+from vibespace.daemon import convert, mutations, pages, streams
 from vibespace.daemon.principal import principal, request_of
 from vibespace.domain import names, repositories, states
 from vibespace.domain.states import State
 from vibespace.domain.vibespaces import Vibespace
-from vibespace.errors import FailedPrecondition, InvalidArgument, NotFound
+from vibespace.errors import FailedPrecondition, InvalidArgument
 from vibespace.net.base import Repositories
 from vibespace.v1 import cursor_pb2
 from vibespace.v1 import vibespaces_pb2 as v1
@@ -126,14 +126,8 @@ class VibespaceServicer(VibespaceServiceServicer):
         return found
 
     async def _run(self, command: Command, request: Request) -> dict[str, Any]:
-        outcome = await self._writer.run(command, request)
-        state = self._feed.state
-        found = state.aggregates.get(outcome.uid)
-        if found is None and (gone := state.gone.get(outcome.uid)):
-            found = gone.aggregate
-        if not isinstance(found, Vibespace):
-            raise NotFound("VIBESPACE_NOT_FOUND", "That vibespace was deleted long ago.")
-        return {"vibespace": self._message(found), "cursor": self._cursor(outcome.position)}
+        found, cursor = await mutations.run(self._feed, self._writer, command, request, Vibespace)
+        return {"vibespace": self._message(found), "cursor": cursor}
 
     def _message(self, found: Vibespace) -> v1.Vibespace:
         return convert.vibespace_message(found, self._feed.state, known=self._feed.engine_seen)
