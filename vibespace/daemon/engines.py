@@ -10,7 +10,8 @@ from pathlib import Path
 from vibespace.domain.host import Host
 from vibespace.engine.base import Engine
 from vibespace.engine.containers import ContainersEngine
-from vibespace.engine.fake import FakeEngine
+from vibespace.engine.fake import FakeEngine, faults
+from vibespace.engine.fake_world import World
 from vibespace.errors import Unavailable
 from vibespace.setup.engine import Choice, reopen
 from vibespace.state import State
@@ -23,7 +24,8 @@ async def open_engine(host: Host, state: State, environ: Mapping[str, str]) -> E
     """The engine that `host` recorded. Raises Unavailable ENGINE_UNREACHABLE when it cannot be brought to answer."""
     chosen: Mapping[str, str] = host.engine
     if chosen["brand"] == FAKE:
-        return FakeEngine(host.uid, Path(environ.get("VIBESPACE_FAKE_ENGINE", state.engine)))
+        world = World(Path(environ.get("VIBESPACE_FAKE_ENGINE") or state.engine / FAKE))
+        return FakeEngine(host.uid, world, faults=faults(environ.get("VIBESPACE_FAKE_FAULTS", "")))
     choice = Choice(chosen["brand"], chosen["address"], bool(host.engine["private"]))
     await asyncio.to_thread(reopen, choice, state)
     return ContainersEngine(choice.socket, host.uid)
