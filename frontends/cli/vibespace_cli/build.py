@@ -50,6 +50,7 @@ class MethodCommand(Command):
         super().__init__(name, params=[*params, *_beside(methods, every), *extra], help=_help(methods))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.find_root().obj.output.content = self.content
         rest: list[str] = []
         if self.rest and "--" in args:
             cut = args.index("--")
@@ -67,7 +68,6 @@ class MethodCommand(Command):
 
     def invoke(self, ctx: click.Context) -> int | None:
         session: Session = ctx.find_root().obj
-        session.output.content = self.content
         method, flags = self._meant(ctx.params)
         try:
             request = fill.request(session, method, flags, ctx.params)

@@ -42,6 +42,10 @@ def run(arguments: list[str]) -> int:
     from vibespace_cli.tree import Tree
 
     session = Session()
+    if completing := os.environ.get("_VIBESPACE_COMPLETE"):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(Tree(), {"obj": session}, "vibespace", "_VIBESPACE_COMPLETE", completing)
     try:
         with Tree().make_context("vibespace", list(arguments), obj=session) as ctx:
             gc.freeze()

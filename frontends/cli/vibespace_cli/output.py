@@ -24,7 +24,7 @@ EXIT_CODES: dict[type[errors.Error], int] = {
     errors.Aborted: 16,
 }
 
-_CODES = {errors.Exhausted: "RESOURCE_EXHAUSTED"}
+_CODES: dict[type[errors.Error], str] = {errors.Exhausted: "RESOURCE_EXHAUSTED"}
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 
 

@@ -94,13 +94,14 @@ def _detail(output: Output, message: Any, title: str) -> None:
         if value is None or value in ("", "unspecified"):
             continue
         short = twice[leaf.path[-1]] == 1 or len(leaf.path) == shallow[leaf.path[-1]]
-        pairs.append((_label(leaf.path[-1:] if short else leaf.path[-2:]), value))
+        label = ".".join(leaf.path) if output.plain else _label(leaf.path[-1:] if short else leaf.path[-2:])
+        pairs.append((label, value))
     _pairs(output, pairs, title)
 
 
 def _pairs(output: Output, pairs: Sequence[tuple[str, str]], title: str) -> None:
     if output.plain:
-        for line in table.tabbed((), [(f"{title} {label}".strip(), value) for label, value in pairs]):
+        for line in table.tabbed((), [(f"{title}.{label}".strip("."), value) for label, value in pairs]):
             output.line(line)
         return
     if title:

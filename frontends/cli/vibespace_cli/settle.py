@@ -99,7 +99,7 @@ def changes(session: Session, request: WatchRequest) -> Iterator[WatchResponse]:
 
 def _arrived(session: Session, resource: Resource, cursor: Any, progress: Progress) -> None:
     """Wait until `resource` is where its intent wants it, keeping it up to date."""
-    progress.show(_doing(resource))
+    progress.show(doing(resource))
     if _done(resource):
         return
     parent = "/".join(resource.name.split("/")[:2])
@@ -108,7 +108,7 @@ def _arrived(session: Session, resource: Resource, cursor: Any, progress: Progre
             if change.deleted == resource.name:
                 raise FailedPrecondition("DELETED_MEANWHILE", f"{names.short(resource.name)} was deleted meanwhile.")
             now = change.vibespace if change.HasField("vibespace") else change.agent
-            progress.show(_doing(now) if now.name else "")
+            progress.show(doing(now) if now.name else "")
             if now.name != resource.name:
                 continue
             resource.CopyFrom(now)  # type: ignore[arg-type]  # of one name, so of one type
@@ -188,7 +188,8 @@ def _resource(response: Any) -> Resource | None:
     return next((getattr(response, n) for n in ("vibespace", "agent") if n in response.DESCRIPTOR.fields_by_name), None)
 
 
-def _doing(resource: Resource) -> str:
+def doing(resource: Resource) -> str:
+    """What is happening to `resource`, in a few words."""
     status = to_data(resource)["status"] or {}
     reason = status.get("reason") or ""
     return f"{names.short(resource.name)}: {status.get('state', 'accepted')}" + (f" ({reason})" if reason else "")
@@ -197,7 +198,7 @@ def _doing(resource: Resource) -> str:
 def _show(progress: Progress, batch: WatchResponse) -> None:
     for change in batch.changes:
         if change.HasField("agent"):
-            progress.show(_doing(change.agent))
+            progress.show(doing(change.agent))
 
 
 def _among(response: WatchResponse, name: str) -> bool:

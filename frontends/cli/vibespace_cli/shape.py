@@ -36,7 +36,7 @@ def leaves(descriptor: Descriptor, above: tuple[str, ...] = ()) -> Iterator[Leaf
         path = (*above, field.name)
         if not is_message(field):
             yield Leaf(path, field, field.GetOptions().Extensions[options_pb2.summary])
-        elif not field.is_repeated:
+        elif not field.is_repeated and field.message_type is not None:
             yield from leaves(field.message_type, path)
 
 
@@ -77,8 +77,8 @@ def _field(message: Any, field: FieldDescriptor) -> Any:
 
 
 def _converter(field: FieldDescriptor) -> Callable[[Any], Any]:
-    if field.enum_type is not None:
-        return lambda number: _enum_word(field.enum_type, number)
+    if (enum := field.enum_type) is not None:
+        return lambda number: _enum_word(enum, number)
     if field.type == FieldDescriptor.TYPE_BYTES:
         return lambda value: value.decode(errors="replace")
     if is_message(field):

@@ -1,0 +1,93 @@
+"""`vibespace doctor`: what is wrong on this side, what the daemon finds, and how to mend it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from vibespace import config, launch
+from vibespace.errors import Error
+from vibespace.v1.system_pb2 import SEVERITY_ERROR, SEVERITY_OK, SEVERITY_WARNING, DiagnoseResponse, Finding
+from vibespace_cli import build, run
+from vibespace_cli.invocation import Invocation
+from vibespace_cli.output import Output
+from vibespace_cli.session import Session
+from vibespace_cli.shape import to_data
+
+UNWELL = 15
+"""Exit code when something does not work."""
+
+_MARKS = {SEVERITY_OK: ("ok", "green"), SEVERITY_WARNING: ("warning", "yellow"), SEVERITY_ERROR: ("error", "red")}
+
+
+def command(words: tuple[str, ...]) -> click.Command:
+    """The command."""
+    return build.command(words, doctor)
+
+
+def doctor(invocation: Invocation) -> int:
+    """Print the findings, the worst first; returns an exit code."""
+    output = invocation.session.output
+    found = DiagnoseResponse(findings=sorted(_findings(invocation), key=lambda f: -f.severity))
+    if output.as_json:
+        output.data(to_data(found))
+    else:
+        for finding in found.findings:
+            _tell(output, finding)
+    return UNWELL if any(f.severity == SEVERITY_ERROR for f in found.findings) else 0
+
+
+def _findings(invocation: Invocation) -> Iterator[Finding]:
+    session = invocation.session
+    yield from _checked("state directory", str(session.state.home), lambda: launch.ensure_home(session.state.home))
+    yield from _checked("settings", str(session.state.config), lambda: config.load(session.state.config))
+    yield _git()
+    yield from _setup(session)
+    try:
+        yield from run.call(invocation).findings
+    except Error as e:
+        yield Finding(severity=SEVERITY_ERROR, subject="daemon", message=e.message, hint=e.hint)
+
+
+def _checked(subject: str, fine: str, look: Any) -> Iterator[Finding]:
+    try:
+        look()
+    except Error as e:
+        yield Finding(severity=SEVERITY_ERROR, subject=subject, message=e.message, hint=e.hint)
+    else:
+        yield Finding(severity=SEVERITY_OK, subject=subject, message=fine)
+
+
+def _git() -> Finding:
+    if path := shutil.which("git"):
+        return Finding(severity=SEVERITY_OK, subject="git", message=path)
+    text = "There is no git here, so no directory can be given to 'create --repo'."
+    return Finding(severity=SEVERITY_WARNING, subject="git", message=text, hint="Install git.")
+
+
+def _setup(session: Session) -> Iterator[Finding]:
+    """Whether our own Podman could run here; of interest until another engine was chosen."""
+    from vibespace.setup import podman
+
+    if (session.state.engine).exists() and (packages := podman.missing()):
+        yield Finding(
+            severity=SEVERITY_ERROR,
+            subject="podman",
+            message=f"Podman misses {', '.join(packages)}.",
+            hint=f"As root: apt-get install -y {' '.join(packages)}",
+        )
+
+
+def _tell(output: Output, finding: Finding) -> None:
+    mark, colour = _MARKS.get(finding.severity, ("?", ""))
+    if output.plain:
+        output.line("\t".join((mark, finding.subject, finding.message, finding.hint)))
+        return
+    if output.quiet and finding.severity == SEVERITY_OK:
+        return
+    output.line(f"{output.paint(mark.ljust(7), colour)}  {finding.subject}: {finding.message}")
+    if finding.hint:
+        output.line(f"{' ' * 9}{finding.hint}")

@@ -1,0 +1,90 @@
+"""`vibespace image`: the agents' image, built again on another or newer base, and the ones that are there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vibespace_cli import machine, render
+from vibespace_cli.everywhere import Command
+from vibespace_cli.session import Session
+
+if TYPE_CHECKING:
+    from vibespace.setup.image import Image
+
+
+def command(words: tuple[str, ...]) -> click.Command:
+    """The command."""
+    return {"build": Build, "list": Images}[words[-1]](words[-1])
+
+
+class Build(Command):
+    """Build the agents' image again; running agents take it at their next start."""
+
+    def __init__(self, name: str) -> None:
+        text = "What to build on: a reference, or a tar of a Debian root file system. [default: config.yaml's]"
+        super().__init__(name, params=[click.Option(["--base"], metavar="REF|TAR", help=text)], help=type(self).__doc__)
+
+    def invoke(self, ctx: click.Context) -> None:
+        from vibespace.setup import image
+        from vibespace.setup.init import api
+
+        session: Session = ctx.find_root().obj
+        base = ctx.params["base"] or machine.settings(session).image_base
+        found = machine.engine(session)
+
+        async def build(progress: Callable[[str], None]) -> str:
+            async with api(found.choice) as speaking:
+                return await image.build(speaking, base, progress)
+
+        made = machine.with_progress(session, build)
+        if machine.recorded(session) is not None:
+            machine.record(session, found, made)
+        if session.output.as_json:
+            session.output.data({"image": made})
+        else:
+            session.output.line(made if session.output.plain or session.output.quiet else f"Image: {made}")
+
+
+class Images(Command):
+    """List the agents' images that the engine has, the newest first."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, help=type(self).__doc__)
+
+    def invoke(self, ctx: click.Context) -> None:
+        from vibespace.setup import image
+        from vibespace.setup.init import api
+
+        session: Session = ctx.find_root().obj
+        output, choice = session.output, machine.engine(session).choice
+
+        async def look() -> list[Image]:
+            async with api(choice) as speaking:
+                return list(await image.list_images(speaking))
+
+        found = asyncio.run(look())
+        if output.as_json:
+            output.data({"images": [_data(i) for i in found]})
+        elif output.quiet:
+            for each in found:
+                output.line(each.id)
+        elif found:
+            rows = [[*(str(v) for v in _data(i).values())] for i in found]
+            render.write_table(output, ["ID", "TAGS", "CREATED", "BYTES", "PROGRAMS"], rows)
+        else:
+            output.note("No images. Make one: vibespace init")
+
+
+def _data(image: Image) -> dict[str, Any]:
+    return {
+        "id": image.id,
+        "tags": " ".join(image.tags),
+        "created": datetime.fromtimestamp(image.created, UTC).isoformat().replace("+00:00", "Z"),
+        "size_bytes": image.size_bytes,
+        "programs": ", ".join(f"{name} {version}" for name, version in sorted(image.programs.items())),
+    }

@@ -1,0 +1,61 @@
+"""`vibespace init`: the state directory, the daemon, the engine, the image; a second one finds all there."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from vibespace import launch
+from vibespace_cli import machine
+from vibespace_cli.everywhere import Command
+from vibespace_cli.session import Session
+from vibespace_cli.shape import to_data
+
+if TYPE_CHECKING:
+    from vibespace.setup.init import Engine
+
+
+def command(words: tuple[str, ...]) -> click.Command:
+    """The command."""
+    return Init(words[-1])
+
+
+class Init(Command):
+    """Make this machine ready: engine found, image there, daemon up.
+
+    Says every step. Doing it again changes nothing, unless something is missing.
+    """
+
+    def __init__(self, name: str) -> None:
+        text = "What runs the agents: containers, by Podman or Docker."
+        kind = click.Option(["--engine"], type=click.Choice(["containers"]), default="containers", help=text)
+        super().__init__(name, params=[kind], help=type(self).__doc__)
+
+    def invoke(self, ctx: click.Context) -> None:
+        session: Session = ctx.find_root().obj
+        output, state = session.output, session.state
+        launch.ensure_home(state.home)
+        machine.settings(session)  # A file that cannot be read is told of before anything is made.
+        output.note(f"State directory: {state.home}")
+        found, image = (None, machine.FAKE) if machine.fake() else _engine_and_image(session)
+        response = machine.record(session, found, image)
+        output.note(f"Daemon: serves {state.socket}")
+        if output.as_json:
+            output.data(to_data(response))
+        elif not output.quiet:
+            output.line("Ready. Next: vibespace create NAME -t claude-code")
+
+
+def _engine_and_image(session: Session) -> tuple[Engine, str]:
+    from vibespace.setup.init import ensure_image, ensure_template
+
+    ensure_template(session.state)
+    found = machine.engine(session)
+    output, choice = session.output, found.choice
+    output.note(f"Engine: {choice.brand} {found.version} at {choice.socket}{' (our own)' if choice.private else ''}")
+    base = machine.settings(session).image_base
+    image: str = machine.with_progress(session, partial(ensure_image, choice, base))
+    output.note(f"Image: {image}")
+    return found, image

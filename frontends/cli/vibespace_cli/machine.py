@@ -1,0 +1,69 @@
+"""The engine of this machine, for the commands that work on it themselves: init, image, doctor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from vibespace import config
+from vibespace_cli.progress import Progress
+
+if TYPE_CHECKING:
+    from vibespace.setup.engine import Choice
+    from vibespace.setup.init import Engine
+    from vibespace_cli.session import Session
+
+FAKE = "fake"
+"""Engine of our own tests: VIBESPACE_ENGINE says so, and then there is nothing to find or build."""
+
+
+def fake() -> bool:
+    """Whether the engine in memory was asked for."""
+    return os.environ.get("VIBESPACE_ENGINE") == FAKE
+
+
+def settings(session: Session) -> config.Settings:
+    """What config.yaml sets."""
+    return config.load(session.state.config)
+
+
+def recorded(session: Session) -> Choice | None:
+    """The engine that `init` chose; None before it."""
+    from vibespace.setup.engine import Choice
+
+    host = session.call("SystemService/GetStatus").host
+    return Choice(host.engine.brand, host.engine.address, host.engine.private) if host.initialized else None
+
+
+def engine(session: Session) -> Engine:
+    """The engine, made to answer."""
+    from vibespace.setup.init import find_engine
+
+    return asyncio.run(find_engine(session.state, settings(session), os.environ, recorded(session)))
+
+
+def record(session: Session, found: Engine | None, image: str) -> Any:
+    """Have the daemon write down engine and image; its response."""
+    from vibespace.v1.system_pb2 import HostEngine, InitializeRequest
+
+    if found is None:
+        said = HostEngine(brand=FAKE, version="1", address="memory")
+    else:
+        choice = found.choice
+        said = HostEngine(
+            brand=choice.brand,
+            version=found.version,
+            address=choice.socket,
+            private=choice.private,
+            rootless=found.rootless,
+        )
+    request = InitializeRequest(engine=said, image=image, request_id=session.output.request_id)
+    return session.call("SystemService/Initialize", request)
+
+
+def with_progress(session: Session, work: Callable[[Callable[[str], None]], Any]) -> Any:
+    """Run `work`, a coroutine function that tells what it does; what it tells is seen on a terminal."""
+    with Progress(session.output) as progress:
+        return asyncio.run(work(progress.show))

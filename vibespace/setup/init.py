@@ -1,0 +1,61 @@
+"""What `init` needs to be so on this machine: an engine that answers, and the agents' image in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from vibespace.config import TEMPLATE, Settings
+from vibespace.engine.api import Api
+from vibespace.setup import engine, image
+from vibespace.setup.build import Progress
+from vibespace.setup.engine import Choice
+from vibespace.state import State
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that answered."""
+
+    choice: Choice
+    version: str
+    rootless: bool
+
+
+async def find_engine(state: State, settings: Settings, environ: Mapping[str, str], chosen: Choice | None) -> Engine:
+    """The engine `chosen` at an earlier `init`, or the one to choose now. Raises what engine.find and reopen do."""
+    if chosen is None:
+        choice = await asyncio.to_thread(engine.find, settings, state, environ)
+    else:
+        choice = chosen
+        await asyncio.to_thread(engine.reopen, choice, state)
+    async with api(choice) as speaking:
+        version, info = await speaking.get("/version"), await speaking.get("/info")
+    return Engine(choice, version["Version"], any("rootless" in o for o in info.get("SecurityOptions") or ()))
+
+
+async def ensure_image(choice: Choice, base: str, progress: Progress) -> str:
+    """Id of the agents' image; built when the engine lacks it. Raises what image.ensure does."""
+    async with api(choice) as speaking:
+        return await image.ensure(speaking, base, progress)
+
+
+def ensure_template(state: State) -> None:
+    """See that there is a settings file to edit; one that is there is left alone."""
+    try:
+        with state.config.open("x") as file:
+            file.write(TEMPLATE)
+    except FileExistsError:
+        return
+
+
+@asynccontextmanager
+async def api(choice: Choice) -> AsyncIterator[Api]:
+    """The engine's API, closed at the end."""
+    speaking = Api(choice.socket)
+    try:
+        yield speaking
+    finally:
+        await speaking.close()
