@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
-from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet, WeakValueDictionary
@@ -30,7 +31,9 @@ class ContainersEngine:
     made again. The verbs may run side by side; those of one agent wait for each other.
     """
 
-    def __init__(self, socket: str, log_id: str) -> None:
+    def __init__(self, socket: str, log_id: str, *, revive: Callable[[], Awaitable[None]] | None = None) -> None:
+        """`revive` is awaited before every watch: it may start the engine, and raises Unavailable when it cannot."""
+        self._revive = revive
         self._api = Api(socket)
         self._log_id = log_id
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -72,10 +75,14 @@ class ContainersEngine:
             volumes = (await self._list("/volumes"))["Volumes"] or ()
             await self._remove_volumes(v["Name"] for v in volumes if v["Labels"].get(bodies.OWNER) == target.data_uid)
 
-    def watch(self) -> AsyncIterator[Snapshot]:
+    async def watch(self) -> AsyncIterator[Snapshot]:
+        if self._revive is not None:
+            await self._revive()
         observer = Observer(self._api, self._log_id, self._making)
         self._observers.add(observer)
-        return observer.watch()
+        async with aclosing(observer.watch()) as snapshots:
+            async for snapshot in snapshots:
+                yield snapshot
 
     async def dial(self, agent_uid: str) -> socket.socket:
         pause = 0.005

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncGenerator, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +46,7 @@ class Observer:
         """List again now: the engine itself did something that makes no event."""
         self._wake.set()
 
-    async def watch(self) -> AsyncIterator[Snapshot]:
+    async def watch(self) -> AsyncGenerator[Snapshot, None]:
         events = asyncio.create_task(self._follow(time.time() - OVERLAP_SECONDS))
         probes: dict[str, asyncio.Task[None]] = {}
         last: Snapshot | None = None

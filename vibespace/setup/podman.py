@@ -70,10 +70,11 @@ def ensure(directory: Path) -> Path:
 
 
 def stop(directory: Path) -> None:
-    """End the service, not the containers. One that does not run is no error."""
+    """End the service, not the containers. Once none is left, nothing of it is mounted any more either."""
     if directory.is_dir():
         with _locked(directory):
             _end(directory)
+            _unmount(directory / "store/overlay")
 
 
 def environment(directory: Path) -> dict[str, str]:
@@ -147,6 +148,14 @@ def _is_service(pid: int, directory: Path) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return b"service" in command and f"unix://{socket_path(directory)}".encode() in command
+
+
+def _unmount(overlay: Path) -> None:
+    """The storage is mounted upon itself while Podman uses it, and nobody could delete the directory."""
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    ours = [mount for mount in mounts if mount.replace("\\040", " ").startswith(str(overlay))]
+    if ours == [str(overlay)]:
+        subprocess.run(["umount", str(overlay)], check=False, capture_output=True)
 
 
 def _forget_former_boot(directory: Path) -> None:
