@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
 from uuid import uuid4
@@ -36,6 +36,8 @@ from vibespace.setup import podman
 from vibespace.state import State
 from vibespace.state import state as find_state
 
+_FIRST_LOOK = 0.5
+"""Seconds that a start waits for the engine's first Snapshot, at most."""
 _PAUSE = 2.0
 """Seconds until an engine that could not be opened is tried again."""
 
@@ -69,16 +71,25 @@ class Daemon:
             self._repositories = Git(self._shell)
             grpc_server = await server.serve(self._state, self._feed, self._servicers(log))
             stack.push_async_callback(grpc_server.stop, server.GRACE)
-            _say_ready(ready_fd)
-            await self._work()
+            await self._work(ready_fd)
 
-    async def _work(self) -> None:
+    async def _work(self, ready_fd: int | None) -> None:
         """Reconcile until told to stop."""
         async with asyncio.TaskGroup() as tasks:
             work = [tasks.create_task(self._reconcile()), tasks.create_task(self._end_at_rest())]
+            await self._first_look()
+            _say_ready(ready_fd)
             await self._stop.wait()
             for task in work:
                 task.cancel()
+
+    async def _first_look(self) -> None:
+        """Give the engine a moment to show what runs, so that the command that started us need not say `unknown`."""
+        host = self._feed.state.host
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_LOOK):
+                while host and host.engine and not self._feed.engine_seen and not self._stop.is_set():
+                    await self._feed.news()
 
     async def _reconcile(self) -> None:
         while not (self._feed.state.host and self._feed.state.host.engine):

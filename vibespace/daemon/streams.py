@@ -8,7 +8,7 @@ daemon's own end), the command or the port is closed with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -45,7 +45,7 @@ async def exec_start(requests: AsyncIterator[ExecRequest]) -> ExecStart:
 
 async def exec_stream(
     shell: Shell, agent_uid: str, directory: str, start: ExecStart, requests: AsyncIterator[ExecRequest]
-) -> AsyncIterator[ExecResponse]:
+) -> AsyncGenerator[ExecResponse, None]:
     """Run `start.command` with the rest of `requests`: its output as it comes, and one exit at the end.
 
     Raises InvalidArgument for a message that does not fit, and what Shell raises.
@@ -74,7 +74,7 @@ async def dial_start(requests: AsyncIterator[DialRequest]) -> DialRequest:
 
 async def dial_stream(
     shell: Shell, agent_uid: str, start: DialRequest, requests: AsyncIterator[DialRequest]
-) -> AsyncIterator[DialResponse]:
+) -> AsyncGenerator[DialResponse, None]:
     """Join the stream to a port: an empty message when it answers, then its bytes until it closes.
 
     Raises InvalidArgument for a message that does not fit, and what Shell raises.
