@@ -49,5 +49,5 @@ def configure(path: Path, *, debug: bool) -> None:
     handler.setFormatter(_Json())
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
-    for noisy in ("asyncssh", "grpc", "asyncio", "aiohttp"):
-        logging.getLogger(noisy).setLevel(logging.INFO)
+    for library in ("asyncssh", "grpc", "asyncio", "aiohttp"):
+        logging.getLogger(library).setLevel(logging.WARNING)  # asyncssh's INFO has every command in it

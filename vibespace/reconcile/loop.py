@@ -103,7 +103,7 @@ class Reconciler:
                 async for snapshot in self._engine.watch():
                     pause = 0.1
                     await self._take(snapshot)
-            except Unavailable as e:
+            except Error as e:
                 self._feed.engine_is_seen(False)
                 await self._record(partial(host_commands.observe_engine, reason=e.message))
             await asyncio.sleep(pause)
