@@ -36,6 +36,11 @@ class Api:
         self._session: aiohttp.ClientSession | None = None
         self._prefix = ""
 
+    async def ping(self) -> None:
+        """Return when the engine answers at all."""
+        async with self._request("GET", "/_ping", {}, CALL_SECONDS):
+            pass  # that it answered is all there is to know
+
     async def get(self, path: str, /, **query: Any) -> Any:
         """The decoded JSON answer of a GET; None for an empty one."""
         return await self._call("GET", path, query)

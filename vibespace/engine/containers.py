@@ -102,7 +102,7 @@ class ContainersEngine:
 
     async def identity(self) -> Identity:
         if self._identity is not None:
-            await self._api.get("/_ping")
+            await self._api.ping()
             return self._identity
         version, info = await asyncio.gather(self._api.get("/version"), self._api.get("/info"))
         podman = any(c["Name"] == "Podman Engine" for c in version.get("Components") or ())
