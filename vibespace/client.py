@@ -111,7 +111,11 @@ def error_of(failed: grpc.RpcError) -> Error:
     assert isinstance(failed, grpc.Call)
     error = from_call(failed)
     if isinstance(error, Unavailable) and error.reason == "GRPC_UNAVAILABLE":
-        return Unavailable(_LOST, "The daemon ended before it had answered.", hint="Try again: that starts it again.")
+        return Unavailable(
+            _LOST,
+            "The daemon ended before it had answered.",
+            hint="Trying again starts it again; daemon.stderr in the state directory has its last words.",
+        )
     return error
 
 

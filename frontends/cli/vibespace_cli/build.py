@@ -9,7 +9,7 @@ import click
 
 from vibespace import catalog
 from vibespace.catalog import Flag, Method
-from vibespace.errors import Error
+from vibespace.errors import InvalidArgument
 from vibespace_cli import complete, fill
 from vibespace_cli.everywhere import Command
 from vibespace_cli.invocation import Invocation
@@ -72,7 +72,7 @@ class MethodCommand(Command):
         try:
             request = fill.request(session, method, flags, ctx.params)
             return self.runner(Invocation(session, method, request, ctx.params))
-        except Error as e:
+        except InvalidArgument as e:
             _name_the_flag(e, flags)
             raise
 
@@ -144,7 +144,7 @@ def _help(methods: Sequence[Method]) -> str:
     return "\n\n".join([first, *(f"Without an argument: {o[:1].lower()}{o[1:]}" for o in others)])
 
 
-def _name_the_flag(error: Error, flags: Sequence[Flag]) -> None:
+def _name_the_flag(error: InvalidArgument, flags: Sequence[Flag]) -> None:
     """The field at fault, in the words that were typed."""
     for flag in flags:
         if error.field == ".".join(flag.path) and not error.hint:

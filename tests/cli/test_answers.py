@@ -1,0 +1,149 @@
+"""What is written for people and for scripts."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.daemon import Daemon, agent
+from tests.cli.daemon import vibespace as made
+from vibespace import errors
+from vibespace.v1 import agents_pb2, events_pb2, system_pb2, vibespaces_pb2
+
+
+@pytest.fixture(autouse=True)
+def _two(daemon: Daemon) -> None:
+    daemon.answers["VibespaceService/ListVibespaces"] = lambda _: vibespaces_pb2.ListVibespacesResponse(
+        vibespaces=[made("demo"), made("other", vibespaces_pb2.VIBESPACE_STATE_STOPPED)]
+    )
+    daemon.answers["VibespaceService/GetVibespace"] = lambda _: vibespaces_pb2.GetVibespaceResponse(
+        vibespace=made("demo"), agents=[agent("claude-1", "demo", primary=True)]
+    )
+
+
+def test_json_is_an_envelope_with_the_names_of_the_protos_and_the_words_of_the_flags(vibespace: Run) -> None:
+    """A list that is piped is JSON: fields as in the protos, enums as words, unset fields null."""
+    answer = vibespace("list").json
+    assert [v["status"]["state"] for v in answer["data"]["vibespaces"]] == ["running", "stopped"]
+    assert answer["data"]["vibespaces"][0]["spec"] is None
+    assert (answer["success"], answer["error"]) == (True, None)
+    assert sorted(answer["meta"]) == ["duration_ms", "request_id"]
+
+
+def test_plain_columns_are_separated_by_tabs(vibespace: Run) -> None:
+    """--plain --header is a table that cut and awk read."""
+    assert vibespace("list", "--plain", "--header").out == (
+        "VIBESPACE\tSTATE\tAGENTS\ndemo\trunning\t1\nother\tstopped\t1\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "line", [["--plain", "agent", "list"], ["agent", "--plain", "list"], ["agent", "list", "--plain"]]
+)
+def test_flags_stand_before_or_after_the_name(vibespace: Run, daemon: Daemon, line: list[str]) -> None:
+    """The flags of every command are taken at each place."""
+    daemon.answers["AgentService/ListAgents"] = lambda _: agents_pb2.ListAgentsResponse(agents=[agent("a", "demo")])
+    assert vibespace(*line).out == "a\tdemo\tclaude-code\trunning\n"
+
+
+def test_plain_names_fields_by_their_path(vibespace: Run) -> None:
+    """Details are one `path<tab>value` a line, and a list inside them is rows."""
+    assert vibespace("info", "demo", "--plain").out.splitlines() == [
+        "vibespace.vibespace_id\tdemo",
+        "vibespace.uid\tuid-demo",
+        "vibespace.intent\tstart",
+        "vibespace.status.state\trunning",
+        "vibespace.status.agents\t1",
+        "vibespace.status.agents_running\t0",
+        "claude-1\tdemo\tclaude-code\trunning",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.Internal, 1),
+        (errors.InvalidArgument, 2),
+        (errors.NotFound, 10),
+        (errors.AlreadyExists, 11),
+        (errors.PermissionDenied, 12),
+        (errors.DeadlineExceeded, 13),
+        (errors.Cancelled, 14),
+        (errors.Unavailable, 15),
+        (errors.Exhausted, 15),
+        (errors.FailedPrecondition, 16),
+        (errors.Aborted, 16),
+    ],
+)
+def test_each_class_of_error_has_its_exit_code(
+    vibespace: Run, daemon: Daemon, error: type[errors.Error], code: int
+) -> None:
+    """What the daemon refuses is one sentence on stderr, the reason in JSON, and the exit code of its class."""
+
+    def refuse(_: object) -> None:
+        raise error("SOME_REASON", "It is so.", hint="Do that.", thing="demo")
+
+    daemon.answers["VibespaceService/GetVibespace"] = refuse
+    done = vibespace("info", "demo")
+    assert done.code == code
+    assert done.err == "vibespace: It is so. Do that.\n"
+    assert done.json["error"] | {"code": ""} == {
+        "code": "",
+        "reason": "SOME_REASON",
+        "message": "It is so.",
+        "hint": "Do that.",
+        "details": {"thing": "demo"},
+    }
+
+
+def test_a_field_at_fault_is_named_as_it_was_typed(vibespace: Run, daemon: Daemon) -> None:
+    """The daemon speaks of `spec.cpu`, the person of --cpu."""
+
+    def refuse(_: object) -> None:
+        raise errors.InvalidArgument("QUANTITY_INVALID", "'10X' is no amount.", field="spec.cpu")
+
+    daemon.answers["VibespaceService/CreateVibespace"] = refuse
+    done = vibespace("create", "demo", "-t", "codex", "--cpu", "10X")
+    assert (done.code, done.err) == (2, "vibespace: '10X' is no amount. See --cpu in --help.\n")
+
+
+def test_a_line_that_makes_no_sense_is_usage(vibespace: Run) -> None:
+    """An unknown flag, command or choice exits 2 and names the help to read."""
+    for line in (["list", "--bogus"], ["nonsense"], ["create", "x", "-t", "emacs"], ["info", "a", "b"]):
+        done = vibespace(*line)
+        assert (done.code, done.json["error"]["reason"]) == (2, "USAGE")
+        assert "--help" in done.err
+
+
+def test_a_defect_of_ours_is_one_sentence(vibespace: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong inside, no traceback is shown; with VIBESPACE_DEBUG=1 it is in debug.log."""
+    monkeypatch.setattr("vibespace_cli.render.render", lambda *_: 1 / 0)
+    monkeypatch.setattr("vibespace_cli.run.render", lambda *_: 1 / 0)
+    done = vibespace("list", "--plain")
+    assert (done.code, done.err.count("\n"), "Traceback" in done.err) == (1, 1, False)
+
+
+def test_a_defect_is_kept_in_the_debug_log(vibespace: Run, home: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """VIBESPACE_DEBUG=1 says where it happened, in debug.log of the state directory."""
+    monkeypatch.setenv("VIBESPACE_DEBUG", "1")
+    monkeypatch.setattr("vibespace_cli.run.render", lambda *_: 1 / 0)
+    assert "debug.log" in vibespace("list", "--plain").err
+    assert "ZeroDivisionError" in (home / "debug.log").read_text()  # type: ignore[operator]
+
+
+def test_events_are_objects_a_line_with_data_as_an_object(vibespace: Run, daemon: Daemon) -> None:
+    """The stream has no envelope, and what an event holds is not text within text."""
+    event = events_pb2.Event(type="agent.created", subject="vibespaces/demo", data='{"name": "claude-1"}')
+    daemon.answers["EventService/StreamEvents"] = lambda _: [events_pb2.StreamEventsResponse(events=[event, event])]
+    lines = vibespace("events").out.splitlines()
+    assert len(lines) == 2
+    assert '"data":{"name":"claude-1"}' in lines[0]
+
+
+def test_parts_of_a_status_are_told_apart(vibespace: Run, daemon: Daemon) -> None:
+    """Several resources in one answer have headings; in --plain, paths."""
+    daemon.answers["SystemService/GetStatus"] = lambda _: system_pb2.GetStatusResponse(
+        daemon=system_pb2.Daemon(version="7", pid=3), vibespaces=2, outside=["/etc/one", "/etc/two"]
+    )
+    lines = vibespace("status", "--plain").out.splitlines()
+    assert {"daemon.version\t7", "vibespaces\t2", "outside\t/etc/one, /etc/two"} <= set(lines)

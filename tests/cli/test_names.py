@@ -1,0 +1,89 @@
+"""Which thing is meant by what was typed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.daemon import Daemon, agent
+from tests.cli.daemon import vibespace as made
+from vibespace.v1 import agents_pb2, vibespaces_pb2
+
+GET = "AgentService/GetAgent"
+
+
+@pytest.fixture(autouse=True)
+def _answers(daemon: Daemon) -> None:
+    daemon.answers |= {
+        GET: lambda r: agents_pb2.GetAgentResponse(agent=agent("claude-1", "demo")),
+        "AgentService/ListAgents": lambda _: agents_pb2.ListAgentsResponse(
+            agents=[agent("other", "demo"), agent("claude-1", "demo", primary=True)]
+        ),
+        "AgentService/StopAgent": lambda r: agents_pb2.StopAgentResponse(agent=agent("claude-1", "demo")),
+    }
+    _exist(daemon, "demo")
+
+
+def _exist(daemon: Daemon, *names: str) -> None:
+    daemon.answers["VibespaceService/ListVibespaces"] = lambda _: vibespaces_pb2.ListVibespacesResponse(
+        vibespaces=[made(n) for n in names]
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [["claude-1@demo"], ["claude-1", "--vibespace", "demo"], ["vibespaces/demo/agents/claude-1"], ["claude-1"], []],
+)
+def test_an_agent_is_named_with_its_vibespace_or_beside_it(vibespace: Run, daemon: Daemon, line: list[str]) -> None:
+    """`agent@vibespace`, --vibespace, the full name, the only vibespace, and the primary mean the same."""
+    assert vibespace("agent", "info", *line).code == 0
+    assert [r.name for r in daemon.asked(GET)] == ["vibespaces/demo/agents/claude-1"]
+
+
+def test_the_environment_names_the_vibespace(vibespace: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """VIBESPACE_NAME stands where --vibespace would."""
+    _exist(daemon, "one", "two")
+    monkeypatch.setenv("VIBESPACE_NAME", "two")
+    vibespace("agent", "info", "claude-1")
+    assert [r.name for r in daemon.asked(GET)] == ["vibespaces/two/agents/claude-1"]
+
+
+def test_several_vibespaces_are_not_guessed_from(vibespace: Run, daemon: Daemon) -> None:
+    """With two of them, one has to be said."""
+    _exist(daemon, "one", "two")
+    done = vibespace("agent", "info", "claude-1")
+    assert (done.code, done.json["error"]["reason"]) == (2, "VIBESPACE_AMBIGUOUS")
+    assert "one, two" in done.err
+
+
+def test_without_any_vibespace_the_way_to_one_is_said(vibespace: Run, daemon: Daemon) -> None:
+    """There is none yet: not found."""
+    _exist(daemon)
+    done = vibespace("agent", "info")
+    assert (done.code, done.json["error"]["reason"]) == (10, "NO_VIBESPACE")
+
+
+def test_what_stops_or_destroys_takes_no_hint_from_there_being_one(vibespace: Run, daemon: Daemon) -> None:
+    """The only vibespace is not enough where something is stopped or deleted."""
+    for line in (["agent", "stop", "claude-1"], ["agent", "delete", "claude-1", "-f"]):
+        done = vibespace(*line)
+        assert (done.code, done.json["error"]["reason"]) == (2, "VIBESPACE_NEEDED")
+    assert daemon.requests == []
+
+
+def test_a_contradiction_is_refused(vibespace: Run) -> None:
+    """`a@one --vibespace two` means nothing."""
+    assert vibespace("agent", "info", "a@one", "--vibespace", "two").json["error"]["reason"] == "VIBESPACE_CONTRADICTED"
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../x", "a@b", "vibespaces/"])
+def test_a_path_is_not_a_name(vibespace: Run, daemon: Daemon, name: str) -> None:
+    """What would name something else than it seems to is refused before anything is asked."""
+    assert vibespace("info", name).json["error"]["reason"] == "NAME_INVALID"
+    assert daemon.requests == []
+
+
+def test_a_list_without_a_vibespace_is_of_all(vibespace: Run, daemon: Daemon) -> None:
+    """Reading narrows only when told to."""
+    vibespace("agent", "list")
+    assert [r.parent for r in daemon.asked("AgentService/ListAgents")] == ["vibespaces/-"]
