@@ -27,7 +27,9 @@ HostKey {home}/host_key
 AuthorizedKeysFile {home}/authorized_keys
 """
 
-# Root makes itself an `agent` in a mount namespace, and becomes it: sshd signals nobody's processes for root.
+# Root makes itself an `agent`, and becomes it: to root's own sessions sshd passes on no signals. In namespaces of its
+# own, so that only it sees that user, and that all its processes end with it.
+UNSHARE = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec"]
 AS_AGENT = """\
 mount --bind "$1/passwd" /etc/passwd
 shift
@@ -75,7 +77,7 @@ class Sshd:
             if os.geteuid() == 0:
                 entry = f"agent:x:1000:1000::{self.home}:/bin/bash\n"
                 self._write("passwd", PASSWD + entry.encode(), 0o644)
-                words = ["unshare", "--mount", "sh", "-ec", AS_AGENT, "sh", str(self.home), *words]
+                words = [*UNSHARE, AS_AGENT, "sh", str(self.home), *words]
             self._process = await asyncio.create_subprocess_exec(
                 *words, stderr=asyncio.subprocess.PIPE, start_new_session=True
             )
@@ -139,7 +141,10 @@ def processes(text: str) -> list[int]:
 def _descendants(pid: int) -> list[int]:
     children = []
     for task in Path("/proc", str(pid), "task").glob("*/children"):
-        children += [int(child) for child in task.read_text().split()]
+        try:
+            children += [int(child) for child in task.read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
     return children + [found for child in children for found in _descendants(child)]
 
 
