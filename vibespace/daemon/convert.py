@@ -13,6 +13,7 @@ from vibespace.app.log import Recorded
 from vibespace.domain import states, vibespaces
 from vibespace.domain.agents import Agent
 from vibespace.domain.host import Host
+from vibespace.domain.repositories import HOME, ROOT
 from vibespace.domain.states import State as Condition
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.v1 import agents_pb2, cursor_pb2, events_pb2, system_pb2, vibespaces_pb2
@@ -27,6 +28,7 @@ _REPOSITORY_STATES = {
     vibespaces.READY: vibespaces_pb2.REPOSITORY_STATE_READY,
     vibespaces.FAILED: vibespaces_pb2.REPOSITORY_STATE_FAILED,
 }
+_KEPT = (ROOT, HOME)
 _SPEC = ("repo", "branch", "cpu", "cpu_limit", "memory", "memory_limit")
 
 
@@ -58,6 +60,7 @@ def vibespace_message(found: Vibespace, state: State, *, known: bool) -> vibespa
         reason=reason,
         agents=len(members),
         agents_running=sum(states.agent_state(a, found, host) == Condition.RUNNING for a in members) if known else 0,
+        kept_directories=_KEPT,
     )
     if found.repository != vibespaces.NO_REPOSITORY:
         status.repository.directory = found.directory

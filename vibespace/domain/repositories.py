@@ -10,6 +10,9 @@ from vibespace.errors import InvalidArgument
 ROOT = "/vibespace"
 """Mount point of the shared files inside."""
 
+HOME = "/home/agent"
+"""Mount point of an agent's own home inside."""
+
 _SCHEMES = frozenset({"https", "http", "ssh", "git"})
 _SCP_LIKE = re.compile(r"(?:[A-Za-z0-9._-]+@)?[A-Za-z0-9.-]+:(?!//)[^\s:]+")
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")

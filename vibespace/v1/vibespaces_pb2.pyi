@@ -229,6 +229,7 @@ class VibespaceStatus(message.Message):
     REPOSITORY_FIELD_NUMBER: builtins.int
     AGENTS_FIELD_NUMBER: builtins.int
     AGENTS_RUNNING_FIELD_NUMBER: builtins.int
+    KEPT_DIRECTORIES_FIELD_NUMBER: builtins.int
     state: VibespaceState.ValueType
     """Its agents' states and its repository's, taken together."""
     reason: builtins.str
@@ -241,6 +242,10 @@ class VibespaceStatus(message.Message):
     def repository(self) -> Repository:
         """The repository, when one was asked for."""
 
+    @builtins.property
+    def kept_directories(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Directories inside that survive `stop`; everything else is made anew from the image at each start."""
+
     def __init__(
         self,
         *,
@@ -249,10 +254,11 @@ class VibespaceStatus(message.Message):
         repository: Repository | None = ...,
         agents: builtins.int = ...,
         agents_running: builtins.int = ...,
+        kept_directories: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["repository", b"repository"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "agents_running", b"agents_running", "reason", b"reason", "repository", b"repository", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "agents_running", b"agents_running", "kept_directories", b"kept_directories", "reason", b"reason", "repository", b"repository", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
