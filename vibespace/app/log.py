@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from eventsourcing.persistence import DatetimeAsISO, JSONTranscoder, Mapper, StoredEvent
+from eventsourcing.persistence import DatetimeAsISO, JSONTranscoder, Mapper, PersistenceError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore
 
 from vibespace.app.live import State
@@ -158,16 +159,11 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         """Open the log at `path`, or begin one. Raises FailedPrecondition LOG_UNUSABLE for what is not ours."""
-        try:
+        self._path = path
+        with _readable(path):
             _claim(path)
             self._recorder = Recorder(path)
             self._recorder.create_table()
-        except sqlite3.DatabaseError as e:
-            raise FailedPrecondition(
-                "LOG_UNUSABLE",
-                f"{path} is not a log that can be read: {e}.",
-                hint="Move the file away to begin anew, or restore it from a backup.",
-            ) from e
         transcoder = JSONTranscoder()
         transcoder.register(DatetimeAsISO())
         self._mapper: Mapper[UUID] = Mapper(transcoder)
@@ -197,11 +193,19 @@ class Log:
         return state
 
     def load(self) -> State:
-        """What is true now; from here on `append` continues the log."""
-        state = State()
-        for recorded in self._recorder.read_all():
-            apply(state, recorded, self._mapper.to_domain_event(recorded.stored))
-            self._recorder.position, self._recorder.hash = recorded.position, recorded.hash
+        """What is true now; from here on `append` continues the log.
+
+        Raises FailedPrecondition LOG_UNUSABLE where an event is missing, or is not as it was written.
+        """
+        state, position, previous = State(), 0, _GENESIS
+        with _readable(self._path):
+            for recorded in self._recorder.read_all():
+                position += 1
+                previous = link(previous, position, recorded.stored)
+                if (position, previous) != (recorded.position, recorded.hash):
+                    raise _unusable(self._path, f"the event at position {position} is not as it was written")
+                apply(state, recorded, self._mapper.to_domain_event(recorded.stored))
+        self._recorder.position, self._recorder.hash = position, previous
         return state
 
     def close(self) -> None:
@@ -217,6 +221,23 @@ def apply(state: State, recorded: Recorded, event: Any) -> None:
     if event.request_id:
         state.answer(event.request_id, event.digest, recorded.uid, recorded.position, event.timestamp)
     state.forget(event.timestamp)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say so when the file at `path` is no database, or one that is damaged."""
+    try:
+        yield
+    except (sqlite3.DatabaseError, PersistenceError) as e:
+        raise _unusable(path, str(e)) from e
+
+
+def _unusable(path: Path, why: str) -> FailedPrecondition:
+    return FailedPrecondition(
+        "LOG_UNUSABLE",
+        f"{path} is not a log that can be read: {why}.",
+        hint="Restore it from a backup, or move the file away to begin anew.",
+    )
 
 
 def _claim(path: Path) -> None:

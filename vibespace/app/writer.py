@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 from uuid import UUID
 
 from eventsourcing.persistence import PersistenceError, StoredEvent
@@ -154,27 +154,36 @@ class Writer:
         return batch
 
     def _decide_and_commit(self, work: list[_Waiting]) -> None:
-        batch = Batch()
         try:
-            events: list[StoredEvent] = []
-            for waiting in work:
-                try:
-                    waiting.outcome = self._decide(waiting, batch, events)
-                except Error as e:
-                    waiting.outcome = e
-            if events:
-                batch.recorded = self._log.append(events)
-        except PersistenceError as e:
-            if not _disk_full(e):
-                _end_process(e)
-            self._state = self._log.load()
-            full = Exhausted("DISK_FULL", "The disk is full: nothing was recorded.", hint="Make room and try again.")
-            batch = Batch()
-            for waiting in work:
-                waiting.outcome = full
-        except BaseException as e:  # a defect: what the batch has half done to the state is not known
+            batch = self._commit(work)
+        except BaseException as e:  # whatever it was, what the batch has half done to the state is not known
             _end_process(e)
         self._loop.call_soon_threadsafe(self._answer, batch, work)
+
+    def _commit(self, work: list[_Waiting]) -> Batch:
+        batch = Batch()
+        events: list[StoredEvent] = []
+        for waiting in work:
+            try:
+                waiting.outcome = self._decide(waiting, batch, events)
+            except Error as e:
+                waiting.outcome = e
+        if events:
+            try:
+                batch.recorded = self._log.append(events)
+            except PersistenceError as e:
+                if not _disk_full(e):
+                    raise
+                return self._refuse(work)
+        return batch
+
+    def _refuse(self, work: list[_Waiting]) -> Batch:
+        """The disk is full: everyone in the batch hears it, and the state is again what the log says."""
+        self._state = self._log.load()
+        full = Exhausted("DISK_FULL", "The disk is full: nothing was recorded.", hint="Make room and try again.")
+        for waiting in work:
+            waiting.outcome = full
+        return Batch()
 
     def _decide(self, waiting: _Waiting, batch: Batch, events: list[StoredEvent]) -> Outcome:
         """Try one command; its events join `events`, and the state moves on as if they were written."""
@@ -224,9 +233,10 @@ class Writer:
 
 def _disk_full(error: PersistenceError) -> bool:
     cause = error.__cause__
-    return isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode == sqlite3.SQLITE_FULL
+    # Errors of the sqlite3 module itself have no code.
+    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
-def _end_process(error: BaseException) -> None:
+def _end_process(error: BaseException) -> NoReturn:
     _log.critical("the log could not be written", exc_info=error)
     os._exit(70)  # EX_SOFTWARE; not sys.exit: nothing may run that believes in the state
