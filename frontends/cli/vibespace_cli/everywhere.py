@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from vibespace.catalog import first_sentence
 from vibespace_cli.session import Session
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -45,7 +46,8 @@ class Carrying(click.Command):
 
     def __init__(self, name: str | None, **given: Any) -> None:
         given["params"] = [*given.get("params", ()), *options()]
-        super().__init__(name, context_settings=_SETTINGS, **given)
+        said = (given.get("help") or "").strip()
+        super().__init__(name, context_settings=_SETTINGS, short_help=first_sentence(said), **given)
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any

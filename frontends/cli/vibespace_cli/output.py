@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from typing import Any
+from uuid import uuid4
 
 from vibespace import errors
 
@@ -41,7 +42,7 @@ class Output:
         self.colour = True
         self.content = False
         """The answer is not ours to shape: JSON only when asked for."""
-        self.request_id = new_request_id()
+        self.request_id = str(uuid4())
         self._started = time.monotonic()
 
     @property
@@ -106,14 +107,6 @@ class Output:
         indent = 2 if sys.stdout.isatty() else None
         sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=indent) + "\n")
         sys.stdout.flush()
-
-
-def new_request_id() -> str:
-    """A random UUID; written out because the uuid module takes longer to import than a call takes."""
-    raw = bytearray(os.urandom(16))
-    raw[6], raw[8] = raw[6] & 0x0F | 0x40, raw[8] & 0x3F | 0x80
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def _code(kind: type[errors.Error]) -> str:

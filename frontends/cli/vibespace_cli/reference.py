@@ -1,4 +1,4 @@
-"""`python -m vibespace_cli.reference` prints docs/cli.md: every command, from the same descriptors as the command line."""
+"""`python -m vibespace_cli.reference` prints docs/cli.md: every command, from the descriptors."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ Agents are named `AGENT@VIBESPACE`, or `AGENT` beside `--vibespace NAME`. Where 
 is exactly one, it is meant; never for what stops, destroys or changes settings.
 
 JSON answers are `{{"success", "data", "error", "meta": {{"request_id", "duration_ms"}}}}`, and an error is
-`{{"code", "reason", "message", "hint", "details"}}`. Fields are named as in the protos; values of enums are the words that
-flags take; what is not set is null. Streams are one object a line, without an envelope.
+`{{"code", "reason", "message", "hint", "details"}}`. Fields are named as in the protos; values of enums are the words
+that flags take; what is not set is null. Streams are one object a line, without an envelope.
 
 | exit code | |
 |---|---|
@@ -47,7 +47,7 @@ flags take; what is not set is null. Streams are one object a line, without an e
 
 def context(words: tuple[str, ...]) -> click.Context:
     """A context of the command at `words`, as the command line makes it, for its help."""
-    made = click.Context(Tree(), info_name="vibespace", obj=Session(), terminal_width=_WIDTH)
+    made = click.Context(Tree(), info_name="vibespace", obj=Session(), terminal_width=_WIDTH, help_option_names=_HELP)
     for word in words:
         assert isinstance(made.command, click.Group)
         command = made.command.get_command(made, word)
