@@ -1,0 +1,129 @@
+"""The daemon is there when it is needed, once, and for its owner alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from vibespace import launch
+from vibespace.client import Client
+from vibespace.errors import PermissionDenied, Unavailable
+from vibespace.state import State
+from vibespace.v1.system_pb2 import GetStatusRequest, GetStatusResponse
+
+
+@pytest.fixture
+def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
+    """A state directory on the engine in memory; the daemon that a test starts there is ended after it."""
+    monkeypatch.setenv("VIBESPACE_ENGINE", "fake")
+    monkeypatch.setenv("PYTHONPATH", str(Path(launch.__file__).parent.parent))  # not everybody installs it
+    made = State(Path(tempfile.mkdtemp(prefix="vs-")))
+    yield made
+    _end(made, signal.SIGTERM)
+    shutil.rmtree(made.home)
+
+
+def _end(state: State, how: int) -> None:
+    if state.lock.exists() and launch.answers(state.socket):
+        os.kill(int(state.lock.read_text()), how)
+    launch.wait_until_ended(state)
+
+
+def _status(state: State) -> GetStatusResponse:
+    return Client(state).unary("SystemService/GetStatus", GetStatusRequest(), GetStatusResponse)
+
+
+def test_a_call_starts_the_daemon(state: State) -> None:
+    """Nothing runs; the call is answered all the same, by a daemon of this state directory."""
+    assert _status(state).daemon.home == str(state.home)
+
+
+def test_twenty_callers_at_once_start_one_daemon(state: State) -> None:
+    """Processes that all find no daemon end up with the same one, and none fails."""
+    ask = (
+        "from pathlib import Path; from vibespace.client import Client; from vibespace.state import State;"
+        "from vibespace.v1.system_pb2 import *;"
+        f"s = State(Path({str(state.home)!r}));"
+        "print(Client(s).unary('SystemService/GetStatus', GetStatusRequest(), GetStatusResponse).daemon.pid)"
+    )
+
+    def caller(_: int) -> str:
+        line = [sys.executable, "-c", ask]
+        return subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+    with ThreadPoolExecutor(20) as callers:
+        pids = set(callers.map(caller, range(20)))
+    assert pids == {f"{_status(state).daemon.pid}\n"}
+
+
+def test_a_killed_daemon_is_started_again_by_the_next_call_on_the_same_channel(state: State) -> None:
+    """kill -9 between two calls of one client costs the second nothing but time."""
+    client = Client(state)
+    first = client.unary("SystemService/GetStatus", GetStatusRequest(), GetStatusResponse)
+    _end(state, signal.SIGKILL)
+    second = client.unary("SystemService/GetStatus", GetStatusRequest(), GetStatusResponse)
+    assert first.daemon.pid != second.daemon.pid
+    assert first.cursor.log_id == second.cursor.log_id
+
+
+def test_a_socket_that_nobody_serves_is_replaced(state: State) -> None:
+    """A stale socket file, as kill -9 leaves one, is no daemon."""
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(state.socket))
+    assert not launch.answers(state.socket)
+    assert _status(state).daemon.home == str(state.home)
+
+
+def test_a_daemon_that_cannot_start_says_why(state: State) -> None:
+    """Its last line on stderr is the reason the caller reads."""
+    state.log.mkdir()
+    with pytest.raises(Unavailable) as refused:
+        _status(state)
+    assert refused.value.reason == "DAEMON_NOT_STARTED"
+    assert launch.last_words(state) in refused.value.message
+
+
+def test_a_state_directory_that_others_can_enter_is_refused(state: State) -> None:
+    """The directory's mode is what keeps other users from the socket."""
+    state.home.chmod(0o750)
+    with pytest.raises(PermissionDenied) as refused:
+        _status(state)
+    assert refused.value.reason == "HOME_NOT_PRIVATE"
+    state.home.chmod(0o700)
+
+
+def test_a_state_directory_of_somebody_else_is_refused(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever owns it could serve a socket of their own there."""
+    mine = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
+    with pytest.raises(PermissionDenied) as refused:
+        launch.ensure_daemon(state)
+    assert refused.value.reason == "HOME_NOT_USABLE"
+
+
+def test_a_file_is_no_state_directory(state: State) -> None:
+    """What is in the way is named."""
+    taken = State(state.home / "file")
+    taken.home.touch()
+    with pytest.raises(PermissionDenied, match="is not a directory"):
+        launch.ensure_daemon(taken)
+
+
+def test_a_new_state_directory_is_for_its_owner_alone(state: State) -> None:
+    """Made with mode 0700, with the directories above it, whatever the umask."""
+    before = os.umask(0)
+    try:
+        launch.ensure_home(state.home / "a" / "b")
+    finally:
+        os.umask(before)
+    assert (state.home / "a" / "b").stat().st_mode & 0o777 == 0o700
