@@ -18,7 +18,7 @@ from vibespace.setup.programs import Program
 Progress = Callable[[str], None]
 """Told what begins now, a short line each."""
 
-_STEPS = {
+STEPS = {
     "AS system": "Installing Debian's packages",
     "AS fetch": "Fetching npm and uv",
     "AS tools": "Setting up the agent's user",
@@ -76,7 +76,7 @@ async def _follow(answer: AsyncIterator[dict[str, Any]], progress: Progress, out
         line = str(item.get("stream", ""))
         output.write(line)
         if "step " in line.lower():  # Podman says "STEP 1/4: …", Docker "Step 1/25 : …"
-            for meaning in (meaning for sign, meaning in _STEPS.items() if sign in line):
+            for meaning in (meaning for sign, meaning in STEPS.items() if sign in line):
                 progress(meaning)
 
 
