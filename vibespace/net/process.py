@@ -22,20 +22,15 @@ COMMAND_BYTES = 128 * 1024 - 1
 MARK = "VIBESPACE_COMMAND"
 """In the environment of a command and so of all its children: how those that left its process group are found."""
 
-GRACE = 2.0
+GRACE = 2
 """Seconds a command has to end after each signal, when we give up on it."""
 
 SWEEP = """\
 of() { grep -lszFx -e "$1" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3; }
 for pid in $(of "$1"); do kill -s "$2" "$pid" 2>/dev/null; done
-tries=$3
-while [ -n "$(of "$1")" ]; do
-  [ "$tries" -gt 0 ] || exit 1
-  tries=$((tries - 1))
-  sleep 0.05
-done
+while [ -n "$(of "$1")" ]; do sleep 0.05; done
 """
-"""Signals all that carries a mark ($1 MARK=value, $2 signal); 0 once none is left, 1 after $3 looks in vain."""
+"""Signals all that carries a mark ($1 MARK=value, $2 signal) and ends once none of it is left."""
 
 Sweep = Callable[[str, str], Awaitable[bool]]
 """(mark, signal) -> whether nothing that carries the mark is left; raises Unavailable without a connection."""

@@ -31,7 +31,7 @@ class _NothingSent(Exception):
 
 
 class _Refused(Exception):
-    """A live sshd did not open the channel."""
+    """A live sshd did not open the channel, or could not start what was asked for on it."""
 
 
 class SshShell:
@@ -77,13 +77,13 @@ class SshShell:
         except _Refused as e:
             raise Exhausted(
                 "TOO_MANY_COMMANDS",
-                "As many commands run in this agent as its sshd allows at once.",
+                "The agent cannot run one more command now: it has as many commands or processes as it may.",
                 hint="End some of them, then try again.",
             ) from e
 
     async def _sweep(self, agent_uid: str, mark: str, signal: str) -> bool:
         """Run process.SWEEP: without a mark, so that it does not find itself."""
-        words = ["sh", "-c", SWEEP, "sh", f"{MARK}={mark}", signal, str(round(GRACE / 0.05))]
+        words = ["timeout", str(GRACE), "sh", "-c", SWEEP, "sh", f"{MARK}={mark}", signal]
         try:
             process = await self._start(agent_uid, words, "", "")
         except Exhausted:
@@ -125,10 +125,10 @@ class SshShell:
             self._open.discard(channel)
             if isinstance(e, TimeoutError):
                 connection.abort()
-            if channel.made:
-                raise _broke() from e
             if isinstance(e, asyncssh.ChannelOpenError) and not _closed(connection, e):
                 raise _Refused from e
+            if channel.made:
+                raise _broke() from e
             raise _NothingSent from e
 
 
