@@ -1,0 +1,137 @@
+"""exec passes bytes, signals and exit codes, and adds nothing."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.daemon import Daemon
+from tests.cli.process import on_terminal, start
+from vibespace.v1.agents_pb2 import ExecExit, ExecRequest, ExecResponse
+
+EXEC = "AgentService/Exec"
+LINE = ["exec", "claude-1@demo", "--", "some", "-x", "--json", "word"]
+
+Requests = Iterator[ExecRequest]
+
+
+def _exit(code: int) -> ExecResponse:
+    return ExecResponse(exit=ExecExit(code=code))
+
+
+def _echo(requests: Requests) -> Iterator[ExecResponse]:
+    for request in requests:
+        if request.stdin_closed:
+            break
+        if request.stdin:
+            yield ExecResponse(stdout=request.stdin)
+    yield _exit(0)
+
+
+def test_the_command_is_passed_on_as_it_is(vibespace: Run, daemon: Daemon) -> None:
+    """What stands after -- is the command's, flags of ours included, and its exit code is ours."""
+    seen: list[Any] = []
+
+    def answer(requests: Requests) -> Iterator[ExecResponse]:
+        seen.append(next(requests).start)
+        yield ExecResponse(stdout=b"out")
+        yield ExecResponse(stderr=b"err")
+        yield _exit(7)
+
+    daemon.answers[EXEC] = answer
+    done = vibespace(*LINE)
+    assert (done.code, done.out, done.err) == (7, "out", "err")
+    assert (seen[0].name, list(seen[0].command)) == (
+        "vibespaces/demo/agents/claude-1",
+        ["some", "-x", "--json", "word"],
+    )
+
+
+def test_input_and_output_are_bytes(daemon: Daemon) -> None:
+    """Four megabytes of every byte there is come back as they went."""
+    daemon.answers[EXEC] = _echo
+    data = bytes(range(256)) * 16384
+    process = start(*LINE, stdin=subprocess.PIPE)
+    out, err = process.communicate(data)
+    assert (process.returncode, out == data, err) == (0, True, b"")
+
+
+def test_a_terminal_is_not_read_unless_asked_to(daemon: Daemon) -> None:
+    """Without -i the command gets an end of input at once; with it, what is typed."""
+    daemon.answers[EXEC] = _echo
+    assert on_terminal("exec", "a@demo", "--", "cat") == (0, "")
+    code, seen = on_terminal("exec", "-i", "a@demo", "--", "cat", typed=b"hello\n\x04")
+    assert (code, seen.count("hello")) == (0, 2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_are_for_the_command(daemon: Daemon, number: signal.Signals) -> None:
+    """A signal to the command line arrives by name, and the command decides what becomes of it."""
+    running = threading.Event()
+
+    def answer(requests: Requests) -> Iterator[ExecResponse]:
+        running.set()
+        got = next(r.signal for r in requests if r.signal)
+        yield ExecResponse(stdout=got.encode())
+        yield _exit(42)
+
+    daemon.answers[EXEC] = answer
+    process = start(*LINE)
+    running.wait()
+    process.send_signal(number)
+    out, _ = process.communicate()
+    assert (process.returncode, out) == (42, number.name.removeprefix("SIG").encode())
+
+
+def test_a_closed_pipe_ends_it_quietly(daemon: Daemon) -> None:
+    """Whoever reads our output may stop: no word on stderr, and the exit code of a broken pipe."""
+
+    def answer(requests: Requests) -> Iterator[ExecResponse]:
+        while True:
+            yield ExecResponse(stdout=b"y\n" * 30000)
+
+    daemon.answers[EXEC] = answer
+    process = start(*LINE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == b"y\n"
+    process.stdout.close()
+    assert (process.wait(), process.stderr.read()) == (128 + signal.SIGPIPE, b"")
+
+
+def test_the_command_stands_after_two_dashes(vibespace: Run) -> None:
+    """Without them, what is an agent and what a command cannot be told."""
+    for line in (["exec", "ls"], ["exec"], ["exec", "a@demo", "--"]):
+        done = vibespace(*line)
+        assert (done.code, done.out) == (2, "")
+        assert "after '--'" in done.err
+
+
+def test_a_connection_that_ends_early_is_an_error(vibespace: Run, daemon: Daemon) -> None:
+    """No exit code came: that is never taken for 0."""
+    daemon.answers[EXEC] = lambda _: iter([ExecResponse(stdout=b"so far")])
+    done = vibespace(*LINE)
+    assert (done.code, done.out) == (15, "so far")
+
+
+def test_a_pipe_that_closes_early_is_quiet_everywhere(daemon: Daemon) -> None:
+    """`vibespace events | head -1` says nothing and ends with 0."""
+    from vibespace.v1.events_pb2 import Event, StreamEventsResponse
+
+    def answer(_: Any) -> Iterator[StreamEventsResponse]:
+        while True:
+            yield StreamEventsResponse(events=[Event(type="agent.created", data="{}")] * 500)
+
+    daemon.answers["EventService/StreamEvents"] = answer
+    process = start("events", "--follow")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert (process.wait(), process.stderr.read()) == (0, b"")
