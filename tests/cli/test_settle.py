@@ -1,0 +1,155 @@
+"""What was accepted is waited for, seen on a terminal, and goes on without us."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.daemon import Daemon, agent, watch
+from tests.cli.daemon import vibespace as made
+from tests.cli.process import on_terminal, start
+from vibespace.v1 import agents_pb2, vibespaces_pb2
+from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_FAILED as FAILED
+from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_STARTING as STARTING
+from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_STOPPED as STOPPED
+
+CREATE, DELETE, WATCH = "VibespaceService/CreateVibespace", "VibespaceService/DeleteVibespace", "EventService/Watch"
+LINE = ["create", "demo", "-t", "codex"]
+
+
+@pytest.fixture(autouse=True)
+def _accepts(daemon: Daemon) -> None:
+    daemon.answers[CREATE] = lambda r: vibespaces_pb2.CreateVibespaceResponse(
+        vibespace=made(r.vibespace_id, STARTING), cursor={"log_id": "log", "position": 7}
+    )
+
+
+def test_create_returns_when_it_runs(vibespace: Run, daemon: Daemon) -> None:
+    """The answer is the vibespace as it runs, watched from the reply's cursor on."""
+    daemon.answers[WATCH] = lambda _: iter([watch(agent("claude-1", "demo")), watch(made("demo"))])
+    done = vibespace(*LINE)
+    assert (done.code, done.json["data"]["vibespace"]["status"]["state"]) == (0, "running")
+    (request,) = daemon.asked(WATCH)
+    assert (request.parent, request.after.log_id, request.after.position) == ("vibespaces/demo", "log", 7)
+
+
+def test_no_wait_returns_what_was_accepted(vibespace: Run, daemon: Daemon) -> None:
+    """Nothing is watched."""
+    assert vibespace(*LINE, "--no-wait").json["data"]["vibespace"]["status"]["state"] == "starting"
+    assert daemon.asked(WATCH) == []
+
+
+def test_a_mutation_has_a_request_id(vibespace: Run, daemon: Daemon) -> None:
+    """The one that the answer names."""
+    done = vibespace(*LINE, "--no-wait")
+    assert [r.request_id for r in daemon.asked(CREATE)] == [done.json["meta"]["request_id"]]
+
+
+def test_what_fails_says_why(vibespace: Run, daemon: Daemon) -> None:
+    """A vibespace that does not come up is exit code 15, with its own reason."""
+    failed = made("demo", FAILED, status={"state": FAILED, "reason": "image gone"})
+    daemon.answers[WATCH] = lambda _: iter([watch(failed)])
+    done = vibespace(*LINE)
+    assert (done.code, done.json["error"]["reason"]) == (15, "NOT_RUNNING")
+    assert "demo does not run: image gone." in done.err
+
+
+def test_a_repository_that_fails_is_a_conflict(vibespace: Run, daemon: Daemon) -> None:
+    """Trying again alone would not help: exit code 16, and what to do once it is mended."""
+    status = {
+        "state": FAILED,
+        "reason": "no such host",
+        "repository": {"state": vibespaces_pb2.REPOSITORY_STATE_FAILED},
+    }
+    daemon.answers[WATCH] = lambda _: iter([watch(made("demo", FAILED, status=status))])
+    done = vibespace(*LINE)
+    assert (done.code, done.json["error"]["reason"]) == (16, "REPOSITORY_FAILED")
+    assert "vibespace start demo" in done.err
+
+
+def test_what_was_deleted_is_gone_when_it_returns(vibespace: Run, daemon: Daemon) -> None:
+    """delete waits for the Watch to say so."""
+    daemon.answers[DELETE] = lambda _: vibespaces_pb2.DeleteVibespaceResponse(vibespace=made("demo"))
+    daemon.answers[WATCH] = lambda _: iter([watch(made("demo")), watch("vibespaces/demo")])
+    done = vibespace("delete", "demo", "--force", "--plain")
+    assert (done.code, done.out) == (0, "demo\tdeleted\n")
+
+
+def test_what_is_missing_from_a_new_snapshot_is_gone(vibespace: Run, daemon: Daemon) -> None:
+    """A daemon that cannot tell what changed tells all there is: a snapshot in pieces counts when it is whole."""
+    first, last = watch(made("a")), watch(made("b"))
+    first.ClearField("cursor")
+    first.snapshot = last.snapshot = True
+    daemon.answers[DELETE] = lambda _: vibespaces_pb2.DeleteVibespaceResponse(vibespace=made("demo"))
+    daemon.answers[WATCH] = lambda _: iter([first, last])
+    assert vibespace("delete", "demo", "--force", "--plain").out == "demo\tdeleted\n"
+
+
+def test_destroying_off_a_terminal_needs_force(vibespace: Run, daemon: Daemon) -> None:
+    """Nobody can be asked, so nothing is."""
+    done = vibespace("delete", "demo")
+    assert (done.code, done.json["error"]["reason"]) == (2, "FORCE_NEEDED")
+    assert daemon.requests == []
+
+
+@pytest.mark.parametrize(("typed", "code"), [(b"y\n", 0), (b"n\n", 14), (b"\n", 14)])
+def test_destroying_on_a_terminal_asks(daemon: Daemon, typed: bytes, code: int) -> None:
+    """Only a yes deletes; what would go is looked up first."""
+    daemon.answers[DELETE] = lambda _: vibespaces_pb2.DeleteVibespaceResponse(vibespace=made("demo"))
+    daemon.answers[WATCH] = lambda _: iter([watch("vibespaces/demo")])
+    done = on_terminal("delete", "demo", typed=typed)
+    assert done[0] == code
+    assert "everything stored in it: demo? [y/N]" in done[1]
+    assert [r.validate_only for r in daemon.asked(DELETE)] == ([True, False] if code == 0 else [True])
+
+
+def test_a_rehearsal_deletes_nothing(vibespace: Run, daemon: Daemon) -> None:
+    """--dry-run asks the daemon, nobody else, and waits for nothing."""
+    daemon.answers[DELETE] = lambda _: vibespaces_pb2.DeleteVibespaceResponse(vibespace=made("demo"))
+    done = vibespace("delete", "demo", "--dry-run", "--plain")
+    assert (done.code, "nothing was" in done.err) == (0, True)
+    assert [r.validate_only for r in daemon.asked(DELETE)] == [True]
+
+
+def test_interrupting_leaves_the_work_going_on(daemon: Daemon) -> None:
+    """Ctrl-C ends the waiting with 14, and says that it ended nothing else."""
+    waiting, over = threading.Event(), threading.Event()
+
+    def answer(_: Any) -> Iterator[Any]:
+        waiting.set()
+        over.wait()
+        yield watch(made("demo"))
+
+    daemon.answers[WATCH] = answer
+    process = start(*LINE)
+    waiting.wait()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    over.set()
+    assert process.returncode == 14
+    assert b"the work goes on" in err
+
+
+def test_what_happens_is_seen_on_a_terminal(daemon: Daemon) -> None:
+    """States pass by on stderr while it takes, and one sentence is left."""
+    coming = agent("codex-1", "demo", agents_pb2.AGENT_STATE_STARTING)
+    daemon.answers[WATCH] = lambda _: iter([watch(coming), watch(made("demo"))])
+    code, seen = on_terminal(*LINE)
+    assert code == 0
+    assert "codex-1@demo: starting" in seen
+    assert seen.endswith("demo is running.\n")
+
+
+def test_a_stopped_one_is_stopped(vibespace: Run, daemon: Daemon) -> None:
+    """The intent says what is waited for."""
+    resting = {"intent": agents_pb2.RUN_INTENT_STOP}
+    daemon.answers["VibespaceService/StopVibespace"] = lambda _: vibespaces_pb2.StopVibespaceResponse(
+        vibespace=made("demo", **resting)
+    )
+    daemon.answers[WATCH] = lambda _: iter([watch(made("demo", **resting)), watch(made("demo", STOPPED, **resting))])
+    assert vibespace("stop", "demo", "--plain").out == "demo\tstopped\n"
