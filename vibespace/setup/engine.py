@@ -11,6 +11,7 @@ from pathlib import Path
 from vibespace.config import Settings
 from vibespace.errors import Error, FailedPrecondition, InvalidArgument, Unavailable
 from vibespace.setup import podman
+from vibespace.setup.firewall import keep_networks_apart
 from vibespace.setup.ping import brand_at
 from vibespace.state import State
 
@@ -33,7 +34,8 @@ def find(settings: Settings, state: State, environ: Mapping[str, str]) -> Choice
     """The first engine that can be used, in the order of this module's first line; it answers now.
 
     Raises FailedPrecondition ENGINE_MISSING when there is none, Unavailable ENGINE_UNREACHABLE when the one that
-    was asked for does not answer, InvalidArgument ENGINE_ADDRESS for one that is not a Unix socket.
+    was asked for does not answer, InvalidArgument ENGINE_ADDRESS for one that is not a Unix socket, and Aborted
+    FIREWALL_REFUSED.
     """
     if settings.engine_socket:
         return _asked_for(settings.engine_socket, "'engine.socket' in config.yaml")
@@ -48,7 +50,7 @@ def find(settings: Settings, state: State, environ: Mapping[str, str]) -> Choice
             refusal = e
     for path in _usual_sockets(environ):
         if brand := brand_at(path):
-            return Choice(brand, str(path), private=False)
+            return _opened(brand, path)
     if refusal is not None:
         raise refusal
     raise FailedPrecondition(
@@ -78,7 +80,13 @@ def _asked_for(path: str, by: str) -> Choice:
             hint="Start it, or name another socket.",
             socket=path,
         )
-    return Choice(brand, str(Path(path).expanduser()), private=False)
+    return _opened(brand, Path(path).expanduser())
+
+
+def _opened(brand: str, path: Path) -> Choice:
+    if brand == "podman" and os.geteuid() == 0:
+        keep_networks_apart()
+    return Choice(brand, str(path), private=False)
 
 
 def _unix_path(variable: str, address: str) -> str:

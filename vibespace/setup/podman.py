@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vibespace.errors import FailedPrecondition, Unavailable
+from vibespace.setup.firewall import keep_networks_apart
 from vibespace.setup.ping import brand_at
 
 START_SECONDS = 20.0
@@ -48,12 +49,10 @@ def missing() -> list[str]:
 def ensure(directory: Path) -> Path:
     """See that it is served, whoever else is just doing the same; the socket's path.
 
-    Raises FailedPrecondition ENGINE_MISSING naming packages, Unavailable ENGINE_UNREACHABLE when it does not start.
+    Raises FailedPrecondition ENGINE_MISSING naming packages, Unavailable ENGINE_UNREACHABLE when it does not start,
+    Aborted FIREWALL_REFUSED.
     """
-    socket = socket_path(directory)
-    if brand_at(socket):
-        return socket
-    if packages := missing():
+    if not brand_at(socket_path(directory)) and (packages := missing()):
         raise FailedPrecondition(
             "ENGINE_MISSING",
             "Podman cannot run containers here: something it needs is not installed.",
@@ -61,12 +60,14 @@ def ensure(directory: Path) -> Path:
         )
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(directory):
-        if not brand_at(socket):
+        if not brand_at(socket_path(directory)):
             _end(directory)
             _forget_former_boot(directory)
             _write_settings(directory)
             _start(directory)
-    return socket
+        if os.geteuid() == 0:
+            keep_networks_apart()
+    return socket_path(directory)
 
 
 def stop(directory: Path) -> None:
