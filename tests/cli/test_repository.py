@@ -164,7 +164,7 @@ def test_start_sends_again_what_is_still_missing(
     vibespace: Run, daemon: Daemon, work: Path, received: list[Any]
 ) -> None:
     """An upload that failed is made up for by `start`, from the path in the spec."""
-    waits = {"spec": {"repo": str(work)}, "status": {"repository": {"upload": True, "state": 3}}}
+    waits: dict[str, Any] = {"spec": {"repo": str(work)}, "status": {"repository": {"upload": True, "state": 3}}}
     daemon.answers["VibespaceService/StartVibespace"] = lambda _: vibespaces_pb2.StartVibespaceResponse(
         vibespace=made("demo", **waits)
     )

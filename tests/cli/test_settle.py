@@ -14,6 +14,7 @@ from tests.cli.daemon import Daemon, agent, watch
 from tests.cli.daemon import vibespace as made
 from tests.cli.process import on_terminal, start
 from vibespace.v1 import agents_pb2, vibespaces_pb2
+from vibespace.v1.cursor_pb2 import Cursor
 from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_FAILED as FAILED
 from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_STARTING as STARTING
 from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_STOPPED as STOPPED
@@ -25,7 +26,7 @@ LINE = ["create", "demo", "-t", "codex"]
 @pytest.fixture(autouse=True)
 def _accepts(daemon: Daemon) -> None:
     daemon.answers[CREATE] = lambda r: vibespaces_pb2.CreateVibespaceResponse(
-        vibespace=made(r.vibespace_id, STARTING), cursor={"log_id": "log", "position": 7}
+        vibespace=made(r.vibespace_id, STARTING), cursor=Cursor(log_id="log", position=7)
     )
 
 
