@@ -90,6 +90,16 @@ def test_stop_leaves_nothing(directory: Path) -> None:
     assert str(directory) not in Path("/proc/self/mountinfo").read_text()
 
 
+def test_stop_unmounts_what_a_killed_build_left(directory: Path) -> None:
+    """Any mount below the storage is taken away with it, as long as no container runs."""
+    podman.ensure(directory)
+    left = directory / "store/overlay/left/merged"
+    left.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(left)], check=True)
+    podman.stop(directory)
+    assert str(directory) not in Path("/proc/self/mountinfo").read_text()
+
+
 def test_other_processes_are_safe(directory: Path) -> None:
     """A pid file that names somebody else's process, as after a boot, ends nobody."""
     directory.mkdir()

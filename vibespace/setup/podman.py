@@ -75,7 +75,7 @@ def stop(directory: Path) -> None:
     if directory.is_dir():
         with _locked(directory):
             _end(directory)
-            _unmount(directory / "store/overlay")
+            _unmount(directory / "store")
 
 
 def environment(directory: Path) -> dict[str, str]:
@@ -151,12 +151,15 @@ def _is_service(pid: int, directory: Path) -> bool:
     return b"service" in command and f"unix://{socket_path(directory)}".encode() in command
 
 
-def _unmount(overlay: Path) -> None:
-    """The storage is mounted upon itself while Podman uses it, and nobody could delete the directory."""
-    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    ours = [mount for mount in mounts if mount.replace("\\040", " ").startswith(str(overlay))]
-    if ours == [str(overlay)]:
-        subprocess.run(["umount", str(overlay)], check=False, capture_output=True)
+def _unmount(store: Path) -> None:
+    """The storage is mounted upon itself while Podman uses it, and a build that was killed leaves more: nobody could
+    delete the directory. While a container runs, which its shared memory shows, all stays."""
+    fields = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    points = [point.replace("\\040", " ") for point in fields]
+    ours = [point for point in points if point.startswith(f"{store}/")]
+    if not any(point.endswith("/userdata/shm") for point in ours):
+        for point in reversed(ours):
+            subprocess.run(["umount", point], check=False, capture_output=True)
 
 
 def _forget_former_boot(directory: Path) -> None:
