@@ -58,6 +58,16 @@ async def test_failed_build(api: Api, agent_image: str, tmp_path: Path) -> None:
     assert [container["Id"] for container in await api.get("/containers/json", all=True)] == before
 
 
+async def test_unreachable_mirror(api: Api, agent_image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forced build without a way to Debian's packages says what could not be reached; agents keep their image."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with pytest.raises(Aborted, match=r"^The image could not be built: E: Failed to fetch .*127\.0\.0\.1:1") as failure:
+        await image.build(api, base(), print, cache=downloads())
+    assert failure.value.reason == "IMAGE_BUILD_FAILED"
+    assert (await api.get(f"/images/{image.LATEST}/json"))["Id"] == agent_image
+    assert await image.ensure(api, base(), print, cache=downloads()) == agent_image
+
+
 async def test_unreachable_base(api: Api, agent_image: str, tmp_path: Path) -> None:
     """A reference that no registry answers to is named, with the other way to a base."""
     with pytest.raises(Unavailable, match=r"^The base localhost:1/debian:12 cannot be pulled: ") as failure:

@@ -88,11 +88,12 @@ def _surroundings() -> dict[str, str]:
 
 
 def _failed(log: Path) -> Error:
-    """The sentence for a failed build: what the failing program said last is nearer to the cause than the engine."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+    """The sentence for a failed build: what the failing program complained of first is nearest to the cause."""
+    lines = [" ".join(line.split()) for line in log.read_text(errors="replace").splitlines()]
     complaints = [line for line in lines if line.startswith(("E: ", "ERROR: ", "error: "))]
-    why = (complaints or [line for line in lines if line] or ["it did not say why"])[-1]
-    if any(sign in why.lower() for sign in ("no space left", "enough free space")):
+    last = [line for line in lines if line][-1:]
+    why = (complaints or last or ["it did not say why"])[0]
+    if any(sign in line.lower() for line in (*complaints, *last) for sign in ("no space left", "enough free space")):
         return _no_space(log.parent)
     return Aborted(
         "IMAGE_BUILD_FAILED",
