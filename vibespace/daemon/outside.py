@@ -1,4 +1,4 @@
-"""What lies outside the state directory, and why it must (docs/decisions/0002)."""
+"""What lies outside the state directory; why it must is in docs/decisions/0002."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Sequence
 
 from vibespace.domain.host import Host
 
+_KERNEL = (
+    "network interfaces vs…, their routes, mounts and control groups: while agents run",
+    "firewall rules of the engine, and one of ours with the comment 'vibespace': until the next boot",
+    "/run/containers/networks, /run/runc, /run/netns: the engine's notes of what runs, until the next boot",
+)
+
 
 def listing(host: Host | None) -> Sequence[str]:
-    """One sentence a thing, for people."""
+    """One line a thing, for people."""
     if host is None or not host.engine or host.engine["brand"] == "fake":
-        return []
-    kept = "in the state directory" if host.engine["private"] else f"in the storage of {host.engine['address']}"
-    return [
-        f"containers, volumes and the agents' image: {kept}",
-        "a network interface vs… a vibespace, with the engine's firewall rules: in the kernel, while it runs",
-        "control groups of running containers: in the kernel",
-    ]
+        return ()
+    if host.engine["private"]:
+        return _KERNEL
+    theirs = f"containers, volumes, networks and images labelled vibespace.log={host.uid}: in {host.engine['address']}"
+    return (theirs, *_KERNEL)
