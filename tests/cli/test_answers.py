@@ -146,4 +146,4 @@ def test_parts_of_a_status_are_told_apart(vibespace: Run, daemon: Daemon) -> Non
         daemon=system_pb2.Daemon(version="7", pid=3), vibespaces=2, outside=["/etc/one", "/etc/two"]
     )
     lines = vibespace("status", "--plain").out.splitlines()
-    assert {"daemon.version\t7", "vibespaces\t2", "outside\t/etc/one, /etc/two"} <= set(lines)
+    assert {"daemon.version\t7", "vibespaces\t2", "outside\t/etc/one", "outside\t/etc/two"} <= set(lines)

@@ -58,7 +58,7 @@ class MethodCommand(Command):
         left = super().parse_args(ctx, args)
         if self.rest:
             if not rest and not ctx.resilient_parsing:
-                raise click.UsageError(f"The command comes after '--', such as: {ctx.command_path} -- ls -l", ctx)
+                raise click.UsageError(f"The command comes after '--', as in '{ctx.command_path} -- ls -l'.", ctx)
             ctx.params[fill.parameter_name(self.rest)] = rest
         return left
 
@@ -92,7 +92,7 @@ def _parameter(flag: Flag, *, optional: bool) -> click.Parameter:
     if flag.argument:
         word = "AGENT" if flag.noun == "agent" else flag.word.upper()
         metavar = word if required else f"[{word}]"
-        return click.Argument([name], required=required, default=None, metavar=metavar, help=text, shell_complete=offer)
+        return click.Argument([name], required=required, metavar=metavar, help=text, shell_complete=offer)
     declared = [name, f"--{flag.word}", *([f"-{flag.short}"] if flag.short else [])]
     if flag.kind == "switch":
         if flag.optional:

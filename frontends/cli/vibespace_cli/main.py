@@ -62,6 +62,8 @@ def run(arguments: list[str]) -> int:
     except errors.Error as e:
         return _failed(session, e, arguments)
     except (KeyboardInterrupt, click.Abort):
+        if session.output.streaming:
+            return CANCELLED
         return _failed(session, errors.Cancelled("INTERRUPTED", "Interrupted."), arguments)
     except BrokenPipeError:
         # The flush of what is still buffered must not fail as well.

@@ -42,6 +42,8 @@ class Output:
         self.colour = True
         self.content = False
         """The answer is not ours to shape: JSON only when asked for."""
+        self.streaming = False
+        """The answer goes on until somebody has seen enough: Ctrl-C is its usual end, and needs no words."""
         self.request_id = str(uuid4())
         self._started = time.monotonic()
 

@@ -23,16 +23,18 @@ _COLOURS = {"running": "green", "ready": "green", "failed": "red", "starting": "
 def render(output: Output, response: Any) -> None:
     """Write `response` to stdout as the flags say, JSON excepted."""
     parts = [f for f in response.DESCRIPTOR.fields if f.name not in _PLUMBING]
-    messages = [f for f in parts if is_message(f)]
-    alone = len(messages) == 1 and len(parts) == 1
-    scalars = [(_label((f.name,)), v) for f in parts if f not in messages and (v := words(_plain(response, f)))]
-    _pairs(output, scalars, "")
-    for field in messages:
-        value = getattr(response, field.name)
-        if field.is_repeated:
-            _list(output, field.message_type, value, "" if alone else field.name)
+    alone = len(parts) == 1
+    _pairs(
+        output, [_pair(output, f, getattr(response, f.name)) for f in parts if not (is_message(f) or f.is_repeated)], ""
+    )
+    for field in parts:
+        value, title = getattr(response, field.name), "" if alone else field.name
+        if not is_message(field):
+            _list_of_words(output, field, value)
+        elif field.is_repeated:
+            _list(output, field.message_type, value, title)
         elif response.HasField(field.name):
-            _detail(output, value, "" if alone or (len(messages) == 1 and not scalars) else field.name)
+            _detail(output, value, title)
 
 
 def columns(descriptor: Any) -> list[Leaf]:
@@ -41,9 +43,9 @@ def columns(descriptor: Any) -> list[Leaf]:
     return [leaf for leaf in found if leaf.summary] or found
 
 
-def rows(messages: Sequence[Any], shown: Sequence[Leaf]) -> list[list[str]]:
+def rows(output: Output, messages: Sequence[Any], shown: Sequence[Leaf]) -> list[list[str]]:
     """A row a message."""
-    return [[text(m, leaf) or "" for leaf in shown] for m in messages]
+    return [[text(m, leaf, local=not output.plain) or "" for leaf in shown] for m in messages]
 
 
 def header(shown: Sequence[Leaf]) -> list[str]:
@@ -67,13 +69,13 @@ def write_table(output: Output, names: Sequence[str], found: Sequence[Sequence[s
 def _list(output: Output, descriptor: Any, messages: Sequence[Any], title: str) -> None:
     shown = columns(descriptor)
     if output.quiet:
-        for row in rows(messages, shown):
+        for row in rows(output, messages, shown):
             output.line(row[0])
         return
     if title and not output.plain:
         output.line(f"{title}:")
     if messages:
-        write_table(output, header(shown), rows(messages, shown))
+        write_table(output, header(shown), rows(output, messages, shown))
     elif output.plain and output.header:
         write_table(output, header(shown), [])
     else:
@@ -90,13 +92,28 @@ def _detail(output: Output, message: Any, title: str) -> None:
     for leaf in found:
         if leaf.path[-1] in _MACHINERY and not output.verbose:
             continue
-        value = text(message, leaf)
+        value = text(message, leaf, local=not output.plain)
         if value is None or value in ("", "unspecified"):
             continue
         short = twice[leaf.path[-1]] == 1 or len(leaf.path) == shallow[leaf.path[-1]]
         label = ".".join(leaf.path) if output.plain else _label(leaf.path[-1:] if short else leaf.path[-2:])
         pairs.append((label, value))
     _pairs(output, pairs, title)
+
+
+def _pair(output: Output, field: Any, value: Any) -> tuple[str, str]:
+    return field.name if output.plain else _label([field.name]), words(value)
+
+
+def _list_of_words(output: Output, field: Any, values: Any) -> None:
+    if not field.is_repeated or not values:
+        return
+    if output.plain:
+        _pairs(output, [_pair(output, field, v) for v in values], "")
+        return
+    output.line(output.paint(f"{_label([field.name])}:", "bold"))
+    for each in values:
+        output.line(f"  {words(each)}")
 
 
 def _pairs(output: Output, pairs: Sequence[tuple[str, str]], title: str) -> None:
@@ -121,8 +138,3 @@ def _coloured(output: Output, line: str) -> str:
         if f" {word}" in line:
             return line.replace(f" {word}", " " + output.paint(word, colour))
     return line
-
-
-def _plain(response: Any, field: Any) -> Any:
-    value = getattr(response, field.name)
-    return list(value) if field.is_repeated else value

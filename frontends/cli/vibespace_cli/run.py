@@ -75,5 +75,13 @@ def confirm(invocation: Invocation) -> None:
     what = catalog.load().help(invocation.method).rstrip(".")
     sys.stderr.write(f"{what}: {thing}? [y/N] ")
     sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if _typed().strip().lower() not in ("y", "yes"):
         raise Cancelled("NOT_CONFIRMED", "Nothing was deleted.")
+
+
+def _typed() -> str:
+    try:
+        return sys.stdin.readline()
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        return ""

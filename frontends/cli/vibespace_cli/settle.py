@@ -60,7 +60,13 @@ def tell(invocation: Invocation, response: Any) -> None:
     if resource is None:
         said = "resting" if response.host.resting else "awake"
         if not output.quiet:
-            output.line(said if output.plain else f"Everything is {'at rest' if response.host.resting else 'back'}.")
+            output.line(
+                said
+                if output.plain
+                else "Everything is at rest, and the daemon has ended."
+                if response.host.resting
+                else "Everything is back."
+            )
         return
     name = names.short(resource.name)
     state = to_data(resource)["status"]["state"] if resource.HasField("status") else "accepted"
@@ -153,9 +159,9 @@ def _everything(invocation: Invocation, response: Any, progress: Progress) -> No
         for change in batch.changes:
             known[change.deleted or change.vibespace.name or change.agent.name] = change
         present = [c.vibespace for c in known.values() if c.HasField("vibespace")]
-        for vibespace in present:
-            _refuse_failed(vibespace)
-        if not any(v.intent != RUN_INTENT_STOP and not _done(v) for v in present):
+        if all(v.intent == RUN_INTENT_STOP or _done(v) or _failed(v) for v in present):
+            for vibespace in present:
+                _refuse_failed(vibespace)
             return
     raise _ended()
 
@@ -174,8 +180,12 @@ def _observed(agent: Agent) -> bool:
     return agent.status.observed_generation >= agent.generation
 
 
+def _failed(resource: Resource) -> bool:
+    return resource.status.state == _FAILED[type(resource)]
+
+
 def _refuse_failed(resource: Resource) -> None:
-    if resource.status.state != _FAILED[type(resource)]:
+    if not _failed(resource):
         return
     name, reason = names.short(resource.name), resource.status.reason.rstrip(".")
     message = f"{name} does not run: {reason or 'nobody knows why'}."

@@ -6,6 +6,7 @@ numbers are numbers, and what is not set is null.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -40,14 +41,16 @@ def leaves(descriptor: Descriptor, above: tuple[str, ...] = ()) -> Iterator[Leaf
             yield from leaves(field.message_type, path)
 
 
-def text(message: Any, leaf: Leaf) -> str | None:
-    """The value of `leaf` for a person; None when it is not set."""
+def text(message: Any, leaf: Leaf, *, local: bool = False) -> str | None:
+    """The value of `leaf`; None when it is not set. With `local`, times are those of the clock on the wall."""
     for name in leaf.path[:-1]:
         if not message.HasField(name):
             return None
         message = getattr(message, name)
     if leaf.field.has_presence and not message.HasField(leaf.field.name):
         return None
+    if local and leaf.field.message_type is not None:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(getattr(message, leaf.field.name).seconds))
     return words(_field(message, leaf.field))
 
 

@@ -25,6 +25,7 @@ def command(words: tuple[str, ...]) -> click.Command:
 def run(invocation: Invocation) -> None:
     """Print what comes; a daemon that dies is started again and asked for the rest."""
     session, request = invocation.session, invocation.request
+    session.output.streaming = True
     printer = _Printer(session.output)
     fruitless = 0
     while True:
@@ -61,7 +62,10 @@ class _Printer:
                 self._output.object(to_object(event))
             return
         names = ["POSITION", *render.header(self._shown)]
-        rows = [[str(e.cursor.position), *r] for e, r in zip(events, render.rows(events, self._shown), strict=True)]
+        rows = [
+            [str(e.cursor.position), *r]
+            for e, r in zip(events, render.rows(self._output, events, self._shown), strict=True)
+        ]
         if self._output.plain:
             lines = table.tabbed(names if self._output.header else (), rows)
             self._output.header = False

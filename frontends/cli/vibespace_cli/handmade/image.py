@@ -74,8 +74,7 @@ class Images(Command):
             for each in found:
                 output.line(each.id)
         elif found:
-            rows = [[*(str(v) for v in _data(i).values())] for i in found]
-            render.write_table(output, ["ID", "TAGS", "CREATED", "BYTES", "PROGRAMS"], rows)
+            render.write_table(output, ["ID", "TAGS", "CREATED", "BYTES", "PROGRAMS"], [_row(i) for i in found])
         else:
             output.note("No images. Make one: vibespace init")
 
@@ -83,8 +82,15 @@ class Images(Command):
 def _data(image: Image) -> dict[str, Any]:
     return {
         "id": image.id,
-        "tags": " ".join(image.tags),
+        "tags": list(image.tags),
         "created": datetime.fromtimestamp(image.created, UTC).isoformat().replace("+00:00", "Z"),
         "size_bytes": image.size_bytes,
-        "programs": ", ".join(f"{name} {version}" for name, version in sorted(image.programs.items())),
+        "programs": dict(image.programs),
     }
+
+
+def _row(image: Image) -> list[str]:
+    told = _data(image)
+    programs = ", ".join(f"{name} {version}" for name, version in sorted(image.programs.items()))
+    short = image.id.removeprefix("sha256:")[:12]
+    return [short, " ".join(image.tags), str(told["created"]), str(image.size_bytes), programs]
