@@ -12,8 +12,8 @@ BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # What is slow to make and the same for every checkout is kept here.
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vibespace
-BASE := $(CACHE)/base.tar
-export VIBESPACE_TEST_CACHE := $(CACHE)
+BASE := $(CACHE)/debian.tar
+export VIBESPACE_TEST_CACHE := $(CACHE)/engine
 export VIBESPACE_TEST_BASE := $(BASE)
 
 # Podman with all it asks for at run time, a Debian to start from, and what the tests look through.
