@@ -173,9 +173,13 @@ class ContainersEngine:
         raise Aborted("ENGINE_REFUSED", f"No subnet is free: {refusal}") from refusal
 
     async def _ensure_volume(self, name: str, spec: AgentSpec) -> None:
-        """Creating a volume that exists answers with it, on both engines."""
+        """Creating a volume that exists answers with it; Podman refuses only the second of two at the same moment."""
         body = bodies.volume(self._log_id, spec.data_uid, name, spec.vibespace)
-        self._check(name, (await self._api.post("/volumes/create", body)).get("Labels") or {})
+        try:
+            found = await self._api.post("/volumes/create", body)
+        except AlreadyExists:
+            found = await self._api.get(f"/volumes/{name}")
+        self._check(name, found.get("Labels") or {})
 
     async def _remove(self, found: dict[str, Any] | None) -> None:
         """Stop and remove one of our containers; its volumes stay."""
