@@ -57,13 +57,14 @@ def podman_socket() -> Iterator[str]:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return  # another run still works with it
+        asyncio.run(purge(socket))  # a test that failed at work may have left something behind its own back
         podman.stop(directory / "podman")
 
 
-async def purge(socket: str, log_id: str) -> None:
-    """Take away all that carries this log_id: what a test made, however it ended."""
+async def purge(socket: str, log_id: str = "") -> None:
+    """Take away all that carries this log_id, or any: what a test made, however it ended."""
     api = Api(socket)
-    mine = {"label": [f"{bodies.LOG}={log_id}"]}
+    mine = {"label": [f"{bodies.LOG}={log_id}" if log_id else bodies.LOG]}
     try:
         for container in await api.get("/containers/json", all=True, filters=mine):
             await _gone(api, f"/containers/{container['Id']}", force=True)
