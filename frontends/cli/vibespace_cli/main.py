@@ -1,34 +1,40 @@
 """The command `vibespace`: runs one command line, and turns whatever happens into an exit code."""
 
-from __future__ import annotations
+import sys
+
+CANCELLED = 14
+"""Exit code of Ctrl-C."""
+
+# In this order: Ctrl-C while the rest is imported is to be as quiet as it is later. The hook holds until the signal is
+# ours, whose own module takes a while to import.
+_hook, sys.excepthook = sys.excepthook, lambda kind, *more: kind is KeyboardInterrupt or _hook(kind, *more)
+
+import gc  # noqa: E402
+import os  # noqa: E402
+import signal  # noqa: E402
+
+signal.signal(signal.SIGINT, lambda *_: os._exit(CANCELLED))
 
 # Nothing of a short command is worth collecting, and importing is mostly making objects: a third of a start is spared.
-import gc
-
 gc.disable()
 
-import os  # noqa: E402
-import sys  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
 if TYPE_CHECKING:
     from vibespace.errors import Error
     from vibespace_cli.session import Session
 
-CANCELLED = 14
-
 
 def main() -> None:
     """Run the command line and leave."""
     try:
         code = run(sys.argv[1:])
-    except KeyboardInterrupt:
-        code = CANCELLED
-    try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except (BrokenPipeError, KeyboardInterrupt):
-        code = code or 0  # Whoever read our output had enough.
+    except KeyboardInterrupt:
+        code = CANCELLED
+    except BrokenPipeError:
+        code = 0  # Whoever read our output had enough.
     # Not sys.exit(): taking the interpreter and the channel apart again takes longer than most commands.
     os._exit(code)
 
@@ -41,6 +47,7 @@ def run(arguments: list[str]) -> int:
     from vibespace_cli.session import Session
     from vibespace_cli.tree import Tree
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     session = Session()
     if completing := os.environ.get("_VIBESPACE_COMPLETE"):
         from click.shell_completion import shell_complete
@@ -73,7 +80,7 @@ def run(arguments: list[str]) -> int:
         return _failed(session, _defect(e), arguments)
 
 
-def _failed(session: Session, error: Error, arguments: list[str]) -> int:
+def _failed(session: "Session", error: "Error", arguments: list[str]) -> int:
     output = session.output
     if "--json" in arguments[: arguments.index("--") if "--" in arguments else None]:
         output.json = True  # A line that cannot be parsed has not said so yet.
@@ -83,7 +90,7 @@ def _failed(session: Session, error: Error, arguments: list[str]) -> int:
         return 1
 
 
-def _usage(error: object) -> Error:
+def _usage(error: object) -> "Error":
     import click
 
     from vibespace.errors import InvalidArgument
@@ -93,7 +100,7 @@ def _usage(error: object) -> Error:
     return InvalidArgument("USAGE", error.format_message(), hint=f"See {path} --help.")
 
 
-def _defect(error: Exception) -> Error:
+def _defect(error: Exception) -> "Error":
     from vibespace.errors import Internal
 
     where = ""

@@ -11,13 +11,23 @@ from typing import Any
 from vibespace import launch
 from vibespace.client import lost
 from vibespace.errors import Cancelled, Error, FailedPrecondition, Unavailable
-from vibespace.v1.agents_pb2 import AGENT_STATE_FAILED, AGENT_STATE_RUNNING, AGENT_STATE_STOPPED, RUN_INTENT_STOP, Agent
+from vibespace.v1.agents_pb2 import (
+    AGENT_STATE_DELETING,
+    AGENT_STATE_FAILED,
+    AGENT_STATE_RUNNING,
+    AGENT_STATE_STOPPED,
+    AGENT_STATE_UNKNOWN,
+    RUN_INTENT_STOP,
+    Agent,
+)
 from vibespace.v1.events_pb2 import Change, WatchRequest, WatchResponse
 from vibespace.v1.vibespaces_pb2 import (
     REPOSITORY_STATE_FAILED,
+    VIBESPACE_STATE_DELETING,
     VIBESPACE_STATE_FAILED,
     VIBESPACE_STATE_RUNNING,
     VIBESPACE_STATE_STOPPED,
+    VIBESPACE_STATE_UNKNOWN,
     Vibespace,
 )
 from vibespace_cli import names
@@ -30,6 +40,11 @@ Resource = Vibespace | Agent
 
 _RUNNING = {Vibespace: VIBESPACE_STATE_RUNNING, Agent: AGENT_STATE_RUNNING}
 _STOPPED = {Vibespace: VIBESPACE_STATE_STOPPED, Agent: AGENT_STATE_STOPPED}
+_UNSEEN = {
+    Vibespace: (VIBESPACE_STATE_UNKNOWN, VIBESPACE_STATE_DELETING),
+    Agent: (AGENT_STATE_UNKNOWN, AGENT_STATE_DELETING),
+}
+"""With a reason: the engine has been lost. Without: the daemon has just started, and looks."""
 _FAILED = {Vibespace: VIBESPACE_STATE_FAILED, Agent: AGENT_STATE_FAILED}
 
 
@@ -108,6 +123,7 @@ def _arrived(session: Session, resource: Resource, cursor: Any, progress: Progre
     progress.show(doing(resource))
     if _done(resource):
         return
+    refuse_unreachable(resource)
     parent = "/".join(resource.name.split("/")[:2])
     for response in changes(session, WatchRequest(after=cursor, parent=parent)):
         for change in response.changes:
@@ -120,18 +136,22 @@ def _arrived(session: Session, resource: Resource, cursor: Any, progress: Progre
             resource.CopyFrom(now)  # type: ignore[arg-type]  # of one name, so of one type
             if _done(resource):
                 return
+            refuse_unreachable(resource)
             _refuse_failed(resource)
     raise _ended()
 
 
 def _gone(session: Session, resource: Resource, cursor: Any, progress: Progress) -> None:
     progress.show(f"{names.short(resource.name)}: deleting")
+    refuse_unreachable(resource)
     parent = "/".join(resource.name.split("/")[:2])
     for response in changes(session, WatchRequest(after=cursor, parent=parent)):
         if any(change.deleted == resource.name for change in response.changes):
             return
         if response.snapshot and not _among(response, resource.name):
             return
+        for change in response.changes:
+            refuse_unreachable(change.vibespace if change.HasField("vibespace") else change.agent)
     raise _ended()
 
 
@@ -159,6 +179,8 @@ def _everything(invocation: Invocation, response: Any, progress: Progress) -> No
         for change in batch.changes:
             known[change.deleted or change.vibespace.name or change.agent.name] = change
         present = [c.vibespace for c in known.values() if c.HasField("vibespace")]
+        for vibespace in present:
+            refuse_unreachable(vibespace)
         if all(v.intent == RUN_INTENT_STOP or _done(v) or _failed(v) for v in present):
             for vibespace in present:
                 _refuse_failed(vibespace)
@@ -178,6 +200,14 @@ def _done(resource: Resource) -> bool:
 
 def _observed(agent: Agent) -> bool:
     return agent.status.observed_generation >= agent.generation
+
+
+def refuse_unreachable(resource: Resource) -> None:
+    """Raises Unavailable when the engine does not answer: nobody knows for how long, and the work goes on by itself."""
+    if resource.status.state not in _UNSEEN[type(resource)] or not resource.status.reason:
+        return
+    message = f"{names.short(resource.name)} must wait: {resource.status.reason}"
+    raise Unavailable("ENGINE_UNREACHABLE", message, hint="What was asked is done when it answers again.")
 
 
 def _failed(resource: Resource) -> bool:

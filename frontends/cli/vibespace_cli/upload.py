@@ -71,6 +71,7 @@ def _wait_for_primary(session: Session, vibespace: Vibespace, cursor: Any, progr
                 progress.show(settle.doing(change.agent))
                 if change.agent.status.state == AGENT_STATE_RUNNING:
                     return
+                settle.refuse_unreachable(change.agent)
                 _refuse_failed(change.agent)
 
 
