@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from itertools import islice
 
 from vibespace.app.live import State
 from vibespace.app.log import Log, Recorded
@@ -91,5 +90,6 @@ class Feed:
     async def _page(self, after: int) -> list[Recorded]:
         if self._ring and self._ring[0].position <= after + 1:
             start = after + 1 - self._ring[0].position
-            return list(islice(self._ring, start, start + _PAGE))
+            # By index, which a deque finds from its nearer end: most who follow want only the newest.
+            return [self._ring[i] for i in range(start, min(start + _PAGE, len(self._ring)))]
         return await asyncio.to_thread(self._log.read, after, _PAGE)

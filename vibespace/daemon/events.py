@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from functools import partial
 from typing import Any
 
 import grpc
@@ -24,6 +25,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 _BATCH = 500
 """Most changes in one message."""
+_SHARED = 8
+"""Answers kept for who asks the same next: those who follow are all woken at once."""
 
 
 class EventServicer(EventServiceServicer):
@@ -32,6 +35,7 @@ class EventServicer(EventServiceServicer):
     def __init__(self, feed: Feed, log: Log) -> None:
         self._feed = feed
         self._log = log
+        self._shared = _Shared()
 
     async def Replay(self, request: v1.ReplayRequest, context: Context) -> v1.ReplayResponse:
         newest = self._feed.state.position
@@ -51,23 +55,16 @@ class EventServicer(EventServiceServicer):
     async def Watch(self, request: v1.WatchRequest, context: Context) -> AsyncIterator[v1.WatchResponse]:
         feed, only = self._feed, names.parse_vibespace(request.parent, "parent") if request.parent else ""
         position = feed.check(request.after.log_id, request.after.position) if request.HasField("after") else 0
-        mood, snapshot, first = feed.mood, not request.HasField("after") or not _remembered(feed.state, position), True
+        snapshot, first = not request.HasField("after") or not _remembered(feed.state, position), True
         while True:
-            changes = _everything(feed, only) if snapshot else _since(feed, position, only)
-            position, moved = feed.state.position, position != feed.state.position
-            if changes or snapshot or moved or first:
-                last = max(0, len(changes) - 1) // _BATCH * _BATCH
-                for start in range(0, last + 1, _BATCH):
-                    yield v1.WatchResponse(
-                        changes=changes[start : start + _BATCH],
-                        cursor=convert.cursor(feed.log_id, position) if start == last else None,
-                        snapshot=snapshot,
-                        caught_up=first and start == last,
-                    )
-                first = False
+            after, position, mood = None if snapshot else position, feed.state.position, feed.mood
+            told = (position, mood, after, only, first)
+            for response in self._shared.get(told, partial(_changes, feed, after, only, first)):
+                yield response
+            first = False
             while feed.state.position == position and feed.mood == mood:
                 await feed.news()
-            snapshot, mood = feed.mood != mood, feed.mood
+            snapshot = feed.mood != mood
 
     async def StreamEvents(
         self, request: v1.StreamEventsRequest, context: Context
@@ -75,12 +72,39 @@ class EventServicer(EventServiceServicer):
         only = names.parse_vibespace(request.parent, "parent") if request.parent else ""
         after = self._feed.check(request.after.log_id, request.after.position or request.after_position)
         async for page in self._feed.events(after, follow=request.follow):
-            events = [
-                convert.event_message(recorded, self._feed.log_id)
-                for recorded in page
-                if _is_about(recorded, only) and _is_type(recorded, request.type)
-            ]
-            yield v1.StreamEventsResponse(events=events, cursor=convert.cursor(self._feed.log_id, page[-1].position))
+            told = (page[0].position, page[-1].position, only, request.type)
+            for response in self._shared.get(told, partial(_events, page, self._feed.log_id, only, request.type)):
+                yield response
+
+
+class _Shared:
+    """The last few answers: all who follow are told the same, and it is put into words once."""
+
+    def __init__(self) -> None:
+        self._answers: dict[Hashable, Sequence[Any]] = {}
+
+    def get(self, told: Hashable, make: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+        """The answer under the key `told`, which says all that it depends on. Nobody may change it."""
+        if told not in self._answers:
+            while len(self._answers) >= _SHARED:
+                del self._answers[next(iter(self._answers))]
+            self._answers[told] = make()
+        return self._answers[told]
+
+
+def _events(page: Sequence[Recorded], log_id: str, only: str, wanted: str) -> list[v1.StreamEventsResponse]:
+    events = [convert.event_message(r, log_id) for r in page if _is_about(r, only) and _is_type(r, wanted)]
+    return [v1.StreamEventsResponse(events=events, cursor=convert.cursor(log_id, page[-1].position))]
+
+
+def _changes(feed: Feed, after: int | None, only: str, first: bool) -> list[v1.WatchResponse]:
+    """What changed after the position `after`, or everything; a batch or more, the last with the cursor."""
+    changes = _everything(feed, only) if after is None else _since(feed, after, only)
+    batches = [changes[start : start + _BATCH] for start in range(0, len(changes), _BATCH)] or [[]]
+    responses = [v1.WatchResponse(changes=batch, snapshot=after is None) for batch in batches]
+    responses[-1].cursor.CopyFrom(convert.cursor(feed.log_id, feed.state.position))
+    responses[-1].caught_up = first
+    return responses
 
 
 def _everything(feed: Feed, only: str) -> list[v1.Change]:
