@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.engine import EngineContract, agent, inside, run, status, uid, watching
-from tests.podman import IMAGE, cache, podman_socket, purge
+from tests.image.engine import agent_image
+from tests.podman import cache, podman_socket, purge
 from vibespace.engine import bodies
 from vibespace.engine.api import Api
 from vibespace.engine.base import AgentSpec, Condition, Resources
 from vibespace.engine.containers import ContainersEngine
 from vibespace.setup import podman
 
-__all__ = ["podman_socket"]
+__all__ = ["agent_image", "podman_socket"]
 
 pytestmark = pytest.mark.containers
 
@@ -28,10 +29,9 @@ MIB = 1 << 20
 
 
 class PodmanFactory:
-    image = IMAGE
-
-    def __init__(self, socket: str) -> None:
+    def __init__(self, socket: str, image: str) -> None:
         self.socket = socket
+        self.image = image
         self.opened: dict[str, ContainersEngine] = {}
         self.logs: set[str] = set()
 
@@ -62,8 +62,8 @@ class PodmanFactory:
 
 
 @pytest.fixture
-async def factory(podman_socket: str) -> AsyncIterator[PodmanFactory]:
-    factory = PodmanFactory(podman_socket)
+async def factory(podman_socket: str, agent_image: str) -> AsyncIterator[PodmanFactory]:
+    factory = PodmanFactory(podman_socket, agent_image)
     yield factory
     await asyncio.gather(*(engine.close() for engine in factory.opened.values()))
     await asyncio.gather(*(purge(podman_socket, log_id) for log_id in factory.logs))

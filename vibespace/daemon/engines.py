@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from vibespace.domain.host import Host
@@ -27,8 +28,9 @@ async def open_engine(host: Host, state: State, environ: Mapping[str, str]) -> E
         world = World(Path(environ.get("VIBESPACE_FAKE_ENGINE") or state.engine / FAKE))
         return FakeEngine(host.uid, world, faults=faults(environ.get("VIBESPACE_FAKE_FAULTS", "")))
     choice = Choice(chosen["brand"], chosen["address"], bool(host.engine["private"]))
-    await asyncio.to_thread(reopen, choice, state)
-    return ContainersEngine(choice.socket, host.uid)
+    revive = partial(asyncio.to_thread, reopen, choice, state)
+    await revive()
+    return ContainersEngine(choice.socket, host.uid, revive=revive)
 
 
 class Dialer:
