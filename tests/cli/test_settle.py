@@ -15,9 +15,11 @@ from tests.cli.daemon import vibespace as made
 from tests.cli.process import on_terminal, start
 from vibespace.v1 import agents_pb2, vibespaces_pb2
 from vibespace.v1.cursor_pb2 import Cursor
+from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_DELETING as DELETING
 from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_FAILED as FAILED
 from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_STARTING as STARTING
 from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_STOPPED as STOPPED
+from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_UNKNOWN as UNKNOWN
 
 CREATE, DELETE, WATCH = "VibespaceService/CreateVibespace", "VibespaceService/DeleteVibespace", "EventService/Watch"
 LINE = ["create", "demo", "-t", "codex"]
@@ -58,6 +60,17 @@ def test_what_fails_says_why(vibespace: Run, daemon: Daemon) -> None:
     done = vibespace(*LINE)
     assert (done.code, done.json["error"]["reason"]) == (15, "NOT_RUNNING")
     assert "demo does not run: image gone." in done.err
+
+
+@pytest.mark.parametrize(("state", "words"), [(UNKNOWN, LINE), (DELETING, ["delete", "demo", "--force"])])
+def test_a_lost_engine_is_not_waited_for(vibespace: Run, daemon: Daemon, state: int, words: list[str]) -> None:
+    """When the engine is lost while it is waited for, that is told; when the daemon has only just started, not."""
+    daemon.answers[DELETE] = lambda _: vibespaces_pb2.DeleteVibespaceResponse(vibespace=made("demo", DELETING))
+    lost = made("demo", state, status={"state": state, "reason": "no engine answers."})
+    daemon.answers[WATCH] = lambda _: iter([watch(made("demo", state)), watch(lost)])
+    done = vibespace(*words)
+    assert (done.code, done.json["error"]["reason"]) == (15, "ENGINE_UNREACHABLE")
+    assert "demo must wait: no engine answers. What was asked is done when it answers again." in done.err
 
 
 def test_a_repository_that_fails_is_a_conflict(vibespace: Run, daemon: Daemon) -> None:

@@ -35,9 +35,11 @@ class Feed:
         return self.state.host.uid
 
     @property
-    def mood(self) -> tuple[bool, bool]:
+    def mood(self) -> tuple[bool, bool, str]:
         """What every resource's state depends on besides the resource: when it changes, all may have changed."""
-        return self.engine_seen, bool(self.state.host and self.state.host.resting)
+        host = self.state.host
+        why_unseen = host.reason if host and not self.engine_seen else ""
+        return self.engine_seen, bool(host and host.resting), why_unseen
 
     def publish(self, batch: Batch) -> None:
         """Take over what was committed, and wake who waits."""

@@ -18,7 +18,7 @@ from vibespace.domain import names, repositories, states
 from vibespace.domain.agents import Agent
 from vibespace.domain.states import State
 from vibespace.domain.vibespaces import READY, Vibespace
-from vibespace.errors import FailedPrecondition
+from vibespace.errors import FailedPrecondition, Unavailable
 from vibespace.net.base import Shell
 from vibespace.v1 import agents_pb2 as v1
 from vibespace.v1.agents_pb2_grpc import AgentServiceServicer
@@ -107,6 +107,8 @@ class AgentServicer(AgentServiceServicer):
                     condition = states.agent_state(agent, vibespace, state.host)
                     if condition == State.RUNNING and self._feed.engine_seen:
                         return agent, vibespace
+                    if state.host.reason and not self._feed.engine_seen:
+                        raise Unavailable("ENGINE_UNREACHABLE", state.host.reason, hint="Try again when it answers.")
                     if condition not in (State.STARTING, State.RUNNING):
                         raise _not_running(agent, condition)
                     await self._feed.news()

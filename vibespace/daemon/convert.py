@@ -53,8 +53,9 @@ def vibespace_message(found: Vibespace, state: State, *, known: bool) -> vibespa
     assert host is not None
     members = list(state.members.get(found.name, {}).values())
     condition, reason = states.vibespace_state(found, members, host)
-    if not known and condition != Condition.DELETING:
-        condition, reason = Condition.UNKNOWN, host.reason
+    if not known:
+        condition = condition if condition == Condition.DELETING else Condition.UNKNOWN
+        reason = host.reason
     status = vibespaces_pb2.VibespaceStatus(
         state=_VIBESPACE_STATES[condition],
         reason=reason,
@@ -87,8 +88,12 @@ def agent_message(found: Agent, state: State, *, known: bool) -> agents_pb2.Agen
     host, vibespace = state.host, state.vibespaces.get(found.vibespace)
     assert host is not None
     condition = states.agent_state(found, vibespace, host) if vibespace else Condition.DELETING
-    if not known and condition != Condition.DELETING:
-        condition = Condition.UNKNOWN
+    if condition == Condition.DELETING:
+        reason = "" if known else host.reason
+    elif not known:
+        condition, reason = Condition.UNKNOWN, host.reason
+    else:
+        reason = found.reason
     return agents_pb2.Agent(
         name=found.subject,
         agent_id=found.name,
@@ -100,7 +105,7 @@ def agent_message(found: Agent, state: State, *, known: bool) -> agents_pb2.Agen
         generation=found.generation,
         status=agents_pb2.AgentStatus(
             state=_AGENT_STATES[condition],
-            reason=found.reason if known else host.reason,
+            reason=reason,
             observed_generation=found.observed_generation,
             image=found.image,
         ),

@@ -95,6 +95,8 @@ class Api:
             raise
         except TimeoutError as e:
             raise self._unreachable("did not answer in time") from e
+        except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError) as e:
+            raise self._unreachable("it hung up") from e
         except (aiohttp.ClientError, OSError, ValueError) as e:
             raise self._unreachable(getattr(e, "strerror", None) or str(e) or type(e).__name__) from e
 
