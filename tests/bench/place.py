@@ -1,0 +1,110 @@
+"""Where rows are measured: a directory on a real disk, a daemon on a state directory of its own, and callers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import grpc
+
+from vibespace.state import State
+from vibespace.v1 import agents_pb2, system_pb2, vibespaces_pb2
+from vibespace.v1.agents_pb2_grpc import AgentServiceStub
+from vibespace.v1.events_pb2_grpc import EventServiceStub
+from vibespace.v1.system_pb2_grpc import SystemServiceStub
+from vibespace.v1.vibespaces_pb2_grpc import VibespaceServiceStub
+
+FAKE = system_pb2.HostEngine(brand="fake", version="1", address="memory")
+
+
+def cache() -> Path:
+    """What is slow to make and may be kept."""
+    return Path(os.environ.get("VIBESPACE_TEST_CACHE") or "~/.cache/vibespace").expanduser()
+
+
+@contextmanager
+def directory() -> Iterator[Path]:
+    """A new directory beside the cache: /tmp may lie in memory, where a commit costs nothing."""
+    cache().mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = Path(tempfile.mkdtemp(prefix="bench-", dir=cache()))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+@contextmanager
+def server(module: str, home: Path, **environment: str) -> Iterator[None]:
+    """`python -m module --ready-fd N` serves `home`, from when it says so until the block ends."""
+    ready, tell = os.pipe()
+    with open(ready, "rb") as pipe:
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, "--ready-fd", str(tell)],
+                env={**os.environ, **environment, "VIBESPACE_HOME": str(home)},
+                pass_fds=(tell,),
+            )
+        finally:
+            os.close(tell)
+        try:
+            if not pipe.readline():
+                raise RuntimeError(f"{module} did not start")
+            yield
+        finally:
+            process.terminate()
+            process.wait()
+
+
+class Daemon:
+    """A daemon with its state directory, and the ways to call it."""
+
+    def __init__(self, home: Path, channel: grpc.aio.Channel) -> None:
+        self.state = State(home)
+        self.channel = channel
+        self.vibespaces = VibespaceServiceStub(channel)
+        self.agents = AgentServiceStub(channel)
+        self.events = EventServiceStub(channel)
+        self.system = SystemServiceStub(channel)
+
+    async def create(self, name: str) -> vibespaces_pb2.Vibespace:
+        """A vibespace, accepted."""
+        settings = agents_pb2.AgentSettings(type=agents_pb2.AGENT_TYPE_CLAUDE_CODE)
+        request = vibespaces_pb2.CreateVibespaceRequest(
+            vibespace_id=name, agent_id="claude-1", agent=settings, request_id=str(uuid.uuid4())
+        )
+        return (await self.vibespaces.CreateVibespace(request)).vibespace
+
+    async def running(self, name: str) -> None:
+        """Return when all agents of the vibespace run."""
+        request = vibespaces_pb2.GetVibespaceRequest(name=f"vibespaces/{name}")
+        while True:
+            status = (await self.vibespaces.GetVibespace(request)).vibespace.status
+            if status.agents_running == status.agents:
+                return
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def daemon(
+    engine: system_pb2.HostEngine = FAKE,
+    image: str = "fake",
+    *,
+    module: str = "vibespace.daemon",
+    **environment: str,
+) -> AsyncIterator[Daemon]:
+    """A daemon that was told its engine; it ends with the block, and its state directory goes."""
+    with directory() as home, server(module, home, **environment):
+        async with grpc.aio.insecure_channel(f"unix:{home / 'daemon.sock'}") as channel:
+            found = Daemon(home, channel)
+            await found.system.Initialize(
+                system_pb2.InitializeRequest(engine=engine, image=image, request_id=str(uuid.uuid4()))
+            )
+            yield found
