@@ -75,10 +75,11 @@ def ensure_home(home: Path) -> None:
     if found.st_uid != os.geteuid():
         raise _not_ours(home, "belongs to another user")
     if stat.S_IMODE(found.st_mode) & 0o077:
+        ours = not any(home.iterdir()) or (home / "events.db").exists()
         raise PermissionDenied(
             "HOME_NOT_PRIVATE",
             f"The state directory {home} can be reached by other users.",
-            hint=f"Close it: chmod 700 {home}",
+            hint=f"Close it: chmod 700 {home}" if ours else "Set VIBESPACE_HOME to a directory of its own.",
         )
 
 

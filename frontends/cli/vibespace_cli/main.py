@@ -9,6 +9,7 @@ CANCELLED = 14
 # ours, whose own module takes a while to import.
 _hook, sys.excepthook = sys.excepthook, lambda kind, *more: kind is KeyboardInterrupt or _hook(kind, *more)
 
+import contextlib  # noqa: E402
 import gc  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command line and leave."""
+    _fill_standard_files()
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
@@ -35,6 +37,8 @@ def main() -> None:
         code = CANCELLED
     except BrokenPipeError:
         code = 0  # Whoever read our output had enough.
+    except OSError as e:
+        code = _unwritten(e)
     # Not sys.exit(): taking the interpreter and the channel apart again takes longer than most commands.
     os._exit(code)
 
@@ -77,7 +81,23 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as e:
+        if isinstance(e, OSError) and e.filename is None:
+            raise  # Writing the answer failed: a full disk, most likely.
         return _failed(session, _defect(e), arguments)
+
+
+def _fill_standard_files() -> None:
+    """Open what was closed (`>&-`), before a socket gets its number and is written to as if it were the output."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (for as long as we live)
+
+
+def _unwritten(error: OSError) -> int:
+    """There is nobody left to tell in JSON, and perhaps nobody at all."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"vibespace: The answer could not be written: {error.strerror}.\n".encode())
+    return 15
 
 
 def _failed(session: "Session", error: "Error", arguments: list[str]) -> int:
