@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import threading
 import time
 from types import TracebackType
 from typing import Self
 
+from vibespace_cli import table
 from vibespace_cli.output import Output
 
 _TICK = 1.0
@@ -52,6 +52,6 @@ class Progress:
 
     def _draw(self) -> None:
         elapsed = f" {time.monotonic() - self._started:.0f}s"
-        room = shutil.get_terminal_size().columns - len(elapsed) - 1
+        room = table.terminal_width() - len(elapsed) - 1
         sys.stderr.write(f"\r\x1b[K{self._text[:room]}{elapsed}")
         sys.stderr.flush()

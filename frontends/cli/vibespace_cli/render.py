@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -60,7 +59,7 @@ def write_table(output: Output, names: Sequence[str], found: Sequence[Sequence[s
         for line in lines:
             output.line(line)
         return
-    first, *others = table.lines(names, found, shutil.get_terminal_size().columns)
+    first, *others = table.lines(names, found, table.terminal_width())
     output.line(output.paint(first, "bold"))
     for line in others:
         output.line(_coloured(output, line))

@@ -28,6 +28,13 @@ def lines(
     return [GAP.join(_fit(cell, w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]
 
 
+def terminal_width() -> int:
+    """Columns of the terminal; COLUMNS wins. Where there is none, 80."""
+    import shutil  # It brings the archive formats along: not for an answer in JSON.
+
+    return shutil.get_terminal_size().columns
+
+
 def tabbed(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """One line a row; tabs and line breaks inside a value become spaces, so that columns stay columns."""
     return ["\t".join(_one_line(cell) for cell in row) for row in ([header, *rows] if header else rows)]

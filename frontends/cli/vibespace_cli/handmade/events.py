@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from typing import Any
 
 import click
@@ -78,7 +77,7 @@ class _Printer:
     def _aligned(self, names: list[str], rows: list[list[str]]) -> list[str]:
         """Columns keep their widths from batch to batch, unless a later one needs more."""
         first = not self._widths
-        lines = table.lines(names, rows, shutil.get_terminal_size().columns, self._widths)
+        lines = table.lines(names, rows, table.terminal_width(), self._widths)
         if first:
             return [self._output.paint(lines[0], "bold"), *lines[1:]]
         return lines[1:]
