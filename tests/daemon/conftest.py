@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.running import Running, serving
+from tests.daemon.running import Running, quiet, serving
 from vibespace.engine.fake_world import World
 
 
@@ -27,5 +27,5 @@ def home(tmp_path: Path) -> Path:
 async def daemon(home: Path, world: World) -> AsyncIterator[Running]:
     async with serving(home, world) as running:
         await running.init()
-        await running.until(lambda feed: feed.engine_seen)
+        await running.until(quiet)
         yield running

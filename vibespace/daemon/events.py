@@ -10,7 +10,6 @@ from typing import Any
 import grpc
 
 from vibespace.app.feed import Feed
-from vibespace.app.live import State
 from vibespace.app.log import Log, Recorded
 from vibespace.daemon import convert
 from vibespace.domain import names
@@ -55,7 +54,7 @@ class EventServicer(EventServiceServicer):
     async def Watch(self, request: v1.WatchRequest, context: Context) -> AsyncIterator[v1.WatchResponse]:
         feed, only = self._feed, names.parse_vibespace(request.parent, "parent") if request.parent else ""
         position = feed.check(request.after.log_id, request.after.position) if request.HasField("after") else 0
-        snapshot, first = not request.HasField("after") or not _remembered(feed.state, position), True
+        snapshot, first = not request.HasField("after") or not _can_resume(feed, position), True
         while True:
             after, position, mood = None if snapshot else position, feed.state.position, feed.mood
             told = (position, mood, after, only, first)
@@ -144,9 +143,13 @@ def _belongs(found: Aggregate, only: str) -> bool:
     return False
 
 
-def _remembered(state: State, position: int) -> bool:
-    """Every deletion after `position` is still remembered."""
-    return position >= state.forgotten
+def _can_resume(feed: Feed, position: int) -> bool:
+    """What changed after `position` is all there is to tell: every deletion since is still remembered, and nothing
+    else that all states depend on can have changed meanwhile.
+    """
+    state = feed.state
+    assert state.host is not None
+    return feed.engine_seen and position >= max(state.forgotten, state.positions[state.host.id])
 
 
 def _is_about(recorded: Recorded, only: str) -> bool:
