@@ -45,6 +45,16 @@ class Api:
         """The decoded JSON answer of a GET; None for an empty one."""
         return await self._call("GET", path, query)
 
+    async def list(self, path: str, /, **query: Any) -> Any:
+        """GET of a list. Podman refuses all of it when one thing goes while it looks: then it is asked again."""
+        for _ in range(_LIST_ATTEMPTS):
+            try:
+                return await self.get(path, **query)
+            except Aborted as e:
+                if "no such" not in e.message.lower():
+                    raise
+        return await self.get(path, **query)
+
     async def post(self, path: str, body: object = None, /, **query: Any) -> Any:
         """POST `body` as JSON; the decoded answer. "Already so" (304) is a success."""
         return await self._call("POST", path, query, json=body)
@@ -126,6 +136,9 @@ class Api:
             socket=self.socket,
         )
 
+
+_LIST_ATTEMPTS = 10
+"""Each one that fails means that one more thing has gone."""
 
 _TAR = {"Content-Type": "application/x-tar"}
 

@@ -234,7 +234,7 @@ class ContainersEngine:
             )
 
     async def _list(self, path: str, **query: Any) -> Any:
-        return await self._api.get(path, filters={"label": [f"{bodies.LOG}={self._log_id}"]}, **query)
+        return await self._api.list(path, filters={"label": [f"{bodies.LOG}={self._log_id}"]}, **query)
 
 
 async def _together(jobs: Iterable[Awaitable[None]]) -> None:

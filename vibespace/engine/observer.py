@@ -81,7 +81,7 @@ class Observer:
             events.result()  # raises why the stream ended
 
     async def _list(self) -> Snapshot:
-        found = await self._api.get("/containers/json", all=True, filters=self._filters)
+        found = await self._api.list("/containers/json", all=True, filters=self._filters)
         listed = {c["Id"]: c for c in found if c["Labels"].get(bodies.AGENT_UID)}
         self._seen = {id_: seen for id_, seen in self._seen.items() if id_ in listed}
         stirred, self._stirred = self._stirred, set()

@@ -1,0 +1,52 @@
+"""What the engine's API needs that no engine shows on demand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from vibespace.engine.api import Api
+from vibespace.errors import Aborted
+
+GONE = {"cause": "no such container", "message": "container 02d9 does not exist in database: no such container"}
+
+
+@asynccontextmanager
+async def serving(socket: Path, answer: Callable[[], web.Response]) -> AsyncIterator[Api]:
+    """An engine that answers every question with `answer`."""
+
+    async def handle(request: web.Request) -> web.Response:
+        if request.path == "/_ping":
+            return web.Response(headers={"Libpod-API-Version": "4.3.1"})
+        return answer()
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.UnixSite(runner, str(socket)).start()
+    api = Api(str(socket))
+    try:
+        yield api
+    finally:
+        await api.close()
+        await runner.cleanup()
+
+
+async def test_list_outlives_what_goes_meanwhile(tmp_path: Path) -> None:
+    """A list that fails because one container of it has just gone is asked for again."""
+    answers = [web.json_response([{"Id": "1"}]), *(web.json_response(GONE, status=500) for _ in range(3))]
+    async with serving(tmp_path / "sock", answers.pop) as api:
+        assert await api.list("/containers/json") == [{"Id": "1"}]
+    assert answers == []
+
+
+async def test_list_gives_up(tmp_path: Path) -> None:
+    """An engine that cannot list at all is told of, in its own words."""
+    async with serving(tmp_path / "sock", lambda: web.json_response(GONE, status=500)) as api:
+        with pytest.raises(Aborted, match="no such container"):
+            await api.list("/containers/json")
