@@ -1,0 +1,151 @@
+"""Who may import whom, each row with its because."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ANYONE = frozenset({"vibespace.errors", "vibespace.__version__"})
+"""Neither imports anything."""
+CONTRACTS = frozenset({"vibespace.engine.base", "vibespace.net.base"})
+"""Protocols and frozen data: what an implementation is may be known by all who are handed one."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Files, what of ours they may import besides themselves, what of others they must not, and why."""
+
+    files: str
+    ours: frozenset[str]
+    never: frozenset[str]
+    because: str
+    but: frozenset[str] = frozenset()
+    """File names the row does not speak of."""
+
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+ROWS = [
+    Row(
+        "vibespace/errors.py",
+        words(""),
+        words("grpc google asyncio os"),
+        "everything imports it, so it imports nothing",
+    ),
+    Row(
+        "vibespace/domain/*.py",
+        words("vibespace.domain"),
+        words("grpc google kubernetes asyncssh aiohttp asyncio os time random secrets socket subprocess threading"),
+        "replay is pure and instant; time and ids come in from outside",
+    ),
+    Row(
+        "vibespace/app/*.py",
+        words("vibespace.domain vibespace.app") | CONTRACTS,
+        words("grpc google kubernetes asyncssh aiohttp"),
+        "commands are testable as plain functions; wire types never reach events",
+    ),
+    Row(
+        "vibespace/app/*.py",
+        words("vibespace.domain vibespace.app") | CONTRACTS,
+        words("asyncio threading"),
+        "threads meet the event loop in the writer and in the feed that it wakes, and nowhere else",
+        but=words("writer.py feed.py log.py"),
+    ),
+    Row(
+        "vibespace/engine/*.py",
+        words("vibespace.engine"),
+        words("grpc google eventsourcing kubernetes"),
+        "an engine is replaceable and testable alone",
+    ),
+    Row(
+        "vibespace/harness/*.py",
+        words("vibespace.harness"),
+        words("grpc asyncio os socket subprocess asyncssh aiohttp"),
+        "an agent program is data plus one parser",
+    ),
+    Row(
+        "vibespace/reconcile/*.py",
+        words("vibespace.reconcile vibespace.app vibespace.domain vibespace.harness") | CONTRACTS,
+        words("grpc google kubernetes asyncssh aiohttp eventsourcing"),
+        "it decides over dataclasses",
+    ),
+    Row(
+        "vibespace/net/*.py",
+        words("vibespace.net vibespace.engine.base"),
+        words("grpc google kubernetes eventsourcing"),
+        "it reaches containers only through `dial`",
+    ),
+    Row(
+        "vibespace/setup/*.py",
+        words("vibespace.setup vibespace.config vibespace.state vibespace.engine.base vibespace.engine.api"),
+        words("grpc google eventsourcing asyncssh"),
+        "it runs before and after any daemon, and speaks to engines by the API they share",
+    ),
+    Row(
+        "vibespace/daemon/*.py",
+        words("vibespace.daemon vibespace.app vibespace.domain vibespace.v1 vibespace.errgrpc vibespace.state")
+        | CONTRACTS,
+        words("eventsourcing asyncssh aiohttp kubernetes"),
+        "a servicer translates; which engine and which net it works with is handed in",
+        but=words("__main__.py engines.py"),
+    ),
+    Row(
+        "vibespace/client.py",
+        words("vibespace.launch vibespace.state vibespace.errgrpc vibespace.v1"),
+        words("eventsourcing asyncssh aiohttp kubernetes asyncio yaml rich"),
+        "whoever uses it starts fast, and the daemon may be elsewhere",
+    ),
+    Row(
+        "frontends/cli/**/*.py",
+        words(
+            "vibespace_cli vibespace.v1 vibespace.errgrpc vibespace.config vibespace.state vibespace.client "
+            "vibespace.launch vibespace.catalog vibespace.setup vibespace.engine.api"
+        ),
+        words("eventsourcing asyncssh kubernetes"),
+        "frontends start fast and work against a remote daemon",
+    ),
+]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that `path` names in an import, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, modules: frozenset[str]) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for module in modules)
+
+
+def violations(row: Row) -> Iterator[str]:
+    for path in sorted(ROOT.glob(row.files)):
+        if path.name in row.but:
+            continue
+        for name in imports(path):
+            ours = name.split(".")[0] in ("vibespace", "vibespace_cli")
+            if within(name, row.never) or (ours and not within(name, row.ours | ANYONE)):
+                yield f"{path.relative_to(ROOT)} imports {name}"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{row.files}: {row.because}" for row in ROWS])
+def test_rooms(row: Row) -> None:
+    """A room imports only what the table allows it."""
+    assert list(ROOT.glob(row.files)), "the row speaks of no file"
+    assert list(violations(row)) == []
+
+
+def test_a_violation_is_seen(tmp_path: Path) -> None:
+    """The table is not held by a reader that sees nothing."""
+    path = tmp_path / "bad.py"
+    path.write_text("def f():\n    from vibespace.daemon import convert\n    import asyncssh\n")
+    assert list(imports(path)) == ["vibespace.daemon.convert", "asyncssh"]
