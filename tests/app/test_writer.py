@@ -12,7 +12,7 @@ import pytest
 from tests.app.house import House, add, create, delete, plain, start, stop
 from vibespace.app.writer import Outcome, Request, Transaction
 from vibespace.domain.aggregate import Aggregate
-from vibespace.errors import AlreadyExists, Error, Exhausted, InvalidArgument, NotFound, Unavailable
+from vibespace.errors import AlreadyExists, Error, Exhausted, Internal, InvalidArgument, NotFound, Unavailable
 
 
 def topics(house: House) -> list[str]:
@@ -54,6 +54,23 @@ async def test_a_command_that_fails_half_way_leaves_nothing(house: House) -> Non
     assert plain(house.feed.state) == before
     assert topics(house) == ["host.created"]
     await house.ask(create("half"))
+
+
+async def test_a_defect_refuses_one_command_only(house: House) -> None:
+    """A command that fails by a defect of ours is refused, and the daemon goes on as if it had not been asked."""
+
+    def broken(transaction: Transaction) -> Aggregate:
+        create("broken")(transaction)
+        raise KeyError("nobody thought of this")
+
+    refused, done = await house.together(
+        (broken, Request("local", "a", "d")),
+        (create("fine"), Request("local", "b", "d")),
+    )
+    assert isinstance(refused, Internal)
+    assert isinstance(refused.__cause__, KeyError)
+    assert isinstance(done, Outcome)
+    assert topics(house)[1:] == ["vibespace.created", "agent.created"]
 
 
 async def test_a_command_sees_what_the_one_before_it_decided(house: House) -> None:

@@ -24,7 +24,7 @@ from eventsourcing.persistence import PersistenceError, StoredEvent
 from vibespace.app.live import State
 from vibespace.app.log import Log, Recorded
 from vibespace.domain.aggregate import Aggregate, Origin, acting
-from vibespace.errors import Error, Exhausted, InvalidArgument, Unavailable
+from vibespace.errors import Error, Exhausted, Internal, InvalidArgument, Unavailable
 
 _BATCH = 500
 """Most commands in one commit: bounds how long the first of them waits for the last."""
@@ -197,27 +197,32 @@ class Writer:
                 )
             return Outcome(known.uid, known.position)
         now = self._now()
-        transaction = Transaction(state, self._new_id)
-        with acting(request.at(now)):
-            about = waiting.command(transaction)
-        first = len(events)
-        puts = []
-        for draft in transaction.drafts.values():
-            collected = draft.collect_events()
-            events.extend(self._log.encode(event) for event in collected)
-            if collected:
-                puts.append((draft, state.position + len(events) - first))
-        for aggregate, position in puts:
-            state.put(aggregate, position)
-        state.position += len(events) - first
-        batch.puts.extend(puts)
-        if request.request_id:
-            for aggregate, position in puts:
-                answer = (request.request_id, request.digest, aggregate.id, position, now)
+        about, changed = self._try(waiting.command, request.at(now))
+        for aggregate, stored in changed:
+            events.extend(stored)
+            state.position += len(stored)
+            state.put(aggregate, state.position)
+            batch.puts.append((aggregate, state.position))
+            if request.request_id:
+                answer = (request.request_id, request.digest, aggregate.id, state.position, now)
                 state.answer(*answer)
                 batch.answers.append(answer)
         state.forget(now)
         return Outcome(about.id, state.position)
+
+    def _try(self, command: Command, origin: Origin) -> tuple[Aggregate, list[tuple[Aggregate, list[StoredEvent]]]]:
+        """What `command` is about, and what it changes with the events of each; nothing has been touched yet."""
+        transaction = Transaction(self._state, self._new_id)
+        try:
+            with acting(origin):
+                about = command(transaction)
+            drafts = transaction.drafts.values()
+            changed = [(draft, [self._log.encode(event) for event in draft.collect_events()]) for draft in drafts]
+        except Error:
+            raise
+        except Exception as e:
+            raise Internal("COMMAND_DEFECT", "The daemon met a defect of its own; nothing was recorded.") from e
+        return about, [(draft, stored) for draft, stored in changed if stored]
 
     def _answer(self, batch: Batch, work: list[_Waiting]) -> None:
         if batch.recorded:

@@ -85,8 +85,9 @@ class Boundary(grpc.aio.ServerInterceptor):
 async def _abort(context: Context, error: Exception) -> None:
     if isinstance(error, grpc.aio.AbortError):
         raise error
+    if isinstance(error, Internal) or not isinstance(error, Error):
+        _log.error("a call failed", exc_info=error)
     if not isinstance(error, Error):
-        _log.exception("a call failed", exc_info=error)
         error = Internal("INTERNAL", "The daemon met a defect of its own.", hint="See debug.log (VIBESPACE_DEBUG=1).")
     status = rpc_status.to_status(errgrpc.to_status(error))
     await context.abort(status.code, status.details or "", status.trailing_metadata or ())
