@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from vibespace.engine.api import Api
-from vibespace.errors import Aborted
+from vibespace.errors import NotFound
 
 GONE = {"cause": "no such container", "message": "container 02d9 does not exist in database: no such container"}
 
@@ -45,8 +45,16 @@ async def test_list_outlives_what_goes_meanwhile(tmp_path: Path) -> None:
     assert answers == []
 
 
+@pytest.mark.parametrize("status", [404, 500])
+async def test_what_is_gone_is_not_found(tmp_path: Path, status: int) -> None:
+    """However the engine counts it: what it has not, is not found."""
+    async with serving(tmp_path / "sock", lambda: web.json_response(GONE, status=status)) as api:
+        with pytest.raises(NotFound):
+            await api.get("/containers/02d9/json")
+
+
 async def test_list_gives_up(tmp_path: Path) -> None:
     """An engine that cannot list at all is told of, in its own words."""
     async with serving(tmp_path / "sock", lambda: web.json_response(GONE, status=500)) as api:
-        with pytest.raises(Aborted, match="no such container"):
+        with pytest.raises(NotFound, match="no such container"):
             await api.list("/containers/json")

@@ -48,11 +48,8 @@ class Api:
     async def list(self, path: str, /, **query: Any) -> Any:
         """GET of a list. Podman refuses all of it when one thing goes while it looks: then it is asked again."""
         for _ in range(_LIST_ATTEMPTS):
-            try:
+            with suppress(NotFound):
                 return await self.get(path, **query)
-            except Aborted as e:
-                if "no such" not in e.message.lower():
-                    raise
         return await self.get(path, **query)
 
     async def post(self, path: str, body: object = None, /, **query: Any) -> Any:
@@ -161,7 +158,7 @@ def _refusal(status: int, text: str) -> Error:
     with suppress(ValueError, KeyError, TypeError):  # else the text itself is the best there is
         message = str(json.loads(text)["message"])
     lower = message.lower()
-    if status == 404:
+    if status == 404 or any(sign in lower for sign in ("no such container", "no such volume", "no such network")):
         return NotFound("ENGINE_NOT_FOUND", message)
     if any(sign in lower for sign in ("already in use", "already exists", "already used")):
         return AlreadyExists("ENGINE_NAME_TAKEN", message)
