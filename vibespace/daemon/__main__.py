@@ -26,7 +26,7 @@ from vibespace.daemon.system import SystemServicer
 from vibespace.daemon.vibespaces import VibespaceServicer
 from vibespace.domain import states
 from vibespace.domain.host import Host
-from vibespace.errors import Error
+from vibespace.errors import Error, Exhausted
 from vibespace.launch import ensure_home
 from vibespace.net.git import Git
 from vibespace.net.keys import KeyFiles
@@ -100,7 +100,8 @@ class Daemon:
                 break
             except Error as e:
                 lost = partial(host_commands.observe_engine, reason=e.message)
-                await self._writer.run(lost, Request("daemon"))
+                with suppress(Exhausted):  # a full disk is no reason to give up on the engine
+                    await self._writer.run(lost, Request("daemon"))
                 await asyncio.sleep(_PAUSE)
         self._dialer.engine = self._doctor.engine = engine
         try:

@@ -24,7 +24,7 @@ from vibespace.domain.aggregate import Aggregate
 from vibespace.domain.host import Host
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine.base import AgentSpec, Engine, Snapshot, Status
-from vibespace.errors import Error, FailedPrecondition, NotFound, Unavailable
+from vibespace.errors import Error, Exhausted, FailedPrecondition, NotFound, Unavailable
 from vibespace.net.base import Repositories, Shell
 from vibespace.reconcile import agents, vibespaces
 from vibespace.reconcile.queue import Queue
@@ -105,7 +105,7 @@ class Reconciler:
                     await self._take(snapshot)
             except Error as e:
                 self._feed.engine_is_seen(False)
-                await self._record(partial(host_commands.observe_engine, reason=e.message))
+                await self._note_engine(e.message)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _PATIENCE)
 
@@ -118,10 +118,17 @@ class Reconciler:
                 await self._shell.forget(uid)
         if not self._feed.engine_seen:
             self._feed.engine_is_seen(True)
-            await self._record(partial(host_commands.observe_engine, reason=""))
+            await self._note_engine("")
             changed = [aggregate.uid for aggregate in self._feed.state.aggregates.values()]
         for uid in changed:
             self._queue.wake(uid)
+
+    async def _note_engine(self, reason: str) -> None:
+        """Why the engine does not answer; empty: it does. A full disk is no reason to stop following it."""
+        try:
+            await self._record(partial(host_commands.observe_engine, reason=reason))
+        except Exhausted as e:
+            _log.warning("what the engine does was not recorded: %s", e.message)
 
     # What a woken key gets
 
