@@ -145,3 +145,18 @@ async def test_a_defect_at_one_key_does_not_stop_the_others() -> None:
         assert steps.begun == ["a", "b", "a"]
         steps.running["a"].set_result(True)
         steps.running["b"].set_result(True)
+
+
+@in_virtual_time
+async def test_a_closed_queue_wakes_nobody() -> None:
+    """A pause that is not over when the queue is closed leads to nothing, also after its time."""
+    async with asyncio.TaskGroup() as tasks:
+        steps = Steps(tasks)
+        await fail(steps, 5)
+        steps.queue.wake("a")
+        await steps.until(7)
+        steps.running["a"].set_result(False)
+        await steps.settle()
+        steps.queue.close()
+    await asyncio.sleep(3600)
+    assert len(steps.begun) == 7

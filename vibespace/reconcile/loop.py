@@ -73,6 +73,7 @@ class Reconciler:
                 tasks.create_task(self._follow_engine())
                 tasks.create_task(self._follow_intent())
         finally:
+            self._queue.close()
             self._feed.engine_is_seen(False)
 
     # What wakes keys

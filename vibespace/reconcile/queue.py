@@ -50,6 +50,12 @@ class Queue:
             timer.cancel()
         self.wake(key)
 
+    def close(self) -> None:
+        """Let go of what waits out a pause; to be called when the group ends."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
     async def _run(self, key: str) -> None:
         good = True
         while good:
