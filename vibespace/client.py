@@ -36,6 +36,15 @@ class Message(Protocol):
 
 
 M = TypeVar("M", bound=Message)
+M_co = TypeVar("M_co", bound=Message, covariant=True)
+
+
+class Call(Protocol[M_co]):
+    """A call that answers in a stream."""
+
+    def __iter__(self) -> Iterator[M_co]: ...
+
+    def cancel(self) -> object: ...
 
 
 class Client:
@@ -94,7 +103,7 @@ class Client:
             self._channel = grpc.insecure_channel(target, options=_OPTIONS)
         return self._channel
 
-    def _responses(self, call: Iterable[M]) -> Iterator[M]:
+    def _responses(self, call: Call[M]) -> Iterator[M]:
         try:
             yield from call
         except grpc.RpcError as e:
@@ -102,6 +111,8 @@ class Client:
             if lost(error):
                 self.close()
             raise error from None
+        finally:
+            call.cancel()  # Whoever stops reading wants no more; after the end it does nothing.
 
 
 def error_of(failed: grpc.RpcError) -> Error:

@@ -17,7 +17,10 @@ Answer = Callable[[Any], Any]
 
 
 class Daemon:
-    """Answers `method` with what `answers[method]` returns or yields, and keeps the requests."""
+    """Answers `method` with what `answers[method]` returns or yields, and keeps the requests.
+
+    A ConnectionError in an answer is the daemon dying at that point.
+    """
 
     def __init__(self, socket: Path) -> None:
         self.answers: dict[str, Answer] = {}
@@ -56,12 +59,17 @@ class _Handler(grpc.GenericRpcHandler):
                 if full_name not in self._daemon.answers:
                     raise errors.Internal("NOT_SET", f"The test said nothing about {full_name}.")
                 return self._daemon.answers[full_name](request)
+            except ConnectionError:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
             except errors.Error as e:
                 context.set_trailing_metadata(errgrpc.trailers(errgrpc.to_status(e)))
                 context.abort(grpc.StatusCode(_pair(errgrpc.to_status(e).code)), e.message)
 
         def answer_all(request: Any, context: Any) -> Iterator[Any]:
-            yield from answer(request, context)
+            try:
+                yield from answer(request, context)
+            except ConnectionError:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
 
         kind = {
             (False, False): grpc.unary_unary_rpc_method_handler,

@@ -72,7 +72,7 @@ def test_history_branches_and_tags_arrive(vibespace: Run, work: Path, received: 
     """What the pieces make is a bundle that clones to the same commits; a changed file stays behind and is counted."""
     done = _create(vibespace, work)
     assert done.code == 0
-    assert "1 files with uncommitted changes" in done.err
+    assert "1 file with uncommitted changes" in done.err
     (tmp_path / "got").write_bytes(b"".join(r.data for r in received))
     git(tmp_path, "clone", "--quiet", "got", "clone")
     clone = tmp_path / "clone"

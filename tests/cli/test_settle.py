@@ -167,3 +167,45 @@ def test_a_stopped_one_is_stopped(vibespace: Run, daemon: Daemon) -> None:
     )
     daemon.answers[WATCH] = lambda _: iter([watch(made("demo", **resting)), watch(made("demo", STOPPED, **resting))])
     assert vibespace("stop", "demo", "--plain").out == "demo\tstopped\n"
+
+
+def test_waiting_survives_the_daemon(vibespace: Run, daemon: Daemon) -> None:
+    """A daemon that dies while it is watched is asked again, for what came after the last cursor."""
+
+    def answer(request: Any) -> Iterator[Any]:
+        if request.after.position == 7:
+            yield watch(agent("codex-1", "demo"), position=9)
+            raise ConnectionError
+        yield watch(made("demo"), position=11)
+
+    daemon.answers[WATCH] = answer
+    assert vibespace(*LINE).code == 0
+    assert [r.after.position for r in daemon.asked(WATCH)] == [7, 9]
+
+
+def test_a_mutation_is_repeated_with_its_request_id(vibespace: Run, daemon: Daemon) -> None:
+    """A daemon that dies before it answers is asked once more; the id lets it tell a repeat from a second wish."""
+    answers = iter([ConnectionError(), vibespaces_pb2.CreateVibespaceResponse(vibespace=made("demo"))])
+
+    def answer(_: Any) -> Any:
+        if isinstance(told := next(answers), Exception):
+            raise told
+        return told
+
+    daemon.answers[CREATE] = answer
+    assert vibespace(*LINE).code == 0
+    first, second = daemon.asked(CREATE)
+    assert first == second
+    assert first.request_id
+
+
+def test_a_daemon_that_dies_each_time_is_given_up(vibespace: Run, daemon: Daemon) -> None:
+    """Once more, not for ever."""
+
+    def answer(_: Any) -> Any:
+        raise ConnectionError
+
+    daemon.answers[CREATE] = answer
+    done = vibespace(*LINE)
+    assert (done.code, done.json["error"]["reason"]) == (15, "DAEMON_LOST")
+    assert len(daemon.asked(CREATE)) == 2

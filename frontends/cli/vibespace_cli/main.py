@@ -30,7 +30,11 @@ def main() -> None:
     """Run the command line and leave."""
     _fill_standard_files()
     try:
-        code = run(sys.argv[1:])
+        from vibespace_cli.session import Session
+
+        # Ours until the end: a channel that is let go while a call is under way waits for that call.
+        session = Session()
+        code = run(sys.argv[1:], session)
         sys.stdout.flush()
         sys.stderr.flush()
     except KeyboardInterrupt:
@@ -43,7 +47,7 @@ def main() -> None:
     os._exit(code)
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str], session: "Session | None" = None) -> int:
     """Run one command line; returns its exit code. Everything a person gets to read is written."""
     import click
 
@@ -52,7 +56,7 @@ def run(arguments: list[str]) -> int:
     from vibespace_cli.tree import Tree
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    session = Session()
+    session = session or Session()
     if completing := os.environ.get("_VIBESPACE_COMPLETE"):
         from click.shell_completion import shell_complete
 

@@ -24,7 +24,8 @@ def create(invocation: Invocation) -> None:
     request.spec.repo = source.root
     response = run.call(invocation)
     if source.uncommitted:
-        output.note(f"Not sent: {source.uncommitted} files with uncommitted changes in {source.root}.")
+        files = "1 file" if source.uncommitted == 1 else f"{source.uncommitted} files"
+        output.note(f"Not sent: {files} with uncommitted changes in {source.root}.")
     if invocation.params["no_wait"]:
         output.note(f"The repository is not sent yet: vibespace start {request.vibespace_id} does that.")
     else:

@@ -1,0 +1,97 @@
+"""The command line and the real daemon, on the engine in memory: every command, as scripts type it.
+
+About ten seconds, for processes that start as they do for people.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.process import ROOT, start
+from vibespace import launch
+from vibespace.state import State
+
+Line = Callable[..., Any]
+
+
+@pytest.fixture
+def line(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    """Runs a command line that must succeed; its data. The daemon that it started is ended after the test."""
+    monkeypatch.setenv("VIBESPACE_ENGINE", "fake")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    def run(*arguments: str, code: int = 0) -> Any:
+        process = start(*arguments)
+        out, err = process.communicate()
+        assert process.returncode == code, err.decode()
+        told = json.loads(out)
+        return told["data"] if code == 0 else told["error"]["reason"]
+
+    yield run
+    state = State(home)
+    if launch.answers(state.socket):
+        os.kill(int(state.lock.read_text()), signal.SIGTERM)
+    launch.wait_until_ended(state)
+
+
+def test_before_init_the_way_to_it_is_said(line: Line) -> None:
+    """Commands other than those that help to get there exit 16."""
+    assert line("list", code=16) == "NOT_INITIALIZED"
+    assert line("version")["daemon"]["api"] == "vibespace.v1"
+    assert line("status")["host"]["initialized"] is False
+    assert line("config", "file")["exists"] is False
+
+
+def test_a_second_init_changes_nothing(line: Line) -> None:
+    """The log is as long as before."""
+    line("init")
+    before = line("status")["cursor"]
+    line("init")
+    assert line("status")["cursor"]["log_id"] == before["log_id"]
+
+
+def test_a_life(line: Line) -> None:
+    """Created, listed, joined by an agent, stopped, started, deleted: each command says when it is so."""
+    line("init")
+    made = line("create", "demo", "-t", "claude-code")["vibespace"]
+    assert (made["vibespace_id"], made["status"]["state"]) == ("demo", "running")
+    assert line("agent", "create", "-n", "helper")["agent"]["status"]["state"] == "running"
+    assert [a["agent_id"] for a in line("agent", "list")["agents"]] == ["claude-1", "helper"]
+    assert line("agent", "stop", "helper@demo")["agent"]["status"]["state"] == "stopped"
+    assert line("stop", "demo")["vibespace"]["status"]["state"] == "stopped"
+    assert line("start", "demo")["vibespace"]["status"]["state"] == "running"
+    states = {a["agent_id"]: a["status"]["state"] for a in line("info")["agents"]}
+    assert states == {"claude-1": "running", "helper": "stopped"}
+    line("agent", "delete", "helper@demo", "--force")
+    line("delete", "demo", "-f")
+    assert line("list")["vibespaces"] == []
+    assert line("info", "demo", code=10) == "VIBESPACE_NOT_FOUND"
+
+
+def test_everything_rests_and_comes_back(line: Line, home: Path) -> None:
+    """Bare `stop` returns when the daemon has ended; bare `start` when what ran runs again."""
+    line("init")
+    line("create", "one", "-t", "codex")
+    line("create", "two", "-t", "codex")
+    line("stop", "two")
+    line("stop")
+    assert not launch.answers(State(home).socket)
+    line("start")
+    states = {v["vibespace_id"]: v["status"]["state"] for v in line("list")["vibespaces"]}
+    assert states == {"one": "running", "two": "stopped"}
+
+
+def test_a_killed_daemon_is_no_news(line: Line, home: Path) -> None:
+    """kill -9, and the next command has the same answer."""
+    line("init")
+    line("create", "demo", "-t", "codex")
+    os.kill(int(State(home).lock.read_text()), signal.SIGKILL)
+    launch.wait_until_ended(State(home))
+    assert [v["vibespace_id"] for v in line("list")["vibespaces"]] == ["demo"]
