@@ -11,10 +11,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import calls, durable, report, watchers
+from tests.bench import calls, commands, create, durable, execs, report, watchers
 from tests.bench.pairing import Figure
 
 ROWS: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
+    "create": create.rows,
+    "exec": execs.rows,
+    "list": commands.rows,
     "calls": calls.rows,
     "durable": durable.rows,
     "watchers": watchers.rows,

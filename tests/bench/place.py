@@ -12,22 +12,21 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from time import perf_counter
 
 import grpc
 
+from tests.podman import cache
 from vibespace.state import State
-from vibespace.v1 import agents_pb2, system_pb2, vibespaces_pb2
+from vibespace.v1 import agents_pb2, events_pb2, system_pb2, vibespaces_pb2
 from vibespace.v1.agents_pb2_grpc import AgentServiceStub
 from vibespace.v1.events_pb2_grpc import EventServiceStub
 from vibespace.v1.system_pb2_grpc import SystemServiceStub
 from vibespace.v1.vibespaces_pb2_grpc import VibespaceServiceStub
 
 FAKE = system_pb2.HostEngine(brand="fake", version="1", address="memory")
-
-
-def cache() -> Path:
-    """What is slow to make and may be kept."""
-    return Path(os.environ.get("VIBESPACE_TEST_CACHE") or "~/.cache/vibespace").expanduser()
+_GONE_SECONDS = 60
+"""What the deletion of a vibespace may take; half a second is usual."""
 
 
 @contextmanager
@@ -90,6 +89,31 @@ class Daemon:
             if status.agents_running == status.agents:
                 return
             await asyncio.sleep(0.02)
+
+    async def execute(self, name: str, *command: str) -> float:
+        """Run `command` in the agent called `name`, to a good end; when that was told, as perf_counter() has it."""
+
+        async def requests() -> AsyncIterator[agents_pb2.ExecRequest]:
+            yield agents_pb2.ExecRequest(start=agents_pb2.ExecStart(name=name, command=command))
+
+        told = 0.0
+        async for response in self.agents.Exec(requests()):
+            assert response.WhichOneof("response") == "exit", response
+            assert response.exit.code == 0, response
+            told = perf_counter()
+        return told
+
+    async def agent_uid(self, name: str) -> str:
+        return (await self.agents.GetAgent(agents_pb2.GetAgentRequest(name=name))).agent.uid
+
+    async def delete(self, name: str) -> None:
+        """Return when the vibespace is gone."""
+        request = vibespaces_pb2.DeleteVibespaceRequest(name=f"vibespaces/{name}", request_id=str(uuid.uuid4()))
+        after = (await self.vibespaces.DeleteVibespace(request)).cursor
+        async with asyncio.timeout(_GONE_SECONDS):
+            async for response in self.events.Watch(events_pb2.WatchRequest(after=after, parent=request.name)):
+                if any(change.deleted == request.name for change in response.changes):
+                    return
 
 
 @asynccontextmanager

@@ -1,0 +1,157 @@
+"""Real containers: the Podman that tests share, with the agents' image, and a container made without us."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncssh
+
+from tests.image import engine as tests_image
+from tests.podman import cache
+from vibespace.engine import bodies, containers
+from vibespace.engine.api import Api
+from vibespace.engine.base import AgentSpec
+from vibespace.setup import image, podman
+from vibespace.v1.system_pb2 import HostEngine
+
+
+@dataclass(frozen=True)
+class Engine:
+    socket: str
+    image: str
+
+    @property
+    def host(self) -> HostEngine:
+        """As a daemon is told of it."""
+        return HostEngine(brand="podman", version="4", address=self.socket)
+
+
+@asynccontextmanager
+async def shared() -> AsyncIterator[Engine]:
+    """The tests' Podman with the agents' image; it does not end as long as the block runs."""
+    with _podman() as socket:
+        with _locked(cache() / "agent-image"):
+            found = await _image(socket)
+        yield Engine(socket, found)
+
+
+@contextmanager
+def _podman() -> Iterator[str]:
+    """Its socket; the last user ends it."""
+    cache().mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(cache() / "users", "w") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        yield str(podman.ensure(cache() / "podman"))
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # another run still works with it
+        podman.stop(cache() / "podman")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+async def _image(socket: str) -> str:
+    api = Api(socket)
+    try:
+        return await image.ensure(api, tests_image.base(), print, cache=tests_image.downloads())
+    finally:
+        await api.close()
+
+
+class Bare:
+    """The engine's API with nothing around it, and the container that a daemon would make for a new vibespace."""
+
+    def __init__(self, session: aiohttp.ClientSession, image: str) -> None:
+        self._session = session
+        self._image = image
+        self._ulimits = containers._ulimits()
+
+    async def call(self, method: str, path: str, **request: Any) -> Any:
+        async with self._session.request(method, f"/v1.41{path}", **request) as response:
+            text = await response.text()
+            assert response.status < 400, f"{method} {path}: {text}"
+            return json.loads(text) if text else None
+
+    async def make(self) -> AgentSpec:
+        """Network, volumes, container, keys: started."""
+        uid, log_id = str(uuid.uuid4()), "bench-floor"
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        spec = AgentSpec(
+            agent_uid=uid,
+            agent="claude-1",
+            vibespace_uid=uid,
+            vibespace="floor",
+            data_uid=uid,
+            image=self._image,
+            host_key=key.export_private_key(),
+            authorized_key=key.export_public_key().decode(),  # one pair for both ends: less to make
+        )
+        subnet = next(bodies.subnets(uid))
+        await self.call("POST", "/networks/create", json=bodies.network(log_id, uid, "floor", subnet))
+        for name in self._volumes(spec):
+            await self.call("POST", "/volumes/create", json=bodies.volume(log_id, uid, name, "floor"))
+        name = bodies.container_name(uid)
+        await self.call(
+            "POST",
+            "/containers/create",
+            params={"name": name},
+            json=bodies.container(log_id, spec, self._ulimits),
+        )
+        tar = {"Content-Type": "application/x-tar"}
+        archive = bodies.ssh_files(spec)
+        await self.call("PUT", f"/containers/{name}/archive", params={"path": "/"}, data=archive, headers=tar)
+        await self.call("POST", f"/containers/{name}/start")
+        return spec
+
+    async def port(self, agent_uid: str) -> int:
+        """Where the container's sshd is reached."""
+        found = await self.call("GET", f"/containers/{bodies.container_name(agent_uid)}/json")
+        return int(found["NetworkSettings"]["Ports"][bodies.SSH_PORT][0]["HostPort"])
+
+    async def remove(self, spec: AgentSpec) -> None:
+        await self.call("DELETE", f"/containers/{bodies.container_name(spec.agent_uid)}", params={"force": "true"})
+        await self.call("DELETE", f"/networks/{bodies.network_name(spec.vibespace_uid)}")
+        for name in self._volumes(spec):
+            await self.call("DELETE", f"/volumes/{name}")
+
+    def _volumes(self, spec: AgentSpec) -> tuple[str, str]:
+        return bodies.shared_volume(spec.data_uid), bodies.home_volume(spec.data_uid, spec.agent)
+
+
+@asynccontextmanager
+async def bare(engine: Engine) -> AsyncIterator[Bare]:
+    connector = aiohttp.UnixConnector(engine.socket)
+    async with aiohttp.ClientSession("http://engine", connector=connector) as session:
+        yield Bare(session, engine.image)
+
+
+async def ssh(port: int, host_key: str | bytes, client_key: bytes) -> asyncssh.SSHClientConnection:
+    """Logged in to the sshd at `port`, which may still be starting."""
+    while True:
+        try:
+            return await asyncssh.connect(
+                "127.0.0.1",
+                port,
+                username="agent",
+                client_keys=[asyncssh.import_private_key(client_key)],
+                known_hosts=([asyncssh.import_public_key(host_key)], [], []),
+                config=None,
+                agent_path=None,
+            )
+        except (OSError, asyncssh.ConnectionLost):
+            await asyncio.sleep(0.005)
