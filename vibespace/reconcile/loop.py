@@ -72,8 +72,11 @@ class Reconciler:
                 self._queue = Queue(tasks, self._step)
                 tasks.create_task(self._follow_engine())
                 tasks.create_task(self._follow_intent())
+                try:
+                    await asyncio.Event().wait()  # until cancelled, from outside or because a follower failed
+                finally:
+                    self._queue.close()
         finally:
-            self._queue.close()
             self._feed.engine_is_seen(False)
 
     # What wakes keys

@@ -32,10 +32,11 @@ class Queue:
         self._dirty: set[str] = set()
         self._failures: dict[str, _Failures] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._closed = False
 
     def wake(self, key: str) -> None:
         """Look at `key` now, unless it waits out a pause after a failure."""
-        if key in self._timers:
+        if self._closed or key in self._timers:
             return
         if key in self._running:
             self._dirty.add(key)
@@ -51,7 +52,8 @@ class Queue:
         self.wake(key)
 
     def close(self) -> None:
-        """Let go of what waits out a pause; to be called when the group ends."""
+        """Begin nothing more; to be called before the group ends, which takes no tasks from then on."""
+        self._closed = True
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -64,7 +66,7 @@ class Queue:
             if key not in self._dirty:
                 break
         self._running.discard(key)
-        if not good:
+        if not good and not self._closed:
             self._pause(key)
 
     async def _try(self, key: str) -> bool:
