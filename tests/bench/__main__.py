@@ -41,7 +41,7 @@ def main() -> int:
 
 
 async def measure(names: list[str]) -> list[Figure]:
-    """All figures of these rows, in this order; of one that was missed at first, those of the run that met it."""
+    """All figures of these rows, in this order; each of the last run that met it."""
     found: dict[str, list[Figure]] = {}
     again = names
     for run in range(1, RUNS + 1):
@@ -49,7 +49,7 @@ async def measure(names: list[str]) -> list[Figure]:
             print(f"{name}, run {run} …", file=sys.stderr)
             now = await ROWS[name]()
             before = found.get(name, now)
-            found[name] = [new if old.missed else old for old, new in zip(before, now, strict=True)]
+            found[name] = [old if new.missed and not old.missed else new for old, new in zip(before, now, strict=True)]
         again = [name for name in again if any(f.missed and f.decides for f in found[name])]
     return [figure for name in names for figure in found[name]]
 
