@@ -30,7 +30,25 @@ def test_memory(text: str, size: int) -> None:
     assert quantities.memory_bytes(text, "memory") == size
 
 
-BAD = ["", "10X", "-1", "+1", "1e3", "1,5", " 1", "1 ", "1\n", "nan", "inf", "\uff11", "1Kib", "1.2.3", "m", "9" * 40, "0"]
+BAD = [
+    "",
+    "10X",
+    "-1",
+    "+1",
+    "1e3",
+    "1,5",
+    " 1",
+    "1 ",
+    "1\n",
+    "nan",
+    "inf",
+    "\uff11",
+    "1Kib",
+    "1.2.3",
+    "m",
+    "9" * 40,
+    "0",
+]
 
 
 @pytest.mark.parametrize("text", [*BAD, "0.0001", "1001", "1Mi"])
