@@ -134,7 +134,7 @@ def error_of(failed: grpc.aio.AioRpcError) -> Error:
     return from_call(cast(grpc.Call, failed))  # the asynchronous one has the same methods
 
 
-async def whole(call: grpc.aio.UnaryStreamCall[Any, M]) -> list[M]:
+async def whole(call: grpc.aio.UnaryStreamCall[Any, M] | grpc.aio.StreamStreamCall[Any, M]) -> list[M]:
     """All that a Watch or a history holds up to the present."""
     got = []
     async for response in call:
