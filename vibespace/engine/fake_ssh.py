@@ -101,7 +101,7 @@ class _Process(asyncssh.SSHServerProcess[bytes]):
 
     async def _run(self, _process: asyncssh.SSHServerProcess[bytes]) -> None:
         home = self._mounts["/home/agent"]
-        command = ("/bin/sh", "-c", self._local(self.command)) if self.command else ("/bin/sh",)
+        command = ("/bin/bash", "-c", self._local(self.command)) if self.command else ("/bin/bash",)
         (stdin, to_stdin), (from_stdout, stdout), (from_stderr, stderr) = os.pipe(), os.pipe(), os.pipe()
         started = await asyncio.create_subprocess_exec(
             *command,
