@@ -19,6 +19,11 @@ from pathlib import Path
 from vibespace.errors import PermissionDenied, Unavailable
 from vibespace.state import State
 
+LOCKED = 75
+"""Exit code (EX_TEMPFAIL) of a daemon that found another one alive. It says so itself: who looked at the lock
+afterwards would not see one that was ending.
+"""
+
 
 def ensure_daemon(state: State) -> bool:
     """Return when a daemon serves `state`; True when it had to be started.
@@ -33,7 +38,7 @@ def ensure_daemon(state: State) -> bool:
             exit_code = _start(state)
             if exit_code is None:
                 return True
-            if not _held(state) and not answers(state.socket):
+            if exit_code != LOCKED:
                 raise _not_started(state, exit_code)
             # Another daemon was starting or ending: it holds the lock for as long as it lives.
             if not answers(state.socket):
@@ -109,18 +114,6 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _held(state: State) -> bool:
-    """Whether a daemon lives, be it one that does not serve yet or no more."""
-    try:
-        with state.lock.open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def _start(state: State) -> int | None:

@@ -5,9 +5,12 @@ About ten seconds, for processes that start as they do for people.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -95,3 +98,40 @@ def test_a_killed_daemon_is_no_news(line: Line, home: Path) -> None:
     os.kill(int(State(home).lock.read_text()), signal.SIGKILL)
     launch.wait_until_ended(State(home))
     assert [v["vibespace_id"] for v in line("list")["vibespaces"]] == ["demo"]
+
+
+def test_a_daemon_that_is_just_ending_is_waited_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that still held the lock when the new one asked, and no longer when the client looks, is no failure."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    state = State(home)
+    launch.ensure_home(home)
+    ending = state.lock.open("w")
+    fcntl.flock(ending, fcntl.LOCK_EX)
+    start_daemon, codes = launch._start, []
+
+    def start_and_let_go(state: State) -> int | None:
+        codes.append(start_daemon(state))
+        ending.close()
+        return codes[-1]
+
+    monkeypatch.setattr(launch, "_start", start_and_let_go)
+    assert launch.ensure_daemon(state)
+    assert codes == [launch.LOCKED, None]
+    os.kill(int(state.lock.read_text()), signal.SIGTERM)
+    launch.wait_until_ended(state)
+
+
+def test_a_client_that_gave_up_does_not_end_the_daemon_it_started(home: Path, line: Line) -> None:
+    """Ctrl-C while the daemon starts closes the pipe that it says `ready` into; it serves all the same."""
+    ready, tell = os.pipe()
+    os.close(ready)
+    command = [sys.executable, "-P", "-m", "vibespace.daemon", "--ready-fd", str(tell)]
+    with subprocess.Popen(command, pass_fds=(tell,)) as daemon:
+        os.close(tell)
+        try:
+            while not launch.answers(State(home).socket):
+                assert daemon.poll() is None
+            assert line("status")["daemon"]["pid"] == daemon.pid
+        finally:
+            daemon.terminate()
+    assert daemon.returncode == 0

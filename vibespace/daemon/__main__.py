@@ -27,7 +27,7 @@ from vibespace.daemon.vibespaces import VibespaceServicer
 from vibespace.domain import states
 from vibespace.domain.host import Host
 from vibespace.errors import Error, Exhausted
-from vibespace.launch import ensure_home
+from vibespace.launch import LOCKED, ensure_home
 from vibespace.net.git import Git
 from vibespace.net.keys import KeyFiles
 from vibespace.net.shell import SshShell
@@ -152,12 +152,15 @@ class Daemon:
 
 def _say_ready(ready_fd: int | None) -> None:
     if ready_fd is not None:
-        os.write(ready_fd, b"ready\n")
+        with suppress(BrokenPipeError):  # who started us has gone; others may be served already
+            os.write(ready_fd, b"ready\n")
         os.close(ready_fd)
 
 
 def main() -> int:
-    """Exit code 0 after an orderly end, 1 with one line on stderr when the daemon cannot serve."""
+    """Exit code 0 after an orderly end; with one line on stderr LOCKED when a daemon serves here already, 1 when this
+    one cannot.
+    """
     parser = argparse.ArgumentParser(prog="vibespace.daemon", description="Serves one state directory.")
     parser.add_argument("--ready-fd", type=int, help="descriptor that gets a line when the daemon serves")
     arguments = parser.parse_args()
@@ -170,7 +173,7 @@ def main() -> int:
         asyncio.run(Daemon(state).run(arguments.ready_fd))
     except Error as e:
         print(e.message, file=sys.stderr)  # noqa: T201 (who started us reads the reason here)
-        return 1
+        return LOCKED if e.reason == "DAEMON_RUNNING" else 1
     return 0
 
 
