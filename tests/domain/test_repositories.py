@@ -44,6 +44,7 @@ def test_where_it_lands(source: str, directory: str) -> None:
         "ext::sh -c id",
         "--upload-pack=id",
         "-oProxyCommand=id",
+        "-host:website",
         "https://",
         "https://example.com",
         "https:///website",
