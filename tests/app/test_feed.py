@@ -48,6 +48,15 @@ async def test_memory_and_disk_agree(house: House, monkeypatch: pytest.MonkeyPat
         assert found == whole[after:]
 
 
+async def test_what_is_not_published_is_not_told(house: House) -> None:
+    """Events that are on disk already wait for the feed: until then their positions are no cursors."""
+    await house.ask(create())
+    behind = Feed(house.log, house.feed.state.copy())
+    await house.ask(create("two"))
+    told = [recorded async for page in behind.events(0, follow=False) for recorded in page]
+    assert told[-1].position == behind.state.position < house.log.position
+
+
 async def test_a_follower_of_the_present_waits_for_news(house: House) -> None:
     """From the end of the log a follower gets nothing until something happens."""
     pages = house.feed.events(house.log.position, follow=True)

@@ -94,4 +94,5 @@ class Feed:
             start = after + 1 - self._ring[0].position
             # By index, which a deque finds from its nearer end: most who follow want only the newest.
             return [self._ring[i] for i in range(start, min(start + _PAGE, len(self._ring)))]
-        return await asyncio.to_thread(self._log.read, after, _PAGE)
+        # What is on disk and not yet published is nobody's to know: its position would be refused as a cursor.
+        return await asyncio.to_thread(self._log.read, after, min(_PAGE, self.state.position - after))
