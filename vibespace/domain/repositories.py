@@ -25,7 +25,7 @@ def is_path(source: str) -> bool:
 
 def check_source(source: str, field: str) -> str:
     """`source`, if it is a URL git may clone or an absolute path. Raises InvalidArgument REPOSITORY_INVALID."""
-    if not source or source != source.strip() or not source.isprintable() or len(source) > 2000:
+    if not source or source != source.strip() or not source.isprintable() or len(source) > 2000 or source[0] == "-":
         raise InvalidArgument("REPOSITORY_INVALID", "The repository must be a URL or a directory.", field=field)
     if is_path(source) or _SCP_LIKE.fullmatch(source):
         return source
