@@ -1,0 +1,76 @@
+"""Histories and state directories of all builds so far: each is a promise that every later build keeps."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eventsourcing.utils import get_topic
+
+from tests.goldens.make import HERE, told
+from vibespace.app.log import Log
+from vibespace.domain.agents import Agent
+from vibespace.domain.aggregate import Aggregate
+from vibespace.domain.host import Host
+from vibespace.domain.vibespaces import Vibespace
+
+HISTORIES = sorted(path for path in (HERE / "histories").glob("*.jsonl") if "folds" not in path.name)
+DIRECTORIES = sorted((HERE / "state").iterdir())
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def kept(then: Any, now: Any) -> bool:
+    """All that was said then is said now; new fields may have come."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        return all(key in now and kept(value, now[key]) for key, value in then.items())
+    if isinstance(then, list) and isinstance(now, list):
+        return len(then) == len(now) and all(map(kept, then, now))
+    return bool(then == now)
+
+
+@pytest.mark.parametrize("history", HISTORIES, ids=lambda path: path.stem)
+def test_an_old_history_folds_to_the_same_states(history: Path, tmp_path: Path) -> None:
+    """Rows as an earlier build stored them: after each one, the state is what it was then, and the hashes hold."""
+    Log(tmp_path / "events.db").close()
+    connection = sqlite3.connect(tmp_path / "events.db")
+    for row in lines(history):
+        state, hash_ = row["state"].encode(), bytes.fromhex(row["hash"])
+        values = (row["position"], row["originator_id"], row["originator_version"], row["topic"], state, hash_)
+        connection.execute("INSERT INTO stored_events VALUES (?, ?, ?, ?, ?, ?)", values)
+    connection.commit()
+    connection.close()
+    log = Log(tmp_path / "events.db")
+    log.load()
+    for fold in lines(history.with_suffix(".folds.jsonl")):
+        now = told(log.fold(fold["position"]))
+        assert kept(fold, now), (fold, now)
+    log.close()
+
+
+@pytest.mark.parametrize("directory", DIRECTORIES, ids=lambda path: path.name)
+def test_an_old_state_directory_opens(directory: Path, tmp_path: Path) -> None:
+    """A log file as an earlier build left it is opened, folds to what it folded to then, and can be continued."""
+    shutil.copy(directory / "events.db", tmp_path)
+    log = Log(tmp_path / "events.db")
+    now = told(log.load())
+    log.close()
+    assert kept(json.loads((directory / "expected.json").read_text()), now)
+
+
+def test_every_event_is_in_some_history() -> None:
+    """An event that no golden history holds is not promised to anybody: make the next version with it."""
+    there_are = {get_topic(event) for kind in (Host, Vibespace, Agent) for event in events_of(kind)}
+    assert {row["topic"] for history in HISTORIES for row in lines(history)} == there_are
+
+
+def events_of(kind: type[Aggregate]) -> list[type[Any]]:
+    """The events that `kind` can have: those that have a topic."""
+    found = [event for event in vars(kind).values() if isinstance(event, type) and issubclass(event, Aggregate.Event)]
+    return [event for event in found if event.__name__ != "Event"]

@@ -1,0 +1,120 @@
+"""Made the goldens of this build: a history with every event there is, and a state directory.
+
+`python -m tests.goldens.make v1` wrote them, once. A promise is never written anew: when events change, a next version
+is made beside it, and all of them go on being folded by the tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from tests.app.house import ENGINE, House, add, agent_deleted, create, delete, deleted, start, stop
+from vibespace.app import agents, host, vibespaces
+from vibespace.app.live import State
+from vibespace.app.log import Recorded
+from vibespace.daemon import convert
+
+HERE = Path(__file__).parent
+
+
+def told(state: State) -> dict[str, Any]:
+    """All that a state amounts to, as the API says it, and what is only remembered."""
+    assert state.host
+    return {
+        "position": state.position,
+        "host": MessageToDict(convert.host_message(state.host, reachable=True)),
+        "vibespaces": [
+            MessageToDict(convert.vibespace_message(found, state, known=True))
+            for _, found in sorted(state.vibespaces.items())
+        ],
+        "agents": [MessageToDict(convert.agent_message(found, state, known=True)) for found in state.agents()],
+        "kept": state.kept,
+        "numbers": {f"{uid}/{prefix}": number for (uid, prefix), number in state.numbers.items()},
+        "requests": {name: [str(known.uid), known.position] for name, known in state.requests.items()},
+        "gone": {str(uid): [gone.aggregate.subject, gone.position] for uid, gone in state.gone.items()},
+    }
+
+
+def row(recorded: Recorded) -> dict[str, Any]:
+    """As it is stored."""
+    return {
+        "position": recorded.position,
+        "originator_id": recorded.uid.hex,
+        "originator_version": recorded.version,
+        "topic": recorded.topic,
+        "state": recorded.state.decode(),
+        "hash": recorded.hash.hex(),
+    }
+
+
+async def live(house: House) -> None:
+    """A life in which everything happens that can."""
+
+    async def seen(vibespace: str, name: str, state: str, reason: str = "") -> None:
+        agent, home = house.feed.state.agent(vibespace, name), house.feed.state.vibespace(vibespace)
+        observe = partial(agents.observe_agent, vibespace=vibespace, name=name, state=state, reason=reason, image="i")
+        command = partial(observe, generation=agent.generation, vibespace_generation=home.generation)
+        await house.ask(command, request_id="")
+
+    steps: list[Any] = [
+        partial(host.initialize, engine=ENGINE, image="an-image"),
+        partial(host.observe_engine, reason=""),
+        create(cpu="500m", memory_limit="1Gi"),
+        create("cloned", type="codex", repo="https://example.org/a/project.git", branch="main"),
+        add("demo", "helper", "codex"),
+        add("demo"),
+        ("demo", "claude-1", "running"),
+        ("demo", "helper", "failed", "its container is gone"),
+        ("cloned", "codex-1", "running"),
+        partial(vibespaces.repository_failed, name="cloned", reason="fatal: unable to access"),
+        start("cloned"),
+        partial(vibespaces.repository_ready, name="cloned", commit="c0ffee"),
+        partial(vibespaces.change_vibespace, name="demo", spec={"cpu": "2"}, fields=["cpu", "memory_limit"]),
+        partial(agents.stop_agent, vibespace="demo", name="claude-2"),
+        ("demo", "claude-2", "stopped"),
+        partial(agents.start_agent, vibespace="demo", name="claude-2"),
+        partial(agents.delete_agent, vibespace="demo", name="claude-2"),
+        agent_deleted("demo", "claude-2"),
+        stop("demo"),
+        partial(host.observe_engine, reason="it is down"),
+        host.rest,
+        host.wake,
+        create("kept", type="codex"),
+        delete("kept", keep_data=True),
+        agent_deleted("kept", "codex-1"),
+        deleted("kept"),
+        create("goes"),
+        delete("goes"),
+        agent_deleted("goes"),
+        deleted("goes"),
+    ]
+    for step in steps:
+        house.clock.forward(seconds=1)
+        await (seen(*step) if isinstance(step, tuple) else house.ask(step))
+
+
+async def make(version: str) -> None:
+    """Write `version`, which must not be there."""
+    directory = HERE / "state" / version
+    directory.mkdir()
+    house = House(directory / "events.db")
+    await house.open()
+    await live(house)
+    history = house.log.read(0)
+    folds = [told(house.log.fold(recorded.position)) for recorded in history]
+    await house.close()
+    lines = [json.dumps(row(recorded), sort_keys=True) for recorded in history]
+    (HERE / "histories" / f"{version}.jsonl").write_text("\n".join(lines) + "\n")
+    (HERE / "histories" / f"{version}.folds.jsonl").write_text("\n".join(map(json.dumps, folds)) + "\n")
+    (directory / "expected.json").write_text(json.dumps(folds[-1], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(make(sys.argv[1]))
