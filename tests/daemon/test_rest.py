@@ -1,0 +1,32 @@
+"""The end of a daemon after a bare `stop`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.running import IMAGE, serving
+from vibespace.engine.fake import FakeEngine
+from vibespace.engine.fake_world import World
+from vibespace.setup import podman
+from vibespace.v1.system_pb2 import HostEngine, InitializeRequest
+
+
+async def test_our_own_podman_ends_last(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ended once nobody watches it any more, because who watches it would start it again."""
+    happened = []
+    close = FakeEngine.close
+
+    async def closed(engine: FakeEngine) -> None:
+        happened.append("let go of")
+        await close(engine)
+
+    monkeypatch.setattr(FakeEngine, "close", closed)
+    monkeypatch.setattr(podman, "stop", lambda _: happened.append("ended"))
+    async with serving(home, World()) as running:
+        ours = HostEngine(brand="podman", version="1", address="memory", private=True)
+        await running.system.Initialize(InitializeRequest(engine=ours, image=IMAGE))
+        await running.until(lambda feed: feed.engine_seen)
+        await running.rest()
+    assert happened == ["let go of", "ended"]
