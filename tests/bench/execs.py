@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import AsyncIterator
 from time import perf_counter
 
 from tests.bench import engine, place
 from tests.bench.commands import process_figure
 from tests.bench.pairing import Figure, Wanted, in_turns, paired
+from vibespace.daemon.streams import exec_stream
+from vibespace.domain import repositories
 from vibespace.net.keys import KeyFiles
+from vibespace.net.shell import SshShell
 from vibespace.v1.agents_pb2 import ExecRequest, ExecStart
 
 NAME = "vibespaces/demo/agents/claude-1"
@@ -37,20 +42,51 @@ async def rows() -> list[Figure]:
 
 
 async def _inside(daemon: place.Daemon, found: engine.Engine) -> Figure:
-    """Over a channel that is kept, against ssh on a connection that is kept, to the same container."""
+    """What the daemon does for a command between its first request and the exit, gRPC's own part left out.
+
+    Against ssh on a connection that is kept, to the same container.
+    """
     uid, keys = await daemon.agent_uid(NAME), KeyFiles(daemon.state.keys)
     async with engine.bare(found) as bare:
-        connection = await engine.ssh(await bare.port(uid), keys.host_key(uid), keys.client_key())
+        port = await bare.port(uid)
+    connection = await engine.ssh(port, keys.host_key(uid), keys.client_key())
+    shell = SshShell(_Dialer(port), keys)
 
     async def ours() -> float:
         begin = perf_counter()
-        return (await daemon.execute(NAME, "true") - begin) * 1e3
+        stream = exec_stream(shell, uid, repositories.ROOT, ExecStart(name=NAME, command=["true"]), _no_input())
+        async for response in stream:
+            if response.HasField("exit"):
+                break
+        took = perf_counter() - begin
+        async for _ in stream:
+            pass  # the exit is the last; what follows is the daemon's tidying up
+        return took * 1e3
 
     async def floor() -> float:
         begin = perf_counter()
         await connection.run("true", check=True)
         return (perf_counter() - begin) * 1e3
 
-    async with connection:
-        turns = await in_turns(ours, floor, TURNS)
+    try:
+        async with connection:
+            turns = await in_turns(ours, floor, TURNS)
+    finally:
+        await shell.close()
     return paired("exec true, inside the daemon", Wanted(1.5), turns, "ms")
+
+
+class _Dialer:
+    """Reaches the one container there is, as an engine does."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def dial(self, agent_uid: str) -> socket.socket:
+        connected = socket.create_connection(("127.0.0.1", self._port))
+        connected.setblocking(False)
+        return connected
+
+
+async def _no_input() -> AsyncIterator[ExecRequest]:
+    yield ExecRequest(stdin_closed=True)

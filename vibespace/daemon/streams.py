@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
 
 from vibespace.errors import InvalidArgument
 from vibespace.net.base import Process, Shell, Stream
@@ -52,7 +52,7 @@ async def exec_stream(
     """
     process = await shell.start(agent_uid, start.command, directory=directory)
     try:
-        async with _beside(_feed(process, requests), process) as failures:
+        async with _beside(partial(_feed, process, requests), process) as failures:
             async for piece in process.output():
                 yield ExecResponse(stderr=piece.data) if piece.stderr else ExecResponse(stdout=piece.data)
             _raise_first(failures)
@@ -82,7 +82,7 @@ async def dial_stream(
     port = await shell.dial(agent_uid, start.port)
     try:
         yield DialResponse()
-        async with _beside(_forward(port, start, requests), port) as failures:
+        async with _beside(partial(_forward, port, start, requests), port) as failures:
             while data := await port.read(PIECE):
                 yield DialResponse(data=data)
             _raise_first(failures)
@@ -140,7 +140,7 @@ async def _forward(port: Stream, start: DialRequest, requests: AsyncIterator[Dia
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None], peer: Process | Stream) -> AsyncIterator[list[Exception]]:
+async def _beside(work: Callable[[], Awaitable[None]], peer: Process | Stream) -> AsyncIterator[list[Exception]]:
     """`work` as long as the block runs. When it fails it closes `peer`, so that the block comes to its end and finds
     the failure in the list.
     """
@@ -148,7 +148,7 @@ async def _beside(work: Coroutine[Any, Any, None], peer: Process | Stream) -> As
 
     async def guarded() -> None:
         try:
-            await work
+            await work()
         except Exception as e:
             failures.append(e)
             await peer.close()

@@ -96,6 +96,9 @@ class SshProcess(Channel, asyncssh.SSHClientSession[bytes]):
     async def close(self) -> None:
         if self.lost.is_set():
             return
+        if self._exit is not None and self._over:
+            self.abort()  # it has ended and said so; only the channel's own end is still on its way
+            return
         if self._closing is None:
             self._closing = asyncio.create_task(self._give_up())
         await asyncio.shield(self._closing)
