@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
-from tests.app.house import House, create, plain, stop
+from tests.app.house import House, agent_deleted, create, plain, stop
+from vibespace.app import agents
 from vibespace.app import feed as feed_module
 from vibespace.app.feed import Feed
 from vibespace.app.log import Recorded
+from vibespace.app.writer import Request
 from vibespace.errors import FailedPrecondition
 
 
@@ -83,6 +86,14 @@ async def test_the_readers_state_moves_with_the_writers(house: House) -> None:
     for command in (create(), create("two"), stop(), create("three")):
         await house.ask(command)
         assert plain(house.feed.state) == plain(house.written)
+
+
+async def test_one_batch_moves_all_states_alike(house: House) -> None:
+    """What is asked of an agent that goes in the same commit is forgotten by the reader as by the writer."""
+    await house.ask(create())
+    stopping = partial(agents.stop_agent, vibespace="demo", name="claude-1")
+    await house.together((stopping, Request("local", "last", "d")), (agent_deleted(), Request("daemon")))
+    assert plain(house.feed.state) == plain(house.written) == plain(house.log.fold())
 
 
 async def test_news_of_the_engine_wakes_who_waits(house: House) -> None:

@@ -43,13 +43,8 @@ class Feed:
 
     def publish(self, batch: Batch) -> None:
         """Take over what was committed, and wake who waits."""
-        for aggregate, position in batch.puts:
-            self.state.put(aggregate, position)
-        for answer in batch.answers:
-            self.state.answer(*answer)
-        newest = batch.recorded[-1]
-        self.state.position = newest.position
-        self.state.forget(batch.puts[-1][0].modified_on)
+        for change in batch.changes:
+            self.state.take(*change)
         self._ring.extend(batch.recorded)
         self._wake()
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from vibespace.domain.agents import Agent
-from vibespace.domain.aggregate import Aggregate
+from vibespace.domain.aggregate import Aggregate, Origin
 from vibespace.domain.host import Host
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.errors import NotFound
@@ -74,6 +74,14 @@ class State:
             setattr(other, name, value.copy() if isinstance(value, dict) else value)
         other.members = {name: members.copy() for name, members in self.members.items()}
         return other
+
+    def take(self, aggregate: Aggregate, position: int, origin: Origin) -> None:
+        """Move on by what `origin` did to `aggregate`, last in the event at `position`: the one way a State changes."""
+        self.put(aggregate, position)
+        self.position = position
+        if origin.request_id:
+            self.answer(origin.request_id, origin.digest, aggregate.id, position, origin.time)
+        self.forget(origin.time)
 
     def put(self, aggregate: Aggregate, position: int) -> None:
         """`aggregate` is now so, by the event at `position`."""

@@ -21,7 +21,7 @@ from eventsourcing.persistence import DatetimeAsISO, JSONTranscoder, Mapper, Per
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore
 
 from vibespace.app.live import State
-from vibespace.domain.aggregate import Aggregate
+from vibespace.domain.aggregate import Aggregate, Origin
 from vibespace.errors import FailedPrecondition
 
 _FORMAT = 1
@@ -216,11 +216,8 @@ class Log:
 def apply(state: State, recorded: Recorded, event: Any) -> None:
     """One event of the past, into `state`."""
     aggregate: Aggregate = event.mutate(state.aggregates.get(recorded.uid))
-    state.put(aggregate, recorded.position)
-    state.position = recorded.position
-    if event.request_id:
-        state.answer(event.request_id, event.digest, recorded.uid, recorded.position, event.timestamp)
-    state.forget(event.timestamp)
+    origin = Origin(event.timestamp, event.actor, event.request_id, event.digest, event.cause)
+    state.take(aggregate, recorded.position, origin)
 
 
 @contextmanager

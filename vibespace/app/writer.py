@@ -86,8 +86,8 @@ class Batch:
     """What one commit changed, in the order of the log."""
 
     recorded: list[Recorded] = field(default_factory=list)
-    puts: list[tuple[Aggregate, int]] = field(default_factory=list)
-    answers: list[tuple[str, str, UUID, int, datetime]] = field(default_factory=list)
+    changes: list[tuple[Aggregate, int, Origin]] = field(default_factory=list)
+    """What State.take is given, once for each aggregate that a command changed."""
 
 
 @dataclass
@@ -196,18 +196,13 @@ class Writer:
                     field="request_id",
                 )
             return Outcome(known.uid, known.position)
-        now = self._now()
-        about, changed = self._try(waiting.command, request.at(now))
+        origin = request.at(self._now())
+        about, changed = self._try(waiting.command, origin)
         for aggregate, stored in changed:
             events.extend(stored)
-            state.position += len(stored)
-            state.put(aggregate, state.position)
-            batch.puts.append((aggregate, state.position))
-            if request.request_id:
-                answer = (request.request_id, request.digest, aggregate.id, state.position, now)
-                state.answer(*answer)
-                batch.answers.append(answer)
-        state.forget(now)
+            change = (aggregate, state.position + len(stored), origin)
+            state.take(*change)
+            batch.changes.append(change)
         return Outcome(about.id, state.position)
 
     def _try(self, command: Command, origin: Origin) -> tuple[Aggregate, list[tuple[Aggregate, list[StoredEvent]]]]:
