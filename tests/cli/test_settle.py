@@ -104,6 +104,15 @@ def test_what_is_missing_from_a_new_snapshot_is_gone(vibespace: Run, daemon: Dae
     assert vibespace("delete", "demo", "--force", "--plain").out == "demo\tdeleted\n"
 
 
+def test_what_is_deleted_while_its_start_is_waited_for(vibespace: Run, daemon: Daemon) -> None:
+    """Also where only a new snapshot shows that it is gone: nothing more would ever come of it."""
+    rest = watch(made("other"))
+    rest.snapshot = True
+    daemon.answers[WATCH] = lambda _: iter([rest])
+    done = vibespace(*LINE)
+    assert (done.code, done.json["error"]["reason"]) == (16, "DELETED_MEANWHILE")
+
+
 def test_destroying_off_a_terminal_needs_force(vibespace: Run, daemon: Daemon) -> None:
     """Nobody can be asked, so nothing is."""
     done = vibespace("delete", "demo")

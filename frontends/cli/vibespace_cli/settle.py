@@ -126,9 +126,9 @@ def _arrived(session: Session, resource: Resource, cursor: Any, progress: Progre
     refuse_unreachable(resource)
     parent = "/".join(resource.name.split("/")[:2])
     for response in changes(session, WatchRequest(after=cursor, parent=parent)):
+        if is_gone(response, resource.name):
+            raise FailedPrecondition("DELETED_MEANWHILE", f"{names.short(resource.name)} was deleted meanwhile.")
         for change in response.changes:
-            if change.deleted == resource.name:
-                raise FailedPrecondition("DELETED_MEANWHILE", f"{names.short(resource.name)} was deleted meanwhile.")
             now = change.vibespace if change.HasField("vibespace") else change.agent
             progress.show(doing(now) if now.name else "")
             if now.name != resource.name:
@@ -146,9 +146,7 @@ def _gone(session: Session, resource: Resource, cursor: Any, progress: Progress)
     refuse_unreachable(resource)
     parent = "/".join(resource.name.split("/")[:2])
     for response in changes(session, WatchRequest(after=cursor, parent=parent)):
-        if any(change.deleted == resource.name for change in response.changes):
-            return
-        if response.snapshot and not _among(response, resource.name):
+        if is_gone(response, resource.name):
             return
         for change in response.changes:
             refuse_unreachable(change.vibespace if change.HasField("vibespace") else change.agent)
@@ -202,6 +200,13 @@ def _observed(agent: Agent) -> bool:
     return agent.status.observed_generation >= agent.generation
 
 
+def is_gone(response: WatchResponse, name: str) -> bool:
+    """Whether the thing called `name` was deleted: that is told, or it is missing from all there is."""
+    if any(change.deleted == name for change in response.changes):
+        return True
+    return response.snapshot and not any(name in (c.vibespace.name, c.agent.name) for c in response.changes)
+
+
 def refuse_unreachable(resource: Resource) -> None:
     """Raises Unavailable when the engine does not answer: nobody knows for how long, and the work goes on by itself."""
     if resource.status.state not in _UNSEEN[type(resource)] or not resource.status.reason:
@@ -239,10 +244,6 @@ def _show(progress: Progress, batch: WatchResponse) -> None:
     for change in batch.changes:
         if change.HasField("agent"):
             progress.show(doing(change.agent))
-
-
-def _among(response: WatchResponse, name: str) -> bool:
-    return any(name in (c.vibespace.name, c.agent.name) for c in response.changes)
 
 
 def _ended() -> Error:

@@ -64,9 +64,9 @@ def _wait_for_primary(session: Session, vibespace: Vibespace, cursor: Any, progr
     if any(a.primary and a.status.state == AGENT_STATE_RUNNING for a in agents):
         return
     for batch in settle.changes(session, WatchRequest(after=cursor, parent=vibespace.name)):
+        if settle.is_gone(batch, vibespace.name):
+            raise NotFound("DELETED_MEANWHILE", f"{names.short(vibespace.name)} was deleted meanwhile.")
         for change in batch.changes:
-            if change.deleted == vibespace.name:
-                raise NotFound("DELETED_MEANWHILE", f"{names.short(vibespace.name)} was deleted meanwhile.")
             if change.agent.primary:
                 progress.show(settle.doing(change.agent))
                 if change.agent.status.state == AGENT_STATE_RUNNING:
