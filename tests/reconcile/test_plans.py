@@ -110,6 +110,20 @@ def test_a_container_of_another_spec_is_replaced() -> None:
     assert what(agents.plan(case.agent, case.vibespace, case.host, case.spec, status)) == APPLY
 
 
+def test_a_newer_image_waits_for_the_next_start() -> None:
+    """Who runs goes on with the image it has; who is started takes the new one."""
+    case = Case()
+    with acting(ORIGIN):
+        case.seen(RUNNING, image="sha256:1")
+    status = case.status(Condition.RUNNING)
+    newer = agents.specify(case.agent, case.vibespace, "another-image", b"key", "ssh-ed25519 AAAA")
+    assert agents.plan(case.agent, case.vibespace, case.host, newer, status) is None
+    with acting(ORIGIN):
+        case.agent.stop()
+        case.agent.start()
+    assert agents.plan(case.agent, case.vibespace, case.host, newer, None) == agents.Apply(newer)
+
+
 def test_a_container_that_ended_says_why() -> None:
     """What ran and has ended is recorded as failed, with the engine's reason."""
     case = Case()

@@ -54,7 +54,7 @@ class Resources:
 class AgentSpec:
     """All an engine needs to run one agent: its container, its volumes, and its vibespace's network and volume.
 
-    Compared by value: two equal specs mean the same container, and applying the second does nothing.
+    Compared by `spec_hash`: applying one that says the same to a container that runs does nothing.
     """
 
     agent_uid: str
@@ -75,9 +75,11 @@ class AgentSpec:
 
 
 def spec_hash(spec: AgentSpec) -> str:
-    """The same text for equal specs, whatever `running` says; it goes into labels and tells nothing of the key."""
+    """The same text for specs that a running container need not be replaced for; it goes into labels and tells nothing
+    of the key. `image` has no part in it: who runs takes a newer image at the next start, and is not ended for it.
+    """
     told = asdict(spec) | {"host_key": hashlib.sha256(spec.host_key).hexdigest()}
-    del told["running"]
+    del told["running"], told["image"]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
