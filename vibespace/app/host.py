@@ -31,9 +31,10 @@ def initialize(transaction: Transaction, *, engine: dict[str, Any], image: str) 
 
 
 def rest(transaction: Transaction) -> Host:
-    """Everything stops."""
+    """Everything stops; before `init` there is nothing to stop, and nothing that would have to be woken."""
     draft = host(transaction)
-    draft.rest()
+    if draft.engine:
+        draft.rest()
     return draft
 
 

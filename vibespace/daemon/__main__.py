@@ -86,7 +86,8 @@ class Daemon:
             reconciling.cancel()
             resting.cancel()
         host = self._feed.state.host
-        if not resting.cancelled() and host and host.engine.get("private"):
+        ours = host and (host.engine.get("private") or not host.engine)  # or what an `init` that failed has left
+        if not resting.cancelled() and ours and self._state.engine.exists():
             # Not before: who reconciles brings an engine that goes away back.
             await asyncio.to_thread(podman.stop, self._state.engine)
 
@@ -121,7 +122,9 @@ class Daemon:
         while True:
             await self._ends_at_rest.wait()
             host = self._feed.state.host
-            if host is None or not host.resting:  # woken before everything was at rest
+            if host is None or not host.engine:  # stopped before `init`
+                break
+            if not host.resting:  # woken before everything was at rest
                 self._ends_at_rest.clear()
             elif self._at_rest(host):
                 break

@@ -128,12 +128,19 @@ def _optional_type(settings: v1.AgentSettings) -> str:
     return convert.agent_type(settings) or (f"unknown:{settings.type}" if settings.type else "")
 
 
+def _starts(agent: Agent) -> str:
+    """What has to be typed: the intent that is stop decides."""
+    if agent.started:
+        return f"'vibespace start {agent.vibespace}'"
+    return f"'vibespace agent start {agent.name}@{agent.vibespace}'"
+
+
 def _not_running(agent: Agent, condition: State) -> FailedPrecondition:
     why = f": {agent.reason}" if agent.reason else ""
     return FailedPrecondition(
         "AGENT_NOT_RUNNING",
         f"Agent '{agent.name}' of '{agent.vibespace}' is {condition}{why}.",
-        hint=f"'vibespace start {agent.vibespace}' brings it back.",
+        hint=f"{_starts(agent)} brings it back.",
         agent=agent.name,
         vibespace=agent.vibespace,
     )

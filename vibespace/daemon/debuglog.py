@@ -13,14 +13,15 @@ _MEBIBYTE = 1 << 20
 _SECRETS = re.compile(
     r"(?P<key>-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z))"
     r"|(?P<url>://[^\s/@:]*:)[^\s/@]+(?=@)"
-    r"|(?P<named>\b(?:authorization|api[-_]?key|password|secret|token)\b[\"']?\s*[:=]\s*(?:bearer\s+)?)[^\s,;\"']+",
+    r"|(?P<named>\b(?:authorization|api[-_]?key|password|secret|token)\b[\"']?\s*[:=]\s*(?:bearer\s+)?)"
+    r"(?:(?P<quote>[\"']).*?(?:(?P=quote)|\Z)|[^\s,;\"']+)",
     re.IGNORECASE | re.DOTALL,
 )
 
 
 def redact(text: str) -> str:
     """`text` without private keys, passwords in URLs, and values that are called a secret."""
-    return _SECRETS.sub(lambda m: f"{m['url'] or m['named'] or ''}[redacted]", text)
+    return _SECRETS.sub(lambda m: f"{m['url'] or m['named'] or ''}{m['quote'] or ''}[redacted]{m['quote'] or ''}", text)
 
 
 class _Json(logging.Formatter):

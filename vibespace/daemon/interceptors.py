@@ -15,7 +15,7 @@ from vibespace.app.host import require_initialized
 from vibespace.daemon.principal import Principal, principal
 from vibespace.errors import Error, Internal
 
-_BEFORE_INIT = ("GetStatus", "Diagnose", "GetVersion", "Initialize")
+_BEFORE_INIT = ("GetStatus", "Diagnose", "GetVersion", "Initialize", "Rest")
 """Methods of ours that answer before `init`."""
 _OURS = "/vibespace.v1."
 
@@ -40,6 +40,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         method = str(handler_call_details.method)
         if handler is None or not method.startswith(_OURS):
             return handler
+        _log.debug("called: %s", method.removeprefix(_OURS))
         check = method.rpartition("/")[2] not in _BEFORE_INIT
         if handler.response_streaming:
             wrapped = self._streaming(handler.unary_stream or handler.stream_stream, check)
@@ -89,5 +90,6 @@ async def _abort(context: Context, error: Exception) -> None:
         _log.error("a call failed", exc_info=error)
     if not isinstance(error, Error):
         error = Internal("INTERNAL", "The daemon met a defect of its own.", hint="See debug.log (VIBESPACE_DEBUG=1).")
+    _log.debug("refused: %s: %s", error.reason, error.message)
     status = rpc_status.to_status(errgrpc.to_status(error))
     await context.abort(status.code, status.details or "", status.trailing_metadata or ())

@@ -46,9 +46,9 @@ async def serve(state: State, feed: Feed, servicers: Mapping[str, Any]) -> grpc.
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = [*servicers, health.SERVICE_NAME, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(names, server)
-    with suppress(FileNotFoundError):
-        os.unlink(state.socket)
     try:
+        with suppress(FileNotFoundError):
+            os.unlink(state.socket)
         server.add_insecure_port(f"unix:{state.socket}")
         os.chmod(state.socket, 0o600)
         await server.start()

@@ -12,10 +12,13 @@ from typing import Any
 from vibespace.engine import bodies, sshport
 from vibespace.engine.api import Api
 from vibespace.engine.base import Condition, Snapshot, Status
-from vibespace.errors import NotFound, Unavailable
+from vibespace.errors import NotFound
 
 RELIST_SECONDS = 30.0
 """A list without any event: engines are known to lose one."""
+
+REOPEN_SECONDS = 0.1
+"""Until a stream of events that ended is opened again."""
 
 OVERLAP_SECONDS = 5.0
 """How far back the event stream is opened: repeated events only wake us once more, a gap would lose one."""
@@ -65,11 +68,14 @@ class Observer:
             await asyncio.gather(events, *probes.values(), return_exceptions=True)
 
     async def _follow(self, since: float) -> None:
-        """Turn events into wake-ups. An end of the stream is the engine's end."""
-        async for event in self._api.stream("GET", "/events", since=f"{since:.3f}", filters=self._filters):
-            self._stirred.add(str(event.get("id") or event.get("Actor", {}).get("ID")))
-            self._wake.set()
-        raise Unavailable("ENGINE_UNREACHABLE", "The container engine ended its stream of events.")
+        """Turn events into wake-ups. Podman sometimes ends the stream while it lives: only silence is its end."""
+        while True:
+            async for event in self._api.stream("GET", "/events", since=f"{since:.3f}", filters=self._filters):
+                self._stirred.add(str(event.get("id") or event.get("Actor", {}).get("ID")))
+                self._wake.set()
+            await self._api.ping()
+            since = time.time() - OVERLAP_SECONDS
+            await asyncio.sleep(REOPEN_SECONDS)
 
     async def _woken(self, events: asyncio.Task[None]) -> None:
         wake = asyncio.create_task(self._wake.wait())

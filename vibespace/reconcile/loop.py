@@ -107,9 +107,11 @@ class Reconciler:
                 async for snapshot in self._engine.watch():
                     pause = 0.1
                     await self._take(snapshot)
-            except Error as e:
+            except Unavailable as e:
                 self._feed.engine_is_seen(False)
                 await self._note_engine(e.message)
+            except Error as e:  # it answers, and refuses to list: what was seen of it still holds
+                _log.warning("the engine could not be followed: %s", e.message)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _PATIENCE)
 
