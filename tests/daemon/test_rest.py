@@ -10,6 +10,7 @@ from tests.daemon.running import IMAGE, serving
 from vibespace.engine.fake import FakeEngine
 from vibespace.engine.fake_world import World
 from vibespace.setup import podman
+from vibespace.state import State
 from vibespace.v1.system_pb2 import HostEngine, InitializeRequest
 
 
@@ -25,6 +26,7 @@ async def test_our_own_podman_ends_last(home: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(FakeEngine, "close", closed)
     monkeypatch.setattr(podman, "stop", lambda _: happened.append("ended"))
     async with serving(home, World()) as running:
+        State(home).engine.mkdir()
         ours = HostEngine(brand="podman", version="1", address="memory", private=True)
         await running.system.Initialize(InitializeRequest(engine=ours, image=IMAGE))
         await running.until(lambda feed: feed.engine_seen)
