@@ -196,8 +196,8 @@ async def test_another_engine_cannot_be_chosen(daemon: Running) -> None:
     assert (await refused(daemon.system.Initialize(other))).reason == "ENGINE_CHOSEN"
 
 
-async def test_before_init_only_four_methods_answer(home: Path, world: World) -> None:
-    """Status, diagnosis, version and init itself; all others are NOT_INITIALIZED, and say what to do."""
+async def test_before_init_only_what_needs_no_engine_answers(home: Path, world: World) -> None:
+    """Status, diagnosis, version, stop and init itself; all others are NOT_INITIALIZED, and say what to do."""
     async with serving(home, world) as daemon:
         assert not (await daemon.system.GetStatus(s.GetStatusRequest())).host.initialized
         [finding] = (await daemon.system.Diagnose(s.DiagnoseRequest())).findings
@@ -223,7 +223,6 @@ async def test_before_init_only_four_methods_answer(home: Path, world: World) ->
             daemon.events.Replay(ev.ReplayRequest()),
             whole(daemon.events.Watch(ev.WatchRequest())),
             whole(daemon.events.StreamEvents(ev.StreamEventsRequest())),
-            daemon.system.Rest(s.RestRequest()),
             daemon.system.Wake(s.WakeRequest()),
         ]
         for call in calls:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -49,7 +50,7 @@ async def serve(state: State, feed: Feed, servicers: Mapping[str, Any]) -> grpc.
     try:
         with suppress(FileNotFoundError):
             os.unlink(state.socket)
-        server.add_insecure_port(f"unix:{state.socket}")
+        server.add_insecure_port(f"unix:{quote(str(state.socket))}")  # gRPC reads it as a URI
         os.chmod(state.socket, 0o600)
         await server.start()
     except (RuntimeError, OSError) as e:
