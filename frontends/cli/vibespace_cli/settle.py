@@ -156,7 +156,7 @@ def _gone(session: Session, resource: Resource, cursor: Any, progress: Progress)
 def _everything(invocation: Invocation, response: Any, progress: Progress) -> None:
     """Wait until all that should runs, or all is at rest and the daemon has ended."""
     session = invocation.session
-    if response.host.resting:
+    if response.host.resting or not response.host.initialized:
         progress.show("everything: stopping")
         try:
             # Not changes(): that would wake the daemon that was just put to rest.
@@ -165,7 +165,8 @@ def _everything(invocation: Invocation, response: Any, progress: Progress) -> No
             ):
                 _show(progress, batch)
         except Error as e:
-            if not (lost(e) or isinstance(e, Cancelled)):
+            # Before `init` there is nothing to watch, only a daemon to end.
+            if response.host.initialized and not (lost(e) or isinstance(e, Cancelled)):
                 raise
         launch.wait_until_ended(session.state)
         return
