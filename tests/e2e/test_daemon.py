@@ -40,7 +40,7 @@ def test_one_daemon(own: Installation) -> None:
     second = subprocess.run(
         [sys.executable, "-m", "vibespace.daemon"], env=own.environment(), capture_output=True, text=True
     )
-    assert second.returncode == 1
+    assert second.returncode != 0
     assert second.stderr == f"A daemon runs here already, with process id {own.pid}.\n"
     assert daemons(own) == [own.pid]
 
