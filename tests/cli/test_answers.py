@@ -115,6 +115,18 @@ def test_a_line_that_makes_no_sense_is_usage(vibespace: Run) -> None:
         assert "--help" in done.err
 
 
+def test_message_and_hint_are_two_sentences(vibespace: Run, daemon: Daemon) -> None:
+    """Whatever ends the message, a full stop stands before the hint; line breaks stand nowhere."""
+
+    def refuse(_: object) -> None:
+        raise errors.NotFound("SOME_REASON", "There is\nno such thing", hint="Make one.")
+
+    daemon.answers["VibespaceService/GetVibespace"] = refuse
+    assert vibespace("info", "demo").err == "vibespace: There is no such thing. Make one.\n"
+    message = vibespace("completion", "--json").json["error"]["message"]
+    assert not {"\n", "\t"} & set(message)
+
+
 def test_a_defect_of_ours_is_one_sentence(vibespace: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes wrong inside, no traceback is shown; with VIBESPACE_DEBUG=1 it is in debug.log."""
     monkeypatch.setattr("vibespace_cli.render.render", lambda *_: 1 / 0)

@@ -13,6 +13,7 @@ from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon, agent, watch
 from tests.cli.daemon import vibespace as made
 from tests.cli.process import on_terminal, start
+from vibespace import errors
 from vibespace.v1 import agents_pb2, vibespaces_pb2
 from vibespace.v1.cursor_pb2 import Cursor
 from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_DELETING as DELETING
@@ -60,6 +61,7 @@ def test_what_fails_says_why(vibespace: Run, daemon: Daemon) -> None:
     done = vibespace(*LINE)
     assert (done.code, done.json["error"]["reason"]) == (15, "NOT_RUNNING")
     assert "demo does not run: image gone." in done.err
+    assert "or 'vibespace delete demo' takes it away." in done.err
 
 
 @pytest.mark.parametrize(("state", "words"), [(UNKNOWN, LINE), (DELETING, ["delete", "demo", "--force"])])
@@ -114,10 +116,21 @@ def test_what_is_deleted_while_its_start_is_waited_for(vibespace: Run, daemon: D
 
 
 def test_destroying_off_a_terminal_needs_force(vibespace: Run, daemon: Daemon) -> None:
-    """Nobody can be asked, so nothing is."""
+    """Nobody can be asked, so nothing is deleted."""
+    daemon.answers[DELETE] = lambda _: vibespaces_pb2.DeleteVibespaceResponse(vibespace=made("demo"))
     done = vibespace("delete", "demo")
     assert (done.code, done.json["error"]["reason"]) == (2, "FORCE_NEEDED")
-    assert daemon.requests == []
+    assert [r.validate_only for r in daemon.asked(DELETE)] == [True]
+
+
+def test_what_is_not_there_is_said_before_force_is_asked_for(vibespace: Run, daemon: Daemon) -> None:
+    """Exit code 10, not advice on how to destroy it."""
+
+    def refuse(_: Any) -> Any:
+        raise errors.NotFound("VIBESPACE_NOT_FOUND", "There is no vibespace demo.")
+
+    daemon.answers[DELETE] = refuse
+    assert vibespace("delete", "demo").code == 10
 
 
 @pytest.mark.parametrize(("typed", "code"), [(b"y\n", 0), (b"n\n", 14), (b"\n", 14)])
@@ -127,7 +140,7 @@ def test_destroying_on_a_terminal_asks(daemon: Daemon, typed: bytes, code: int) 
     daemon.answers[WATCH] = lambda _: iter([watch("vibespaces/demo")])
     done = on_terminal("delete", "demo", typed=typed)
     assert done[0] == code
-    assert "everything stored in it: demo? [y/N]" in done[1]
+    assert "Delete demo? This deletes a vibespace, its agents and everything stored in it. [y/N]" in done[1]
     assert [r.validate_only for r in daemon.asked(DELETE)] == ([True, False] if code == 0 else [True])
 
 
@@ -155,7 +168,7 @@ def test_interrupting_leaves_the_work_going_on(daemon: Daemon) -> None:
     _, err = process.communicate()
     over.set()
     assert process.returncode == 14
-    assert b"the work goes on" in err
+    assert b"'create demo' goes on. 'vibespace info demo' shows how far it is." in err
 
 
 def test_what_happens_is_seen_on_a_terminal(daemon: Daemon) -> None:

@@ -116,7 +116,10 @@ def _invalid(path: Path, why: str) -> Error:
 
 
 def _unreachable(name: str, cause: Error) -> Error:
-    hint = "See that its registry answers, or give a tar of a Debian 12 root file system with --base."
+    hint = (
+        "See that its registry answers, or give a tar of a Debian 12 root file system: this time with --base TAR, "
+        "for good as image.base in config.yaml."
+    )
     return Unavailable(
         "BASE_UNREACHABLE", f"The base {name} cannot be pulled: {cause.message.rstrip('.')}.", field="base", hint=hint
     )

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from vibespace import config
 from vibespace_cli.progress import Progress
 
@@ -22,6 +24,12 @@ FAKE = "fake"
 def fake() -> bool:
     """Whether the engine in memory was asked for."""
     return os.environ.get("VIBESPACE_ENGINE") == FAKE
+
+
+def base_option() -> click.Option:
+    """--base of the commands that may build the image."""
+    text = "What the image stands on, this time: a reference, or a tar of a Debian root file system."
+    return click.Option(["--base"], metavar="REF|TAR", help=f"{text} [default: image.base of config.yaml]")
 
 
 def settings(session: Session) -> config.Settings:

@@ -121,7 +121,7 @@ def _usage(error: object) -> "Error":
 
     assert isinstance(error, click.UsageError)
     path = error.ctx.command_path if error.ctx else "vibespace"
-    return InvalidArgument("USAGE", error.format_message(), hint=f"See {path} --help.")
+    return InvalidArgument("USAGE", " ".join(error.format_message().split()), hint=f"See {path} --help.")
 
 
 def _defect(error: Exception) -> "Error":

@@ -117,5 +117,7 @@ def _code(kind: type[errors.Error]) -> str:
 
 
 def _sentence(error: errors.Error) -> str:
-    said = " ".join(f"{error.message} {error.hint}".split())
+    message = error.message.rstrip()
+    stop = "." if error.hint and message and message[-1] not in ".!?:;" else ""
+    said = " ".join(f"{message}{stop} {error.hint}".split())
     return "".join(c if c.isprintable() else "�" for c in said)

@@ -65,18 +65,24 @@ def confirm(invocation: Invocation) -> None:
     if invocation.params.get("force") or rehearses(invocation):
         return
     thing = names.short(invocation.request.name)
+    _rehearse(invocation)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise InvalidArgument(
             "FORCE_NEEDED", f"{thing} cannot be brought back.", hint="Where nobody can be asked, say --force."
         )
-    invocation.request.validate_only = True
-    call(invocation)
-    invocation.request.validate_only = False
-    what = catalog.load().help(invocation.method).rstrip(".")
-    sys.stderr.write(f"{what}: {thing}? [y/N] ")
+    verb, _, what = catalog.first_sentence(catalog.load().help(invocation.method)).partition(" ")
+    sys.stderr.write(f"{verb} {thing}? This {verb.lower()}s {what} [y/N] ")
     sys.stderr.flush()
     if _typed().strip().lower() not in ("y", "yes"):
         raise Cancelled("NOT_CONFIRMED", "Nothing was deleted.")
+
+
+def _rehearse(invocation: Invocation) -> None:
+    """What is not there, or cannot be destroyed now, is said before anybody is asked."""
+    if "validate_only" in invocation.request.DESCRIPTOR.fields_by_name:
+        invocation.request.validate_only = True
+        call(invocation)
+        invocation.request.validate_only = False
 
 
 def _typed() -> str:

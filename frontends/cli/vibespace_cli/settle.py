@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vibespace import launch
+from vibespace import catalog, launch
+from vibespace.catalog import Method
 from vibespace.client import lost
 from vibespace.errors import Cancelled, Error, FailedPrecondition, Unavailable
 from vibespace.v1.agents_pb2 import (
@@ -63,10 +64,18 @@ def wait(invocation: Invocation, response: Any) -> Any:
             else:
                 _arrived(invocation.session, resource, response.cursor, progress)
         except KeyboardInterrupt:
-            raise Cancelled(
-                "NOT_WAITED", "Interrupted; the work goes on.", hint="vibespace list shows how far it is."
-            ) from None
+            raise _not_waited(invocation.method, resource) from None
     return response
+
+
+def _not_waited(method: Method, resource: Resource | None) -> Error:
+    """What goes on without us, and the command that shows it: the `info` beside the one that was typed."""
+    words = [*method.words, *([names.short(resource.name)] if resource else [])]
+    look = (*method.words[:-1], "info")
+    hint = ""
+    if resource and catalog.load().named(look):
+        hint = f"'vibespace {' '.join((*look, words[-1]))}' shows how far it is."
+    return Cancelled("NOT_WAITED", f"Interrupted, but '{' '.join(words)}' goes on.", hint=hint)
 
 
 def tell(invocation: Invocation, response: Any) -> None:
@@ -225,9 +234,12 @@ def _refuse_failed(resource: Resource) -> None:
         return
     name, reason = names.short(resource.name), resource.status.reason.rstrip(".")
     message = f"{name} does not run: {reason or 'nobody knows why'}."
+    delete = f"'vibespace {'agent delete' if isinstance(resource, Agent) else 'delete'} {name}' takes it away."
     if isinstance(resource, Vibespace) and resource.status.repository.state == REPOSITORY_STATE_FAILED:
-        raise FailedPrecondition("REPOSITORY_FAILED", message, hint=f"Once that is mended: vibespace start {name}")
-    raise Unavailable("NOT_RUNNING", message, hint="It is tried again; vibespace doctor may know more.")
+        hint = f"Once that is mended: 'vibespace start {name}'; or {delete}"
+        raise FailedPrecondition("REPOSITORY_FAILED", message, hint=hint)
+    hint = f"It is tried again, and 'vibespace doctor' may know more; or {delete}"
+    raise Unavailable("NOT_RUNNING", message, hint=hint)
 
 
 def _resource(response: Any) -> Resource | None:

@@ -26,8 +26,7 @@ class Build(Command):
     """Build the agents' image again; running agents take it at their next start."""
 
     def __init__(self, name: str) -> None:
-        text = "What to build on: a reference, or a tar of a Debian root file system. [default: config.yaml's]"
-        super().__init__(name, params=[click.Option(["--base"], metavar="REF|TAR", help=text)], help=type(self).__doc__)
+        super().__init__(name, params=[machine.base_option()], help=type(self).__doc__)
 
     def invoke(self, ctx: click.Context) -> None:
         from vibespace.setup import image

@@ -31,7 +31,7 @@ class Init(Command):
     def __init__(self, name: str) -> None:
         text = "What runs the agents: containers, by Podman or Docker."
         kind = click.Option(["--engine"], type=click.Choice(["containers"]), default="containers", help=text)
-        super().__init__(name, params=[kind], help=type(self).__doc__)
+        super().__init__(name, params=[kind, machine.base_option()], help=type(self).__doc__)
 
     def invoke(self, ctx: click.Context) -> None:
         session: Session = ctx.find_root().obj
@@ -39,7 +39,7 @@ class Init(Command):
         launch.ensure_home(state.home)
         machine.settings(session)  # A file that cannot be read is told of before anything is made.
         output.note(f"State directory: {state.home}")
-        found, image = (None, machine.FAKE) if machine.fake() else _engine_and_image(session)
+        found, image = (None, machine.FAKE) if machine.fake() else _engine_and_image(session, ctx.params["base"])
         response = machine.record(session, found, image)
         output.note(f"Daemon: serves {state.socket}")
         if output.as_json:
@@ -48,14 +48,14 @@ class Init(Command):
             output.line("Ready. Next: vibespace create NAME -t claude-code")
 
 
-def _engine_and_image(session: Session) -> tuple[Engine, str]:
+def _engine_and_image(session: Session, base: str | None) -> tuple[Engine, str]:
     from vibespace.setup.init import ensure_image, ensure_template
 
     ensure_template(session.state)
     found = machine.engine(session)
     output, choice = session.output, found.choice
     output.note(f"Engine: {choice.brand} {found.version} at {choice.socket}{' (our own)' if choice.private else ''}")
-    base = machine.settings(session).image_base
-    image: str = machine.with_progress(session, partial(ensure_image, choice, base))
+    work = partial(ensure_image, choice, base or machine.settings(session).image_base)
+    image: str = machine.with_progress(session, work)
     output.note(f"Image: {image}")
     return found, image
