@@ -7,7 +7,7 @@ import pytest
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon, agent
 from tests.cli.daemon import vibespace as made
-from vibespace import errors
+from vibespace import __version__, errors
 from vibespace.v1 import agents_pb2, events_pb2, system_pb2, vibespaces_pb2
 
 
@@ -113,6 +113,19 @@ def test_a_line_that_makes_no_sense_is_usage(vibespace: Run) -> None:
         done = vibespace(*line)
         assert (done.code, done.json["error"]["reason"]) == (2, "USAGE")
         assert "--help" in done.err
+
+
+def test_the_nearest_command_is_suggested(vibespace: Run) -> None:
+    """A slip of the finger is told from a command that does not exist."""
+    assert "Did you mean 'create'?" in vibespace("craete", "demo").err
+    assert "Did you mean 'list'?" in vibespace("agent", "lsit").err
+    assert "Did you mean" not in vibespace("xyzzy").err
+
+
+def test_the_version_alone_asks_nobody(vibespace: Run, daemon: Daemon) -> None:
+    """--version is one line, in a pipe as well, and no daemon is needed for it."""
+    assert vibespace("--version").out == f"vibespace {__version__}\n"
+    assert daemon.requests == []
 
 
 def test_message_and_hint_are_two_sentences(vibespace: Run, daemon: Daemon) -> None:

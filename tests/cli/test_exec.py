@@ -107,7 +107,7 @@ def test_a_closed_pipe_ends_it_quietly(daemon: Daemon) -> None:
 
 def test_the_command_stands_after_two_dashes(vibespace: Run) -> None:
     """Without them, what is an agent and what a command cannot be told."""
-    for line in (["exec", "ls"], ["exec"], ["exec", "a@demo", "--"]):
+    for line in (["exec", "ls"], ["exec"], ["exec", "a@demo", "--"], ["exec", "a@demo", "ls", "-l", "/"]):
         done = vibespace(*line)
         assert (done.code, done.out) == (2, "")
         assert "after '--'" in done.err

@@ -55,10 +55,16 @@ class MethodCommand(Command):
         if self.rest and "--" in args:
             cut = args.index("--")
             args, rest = args[:cut], args[cut + 1 :]
-        left = super().parse_args(ctx, args)
+        apart = click.UsageError(f"The command comes after '--', as in '{ctx.command_path} -- ls -l'.", ctx)
+        try:
+            left = super().parse_args(ctx, args)
+        except click.UsageError as e:
+            if not self.rest or rest:
+                raise
+            raise apart from e
         if self.rest:
             if not rest and not ctx.resilient_parsing:
-                raise click.UsageError(f"The command comes after '--', as in '{ctx.command_path} -- ls -l'.", ctx)
+                raise apart
             ctx.params[fill.parameter_name(self.rest)] = rest
         return left
 

@@ -6,7 +6,7 @@ import importlib
 
 import click
 
-from vibespace import catalog
+from vibespace import __version__, catalog
 from vibespace_cli import build
 from vibespace_cli.everywhere import Carrying
 
@@ -42,7 +42,9 @@ class Tree(Carrying, click.Group):
 
     def __init__(self, words: Words = ()) -> None:
         self.words = words
-        super().__init__(words[-1] if words else "vibespace", help=_group_help(words), no_args_is_help=True)
+        params = [] if words else [_version_option()]
+        name = words[-1] if words else "vibespace"
+        super().__init__(name, params=params, help=_group_help(words), no_args_is_help=True)
 
     def list_commands(self, _: click.Context) -> list[str]:
         depth = len(self.words)
@@ -58,6 +60,29 @@ class Tree(Carrying, click.Group):
         if words in known:
             return build.command(words)
         return Tree(words) if any(w[: len(words)] == words for w in known) else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as e:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), 1)
+            if not near:
+                raise
+            raise click.UsageError(f"No such command '{args[0]}'. Did you mean '{near[0]}'?", ctx) from e
+
+
+def _version_option() -> click.Option:
+    def show(ctx: click.Context, _: click.Parameter, given: bool) -> None:
+        if given:
+            click.echo(f"vibespace {__version__}")
+            ctx.exit()
+
+    text = "Print the version of the command line alone."
+    return click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=show, help=text)
 
 
 def all_words() -> set[Words]:
