@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.cli.conftest import Run
@@ -9,6 +11,7 @@ from tests.cli.daemon import Daemon, agent
 from tests.cli.daemon import vibespace as made
 from vibespace import __version__, errors
 from vibespace.v1 import agents_pb2, events_pb2, system_pb2, vibespaces_pb2
+from vibespace.v1.cursor_pb2 import Cursor
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +129,32 @@ def test_the_version_alone_asks_nobody(vibespace: Run, daemon: Daemon) -> None:
     """--version is one line, in a pipe as well, and no daemon is needed for it."""
     assert vibespace("--version").out == f"vibespace {__version__}\n"
     assert daemon.requests == []
+
+
+def test_quiet_is_names_also_in_a_pipe(vibespace: Run, daemon: Daemon) -> None:
+    """What was asked for wins over what a pipe gets by itself; only --json says otherwise."""
+    assert vibespace("list", "-q").out == "demo\nother\n"
+    assert vibespace("info", "demo", "-q").out == "demo\nclaude-1\n"
+    assert vibespace("list", "-q", "--json").json["success"]
+    event = events_pb2.Event(type="agent.created", cursor=Cursor(position=7))
+    daemon.answers["EventService/StreamEvents"] = lambda _: [events_pb2.StreamEventsResponse(events=[event])]
+    assert vibespace("events", "-q").out == "7\n"
+
+
+def test_plain_fields_and_findings_have_a_header_too(vibespace: Run, daemon: Daemon) -> None:
+    """--header names the columns wherever --plain has some."""
+    daemon.answers["SystemService/GetStatus"] = lambda _: system_pb2.GetStatusResponse(vibespaces=2)
+    daemon.answers["SystemService/Diagnose"] = lambda _: system_pb2.DiagnoseResponse()
+    assert vibespace("status", "--plain", "--header").out.startswith("FIELD\tVALUE\nvibespaces\t2\n")
+    assert vibespace("doctor", "--plain", "--header").out.startswith("SEVERITY\tSUBJECT\tMESSAGE\tHINT\n")
+
+
+def test_doctor_claims_no_settings_file_that_is_not_there(vibespace: Run, daemon: Daemon, home: Path) -> None:
+    """Without config.yaml the defaults hold; that is said."""
+    daemon.answers["SystemService/Diagnose"] = lambda _: system_pb2.DiagnoseResponse()
+    assert f"There is no {home}/config.yaml, so the defaults hold." in vibespace("doctor", "--plain").out
+    (home / "config.yaml").touch()
+    assert "the defaults hold" not in vibespace("doctor", "--plain").out
 
 
 def test_message_and_hint_are_two_sentences(vibespace: Run, daemon: Daemon) -> None:

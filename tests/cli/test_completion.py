@@ -47,12 +47,21 @@ def test_live_names_are_offered() -> None:
     assert offered("vibespace info d") == ["demo"]
     assert offered("vibespace agent stop c") == ["claude-1@demo", "codex-1@other"]
     assert offered("vibespace events --vibespace o") == ["other"]
+    assert offered("vibespace exec ") == ["claude-1@demo", "codex-1@other"]
+    assert offered("vibespace exec claude-1@") == ["claude-1@demo"]
 
 
 def test_without_a_daemon_nothing_is_offered_and_none_started(home: Path) -> None:
     """A key press is no reason to start anything."""
     assert offered("vibespace info ") == []
     assert os.listdir(home) == []
+
+
+def test_bash_is_told_that_an_address_is_one_word(home: Path) -> None:
+    """Its habit of cutting words at @ is taken from it, and nothing else."""
+    script = """COMP_WORDBREAKS="a@:b"; source <("$@" completion bash); printf %s "$COMP_WORDBREAKS" """
+    done = subprocess.run(["bash", "-c", script, "bash", *LINE], env=environment(), capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("a:b", "")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -32,7 +32,12 @@ class Everywhere(click.Option):
 def options() -> list[click.Parameter]:
     """New options, for one command."""
     return [
-        Everywhere(["--json"], "json", True, "Answer in JSON; without it, JSON when the output is not a terminal."),
+        Everywhere(
+            ["--json"],
+            "json",
+            True,
+            "Answer in JSON; without it or another form, JSON when the output is not a terminal.",
+        ),
         Everywhere(["--plain"], "plain", True, "Answer in columns separated by tabs."),
         Everywhere(["--header"], "header", True, "With --plain: name the columns in the first line."),
         Everywhere(["-q", "--quiet"], "quiet", True, "Names only, and no progress."),

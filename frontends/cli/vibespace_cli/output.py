@@ -52,7 +52,7 @@ class Output:
         """Whether answers are JSON."""
         if self.json is not None:
             return self.json
-        return not (self.plain or self.content or sys.stdout.isatty())
+        return not (self.plain or self.quiet or self.content or sys.stdout.isatty())
 
     @property
     def live(self) -> bool:

@@ -23,6 +23,8 @@ def render(output: Output, response: Any) -> None:
     """Write `response` to stdout as the flags say, JSON excepted."""
     parts = [f for f in response.DESCRIPTOR.fields if f.name not in _PLUMBING]
     alone = len(parts) == 1
+    if output.plain and output.header and any(not (is_message(f) and f.is_repeated) for f in parts):
+        output.line("FIELD\tVALUE")
     _pairs(
         output, [_pair(output, f, getattr(response, f.name)) for f in parts if not (is_message(f) or f.is_repeated)], ""
     )
@@ -83,6 +85,10 @@ def _list(output: Output, descriptor: Any, messages: Sequence[Any], title: str) 
 
 def _detail(output: Output, message: Any, title: str) -> None:
     found = list(leaves(message.DESCRIPTOR))
+    named = next((leaf for leaf in found if leaf.summary), None)
+    if output.quiet and not output.plain and named:
+        output.line(text(message, named) or "")
+        return
     twice = Counter(leaf.path[-1] for leaf in found)
     shallow: dict[str, int] = {}
     for leaf in found:

@@ -10,6 +10,9 @@ from vibespace_cli.session import Session
 VARIABLE = "_VIBESPACE_COMPLETE"
 """Set by the shell's script when it asks for words; `main` answers it."""
 
+_WHOLE_NAMES = "COMP_WORDBREAKS=${COMP_WORDBREAKS//@/}"
+"""To bash, `claude-1@demo` is three words, unless it is told."""
+
 _SHELLS = ("bash", "zsh", "fish")
 
 
@@ -22,8 +25,8 @@ class Completion(Command):
     """Print the script that completes commands, flags and live names in a shell.
 
     \b
-    bash: eval "$(vibespace completion bash)"
-    zsh:  eval "$(vibespace completion zsh)"
+    bash: source <(vibespace completion bash)
+    zsh:  source <(vibespace completion zsh)
     fish: vibespace completion fish | source
     """
 
@@ -38,4 +41,6 @@ class Completion(Command):
         session.output.content = True
         made = get_completion_class(ctx.params["shell"])
         assert made is not None
+        if ctx.params["shell"] == "bash":
+            session.output.line(_WHOLE_NAMES)
         session.output.line(made(ctx.find_root().command, {}, "vibespace", VARIABLE).source().strip())

@@ -35,6 +35,8 @@ def doctor(invocation: Invocation) -> int:
     if output.as_json:
         output.data(to_data(found))
     else:
+        if output.plain and output.header:
+            output.line("\t".join(("SEVERITY", "SUBJECT", "MESSAGE", "HINT")))
         for finding in found.findings:
             _tell(output, finding)
     return UNWELL if any(f.severity == SEVERITY_ERROR for f in found.findings) else 0
@@ -43,7 +45,7 @@ def doctor(invocation: Invocation) -> int:
 def _findings(invocation: Invocation) -> Iterator[Finding]:
     session = invocation.session
     yield from _checked("state directory", str(session.state.home), lambda: launch.ensure_home(session.state.home))
-    yield from _checked("settings", str(session.state.config), lambda: config.load(session.state.config))
+    yield from _checked("settings", _settings(session), lambda: config.load(session.state.config))
     yield _git()
     yield from _setup(session)
     try:
@@ -59,6 +61,11 @@ def _checked(subject: str, fine: str, look: Any) -> Iterator[Finding]:
         yield Finding(severity=SEVERITY_ERROR, subject=subject, message=e.message, hint=e.hint)
     else:
         yield Finding(severity=SEVERITY_OK, subject=subject, message=fine)
+
+
+def _settings(session: Session) -> str:
+    path = session.state.config
+    return str(path) if path.exists() else f"There is no {path}, so the defaults hold."
 
 
 def _git() -> Finding:

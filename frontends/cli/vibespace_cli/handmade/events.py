@@ -60,6 +60,11 @@ class _Printer:
             for event in events:
                 self._output.object(to_object(event))
             return
+        if self._output.quiet and not self._output.plain:
+            for event in events:
+                self._output.line(str(event.cursor.position))
+            self._output.flush()
+            return
         names = ["POSITION", *render.header(self._shown)]
         rows = [
             [str(e.cursor.position), *r]
