@@ -17,7 +17,7 @@ import pytest
 
 from vibespace import launch
 from vibespace.client import Client
-from vibespace.errors import PermissionDenied, Unavailable
+from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
 from vibespace.state import State
 from vibespace.v1.system_pb2 import GetStatusRequest, GetStatusResponse
 
@@ -85,12 +85,22 @@ def test_a_socket_that_nobody_serves_is_replaced(state: State) -> None:
 
 
 def test_a_daemon_that_cannot_start_says_why(state: State) -> None:
-    """Its last line on stderr is the reason the caller reads."""
+    """The caller reads the reason, the sentence and the hint, as if the daemon had answered."""
     state.log.mkdir()
+    with pytest.raises(FailedPrecondition) as refused:
+        _status(state)
+    assert refused.value.reason == "LOG_UNUSABLE"
+    assert str(state.log) in refused.value.message
+    assert "backup" in refused.value.hint
+
+
+def test_a_daemon_that_dies_without_a_word(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When not even the reason could be told, its exit code and its last line on stderr are."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(Unavailable) as refused:
         _status(state)
     assert refused.value.reason == "DAEMON_NOT_STARTED"
-    assert launch.last_words(state) in refused.value.message
+    assert "exit code 1" in refused.value.message
 
 
 def test_a_state_directory_that_others_can_enter_is_refused(state: State) -> None:

@@ -16,6 +16,9 @@ _HINT = "hint"
 _DETAILS = "grpc-status-details-bin"
 """Trailing metadata key that carries the serialized Status (gRPC's richer error model)."""
 
+_LONGEST = 1000
+"""Most characters of a text in a status: it travels in trailers, of which gRPC takes 16 KiB in all."""
+
 _CODES: dict[type[errors.Error], int] = {
     errors.InvalidArgument: code_pb2.INVALID_ARGUMENT,
     errors.NotFound: code_pb2.NOT_FOUND,
@@ -34,13 +37,15 @@ _CLASSES = {code: kind for kind, code in _CODES.items()}
 
 def to_status(error: errors.Error) -> status_pb2.Status:
     """`error` as it goes over the wire: ErrorInfo always, BadRequest when a field is at fault."""
-    status = status_pb2.Status(code=_CODES[type(error)], message=error.message)
+    message = error.message[:_LONGEST]
+    status = status_pb2.Status(code=_CODES[type(error)], message=message)
     hint = {_HINT: error.hint} if error.hint else {}
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata={**error.metadata, **hint})
+    metadata = {key: value[:_LONGEST] for key, value in {**error.metadata, **hint}.items()}
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
     status.details.add().Pack(info)
     if error.field:
         violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.field, description=error.message, reason=error.reason
+            field=error.field, description=message, reason=error.reason
         )
         status.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
     return status

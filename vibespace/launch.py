@@ -7,6 +7,7 @@ serves, the end of the pipe when it does not. Nothing is polled and nobody guess
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import socket
 import stat
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vibespace import errors
 from vibespace.errors import PermissionDenied, Unavailable
 from vibespace.state import State
 
@@ -23,6 +25,21 @@ LOCKED = 75
 """Exit code (EX_TEMPFAIL) of a daemon that found another one alive. It says so itself: who looked at the lock
 afterwards would not see one that was ending.
 """
+
+
+READY = "ready"
+"""What a daemon tells who started it when it serves."""
+
+
+def failure(error: errors.Error) -> str:
+    """The line by which a daemon tells why it does not serve."""
+    return json.dumps([type(error).__name__, error.reason, error.message, error.hint])
+
+
+def _failed(line: str) -> errors.Error:
+    kind, reason, message, hint = json.loads(line)
+    error: errors.Error = getattr(errors, kind)(reason, message, hint=hint)
+    return error
 
 
 def ensure_daemon(state: State) -> bool:
@@ -117,7 +134,10 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
 
 
 def _start(state: State) -> int | None:
-    """Start a daemon: None when it serves, its exit code when it ended instead."""
+    """Start a daemon: None when it serves, its exit code when it ended instead, without a reason.
+
+    Raises the reason when it told one.
+    """
     ready, tell = os.pipe()
     with open(ready, "rb") as pipe, _stderr(state).open("wb") as errors:
         try:
@@ -133,10 +153,14 @@ def _start(state: State) -> int | None:
             )
         finally:
             os.close(tell)
-        if pipe.readline():
+        told = pipe.readline().decode().strip()
+        if told == READY:
             process.returncode = 0  # It outlives us: nobody is to wait for it.
             return None
-    return process.wait()
+    exit_code = process.wait()
+    if told:
+        raise _failed(told)
+    return exit_code
 
 
 def _not_started(state: State, exit_code: int) -> Unavailable:

@@ -79,6 +79,25 @@ async def test_an_event_that_is_not_as_it_was_written_is_noticed(house: House, t
     await house.open()
 
 
+@pytest.mark.parametrize(
+    "change", ["originator_id = 'nonsense'", "state = 'text'", "state = x'ff'", "topic = 'nobody.knows'"]
+)
+async def test_what_cannot_even_be_read_is_noticed(house: House, change: str) -> None:
+    """Bytes that no event was ever written as are LOG_UNUSABLE too, whatever the library says of them."""
+    await some_history(house)
+    await house.close()
+    with sqlite3.connect(house.path) as connection:
+        connection.execute(f"UPDATE stored_events SET {change} WHERE position = 3")
+    connection.close()
+    log = Log(house.path)
+    with pytest.raises(FailedPrecondition) as e:
+        log.load()
+    assert e.value.reason == "LOG_UNUSABLE"
+    log.close()
+    house.path.rename(house.path.with_suffix(".damaged"))
+    await house.open()
+
+
 async def test_positions_survive_vacuum(house: House) -> None:
     """`position` is a column of its own: VACUUM, which may renumber rowids, changes no row."""
     await some_history(house)

@@ -9,6 +9,7 @@ import pytest
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon, agent
 from tests.cli.daemon import vibespace as made
+from tests.cli.process import on_terminal
 from vibespace import __version__, errors
 from vibespace.v1 import agents_pb2, events_pb2, system_pb2, vibespaces_pb2
 from vibespace.v1.cursor_pb2 import Cursor
@@ -201,3 +202,30 @@ def test_parts_of_a_status_are_told_apart(vibespace: Run, daemon: Daemon) -> Non
     )
     lines = vibespace("status", "--plain").out.splitlines()
     assert {"daemon.version\t7", "vibespaces\t2", "outside\t/etc/one", "outside\t/etc/two"} <= set(lines)
+
+
+def test_a_narrow_terminal_keeps_when_and_what(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 60 columns an event has its time of day and its whole type; who and what give way."""
+    monkeypatch.setenv("COLUMNS", "60")
+    subject = "vibespaces/a-rather-long-name/agents/claude-1"
+    event = events_pb2.Event(type="vibespace.repository_ready", subject=subject, actor="device:0123456789")
+    event.time.FromJsonString("2026-01-02T03:04:05Z")
+    daemon.answers["EventService/StreamEvents"] = lambda _: [events_pb2.StreamEventsResponse(events=[event])]
+    line = on_terminal("events")[1].splitlines()[-1]
+    assert "vibespace.repository_ready" in line
+    assert ":04:05 " in line
+    assert "2026" not in line
+    assert len(line) <= 60
+
+
+def test_details_are_what_a_person_asks_for(daemon: Daemon) -> None:
+    """Without --verbose no uids, digests in short, and times in units."""
+    daemon.answers["SystemService/GetStatus"] = lambda _: system_pb2.GetStatusResponse(
+        daemon=system_pb2.Daemon(uptime_seconds=200), host=system_pb2.Host(image="sha256:" + "0123456789abcdef" * 4)
+    )
+    seen = on_terminal("status")[1]
+    assert "3 min 20 s" in seen
+    assert "0123456789ab\n" in seen
+    assert "uid-demo" not in on_terminal("info", "demo")[1]
+    assert "uid-demo" in on_terminal("info", "demo", "-v")[1]
+    assert "\n  AGENT" in on_terminal("info", "demo")[1].replace("\x1b[1m", "")

@@ -280,7 +280,7 @@ WRONG: dict[str, tuple[Callable[[Running], Any], type[errors.Error], str, str]] 
         "page_size",
     ),
     "page token": (
-        lambda d: d.vibespaces.ListVibespaces(v.ListVibespacesRequest(page_token="ä")),
+        lambda d: d.vibespaces.ListVibespaces(v.ListVibespacesRequest(page_token="!!!!")),
         errors.InvalidArgument,
         "PAGE_TOKEN_INVALID",
         "page_token",

@@ -96,11 +96,11 @@ def test_others_directory(bare: Installation) -> None:
     """A state directory that others can enter, or that belongs to somebody else, is not used; nor is a file."""
     bare.home.chmod(0o755)
     assert bare.refused("list")[:2] == (12, "HOME_NOT_PRIVATE")
-    assert bare.refused("init", "-q")[:2] == (12, "HOME_NOT_PRIVATE")
+    assert bare.refused("init")[:2] == (12, "HOME_NOT_PRIVATE")
     bare.home.chmod(0o700)
     os.chown(bare.home, 65534, 65534)
     assert bare.refused("list")[:2] == (12, "HOME_NOT_USABLE")
-    assert bare.refused("init", "-q")[:2] == (12, "HOME_NOT_USABLE")
+    assert bare.refused("init")[:2] == (12, "HOME_NOT_USABLE")
     os.chown(bare.home, 0, 0)
     file = bare.home / "file"
     file.write_text("")

@@ -80,6 +80,16 @@ class TestPodmanEngine(EngineContract):
         assert {told[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0000000000000000"}
         assert (told["NoNewPrivs"], told["Seccomp"]) == ("1", "2")
 
+    async def test_a_renamed_container_is_still_ours(
+        self, factory: PodmanFactory, engine: ContainersEngine, spec: AgentSpec
+    ) -> None:
+        """A container that somebody gave another name is stopped and taken away all the same."""
+        await engine.apply(spec)
+        name = f"other-{spec.agent_uid}"
+        await factory.podman("rename", bodies.container_name(spec.agent_uid), name)
+        await engine.apply(replace(spec, running=False))
+        assert name not in await factory.podman("ps", "--all", "--format={{.Names}}")
+
     async def test_volumes_belong_to_the_user(self, engine: ContainersEngine, spec: AgentSpec) -> None:
         """/vibespace and the home are uid 1000's, and writable."""
         assert await run(engine, spec, "stat -c %u:%g /vibespace /home/agent") == "1000:1000\n1000:1000"

@@ -63,6 +63,9 @@ async def live(house: House) -> None:
         command = partial(observe, generation=agent.generation, vibespace_generation=home.generation)
         await house.ask(command, request_id="")
 
+    def cloned(command: Any, **told: str) -> Any:
+        return lambda transaction: command(transaction, uid=transaction.state.vibespace("cloned").id, **told)
+
     steps: list[Any] = [
         partial(host.initialize, engine=ENGINE, image="an-image"),
         partial(host.observe_engine, reason=""),
@@ -73,9 +76,9 @@ async def live(house: House) -> None:
         ("demo", "claude-1", "running"),
         ("demo", "helper", "failed", "its container is gone"),
         ("cloned", "codex-1", "running"),
-        partial(vibespaces.repository_failed, name="cloned", reason="fatal: unable to access"),
+        cloned(vibespaces.repository_failed, reason="fatal: unable to access"),
         start("cloned"),
-        partial(vibespaces.repository_ready, name="cloned", commit="c0ffee"),
+        cloned(vibespaces.repository_ready, commit="c0ffee"),
         partial(vibespaces.change_vibespace, name="demo", spec={"cpu": "2"}, fields=["cpu", "memory_limit"]),
         partial(agents.stop_agent, vibespace="demo", name="claude-2"),
         ("demo", "claude-2", "stopped"),

@@ -46,6 +46,22 @@ class Steps:
 
 
 @in_virtual_time
+async def test_a_second_look_comes_by_itself() -> None:
+    """A key that nothing wakes is looked at again when its second look is due, once, and not before."""
+    async with asyncio.TaskGroup() as tasks:
+        steps = Steps(tasks)
+        steps.queue.wake("a")
+        await steps.until(1)
+        for _ in range(2):
+            steps.queue.later("a", 5.0)
+        steps.running["a"].set_result(True)
+        await steps.until(2)
+        steps.running["a"].set_result(True)
+        await asyncio.sleep(60)
+        assert [round(time - steps.times[0]) for time in steps.times] == [0, 5]
+
+
+@in_virtual_time
 async def test_a_key_is_looked_at_by_one_at_a_time() -> None:
     """A key that is woken while it is looked at is looked at again afterwards, once, however often it was woken."""
     async with asyncio.TaskGroup() as tasks:

@@ -77,6 +77,7 @@ def test_hanging_is_replaced(directory: Path) -> None:
     podman.ensure(directory)
     first = pid(directory)
     os.kill(first, signal.SIGSTOP)
+    os.waitpid(first, os.WUNTRACED)  # until then one of its threads may still answer
     podman.ensure(directory)
     assert pid(directory) != first
 

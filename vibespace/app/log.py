@@ -17,17 +17,19 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from eventsourcing.persistence import DatetimeAsISO, JSONTranscoder, Mapper, PersistenceError, StoredEvent
+from eventsourcing.persistence import DatetimeAsISO, JSONTranscoder, Mapper, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore
 
 from vibespace.app.live import State
 from vibespace.domain.aggregate import Aggregate, Origin
-from vibespace.errors import FailedPrecondition
+from vibespace.errors import Error, FailedPrecondition, Unavailable
 
 _FORMAT = 1
 """PRAGMA user_version of the file; a higher one was written by a newer vibespace."""
 _APPLICATION = 0x76696265
 """PRAGMA application_id, 'vibe': a file that has another is not ours to write to."""
+_NOT_NOW = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
+"""What SQLite says of the disk, not of the file."""
 _GENESIS = bytes(32)
 _PAGE = 500
 _ENVELOPE = ("timestamp", "actor", "cause", "request_id", "subject")
@@ -225,8 +227,14 @@ def _readable(path: Path) -> Iterator[None]:
     """Say so when the file at `path` is no database, or one that is damaged."""
     try:
         yield
-    except (sqlite3.DatabaseError, PersistenceError) as e:
-        raise _unusable(path, str(e)) from e
+    except Error:
+        raise
+    except Exception as e:  # whatever is met in reading bytes that nobody can vouch for
+        cause = e if isinstance(e, sqlite3.Error) else e.__cause__
+        if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _NOT_NOW:
+            hint = "See that the disk has room and the directory can be written to."
+            raise Unavailable("LOG_UNAVAILABLE", f"{path} cannot be opened: {cause}.", hint=hint) from e
+        raise _unusable(path, str(e) or type(e).__name__) from e
 
 
 def _unusable(path: Path, why: str) -> FailedPrecondition:

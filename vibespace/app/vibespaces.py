@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from uuid import UUID
 
 from vibespace.app import agents
 from vibespace.app.writer import Transaction
 from vibespace.domain import names, quantities, repositories
 from vibespace.domain.agents import FAILED
 from vibespace.domain.vibespaces import Vibespace
-from vibespace.errors import AlreadyExists, FailedPrecondition, InvalidArgument
+from vibespace.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 
 _CHECKS = {
     "repo": repositories.check_source,
@@ -94,18 +95,26 @@ def delete_vibespace(transaction: Transaction, *, name: str, keep_data: bool) ->
     return draft
 
 
-def repository_ready(transaction: Transaction, *, name: str, commit: str) -> Vibespace:
-    """Its repository was cloned."""
-    draft = transaction.change(transaction.state.vibespace(name))
+def repository_ready(transaction: Transaction, *, uid: UUID, commit: str) -> Vibespace:
+    """The repository of that very vibespace was cloned; its name may have gone to another meanwhile."""
+    draft = transaction.change(_very(transaction, uid))
     draft.repository_ready(commit)
     return draft
 
 
-def repository_failed(transaction: Transaction, *, name: str, reason: str) -> Vibespace:
-    """Its repository could not be cloned."""
-    draft = transaction.change(transaction.state.vibespace(name))
-    draft.repository_failed(reason)
+def repository_failed(transaction: Transaction, *, uid: UUID, reason: str) -> Vibespace:
+    """The repository of that very vibespace could not be cloned; when it is on its way to rest, that is why."""
+    draft = transaction.change(_very(transaction, uid))
+    if draft.started and not draft.deleting:
+        draft.repository_failed(reason)
     return draft
+
+
+def _very(transaction: Transaction, uid: UUID) -> Vibespace:
+    found = transaction.state.aggregates.get(uid)
+    if not isinstance(found, Vibespace):
+        raise NotFound("VIBESPACE_NOT_FOUND", "That vibespace was deleted meanwhile.")
+    return found
 
 
 def complete_deletion(transaction: Transaction, *, name: str) -> Vibespace:

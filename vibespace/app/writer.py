@@ -221,7 +221,10 @@ class Writer:
 
     def _answer(self, batch: Batch, work: list[_Waiting]) -> None:
         if batch.recorded:
-            self._publish(batch)
+            try:
+                self._publish(batch)
+            except Exception as e:  # what everybody reads would no longer be what is on disk
+                _end_process(e)
         for waiting in work:
             if waiting.future.done():  # the caller has gone; what it asked for is done all the same
                 continue

@@ -27,8 +27,8 @@ from vibespace.daemon.system import SystemServicer
 from vibespace.daemon.vibespaces import VibespaceServicer
 from vibespace.domain import states
 from vibespace.domain.host import Host
-from vibespace.errors import Error, Exhausted
-from vibespace.launch import LOCKED, ensure_home
+from vibespace.errors import Error, Exhausted, Unavailable
+from vibespace.launch import LOCKED, READY, ensure_home, failure
 from vibespace.net.git import Git
 from vibespace.net.keys import KeyFiles
 from vibespace.net.shell import SshShell
@@ -81,7 +81,7 @@ class Daemon:
             await self._first_look()
             gc.collect()
             gc.freeze()  # what a start has made stays: looking through it again and again costs callers 20 ms each time
-            _say_ready(ready_fd)
+            _tell(ready_fd, READY)
             await self._stop.wait()
             reconciling.cancel()
             resting.cancel()
@@ -158,11 +158,19 @@ class Daemon:
         }
 
 
-def _say_ready(ready_fd: int | None) -> None:
+def _tell(ready_fd: int | None, line: str) -> None:
+    """`ready`, or why not (launch.failure): to who started us, for the disk that stderr is on may be full."""
     if ready_fd is not None:
-        with suppress(BrokenPipeError):  # who started us has gone; others may be served already
-            os.write(ready_fd, b"ready\n")
-        os.close(ready_fd)
+        with suppress(OSError):  # who started us has gone, or was told before; others may be served already
+            os.write(ready_fd, f"{line}\n".encode())
+            os.close(ready_fd)
+
+
+def _refuse(ready_fd: int | None, error: Error) -> int:
+    _tell(ready_fd, failure(error))
+    with suppress(OSError):
+        print(f"{error.message} {error.hint}".rstrip(), file=sys.stderr)  # noqa: T201 (for who started it by hand)
+    return 1
 
 
 def main() -> int:
@@ -180,8 +188,12 @@ def main() -> int:
         debuglog.configure(state.debug_log, debug=os.environ.get("VIBESPACE_DEBUG") == "1")
         asyncio.run(Daemon(state).run(arguments.ready_fd))
     except Error as e:
-        print(e.message, file=sys.stderr)  # noqa: T201 (who started us reads the reason here)
-        return LOCKED if e.reason == "DAEMON_RUNNING" else 1
+        if e.reason == "DAEMON_RUNNING":
+            print(e.message, file=sys.stderr)  # noqa: T201 (for who started it by hand)
+            return LOCKED
+        return _refuse(arguments.ready_fd, e)
+    except OSError as e:
+        return _refuse(arguments.ready_fd, Unavailable("HOME_UNUSABLE", f"The state directory cannot be used: {e}."))
     return 0
 
 

@@ -63,7 +63,7 @@ class EventServicer(EventServiceServicer):
             first = False
             while feed.state.position == position and feed.mood == mood:
                 await feed.news()
-            snapshot = feed.mood != mood
+            snapshot = feed.mood != mood or not _can_resume(feed, position)
 
     async def StreamEvents(
         self, request: v1.StreamEventsRequest, context: Context

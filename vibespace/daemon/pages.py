@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from bisect import bisect_right
 from collections.abc import Sequence
 
@@ -21,6 +21,6 @@ def cut(keys: Sequence[str], size: int, token: str) -> tuple[Sequence[str], str]
 
 def _read(token: str) -> str:
     try:
-        return urlsafe_b64decode(token.encode("ascii")).decode()
+        return b64decode(token.encode("ascii"), altchars=b"-_", validate=True).decode()
     except ValueError as e:
         raise InvalidArgument("PAGE_TOKEN_INVALID", "That page_token is not one of ours.", field="page_token") from e

@@ -104,10 +104,10 @@ class VibespaceServicer(VibespaceServiceServicer):
                 first.origin,
             )
         except FailedPrecondition as e:
-            failed = partial(commands.repository_failed, name=found.name, reason=e.message)
+            failed = partial(commands.repository_failed, uid=found.id, reason=e.message)
             await self._writer.run(failed, request)
             raise
-        ready = partial(commands.repository_ready, name=found.name, commit=commit)
+        ready = partial(commands.repository_ready, uid=found.id, commit=commit)
         return v1.UploadRepositoryResponse(**await self._run(ready, request))
 
     def _awaiting_upload(self, name: str) -> Vibespace:

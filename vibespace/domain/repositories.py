@@ -14,7 +14,7 @@ HOME = "/home/agent"
 """Mount point of an agent's own home inside."""
 
 _SCHEMES = frozenset({"https", "http", "ssh", "git"})
-_SCP_LIKE = re.compile(r"(?:[A-Za-z0-9._-]+@)?[A-Za-z0-9.-]+:(?!//)[^\s:]+")
+_SCP_LIKE = re.compile(r"(?:[A-Za-z0-9._-]+@)?[A-Za-z0-9.-]+:(?!//)[^\s:@]+")
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -40,6 +40,12 @@ def check_source(source: str, field: str) -> str:
             "The repository's URL holds a password or token; it would be stored in the history.",
             field=field,
             hint="Leave it out of the URL and log in from inside the vibespace.",
+        )
+    if parts.query or parts.fragment:
+        raise InvalidArgument(
+            "REPOSITORY_INVALID",
+            "The repository's URL has a query; what it holds would be stored in the history.",
+            field=field,
         )
     if parts.scheme not in _SCHEMES or not parts.hostname or not parts.path.strip("/"):
         raise InvalidArgument(

@@ -211,8 +211,18 @@ class ContainersEngine:
         try:
             found: dict[str, Any] = await self._api.get(f"/containers/{name}/json")
         except NotFound:
-            return None
+            return await self._renamed(agent_uid)
         self._check(name, _labels(found))
+        return found
+
+    async def _renamed(self, agent_uid: str) -> dict[str, Any] | None:
+        """The agent's container under a name that somebody gave it by hand: it is ours all the same."""
+        listed = await self._list("/containers/json", all=True)
+        ours = [c for c in listed if (c["Labels"] or {}).get(bodies.AGENT_UID) == agent_uid]
+        try:
+            found: dict[str, Any] | None = await self._api.get(f"/containers/{ours[0]['Id']}/json") if ours else None
+        except NotFound:
+            return None
         return found
 
     async def _ours(self, path: str) -> bool:

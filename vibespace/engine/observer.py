@@ -73,8 +73,8 @@ class Observer:
             async for event in self._api.stream("GET", "/events", since=f"{since:.3f}", filters=self._filters):
                 self._stirred.add(str(event.get("id") or event.get("Actor", {}).get("ID")))
                 self._wake.set()
-            await self._api.ping()
             since = time.time() - OVERLAP_SECONDS
+            await self._api.ping()
             await asyncio.sleep(REOPEN_SECONDS)
 
     async def _woken(self, events: asyncio.Task[None]) -> None:
@@ -128,13 +128,14 @@ class Observer:
 
     def _probe(self, probes: dict[str, asyncio.Task[None]]) -> None:
         """One task for every container whose sshd has not answered yet, none for any other."""
-        for id_, task in list(probes.items()):
-            if id_ not in self._seen or task.done():
+        runs = {seen.started: seen for seen in self._seen.values() if seen.started and not seen.ready}
+        for run, task in list(probes.items()):
+            if run not in runs or task.done():
                 task.cancel()
-                del probes[id_]
-        for id_, seen in self._seen.items():
-            if seen.started and not seen.ready and id_ not in probes:
-                probes[id_] = asyncio.create_task(self._await_ssh(seen))
+                del probes[run]
+        for run, seen in runs.items():
+            if run not in probes:
+                probes[run] = asyncio.create_task(self._await_ssh(seen))
 
     async def _await_ssh(self, seen: _Seen) -> None:
         pause = 0.01

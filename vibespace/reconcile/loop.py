@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 from uuid import UUID
@@ -23,7 +23,7 @@ from vibespace.domain.agents import FAILED, Agent
 from vibespace.domain.aggregate import Aggregate
 from vibespace.domain.host import Host
 from vibespace.domain.vibespaces import Vibespace
-from vibespace.engine.base import AgentSpec, Engine, Snapshot, Status
+from vibespace.engine.base import Engine, Snapshot, Status
 from vibespace.errors import Error, Exhausted, FailedPrecondition, NotFound, Unavailable
 from vibespace.net.base import Repositories, Shell
 from vibespace.reconcile import agents, vibespaces
@@ -31,6 +31,8 @@ from vibespace.reconcile.queue import Queue
 
 _AT_ONCE = 8
 """Engine calls under way at the same time."""
+_SECOND_LOOK = 5.0
+"""Seconds after which an engine that said yes is looked at again, should no Snapshot have come."""
 _PATIENCE = 5.0
 """Longest pause, in seconds, before the engine is asked again whether it answers."""
 
@@ -148,11 +150,11 @@ class Reconciler:
                     done, good = await self._step_vibespace(found)
                 if done:
                     return good
-        except Unavailable as e:
-            _log.info("%s waits: %s", uid, e.message)
-            return False
         except NotFound:
             return True  # it went while we looked
+        except Error as e:
+            _log.info("%s waits: %s", uid, e.message)
+            return False
         return True
 
     def _find(self, uid: str) -> Agent | Vibespace | None:
@@ -173,24 +175,26 @@ class Reconciler:
                 await self._observe(agent, vibespace, seen, reason, image)
                 return seen == FAILED, seen != FAILED
             case agents.Apply(wanted):
-                return True, await self._apply(agent, vibespace, wanted)
+                self._queue.later(agent.uid, _SECOND_LOOK)  # the engine may say yes, and show something else
+                return True, await self._ask_engine(partial(self._engine.apply, wanted), agent, vibespace)
             case agents.Delete(target, keep_data):
-                async with self._slots:
-                    await self._engine.delete(target, keep_data=keep_data)
+                delete = partial(self._engine.delete, target, keep_data=keep_data)
+                if not await self._ask_engine(delete, agent, vibespace):
+                    return True, False
                 await self._shell.forget(agent.uid)
+                await asyncio.to_thread(self._keys.delete, agent.uid)  # before it is forgotten whose key that was
                 await self._record(
                     partial(agent_commands.complete_deletion, vibespace=vibespace.name, name=agent.name),
                     agent,
                     vibespace,
                 )
-                await asyncio.to_thread(self._keys.delete, agent.uid)
                 return True, True
 
-    async def _apply(self, agent: Agent, vibespace: Vibespace, wanted: AgentSpec) -> bool:
-        """Tell the engine; the next Snapshot wakes the key again. False when it refused."""
+    async def _ask_engine(self, ask: Callable[[], Awaitable[None]], agent: Agent, vibespace: Vibespace) -> bool:
+        """Tell the engine; the next Snapshot wakes the key again. False when it refused, and the agent shows why."""
         try:
             async with self._slots:
-                await self._engine.apply(wanted)
+                await ask()
         except Unavailable:
             raise
         except Error as e:
@@ -217,12 +221,9 @@ class Reconciler:
         try:
             commit = await self._repositories.clone(agent_uid, url, directory, branch)
         except FailedPrecondition as e:
-            now = self._find(vibespace.uid)
-            if not isinstance(now, Vibespace) or now.deleting or not now.started:
-                return  # broken off by the stop, not by git
-            command: Command = partial(vibespace_commands.repository_failed, name=vibespace.name, reason=e.message)
+            command: Command = partial(vibespace_commands.repository_failed, uid=vibespace.id, reason=e.message)
         else:
-            command = partial(vibespace_commands.repository_ready, name=vibespace.name, commit=commit)
+            command = partial(vibespace_commands.repository_ready, uid=vibespace.id, commit=commit)
         await self._record(command, vibespace)
 
     # What is recorded

@@ -32,6 +32,9 @@ class Queue:
         self._dirty: set[str] = set()
         self._failures: dict[str, _Failures] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        """Pauses after failures."""
+        self._looks: dict[str, asyncio.TimerHandle] = {}
+        """Second looks, which nobody waits for."""
         self._closed = False
 
     def wake(self, key: str) -> None:
@@ -51,12 +54,23 @@ class Queue:
             timer.cancel()
         self.wake(key)
 
+    def later(self, key: str, seconds: float) -> None:
+        """Look at `key` once more in a while, whatever happens until then."""
+        if before := self._looks.pop(key, None):
+            before.cancel()
+        self._looks[key] = asyncio.get_running_loop().call_later(seconds, self._look, key)
+
+    def _look(self, key: str) -> None:
+        del self._looks[key]
+        self.wake(key)
+
     def close(self) -> None:
         """Begin nothing more; to be called before the group ends, which takes no tasks from then on."""
         self._closed = True
-        for timer in self._timers.values():
+        for timer in (*self._timers.values(), *self._looks.values()):
             timer.cancel()
         self._timers.clear()
+        self._looks.clear()
 
     async def _run(self, key: str) -> None:
         good = True
