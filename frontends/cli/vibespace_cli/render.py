@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from vibespace_cli import table
+from vibespace_cli import human, table
 from vibespace_cli.output import Output
 from vibespace_cli.shape import Leaf, is_message, leaves, text, words
 
@@ -15,6 +15,9 @@ _PLUMBING = frozenset({"cursor", "next_page_token"})
 
 _MACHINERY = frozenset({"name", "generation", "observed_generation", "position"})
 """Resource fields that programs compare; shown with --verbose."""
+
+_DETAILS = frozenset({"uid", "data_uid", "upload", "private"})
+"""Resource fields that a person seldom asks for; shown with --verbose and --plain."""
 
 _COLOURS = {"running": "green", "ready": "green", "failed": "red", "starting": "yellow", "stopping": "yellow"}
 
@@ -54,17 +57,17 @@ def header(shown: Sequence[Leaf]) -> list[str]:
     return [leaf.path[-1].removesuffix("_id").replace("_", " ").upper() for leaf in shown]
 
 
-def write_table(output: Output, names: Sequence[str], found: Sequence[Sequence[str]]) -> None:
+def write_table(output: Output, names: Sequence[str], found: Sequence[Sequence[str]], indent: str = "") -> None:
     """Write rows as the flags say."""
     if output.plain:
         lines = table.tabbed(names if output.header else (), found)
         for line in lines:
             output.line(line)
         return
-    first, *others = table.lines(names, found, table.terminal_width())
-    output.line(output.paint(first, "bold"))
+    first, *others = table.lines(names, found, table.terminal_width() - len(indent))
+    output.line(indent + output.paint(first, "bold"))
     for line in others:
-        output.line(_coloured(output, line))
+        output.line(indent + _coloured(output, line))
 
 
 def _list(output: Output, descriptor: Any, messages: Sequence[Any], title: str) -> None:
@@ -74,9 +77,9 @@ def _list(output: Output, descriptor: Any, messages: Sequence[Any], title: str) 
             output.line(row[0])
         return
     if title and not output.plain:
-        output.line(f"{title}:")
+        output.line(output.paint(f"{title}:", "bold"))
     if messages:
-        write_table(output, header(shown), rows(output, messages, shown))
+        write_table(output, header(shown), rows(output, messages, shown), "  " if title else "")
     elif output.plain and output.header:
         write_table(output, header(shown), [])
     else:
@@ -97,13 +100,23 @@ def _detail(output: Output, message: Any, title: str) -> None:
     for leaf in found:
         if leaf.path[-1] in _MACHINERY and not output.verbose:
             continue
+        brief = not (output.plain or output.verbose)
         value = text(message, leaf, local=not output.plain)
-        if value is None or value in ("", "unspecified"):
+        if value is None or value in ("", "unspecified") or (brief and leaf.path[-1] in _DETAILS):
             continue
         short = twice[leaf.path[-1]] == 1 or len(leaf.path) == shallow[leaf.path[-1]]
         label = ".".join(leaf.path) if output.plain else _label(leaf.path[-1:] if short else leaf.path[-2:])
-        pairs.append((label, value))
+        pairs.append(_brief(label, value) if brief else (label, value))
     _pairs(output, pairs, title)
+
+
+def _brief(label: str, value: str) -> tuple[str, str]:
+    """A field as it is read, not computed with; its unit is told by its name."""
+    if label.endswith(" seconds"):
+        return label.removesuffix(" seconds"), human.duration(int(value))
+    if label.endswith(" bytes"):
+        return label.removesuffix(" bytes"), human.size(int(value))
+    return label, human.digest(value)
 
 
 def _pair(output: Output, field: Any, value: Any) -> tuple[str, str]:

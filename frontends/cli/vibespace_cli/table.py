@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 GAP = "  "
 _NARROWEST = 8
 
 
 def lines(
-    header: Sequence[str], rows: Sequence[Sequence[str]], width: int, widths: list[int] | None = None
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    width: int,
+    widths: list[int] | None = None,
+    whole: Collection[int] = (),
 ) -> list[str]:
     """Aligned columns; when they are wider than `width`, the widest are cut and end in `…`.
 
-    `widths` of the lines before, if given, are kept where they suffice, and brought up to date.
+    `widths` of the lines before, if given, are kept where they suffice, and brought up to date. Columns numbered in
+    `whole` are cut only when cutting the others is not enough.
     """
     table = [[_one_line(cell) for cell in row] for row in ([header, *rows] if header else rows)]
     if not table:
@@ -23,9 +28,18 @@ def lines(
     before = widths or [0] * len(table[0])
     widths[:] = [max(old, *(_cells(row[i]) for row in table)) for i, old in enumerate(before)]
     room = width - len(GAP) * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > _NARROWEST:
-        widths[widths.index(max(widths))] -= 1
+    _narrow(widths, room, [i for i in range(len(widths)) if i not in whole], _NARROWEST // 2 if whole else _NARROWEST)
+    _narrow(widths, room, range(len(widths)), _NARROWEST)
     return [GAP.join(_fit(cell, w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]
+
+
+def _narrow(widths: list[int], room: int, columns: Sequence[int], narrowest: int) -> None:
+    """Take from the widest of `columns` until all fit, or all of these are `narrowest`."""
+    while columns and sum(widths) > room:
+        widest = max(columns, key=widths.__getitem__)
+        if widths[widest] <= narrowest:
+            return
+        widths[widest] -= 1
 
 
 def terminal_width() -> int:

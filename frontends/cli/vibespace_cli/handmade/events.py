@@ -15,6 +15,9 @@ from vibespace_cli.invocation import Invocation
 from vibespace_cli.output import Output
 from vibespace_cli.shape import to_data
 
+_WIDE = 90
+"""Columns from which on there is room for the date; below, the time of day."""
+
 
 def command(words: tuple[str, ...]) -> click.Command:
     """The command."""
@@ -82,7 +85,12 @@ class _Printer:
     def _aligned(self, names: list[str], rows: list[list[str]]) -> list[str]:
         """Columns keep their widths from batch to batch, unless a later one needs more."""
         first = not self._widths
-        lines = table.lines(names, rows, table.terminal_width(), self._widths)
+        width = table.terminal_width()
+        if width < _WIDE:
+            at = names.index("TIME")
+            rows = [[*row[:at], row[at].rpartition(" ")[2], *row[at + 1 :]] for row in rows]
+        whole = [names.index(n) for n in ("POSITION", "TIME", "TYPE")]
+        lines = table.lines(names, rows, width, self._widths, whole)
         if first:
             return [self._output.paint(lines[0], "bold"), *lines[1:]]
         return lines[1:]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vibespace_cli import machine, render
+from vibespace_cli import human, machine, render
 from vibespace_cli.everywhere import Command
 from vibespace_cli.session import Session
 
@@ -73,7 +73,9 @@ class Images(Command):
             for each in found:
                 output.line(each.id)
         elif found:
-            render.write_table(output, ["ID", "TAGS", "CREATED", "BYTES", "PROGRAMS"], [_row(i) for i in found])
+            size = "BYTES" if output.plain else "SIZE"
+            rows = [_row(i, plain=output.plain) for i in found]
+            render.write_table(output, ["ID", "TAGS", "CREATED", size, "PROGRAMS"], rows)
         else:
             output.note("No images. Make one: vibespace init")
 
@@ -88,8 +90,8 @@ def _data(image: Image) -> dict[str, Any]:
     }
 
 
-def _row(image: Image) -> list[str]:
+def _row(image: Image, *, plain: bool) -> list[str]:
     told = _data(image)
     programs = ", ".join(f"{name} {version}" for name, version in sorted(image.programs.items()))
-    short = image.id.removeprefix("sha256:")[:12]
-    return [short, " ".join(image.tags), str(told["created"]), str(image.size_bytes), programs]
+    size = str(image.size_bytes) if plain else human.size(image.size_bytes)
+    return [human.digest(image.id), " ".join(image.tags), str(told["created"]), size, programs]

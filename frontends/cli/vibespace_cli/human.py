@@ -1,0 +1,34 @@
+"""Amounts and digests as people read them."""
+
+from __future__ import annotations
+
+import re
+
+_DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{12})[0-9a-f]{28,52}")
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def size(count: int) -> str:
+    """Bytes: `1.5 GB`, in powers of 1000 as the engines print them."""
+    amount, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 999.5:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 99.95 else f"{amount:.1f} {unit}"
+
+
+def duration(seconds: int) -> str:
+    """The two largest units: `1 d 2 h`, `3 min 20 s`."""
+    parts: list[str] = []
+    for unit, length in _UNITS:
+        count, seconds = divmod(seconds, length)
+        if count or parts:
+            parts.append(f"{count} {unit}" if count else "")
+    return " ".join(p for p in parts[:2] if p) or "0 s"
+
+
+def digest(text: str) -> str:
+    """The first 12 digits of a commit or an image's id; any other text as it is."""
+    found = _DIGEST.fullmatch(text)
+    return found[1] if found else text
