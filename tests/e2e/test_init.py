@@ -68,7 +68,7 @@ def test_no_engine(bare: Installation, tmp_path: Path) -> None:
     (bare.home / "config.yaml").write_text("")
     for name in ("python3", "git"):
         (tmp_path / name).symlink_to(f"/usr/bin/{name}")
-    code, reason, sentence = bare.refused("init", env={"PATH": str(tmp_path)})
+    code, reason, sentence = bare.refused("init", "-q", "--json", env={"PATH": str(tmp_path)})
     assert (code, reason) == (16, "ENGINE_MISSING")
     assert "apt-get install" in sentence
 
@@ -76,7 +76,7 @@ def test_no_engine(bare: Installation, tmp_path: Path) -> None:
 def test_engine_that_does_not_answer(bare: Installation) -> None:
     """An engine that was asked for and does not answer ends `init` with exit code 15 and its address."""
     (bare.home / "config.yaml").write_text("engine: {socket: /nowhere/podman.sock}\n")
-    code, reason, sentence = bare.refused("init")
+    code, reason, sentence = bare.refused("init", "-q", "--json")
     assert (code, reason) == (15, "ENGINE_UNREACHABLE")
     assert "/nowhere/podman.sock" in sentence
 
