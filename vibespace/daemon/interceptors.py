@@ -29,6 +29,8 @@ class Boundary(grpc.aio.ServerInterceptor):
     def __init__(self, caller: Principal, feed: Feed) -> None:
         self._caller = caller
         self._feed = feed
+        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        """By method: each is wrapped at its first call, not at every one."""
 
     async def intercept_service(
         self,
@@ -36,12 +38,16 @@ class Boundary(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Wrap whatever will answer this call."""
-        handler = await continuation(handler_call_details)
         method = str(handler_call_details.method)
-        if handler is None or not method.startswith(_OURS):
-            return handler
+        if method not in self._wrapped:
+            handler = await continuation(handler_call_details)
+            if handler is None or not method.startswith(_OURS):
+                return handler
+            self._wrapped[method] = self._wrap(handler, method.rpartition("/")[2] not in _BEFORE_INIT)
         _log.debug("called: %s", method.removeprefix(_OURS))
-        check = method.rpartition("/")[2] not in _BEFORE_INIT
+        return self._wrapped[method]
+
+    def _wrap(self, handler: grpc.RpcMethodHandler[Any, Any], check: bool) -> grpc.RpcMethodHandler[Any, Any]:
         if handler.response_streaming:
             wrapped = self._streaming(handler.unary_stream or handler.stream_stream, check)
             make = (

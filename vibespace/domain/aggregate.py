@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -78,8 +77,8 @@ class Aggregate(LibraryAggregate):
 
     def draft(self) -> Self:
         """A copy to try a command on, with no pending events."""
-        other = copy.copy(self)
-        other._pending_events = []
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, _pending_events=[])  # what copy.copy does by asking more
         return other
 
     @classmethod
