@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ async def rows() -> list[Figure]:
         writer = Writer(log, folded, feed.publish, lambda: datetime.now(UTC), uuid4)
         try:
             await _prepare(writer)
+            gc.collect()
+            gc.freeze()  # as the daemon does when it is ready
             payload = await _payload(writer, log)
             with _raw(home / "raw.db") as raw:
                 turns = await in_turns(lambda: _commands(writer), lambda: _inserts(raw, payload), TURNS)
