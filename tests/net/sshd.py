@@ -9,7 +9,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from vibespace.errors import Unavailable
@@ -140,11 +140,9 @@ def processes(text: str) -> list[int]:
 
 def _descendants(pid: int) -> list[int]:
     children = []
-    for task in Path("/proc", str(pid), "task").glob("*/children"):
-        try:
-            children += [int(child) for child in task.read_text().split()]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+    with suppress(FileNotFoundError, ProcessLookupError):  # each may end while it is looked at
+        for task in os.listdir(f"/proc/{pid}/task"):
+            children += [int(child) for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split()]
     return children + [found for child in children for found in _descendants(child)]
 
 
