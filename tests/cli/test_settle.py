@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,6 +115,21 @@ def test_what_is_deleted_while_its_start_is_waited_for(vibespace: Run, daemon: D
     daemon.answers[WATCH] = lambda _: iter([rest])
     done = vibespace(*LINE)
     assert (done.code, done.json["error"]["reason"]) == (16, "DELETED_MEANWHILE")
+
+
+@pytest.mark.parametrize("sends", [False, True])
+def test_what_is_stopped_while_its_start_is_waited_for(
+    vibespace: Run, daemon: Daemon, tmp_path: Path, sends: bool
+) -> None:
+    """By somebody else, with a bare stop or its own: nobody waits for what is not going to happen."""
+    for words in (["init"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "--allow-empty", "--message=one"]):
+        subprocess.run(["git", "-C", tmp_path, *words], check=True, capture_output=True)
+    daemon.answers["VibespaceService/GetVibespace"] = lambda _: vibespaces_pb2.GetVibespaceResponse()
+    primary = agent("claude-1", "demo", agents_pb2.AGENT_STATE_STOPPED, primary=True)
+    daemon.answers[WATCH] = lambda _: iter([watch(primary), watch(made("demo", STOPPED))])
+    done = vibespace(*LINE, *(["--repo", str(tmp_path)] if sends else []))
+    assert (done.code, done.json["error"]["reason"]) == (16, "STOPPED_MEANWHILE")
+    assert "'vibespace start' brings back what ran" in done.err
 
 
 def test_destroying_off_a_terminal_needs_force(vibespace: Run, daemon: Daemon) -> None:

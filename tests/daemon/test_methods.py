@@ -172,7 +172,7 @@ async def test_diagnosis_finds_leftovers_and_deletes_nothing(demo: Running, worl
 
 
 async def test_everything_rests_and_comes_back(home: Path, world: World) -> None:
-    """Rest stops all and ends the daemon; on the next one Wake brings back what ran."""
+    """Rest stops all and ends the daemon; on the next one nothing starts until Wake brings back what ran."""
     async with serving(home, world) as daemon:
         await daemon.init()
         await daemon.vibespaces.CreateVibespace(create())
@@ -181,6 +181,12 @@ async def test_everything_rests_and_comes_back(home: Path, world: World) -> None
     assert not [kind for kind, _ in world.things if kind == "container"]
     async with serving(home, world) as daemon:
         assert (await daemon.system.GetStatus(s.GetStatusRequest())).host.resting
+        for ask in (making(), start(DEMO), adding, starting):
+            error = await refused(ask(daemon))
+            assert (error.reason, error.hint) == ("AT_REST", "'vibespace start' brings back what ran.")
+        running = a.ExecRequest(start=a.ExecStart(name=PRIMARY, command=["true"]))
+        error = await refused(whole(daemon.agents.Exec(iter([running]))))
+        assert (error.reason, error.hint) == ("AGENT_NOT_RUNNING", "'vibespace start' brings it back.")
         assert not (await daemon.system.Wake(s.WakeRequest())).host.resting
         await daemon.until(quiet)
         got = await daemon.vibespaces.GetVibespace(v.GetVibespaceRequest(name=DEMO))
@@ -234,6 +240,14 @@ async def test_before_init_only_what_needs_no_engine_answers(home: Path, world: 
 
 def start(name: str) -> Callable[[Running], Any]:
     return lambda d: d.vibespaces.StartVibespace(v.StartVibespaceRequest(name=name))
+
+
+def adding(daemon: Running) -> Any:
+    return daemon.agents.CreateAgent(a.CreateAgentRequest(parent=DEMO))
+
+
+def starting(daemon: Running) -> Any:
+    return daemon.agents.StartAgent(a.StartAgentRequest(name=PRIMARY))
 
 
 def making(**more: Any) -> Callable[[Running], Any]:

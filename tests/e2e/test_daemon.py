@@ -72,6 +72,7 @@ def test_ends_and_comes_back(own: Installation) -> None:
     assert own.vibespace("demo")["status"]["state"] == "stopped"  # looking wakes nothing but a daemon
     assert own.pid != pid
     assert own.objects()["containers"] == []
+    assert own.refused("start", "demo")[:2] == (16, "AT_REST")
     own.ok("start")
     states = {a["name"].removeprefix("vibespaces/"): a["status"]["state"] for a in own.data("agent", "list")["agents"]}
     assert states == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -99,6 +100,18 @@ def test_what_an_agent_needs(before: Callable[[Case], object], condition: Condit
         before(case)
     status = case.status(condition) if condition else None
     assert what(agents.plan(case.agent, case.vibespace, case.host, case.spec, status)) == expected
+
+
+def test_an_sshd_that_never_answers_is_a_failure() -> None:
+    """A container that is stuck on its way up is FAILED with the engine's reason, once; when it answers, it runs."""
+    case = Case()
+    stuck = replace(case.status(Condition.STARTING), reason="its sshd has not answered")
+    failed = agents.Observe(FAILED, "its sshd has not answered")
+    assert agents.plan(case.agent, case.vibespace, case.host, case.spec, stuck) == failed
+    with acting(ORIGIN):
+        case.seen(FAILED, "its sshd has not answered")
+    assert agents.plan(case.agent, case.vibespace, case.host, case.spec, stuck) is None
+    assert agents.plan(case.agent, case.vibespace, case.host, case.spec, case.status(Condition.RUNNING)) == UP
 
 
 def test_a_container_of_another_spec_is_replaced() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vibespace.app import host
 from vibespace.app.writer import Transaction
 from vibespace.domain import names
 from vibespace.domain.agents import Agent
@@ -14,6 +15,7 @@ def create_agent(transaction: Transaction, *, vibespace: str, name: str, type: s
     home = transaction.state.vibespace(vibespace)
     if home.deleting:
         raise FailedPrecondition("DELETING", f"Vibespace '{vibespace}' is being deleted.", vibespace=vibespace)
+    host.require_awake(transaction.state.host)
     kind = type or transaction.state.primary(vibespace).type
     return add_agent(transaction, home, name=name, type=kind, primary=False)
 
@@ -49,6 +51,7 @@ def add_agent(transaction: Transaction, vibespace: Vibespace, *, name: str, type
 def start_agent(transaction: Transaction, *, vibespace: str, name: str) -> Agent:
     """It should run."""
     draft = transaction.change(transaction.state.agent(vibespace, name))
+    host.require_awake(transaction.state.host)
     draft.start()
     return draft
 

@@ -55,6 +55,14 @@ def observe_engine(transaction: Transaction, *, reason: str) -> Host:
     return draft
 
 
+def require_awake(found: Host | None) -> None:
+    """Raises FailedPrecondition AT_REST after a bare `stop`: what is started now would wait for the others to run."""
+    if found is not None and found.resting:
+        raise FailedPrecondition(
+            "AT_REST", "Everything is at rest since 'vibespace stop'.", hint="'vibespace start' brings back what ran."
+        )
+
+
 def require_initialized(found: Host | None) -> None:
     """Raises FailedPrecondition NOT_INITIALIZED before `init`."""
     if found is None or not found.engine:

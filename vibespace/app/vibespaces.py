@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
-from vibespace.app import agents
+from vibespace.app import agents, host
 from vibespace.app.writer import Transaction
 from vibespace.domain import names, quantities, repositories
 from vibespace.domain.agents import FAILED
@@ -53,6 +53,7 @@ def create_vibespace(
         )
     if reuse_data and not kept:
         raise FailedPrecondition("NO_KEPT_DATA", f"No data was kept of a vibespace '{name}'.", field="reuse_data")
+    host.require_awake(state.host)
     uid = transaction.new_id()
     vibespace = transaction.add(Vibespace.create(uid, name=name, data_uid=kept or str(uid), spec=dict(spec)))
     agents.add_agent(transaction, vibespace, name=agent_name, type=agent_type, primary=True)
@@ -77,6 +78,7 @@ def change_vibespace(
 def start_vibespace(transaction: Transaction, *, name: str) -> Vibespace:
     """Its agents come back, and what failed is tried again."""
     draft = transaction.change(transaction.state.vibespace(name))
+    host.require_awake(transaction.state.host)
     draft.start(again=any(agent.observed == FAILED for agent in transaction.state.agents(name)))
     return draft
 

@@ -101,7 +101,7 @@ class Status:
     agent_uid: str
     condition: Condition
     reason: str = ""
-    """Why it is not running: one short clause, empty when there is nothing to say."""
+    """Why it is not running, or does not get further than STARTING: one short clause, empty when there is none."""
     spec_hash: str = ""
     """`spec_hash()` of the spec it was made from."""
     image: str = ""

@@ -20,6 +20,9 @@ RELIST_SECONDS = 30.0
 REOPEN_SECONDS = 0.1
 """Until a stream of events that ended is opened again."""
 
+SILENT_SECONDS = 30.0
+"""How long an sshd may take before its agent is told to have failed; it is waited for all the same."""
+
 OVERLAP_SECONDS = 5.0
 """How far back the event stream is opened: repeated events only wake us once more, a gap would lose one."""
 
@@ -112,15 +115,15 @@ class Observer:
 
     def _status(self, listed: dict[str, Any], seen: _Seen) -> Status:
         labels = listed["Labels"]
+        condition, reason = Condition.STOPPED, seen.reason
         if seen.started:
             condition = Condition.RUNNING if seen.ready else Condition.STARTING
-        else:
-            making = labels[bodies.AGENT_UID] in self._making
-            condition = Condition.STARTING if making else Condition.STOPPED
+        elif labels[bodies.AGENT_UID] in self._making:
+            condition, reason = Condition.STARTING, ""
         return Status(
             agent_uid=labels[bodies.AGENT_UID],
             condition=condition,
-            reason=seen.reason if condition is Condition.STOPPED else "",
+            reason=reason,
             spec_hash=labels.get(bodies.SPEC, ""),
             image=listed["ImageID"],
             started=seen.started,
@@ -138,12 +141,15 @@ class Observer:
                 probes[run] = asyncio.create_task(self._await_ssh(seen))
 
     async def _await_ssh(self, seen: _Seen) -> None:
-        pause = 0.01
+        pause, begin = 0.01, time.monotonic()
         while not seen.ready:
             try:
                 (await sshport.connect("127.0.0.1", seen.port)).close()
-                seen.ready = True
+                seen.ready, seen.reason = True, ""
             except OSError:
+                if not seen.reason and time.monotonic() - begin > SILENT_SECONDS:
+                    seen.reason = f"its sshd has not answered for {SILENT_SECONDS:.0f} s"
+                    self._wake.set()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, 1.0)
         self._wake.set()

@@ -58,7 +58,7 @@ def plan(agent: Agent, vibespace: Vibespace, host: Host, spec: AgentSpec, status
     if status.spec_hash != spec_hash(spec):
         return Apply(spec)
     if condition == Condition.STARTING:
-        return None
+        return _unless_known(agent, vibespace, Observe(observed.FAILED, status.reason)) if status.reason else None
     return _unless_known(agent, vibespace, Observe(observed.RUNNING, image=status.image))
 
 

@@ -147,6 +147,8 @@ def _arrived(session: Session, resource: Resource, cursor: Any, progress: Progre
                 return
             refuse_unreachable(resource)
             _refuse_failed(resource)
+            if isinstance(resource, Vibespace):
+                refuse_stopped(resource)
     raise _ended()
 
 
@@ -223,6 +225,17 @@ def refuse_unreachable(resource: Resource) -> None:
         return
     message = f"{names.short(resource.name)} must wait: {resource.status.reason}"
     raise Unavailable("ENGINE_UNREACHABLE", message, hint="What was asked is done when it answers again.")
+
+
+def refuse_stopped(resource: Resource) -> None:
+    """Raises FailedPrecondition when what should run is at rest: someone has put it there, and will not hurry."""
+    if resource.status.state != _STOPPED[type(resource)]:
+        return
+    name = names.short(resource.name)
+    hint = "'vibespace start' brings back what ran"
+    if isinstance(resource, Agent):
+        hint += f", or 'vibespace start {resource.vibespace_id}' what is in {resource.vibespace_id}"
+    raise FailedPrecondition("STOPPED_MEANWHILE", f"{name} was stopped meanwhile.", hint=f"{hint}.")
 
 
 def _failed(resource: Resource) -> bool:

@@ -72,6 +72,7 @@ def _wait_for_primary(session: Session, vibespace: Vibespace, cursor: Any, progr
                 if change.agent.status.state == AGENT_STATE_RUNNING:
                     return
                 settle.refuse_unreachable(change.agent)
+                settle.refuse_stopped(change.agent)
                 _refuse_failed(change.agent)
 
 

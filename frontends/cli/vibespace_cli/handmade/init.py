@@ -45,7 +45,8 @@ class Init(Command):
         if output.as_json:
             output.data(to_data(response))
         elif not output.quiet:
-            output.line("Ready. Next: vibespace create NAME -t claude-code")
+            at_rest = "Ready, and at rest: 'vibespace start' brings back what ran."
+            output.line(at_rest if response.host.resting else "Ready. Next: vibespace create NAME -t claude-code")
 
 
 def _engine_and_image(session: Session, base: str | None) -> tuple[Engine, str]:
