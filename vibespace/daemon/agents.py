@@ -16,7 +16,6 @@ from vibespace.daemon import convert, mutations, pages, streams
 from vibespace.daemon.principal import request_of
 from vibespace.domain import names, repositories, states
 from vibespace.domain.agents import Agent
-from vibespace.domain.host import Host
 from vibespace.domain.states import State
 from vibespace.domain.vibespaces import READY, Vibespace
 from vibespace.errors import FailedPrecondition, Unavailable
@@ -104,18 +103,17 @@ class AgentServicer(AgentServiceServicer):
                 while True:
                     state = self._feed.state
                     agent, vibespace = state.agent(vibespace_id, agent_id), state.vibespace(vibespace_id)
-                    host = state.host
-                    assert host is not None
-                    condition = states.agent_state(agent, vibespace, host)
+                    assert state.host is not None
+                    resting, condition = state.host.resting, states.agent_state(agent, vibespace, state.host)
                     if condition == State.RUNNING and self._feed.engine_seen:
                         return agent, vibespace
-                    if host.reason and not self._feed.engine_seen:
-                        raise Unavailable("ENGINE_UNREACHABLE", host.reason, hint="Try again when it answers.")
+                    if state.host.reason and not self._feed.engine_seen:
+                        raise Unavailable("ENGINE_UNREACHABLE", state.host.reason, hint="Try again when it answers.")
                     if condition not in (State.STARTING, State.RUNNING):
-                        raise _not_running(agent, condition, host)
+                        raise _not_running(agent, condition, resting)
                     await self._feed.news()
         except TimeoutError:
-            raise _not_running(agent, condition, host) from None
+            raise _not_running(agent, condition, resting) from None
 
     async def _run(self, command: Command, request: Request) -> dict[str, Any]:
         found, cursor = await mutations.run(self._feed, self._writer, command, request, Agent)
@@ -130,21 +128,21 @@ def _optional_type(settings: v1.AgentSettings) -> str:
     return convert.agent_type(settings) or (f"unknown:{settings.type}" if settings.type else "")
 
 
-def _starts(agent: Agent, host: Host) -> str:
+def _starts(agent: Agent, resting: bool) -> str:
     """What has to be typed: the intent that is stop decides."""
-    if host.resting:
+    if resting:
         return "'vibespace start'"
     if agent.started:
         return f"'vibespace start {agent.vibespace}'"
     return f"'vibespace agent start {agent.name}@{agent.vibespace}'"
 
 
-def _not_running(agent: Agent, condition: State, host: Host) -> FailedPrecondition:
+def _not_running(agent: Agent, condition: State, resting: bool) -> FailedPrecondition:
     why = f": {agent.reason}" if agent.reason else ""
     return FailedPrecondition(
         "AGENT_NOT_RUNNING",
         f"Agent '{agent.name}' of '{agent.vibespace}' is {condition}{why}.",
-        hint=f"{_starts(agent, host)} brings it back.",
+        hint=f"{_starts(agent, resting)} brings it back.",
         agent=agent.name,
         vibespace=agent.vibespace,
     )
