@@ -1,6 +1,6 @@
 """Made the goldens of this build: a history with every event there is, and a state directory.
 
-`python -m tests.goldens.make v1` wrote them, once. A promise is never written anew: when events change, a next version
+`python -m tests.goldens.make v2` wrote the newest, once. A promise is never written anew: when events change, a next version
 is made beside it, and all of them go on being folded by the tests.
 """
 
@@ -96,6 +96,7 @@ async def live(house: House) -> None:
         create("goes"),
         delete("goes"),
         agent_deleted("goes"),
+        partial(vibespaces.deletion_failed, name="goes", reason="its network is in use"),
         deleted("goes"),
     ]
     for step in steps:

@@ -177,6 +177,21 @@ async def test_a_deletion_goes_through(tmp_path: Path) -> None:
 
 
 @in_virtual_time
+async def test_a_deletion_that_is_refused_shows_why(tmp_path: Path) -> None:
+    """What the engine will not take away yet is a reason of the vibespace, told once, until it goes."""
+    async with site(tmp_path) as made:
+        async with made.reconciling(faults=[Fault("delete", 2, "refuse"), Fault("delete", 3, "refuse")]):
+            await made.house.ask(create())
+            await made.until(quiet)
+            before = made.feed.state.position
+            await made.house.ask(delete())
+            await made.until(lambda feed: made.state()[1] == "It was told to refuse.")
+            assert made.state()[0] == states.State.DELETING
+            await made.until(lambda feed: not feed.state.vibespaces)
+        assert made.topics(before)[1:] == ["agent.deleted", "vibespace.deletion_failed", "vibespace.deleted"]
+
+
+@in_virtual_time
 async def test_kept_data_is_found_again(tmp_path: Path) -> None:
     """delete --keep-data leaves the volumes, and a vibespace that takes them over has the same ones."""
     async with site(tmp_path) as made, made.reconciling():

@@ -119,6 +119,13 @@ def _very(transaction: Transaction, uid: UUID) -> Vibespace:
     return found
 
 
+def deletion_failed(transaction: Transaction, *, name: str, reason: str) -> Vibespace:
+    """The engine would not take it away yet."""
+    draft = transaction.change(transaction.state.vibespace(name))
+    draft.deletion_failed(reason)
+    return draft
+
+
 def complete_deletion(transaction: Transaction, *, name: str) -> Vibespace:
     """Its name is free again."""
     draft = transaction.change(transaction.state.vibespace(name))

@@ -48,7 +48,8 @@ def is_current(agent: Agent, vibespace: Vibespace) -> bool:
 def vibespace_state(vibespace: Vibespace, members: Collection[Agent], host: Host) -> tuple[State, str]:
     """The state of a vibespace whose agents are `members`, and why it is not running although it should be."""
     if vibespace.deleting:
-        return State.DELETING, next((f"{a.name}: {a.reason}" for a in members if a.observed == agents.FAILED), "")
+        failed = (f"{a.name}: {a.reason}" for a in members if a.observed == agents.FAILED)
+        return State.DELETING, next(failed, vibespace.deletion_reason)
     states = [(agent, agent_state(agent, vibespace, host)) for agent in members]
     if not vibespace.started or host.resting:
         resting = all(state == State.STOPPED for _, state in states)

@@ -16,7 +16,7 @@ NO_REPOSITORY = ""
 
 
 class Vibespace(Aggregate):
-    """Intent: spec, started, deleting, counted by generation. Observation: repository."""
+    """Intent: spec, started, deleting, counted by generation. Observation: repository, and why deleting takes long."""
 
     TOPIC = "vibespace"
 
@@ -35,6 +35,7 @@ class Vibespace(Aggregate):
         self.repository = PENDING if "repo" in spec else NO_REPOSITORY
         self.repository_reason = ""
         self.commit = ""
+        self.deletion_reason = ""
         self.deleted = False
 
     @classmethod
@@ -92,6 +93,11 @@ class Vibespace(Aggregate):
         if self.repository == PENDING or (self.repository == FAILED and self.repository_reason != reason):
             self._repository_failed(reason=reason)
 
+    def deletion_failed(self, reason: str) -> None:
+        """Something of it could not be taken away yet; it is tried again."""
+        if reason != self.deletion_reason:
+            self._deletion_failed(reason=reason)
+
     def complete_deletion(self) -> None:
         """Nothing of it is left but data that was to be kept."""
         if self.keep_data:
@@ -136,6 +142,10 @@ class Vibespace(Aggregate):
     def _repository_failed(self, reason: str) -> None:
         self.repository = FAILED
         self.repository_reason = reason
+
+    @event("DeletionFailed", topic="vibespace.deletion_failed")
+    def _deletion_failed(self, reason: str) -> None:
+        self.deletion_reason = reason
 
     @event("DataKept", topic="vibespace.data_kept")
     def _keep_data(self, name: str, data_uid: str) -> None:

@@ -23,10 +23,10 @@ from vibespace.engine.base import (
 )
 from vibespace.engine.fake_ssh import Inside
 from vibespace.engine.fake_world import Thing, World
-from vibespace.errors import FailedPrecondition, InvalidArgument, Unavailable
+from vibespace.errors import Aborted, FailedPrecondition, InvalidArgument, Unavailable
 
 Verb = Literal["apply", "delete", "watch", "dial", "identity"]
-Kind = Literal["fail", "lose", "hang", "twice"]
+Kind = Literal["fail", "lose", "hang", "twice", "refuse"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Fault:
     """What goes wrong at the `nth` call of a verb, counted from 1 over the life of the engine object.
 
     `fail`: not done, Unavailable. `lose`: done, but the answer is Unavailable all the same. `hang`: neither done nor
-    answered. `twice`: done twice (for `watch`: every snapshot comes twice).
+    answered. `twice`: done twice (for `watch`: every snapshot comes twice). `refuse`: not done, Aborted.
     """
 
     verb: Verb
@@ -139,6 +139,8 @@ class FakeEngine:
             await asyncio.Event().wait()
         if kind == "fail":
             raise _unreachable("it was told to fail")
+        if kind == "refuse":
+            raise Aborted("ENGINE_REFUSED", "It was told to refuse.")
         self._reach()
         return kind
 

@@ -23,7 +23,7 @@ from vibespace.domain.agents import FAILED, Agent
 from vibespace.domain.aggregate import Aggregate
 from vibespace.domain.host import Host
 from vibespace.domain.vibespaces import Vibespace
-from vibespace.engine.base import Engine, Snapshot, Status
+from vibespace.engine.base import Engine, Snapshot, Status, Target
 from vibespace.errors import Error, Exhausted, FailedPrecondition, NotFound, Unavailable
 from vibespace.net.base import Repositories, Shell
 from vibespace.reconcile import agents, vibespaces
@@ -212,10 +212,22 @@ class Reconciler:
                 await self._clone(vibespace, agent_uid, url, directory, branch)
                 return True, True
             case vibespaces.Delete(target, keep_data):
-                async with self._slots:
-                    await self._engine.delete(target, keep_data=keep_data)
-                await self._record(partial(vibespace_commands.complete_deletion, name=vibespace.name), vibespace)
-                return True, True
+                return True, await self._delete(vibespace, target, keep_data)
+
+    async def _delete(self, vibespace: Vibespace, target: Target, keep_data: bool) -> bool:
+        """Take away what is left of it; False when the engine refused, and the vibespace shows why."""
+        command: Command = partial(vibespace_commands.complete_deletion, name=vibespace.name)
+        try:
+            async with self._slots:
+                await self._engine.delete(target, keep_data=keep_data)
+        except Unavailable:
+            raise
+        except Error as e:
+            command = partial(vibespace_commands.deletion_failed, name=vibespace.name, reason=e.message)
+            await self._record(command, vibespace)
+            return False
+        await self._record(command, vibespace)
+        return True
 
     async def _clone(self, vibespace: Vibespace, agent_uid: str, url: str, directory: str, branch: str) -> None:
         try:
