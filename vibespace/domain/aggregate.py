@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,14 +30,19 @@ class Origin:
 _origin: ContextVar[Origin] = ContextVar("origin")
 
 
-@contextmanager
-def acting(origin: Origin) -> Iterator[None]:
-    """Events that happen inside carry `origin`."""
-    token = _origin.set(origin)
-    try:
-        yield
-    finally:
-        _origin.reset(token)
+class acting:  # noqa: N801 (read as a word: with acting(origin))
+    """Events that happen inside carry `origin`. A class, because a generator costs each command three times as much."""
+
+    __slots__ = ("_origin", "_token")
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+
+    def __enter__(self) -> None:
+        self._token = _origin.set(self._origin)
+
+    def __exit__(self, *_: object) -> None:
+        _origin.reset(self._token)
 
 
 class Aggregate(LibraryAggregate):
