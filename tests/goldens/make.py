@@ -1,7 +1,7 @@
 """Made the goldens of this build: a history with every event there is, and a state directory.
 
-`python -m tests.goldens.make v2` wrote the newest, once. A promise is never written anew: when events change, a next version
-is made beside it, and all of them go on being folded by the tests.
+`python -m tests.goldens.make v2` wrote the newest, once. A promise is never written anew: when events change, a next
+version is made beside it, and all of them go on being folded by the tests.
 """
 
 from __future__ import annotations
