@@ -13,6 +13,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # What is slow to make and the same for every checkout is kept here.
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vibespace
 BASE := $(CACHE)/debian.tar
+# Programs that compile their modules anew at every start are slower by a fifth, which no installed one is.
+unexport PYTHONDONTWRITEBYTECODE
 export VIBESPACE_TEST_CACHE := $(CACHE)/engine
 export VIBESPACE_TEST_BASE := $(BASE)
 

@@ -45,7 +45,7 @@ def write_pages(out: Path) -> None:
 
 def files(root: Path) -> dict[str, bytes]:
     """Path below `root` -> content, of all that is generated."""
-    found = [p for p in (root / GENERATED).iterdir() if p.is_file()]
+    found = [p for p in (root / GENERATED).glob("*") if p.is_file()]
     found += [root / CLI_PAGE] if (root / CLI_PAGE).exists() else []
     return {str(p.relative_to(root)): p.read_bytes() for p in found}
 
@@ -58,19 +58,20 @@ def differences(wanted: dict[str, bytes], present: dict[str, bytes]) -> Iterator
 def main() -> int:
     """Bring the tree up to date, or say how it is not."""
     check = "--check" in sys.argv[1:]
-    with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch)
-        write_api(out)
-        write_pages(out)
-        wanted, present = files(out), files(ROOT)
-    changed = list(differences(wanted, present))
-    for name in changed:
-        print(f"{'stale' if check else 'wrote'}: {name}")
-        if not check and name in wanted:
-            (ROOT / name).write_bytes(wanted[name])
-        elif not check:
-            (ROOT / name).unlink()
-    return 1 if check and changed else 0
+    stale = False
+    for write in (write_api, write_pages):  # one after the other: the page is made of what the API has become
+        with tempfile.TemporaryDirectory() as scratch:
+            write(Path(scratch))
+            wanted = files(Path(scratch))
+        present = {name: data for name, data in files(ROOT).items() if (name == CLI_PAGE) == (write is write_pages)}
+        for name in differences(wanted, present):
+            stale = True
+            print(f"{'stale' if check else 'wrote'}: {name}")
+            if not check and name in wanted:
+                (ROOT / name).write_bytes(wanted[name])
+            elif not check:
+                (ROOT / name).unlink()
+    return 1 if check and stale else 0
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from vibespace_cli.tree import BY_HAND
 
 from vibespace import catalog
 
@@ -21,6 +22,12 @@ def test_every_command_says_where_it_is_answered_and_who_may_ask(api: catalog.Ca
     """No method that is a command lacks (home) or (access)."""
     assert {m.home for m in api.methods} <= {"device", "server"}
     assert {m.access for m in api.methods} <= {"read", "write", "host"}
+
+
+def test_every_stream_is_written_by_hand(api: catalog.Catalog) -> None:
+    """A command made from descriptors asks once and is answered once: it would wait for a stream for ever."""
+    streams = {method.words for method in api.methods if method.client_streams or method.server_streams}
+    assert streams <= set(BY_HAND)
 
 
 def test_every_command_flag_and_choice_has_a_help(api: catalog.Catalog) -> None:

@@ -1,7 +1,8 @@
 """What is true now: the fold of the log, by uid and by name.
 
 A State has one owner and no lock. The writer's thread has one to decide on, the event loop has one to read from; both
-take the same aggregates from the same batches, and an aggregate that is in a State is never changed again.
+take the same aggregates from the same batches, and an aggregate that is in a State is never changed again: commands
+change drafts. Only a fold of the log changes its own in place, before anybody else has them.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ import hashlib
 import json
 import socket
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 SSHD_PORT = 2222
 """Where sshd listens inside every agent container; the image's sshd_config depends on it."""
@@ -78,9 +78,14 @@ def spec_hash(spec: AgentSpec) -> str:
     """The same text for specs that a running container need not be replaced for; it goes into labels and tells nothing
     of the key. `image` has no part in it: who runs takes a newer image at the next start, and is not ended for it.
     """
-    told = asdict(spec) | {"host_key": hashlib.sha256(spec.host_key).hexdigest()}
-    del told["running"], told["image"]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    told = _told(replace(spec, image="", running=True, host_key=hashlib.sha256(spec.host_key).digest()))
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=bytes.hex).encode()).hexdigest()
+
+
+def _told(spec: AgentSpec | Resources) -> dict[str, Any]:
+    """What differs from its default: a field that a newer build adds, and nobody has set, replaces no container."""
+    differing = {f.name: value for f in fields(spec) if (value := getattr(spec, f.name)) != f.default}
+    return {name: _told(value) if isinstance(value, Resources) else value for name, value in differing.items()}
 
 
 @dataclass(frozen=True)

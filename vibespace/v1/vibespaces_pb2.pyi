@@ -153,7 +153,7 @@ class Vibespace(message.Message):
 
 @typing.final
 class VibespaceSpec(message.Message):
-    """What a vibespace is asked to be. Immutable after create; unset fields get the daemon's defaults."""
+    """What a vibespace is asked to be. Unset fields get the daemon's defaults; limits may change, the rest is immutable."""
 
     DESCRIPTOR: descriptor.Descriptor
 
