@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 
 from vibespace import launch
 from vibespace.client import Client
+from vibespace.daemon import lock
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
 from vibespace.state import State
 from vibespace.v1.system_pb2 import GetStatusRequest, GetStatusResponse
@@ -137,3 +138,96 @@ def test_a_new_state_directory_is_for_its_owner_alone(state: State) -> None:
     finally:
         os.umask(before)
     assert (state.home / "a" / "b").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_daemon_that_hangs_before_it_serves_is_given_up(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller hears which process it is and how to end it; who asks next waits no longer."""
+    ends = state.home / "ends"
+    os.mkfifo(ends)
+    program = state.home / "hangs"
+    program.write_text(f"#!/bin/sh\nexec cat {ends}\n")  # until somebody writes, which nobody does
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(launch, "PATIENCE", 0.2)
+    with pytest.raises(Unavailable) as refused:
+        _status(state)
+    assert refused.value.reason == "DAEMON_SILENT"
+    pid = int(refused.value.hint.rpartition(" ")[2])
+    assert f"process id {pid}" in refused.value.message
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def test_a_daemon_that_keeps_its_lock_and_serves_nobody_is_given_up(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was there before: it is named as well, and nothing is done to it."""
+    held = lock.hold(state.lock)
+    monkeypatch.setattr(launch, "PATIENCE", 2.0)
+    with pytest.raises(Unavailable, match=f"process id {os.getpid()}") as refused:
+        _status(state)
+    assert refused.value.reason == "DAEMON_SILENT"
+    os.close(held)
+
+
+def test_a_daemon_that_hangs_while_it_serves_is_given_up(state: State) -> None:
+    """It took the connection and says no word (10 s, which are what gRPC gives it, twice)."""
+    pid = _status(state).daemon.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(Unavailable, match=f"process id {pid}") as refused:
+            _status(state)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert refused.value.reason == "DAEMON_SILENT"
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _link(path: Path) -> None:
+    path.symlink_to("elsewhere")
+
+
+IN_THE_WAY = [_fifo, _link, Path.mkdir]
+FILES = ["daemon.lock", "daemon.start.lock", "daemon.stderr"]
+
+
+@pytest.mark.parametrize("make", IN_THE_WAY, ids=["a pipe", "a link", "a directory"])
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_in_a_files_place_is_told(state: State, name: str, make: Callable[[Path], None]) -> None:
+    """Nobody waits for a pipe, writes where a link leads, or fails without a sentence; and it is left as it is."""
+    make(state.home / name)
+    with pytest.raises(PermissionDenied, match=name) as refused:
+        _status(state)
+    assert refused.value.reason == "FILE_NOT_OURS"
+    assert not (state.home / "elsewhere").exists()
+    (state.home / name).rename(state.home / "away")  # what the hint says
+    assert _status(state).daemon.home == str(state.home)
+
+
+def test_a_lock_of_somebody_else_is_told(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever owns it could hold it for ever."""
+    state.lock.touch()
+    mine = os.geteuid()
+    with monkeypatch.context() as somebody:
+        somebody.setattr(os, "geteuid", lambda: mine + 1)
+        with pytest.raises(PermissionDenied, match=r"daemon\.lock is not a file of ours"):
+            lock.hold(state.lock)
+
+
+@pytest.mark.parametrize("make", [_fifo, _link], ids=["a pipe", "a link"])
+def test_what_is_in_the_sockets_place_is_replaced(state: State, make: Callable[[Path], None]) -> None:
+    """Nobody listens there, and the path is the daemon's; a link is not followed."""
+    make(state.socket)
+    assert _status(state).daemon.home == str(state.home)
+    assert not state.socket.is_symlink()
+
+
+def test_a_directory_in_the_sockets_place_is_told(state: State) -> None:
+    """It may hold something: the daemon takes nothing away that it cannot make again."""
+    state.socket.mkdir()
+    with pytest.raises(Unavailable, match=r"daemon\.sock") as refused:
+        _status(state)
+    assert refused.value.reason == "SOCKET_UNUSABLE"

@@ -98,9 +98,27 @@ ROWS = [
     ),
     Row(
         "vibespace/client.py",
-        words("vibespace.launch vibespace.state vibespace.errgrpc vibespace.v1"),
+        words("vibespace.launch vibespace.state vibespace.errgrpc vibespace.resume vibespace.v1"),
         words("eventsourcing asyncssh aiohttp kubernetes asyncio yaml rich"),
         "whoever uses it starts fast, and the daemon may be elsewhere",
+    ),
+    Row(
+        "vibespace/resume.py",
+        words("vibespace.v1"),
+        words("grpc asyncio"),
+        "both clients go on by it, each in its own way of waiting",
+    ),
+    Row(
+        "vibespace/channel.py",
+        words("vibespace.client vibespace.launch vibespace.state vibespace.resume"),
+        words("eventsourcing asyncssh aiohttp kubernetes yaml rich"),
+        "it is the other client's way to the daemon, for programs that wait for many things at once",
+    ),
+    Row(
+        "vibespace/aio.py",
+        words("vibespace.channel vibespace.resume vibespace.state vibespace.v1"),
+        words("eventsourcing asyncssh aiohttp kubernetes yaml rich"),
+        "other people's programs import it, and the daemon may be elsewhere",
     ),
     Row(
         "frontends/cli/**/*.py",

@@ -7,8 +7,9 @@ more: reads have no effect, and mutations carry a `request_id`, which the log an
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
-from typing import Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from urllib.parse import quote
 
 # The library's own log lines are not sentences for people, and forking is left to programs that ask for it.
@@ -19,11 +20,22 @@ import grpc
 
 from vibespace import launch
 from vibespace.errors import Error, Unavailable
+from vibespace.resume import LOST, Resume
+from vibespace.resume import lost as lost
 from vibespace.state import State
 
-_LOST = "DAEMON_LOST"
+if TYPE_CHECKING:
+    from vibespace.v1.events_pb2 import StreamEventsResponse, WatchResponse
 
-_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0))
+_FIRST_WORD = 5.0
+"""Seconds in which a daemon must greet who connects: gRPC does that by itself, however busy the daemon is."""
+
+OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # else a new channel inherits the pause of one that has failed
+    ("grpc.min_reconnect_backoff_ms", int(_FIRST_WORD * 1000)),
+)
 
 
 class Message(Protocol):
@@ -36,6 +48,7 @@ class Message(Protocol):
 
 
 M = TypeVar("M", bound=Message)
+F = TypeVar("F", "WatchResponse", "StreamEventsResponse")
 M_co = TypeVar("M_co", bound=Message, covariant=True)
 
 
@@ -60,14 +73,17 @@ class Client:
     def unary(self, method: str, request: Message, response: type[M]) -> M:
         """One request, one response."""
         for last in (False, True):
+            began = time.monotonic()
             call = self._open().unary_unary(_path(method), _serialize, response.FromString)
             try:
                 answer: M = call(request)
                 return answer
             except grpc.RpcError as e:
                 error = error_of(e)
-                if last or not lost(error):
+                if not lost(error):
                     raise error from None
+                if last:
+                    raise given_up(self.state, error, began) from None
                 self.close()
         raise AssertionError("not reached")
 
@@ -75,6 +91,18 @@ class Client:
         """One request, many responses. `lost()` of the error it raises tells whether to resume."""
         call = self._open().unary_stream(_path(method), _serialize, response.FromString)
         return self._responses(call(request))
+
+    def follow(self, method: str, request: Any, response: type[F]) -> Iterator[F]:
+        """A stream of EventService that survives the daemon: resumed after the last cursor, on a new one if need be."""
+        resume: Resume[F] = Resume(request)
+        while True:
+            try:
+                for piece in self.stream(method, resume.request, response):
+                    if (whole := resume.take(piece)) is not None:
+                        yield whole
+                return
+            except Error as e:
+                resume.broken(e)
 
     def upload(self, method: str, requests: Iterable[Message], response: type[M]) -> M:
         """Many requests, one response."""
@@ -99,8 +127,7 @@ class Client:
     def _open(self) -> grpc.Channel:
         if self._channel is None:
             launch.ensure_daemon(self.state)
-            target = "unix:" + quote(os.fspath(self.state.socket))
-            self._channel = grpc.insecure_channel(target, options=_OPTIONS)
+            self._channel = grpc.insecure_channel(target(self.state), options=OPTIONS)
         return self._channel
 
     def _responses(self, call: Call[M]) -> Iterator[M]:
@@ -115,24 +142,29 @@ class Client:
             call.cancel()  # Whoever stops reading wants no more; after the end it does nothing.
 
 
-def error_of(failed: grpc.RpcError) -> Error:
+def target(state: State) -> str:
+    """The daemon's socket as gRPC names it."""
+    return "unix:" + quote(os.fspath(state.socket))
+
+
+def error_of(failed: Any) -> Error:
     """The error that a call ended with. The mapper's imports are paid for only by calls that fail."""
     from vibespace.errgrpc import from_call  # noqa: PLC0415
 
-    assert isinstance(failed, grpc.Call)
     error = from_call(failed)
     if isinstance(error, Unavailable) and error.reason == "GRPC_UNAVAILABLE":
         return Unavailable(
-            _LOST,
+            LOST,
             "The daemon ended before it had answered.",
             hint="Trying again starts it again; daemon.stderr in the state directory has its last words.",
         )
     return error
 
 
-def lost(error: Error) -> bool:
-    """Whether `error` says that the daemon is gone, and not something that it answered."""
-    return error.reason == _LOST
+def given_up(state: State, error: Error, since: float) -> Error:
+    """What to raise when a second try, begun at `since`, was lost too. What listens and took its time to fail hangs."""
+    hangs = time.monotonic() - since > _FIRST_WORD / 2 and launch.answers(state.socket)
+    return launch.silent(launch.holder(state)) if hangs else error
 
 
 def _path(method: str) -> str:

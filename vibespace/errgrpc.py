@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import grpc
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
@@ -56,7 +58,17 @@ def trailers(status: status_pb2.Status) -> tuple[tuple[str, bytes], ...]:
     return ((_DETAILS, status.SerializeToString()),)
 
 
-def from_call(call: grpc.Call) -> errors.Error:
+class Ended(Protocol):
+    """What is asked of a call that failed; the asynchronous ones have it too, and are no grpc.Call."""
+
+    def trailing_metadata(self) -> Any: ...
+
+    def code(self) -> grpc.StatusCode: ...
+
+    def details(self) -> str | None: ...
+
+
+def from_call(call: Ended) -> errors.Error:
     """The error that ended `call`: ours as it was raised, or gRPC's own under the reason GRPC_<CODE>."""
     for key, value in call.trailing_metadata() or ():
         if key == _DETAILS and isinstance(value, bytes):

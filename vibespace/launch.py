@@ -1,7 +1,7 @@
 """Starts the daemon when it does not answer: exactly one, however many ask at once.
 
 A client takes a lock, looks again, starts the daemon with one end of a pipe, and reads from the other: a line when it
-serves, the end of the pipe when it does not. Nothing is polled and nobody guesses how long a start takes.
+serves, the end of the pipe when it does not. Only one that tells neither for PATIENCE is given up.
 """
 
 from __future__ import annotations
@@ -9,17 +9,22 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from vibespace import errors
 from vibespace.errors import PermissionDenied, Unavailable
-from vibespace.state import State
+from vibespace.state import State, open_own
+
+PATIENCE = 120.0
+"""Seconds that a client waits for a daemon to serve: it reads its whole history first, however long that is."""
 
 LOCKED = 75
 """Exit code (EX_TEMPFAIL) of a daemon that found another one alive. It says so itself: who looked at the lock
@@ -50,16 +55,17 @@ def ensure_daemon(state: State) -> bool:
     if answers(state.socket):
         return False
     ensure_home(state.home)
-    with _one_at_a_time(state.home / "daemon.start.lock"):
+    until = time.monotonic() + PATIENCE
+    with _one_at_a_time(state.home / "daemon.start.lock", until):
         while not answers(state.socket):
-            exit_code = _start(state)
+            exit_code = _start(state, until)
             if exit_code is None:
                 return True
             if exit_code != LOCKED:
                 raise _not_started(state, exit_code)
             # Another daemon was starting or ending: it holds the lock for as long as it lives.
             if not answers(state.socket):
-                wait_until_ended(state)
+                wait_until_ended(state, until)
     return False
 
 
@@ -105,13 +111,29 @@ def ensure_home(home: Path) -> None:
         )
 
 
-def wait_until_ended(state: State) -> None:
-    """Return when no daemon serves `state` any more: it holds its lock for as long as it lives."""
-    try:
-        with state.lock.open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH)
-    except FileNotFoundError:
+def wait_until_ended(state: State, until: float | None = None) -> None:
+    """Return when no daemon serves `state` any more: it holds its lock for as long as it lives.
+
+    With `until`, a time.monotonic(), raises Unavailable DAEMON_SILENT then.
+    """
+    if not state.lock.exists():
         return
+    with open(open_own(state.lock, os.O_RDONLY), errors="replace") as lock:
+        if not _take(lock.fileno(), fcntl.LOCK_SH, until):
+            raise silent(lock.read(32).strip())
+
+
+def holder(state: State) -> str:
+    """The process id of the daemon that has the lock; empty where none has told it."""
+    with open(open_own(state.lock, os.O_RDONLY), errors="replace") as lock:
+        return lock.read(32).strip()
+
+
+def silent(pid: str = "") -> Unavailable:
+    """What to raise when a daemon is there and does not answer; `pid` where it is known."""
+    who = f" (process id {pid})" if pid else ""
+    hint = f"Try again if it is at work, or end it: kill -9 {pid}" if pid else "Try again."
+    return Unavailable("DAEMON_SILENT", f"The daemon{who} does not answer.", hint=hint)
 
 
 def last_words(state: State) -> str:
@@ -124,22 +146,39 @@ def last_words(state: State) -> str:
 
 
 @contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _one_at_a_time(path: Path, until: float) -> Iterator[None]:
+    descriptor = open_own(path, os.O_RDWR)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not _take(descriptor, fcntl.LOCK_EX, until):
+            raise silent()
         yield
     finally:
         os.close(descriptor)
 
 
-def _start(state: State) -> int | None:
+def _take(lock: int, how: int, until: float | None) -> bool:
+    """Whether the lock could be taken by then; the kernel lets nobody wait for one and look at the clock too."""
+    if until is None:
+        fcntl.flock(lock, how)
+        return True
+    while True:
+        try:
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.01)
+
+
+def _start(state: State, until: float) -> int | None:
     """Start a daemon: None when it serves, its exit code when it ended instead, without a reason.
 
-    Raises the reason when it told one.
+    Raises the reason when it told one, and Unavailable DAEMON_SILENT when it does neither: it may be about to.
     """
     ready, tell = os.pipe()
-    with open(ready, "rb") as pipe, _stderr(state).open("wb") as errors:
+    with open(ready, "rb") as pipe, open(open_own(_stderr(state), os.O_WRONLY), "wb") as errors:
+        errors.truncate(0)
         try:
             process = subprocess.Popen(
                 # -P: a directory that a command happens to be typed in must not lend the daemon its modules.
@@ -153,9 +192,15 @@ def _start(state: State) -> int | None:
             )
         finally:
             os.close(tell)
-        told = pipe.readline().decode().strip()
-        if told == READY:
+        waiting = select.poll()
+        waiting.register(pipe, select.POLLIN)
+        heard = waiting.poll(max(0.0, until - time.monotonic()) * 1000)
+        told = pipe.readline().decode().strip() if heard else ""
+        if told == READY or not heard:
             process.returncode = 0  # It outlives us: nobody is to wait for it.
+        if not heard:
+            raise silent(str(process.pid))
+        if told == READY:
             return None
     exit_code = process.wait()
     if told:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from vibespace.errors import InvalidArgument
+from vibespace.errors import InvalidArgument, PermissionDenied
 
 UNIX_PATH_MAX = 107
 """Bytes in a Unix socket's path that Linux and gRPC accept (sun_path less its NUL)."""
@@ -54,10 +55,10 @@ class State:
         return self.home / "debug.log"
 
 
-def state() -> State:
-    """The state directory: VIBESPACE_HOME, or ~/.vibespace. Raises InvalidArgument for one no socket fits in."""
-    home = Path(os.environ.get("VIBESPACE_HOME") or "~/.vibespace").expanduser()
-    found = State(Path(os.path.abspath(home)))
+def state(home: str | os.PathLike[str] = "") -> State:
+    """The state directory: `home`, VIBESPACE_HOME or ~/.vibespace. Raises InvalidArgument where no socket fits in."""
+    chosen = Path(home or os.environ.get("VIBESPACE_HOME") or "~/.vibespace").expanduser()
+    found = State(Path(os.path.abspath(chosen)))
     if len(os.fsencode(found.socket)) > UNIX_PATH_MAX:
         raise InvalidArgument(
             "SOCKET_PATH_TOO_LONG",
@@ -65,3 +66,23 @@ def state() -> State:
             hint="Set VIBESPACE_HOME to a shorter directory.",
         )
     return found
+
+
+def open_own(path: Path, flags: int) -> int:
+    """A descriptor of a regular file of ours, made 0600 when there is none.
+
+    Raises PermissionDenied FILE_NOT_OURS: a pipe would keep us waiting, and a link has us write somewhere else.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as e:
+        raise _not_ours(path, f"cannot be opened: {e.strerror}") from e
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
+        return descriptor
+    os.close(descriptor)
+    raise _not_ours(path, "is not a file of ours")
+
+
+def _not_ours(path: Path, what: str) -> PermissionDenied:
+    return PermissionDenied("FILE_NOT_OURS", f"{path} {what}.", hint="Move it away; it is made again.")

@@ -109,8 +109,8 @@ def test_a_daemon_that_is_just_ending_is_waited_for(home: Path, monkeypatch: pyt
     fcntl.flock(ending, fcntl.LOCK_EX)
     start_daemon, codes = launch._start, []
 
-    def start_and_let_go(state: State) -> int | None:
-        codes.append(start_daemon(state))
+    def start_and_let_go(state: State, until: float) -> int | None:
+        codes.append(start_daemon(state, until))
         ending.close()
         return codes[-1]
 

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from vibespace import errgrpc
 from vibespace.app.feed import Feed
 from vibespace.app.host import require_initialized
 from vibespace.daemon.principal import Principal, principal
-from vibespace.errors import Error, Internal
+from vibespace.errors import Error, Internal, InvalidArgument
 
 _BEFORE_INIT = ("GetStatus", "Diagnose", "GetVersion", "Initialize", "Rest")
 """Methods of ours that answer before `init`."""
@@ -21,10 +22,12 @@ _OURS = "/vibespace.v1."
 
 _log = logging.getLogger(__name__)
 Context = grpc.aio.ServicerContext[Any, Any]
+Read = Callable[[Any], Any]
+"""Makes a request, or a stream of them, of what came over the wire."""
 
 
 class Boundary(grpc.aio.ServerInterceptor):
-    """Sets the principal, refuses what needs `init`, and turns our errors into statuses."""
+    """Sets the principal, refuses what needs `init` or cannot be read, and turns our errors into statuses."""
 
     def __init__(self, caller: Principal, feed: Feed) -> None:
         self._caller = caller
@@ -48,45 +51,74 @@ class Boundary(grpc.aio.ServerInterceptor):
         return self._wrapped[method]
 
     def _wrap(self, handler: grpc.RpcMethodHandler[Any, Any], check: bool) -> grpc.RpcMethodHandler[Any, Any]:
+        assert handler.request_deserializer is not None
+        read = (_read_each if handler.request_streaming else _read)(handler.request_deserializer)
         if handler.response_streaming:
-            wrapped = self._streaming(handler.unary_stream or handler.stream_stream, check)
+            wrapped = self._streaming(handler.unary_stream or handler.stream_stream, read, check)
             make = (
                 grpc.stream_stream_rpc_method_handler
                 if handler.request_streaming
                 else grpc.unary_stream_rpc_method_handler
             )
-            return make(wrapped, handler.request_deserializer, handler.response_serializer)
-        answered = self._unary(handler.unary_unary or handler.stream_unary, check)
+            return make(wrapped, None, handler.response_serializer)
+        answered = self._unary(handler.unary_unary or handler.stream_unary, read, check)
         make = (
             grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
         )
-        return make(answered, handler.request_deserializer, handler.response_serializer)
+        return make(answered, None, handler.response_serializer)
 
     def _enter(self, check: bool) -> None:
         principal.set(self._caller)
         if check:
             require_initialized(self._feed.state.host)
 
-    def _unary(self, answer: Any, check: bool) -> Any:
+    def _unary(self, answer: Any, read: Read, check: bool) -> Any:
         async def answered(request: Any, context: Context) -> Any:
             try:
                 self._enter(check)
-                return await answer(request, context)
+                return await answer(read(request), context)
             except Exception as e:  # whatever it is, it becomes a status
                 return await _abort(context, e)
 
         return answered
 
-    def _streaming(self, answer: Any, check: bool) -> Any:
+    def _streaming(self, answer: Any, read: Read, check: bool) -> Any:
         async def answered(request: Any, context: Context) -> AsyncIterator[Any]:
             try:
                 self._enter(check)
-                async for response in answer(request, context):
+                async for response in answer(read(request), context):
                     yield response
             except Exception as e:  # whatever it is, it becomes a status
                 await _abort(context, e)
 
         return answered
+
+
+def _read(decode: Callable[[bytes], Any]) -> Read:
+    """Decodes a message where a failure can be told: gRPC itself would say UNKNOWN, and no more."""
+
+    def read(message: bytes) -> Any:
+        try:
+            return decode(message)
+        except DecodeError as e:
+            raise InvalidArgument(
+                "REQUEST_UNREADABLE",
+                "The request is not a message of this method.",
+                hint="This is a defect of the program that called, or it was made for another version.",
+            ) from e
+
+    return read
+
+
+def _read_each(decode: Callable[[bytes], Any]) -> Read:
+    """As _read, for each message of a stream when its turn comes."""
+    read = _read(decode)
+
+    async def read_each(messages: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        async for message in messages:
+            yield read(message)
+
+    return read_each
 
 
 async def _abort(context: Context, error: Exception) -> None:

@@ -6,18 +6,16 @@ import fcntl
 import os
 from pathlib import Path
 
-from vibespace.errors import FailedPrecondition, Unavailable
+from vibespace.errors import FailedPrecondition
+from vibespace.state import open_own
 
 
 def hold(path: Path) -> int:
     """Take the lock and write our pid into it; keep the descriptor open for as long as the daemon lives.
 
-    Raises FailedPrecondition DAEMON_RUNNING with the pid of the one that holds it, Unavailable LOCK_UNUSABLE.
+    Raises FailedPrecondition DAEMON_RUNNING with the pid of the one that holds it, and what open_own does.
     """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-    except OSError as e:
-        raise Unavailable("LOCK_UNUSABLE", f"{path} cannot be opened: {e.strerror}.", hint="Move it away.") from e
+    descriptor = open_own(path, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as e:

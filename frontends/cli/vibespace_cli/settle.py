@@ -109,22 +109,7 @@ def changes(session: Session, request: WatchRequest) -> Iterator[WatchResponse]:
 
     What the daemon sends in pieces, of which the last has a cursor, comes out whole.
     """
-    fruitless = 0
-    while True:
-        whole = WatchResponse()
-        try:
-            for piece in session.client.stream("EventService/Watch", request, WatchResponse):
-                whole.MergeFrom(piece)
-                if piece.HasField("cursor"):
-                    fruitless = 0
-                    request.after.CopyFrom(piece.cursor)
-                    yield whole
-                    whole = WatchResponse()
-            return
-        except Error as e:
-            fruitless += 1
-            if not lost(e) or fruitless > 3:
-                raise
+    return session.client.follow("EventService/Watch", request, WatchResponse)
 
 
 def _arrived(session: Session, resource: Resource, cursor: Any, progress: Progress) -> None:

@@ -7,9 +7,7 @@ from typing import Any
 
 import click
 
-from vibespace.client import lost
-from vibespace.errors import Error
-from vibespace.v1.events_pb2 import Event, StreamEventsRequest, StreamEventsResponse
+from vibespace.v1.events_pb2 import Event, StreamEventsResponse
 from vibespace_cli import build, render, table
 from vibespace_cli.invocation import Invocation
 from vibespace_cli.output import Output
@@ -29,18 +27,8 @@ def run(invocation: Invocation) -> None:
     session, request = invocation.session, invocation.request
     session.output.streaming = True
     printer = _Printer(session.output)
-    fruitless = 0
-    while True:
-        try:
-            for response in session.client.stream(invocation.method.full_name, request, StreamEventsResponse):
-                fruitless = 0
-                printer.show(response.events)
-                _resume_after(request, response)
-            return
-        except Error as e:
-            fruitless += 1
-            if not lost(e) or fruitless > 3:
-                raise
+    for response in session.client.follow(invocation.method.full_name, request, StreamEventsResponse):
+        printer.show(response.events)
 
 
 def to_object(event: Any) -> dict[str, Any]:
@@ -94,9 +82,3 @@ class _Printer:
         if first:
             return [self._output.paint(lines[0], "bold"), *lines[1:]]
         return lines[1:]
-
-
-def _resume_after(request: StreamEventsRequest, response: StreamEventsResponse) -> None:
-    if response.HasField("cursor"):
-        request.after.CopyFrom(response.cursor)
-        request.after_position = 0

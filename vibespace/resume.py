@@ -1,0 +1,67 @@
+"""A Watch or a history that goes on across daemons: where, and until when. For clients of either kind."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from vibespace.errors import Error
+from vibespace.v1.cursor_pb2 import Cursor
+from vibespace.v1.events_pb2 import WatchRequest
+
+LOST = "DAEMON_LOST"
+"""Reason of the error that a call ends with when its daemon does."""
+
+_ATTEMPTS = 3
+"""Daemons in a row that may end without having sent anything."""
+
+
+class Response(Protocol):
+    """What the streams of EventService send."""
+
+    @property
+    def cursor(self) -> Cursor: ...
+
+    def HasField(self, field_name: Any) -> bool: ...  # noqa: N802 (protobuf's name)
+
+    def MergeFrom(self, other: Self) -> None: ...  # noqa: N802 (protobuf's name)
+
+
+R = TypeVar("R", bound=Response)
+
+
+class Resume(Generic[R]):
+    """`request` always asks for what has not been seen yet; a Watch that is sent in pieces comes out whole."""
+
+    def __init__(self, request: Any) -> None:
+        self.request = type(request)()
+        self.request.CopyFrom(request)
+        self._in_pieces = isinstance(request, WatchRequest)
+        self._begun: R | None = None
+        self._fruitless = 0
+
+    def take(self, piece: R) -> R | None:
+        """What `piece` makes whole, if it does: the last piece is the one with a cursor."""
+        if self._begun is not None:
+            self._begun.MergeFrom(piece)
+            piece = self._begun
+        if self._in_pieces and not piece.HasField("cursor"):
+            self._begun = piece
+            return None
+        self._begun, self._fruitless = None, 0
+        if piece.HasField("cursor"):
+            self.request.after.CopyFrom(piece.cursor)
+            if not self._in_pieces:
+                self.request.after_position = 0
+        return piece
+
+    def broken(self, error: Error) -> None:
+        """The stream ended with `error`. Raises it unless it is worth asking again."""
+        self._begun = None
+        self._fruitless += 1
+        if not lost(error) or self._fruitless > _ATTEMPTS:
+            raise error
+
+
+def lost(error: Error) -> bool:
+    """Whether `error` says that the daemon is gone, and not something that it answered."""
+    return error.reason == LOST
