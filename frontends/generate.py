@@ -1,4 +1,4 @@
-"""protos -> everything that is generated and committed: vibespace/v1 and docs/cli.md.
+"""protos -> everything that is generated and committed: vibespace/v1, docs/cli.md and docs/api.md.
 
 `python -m frontends.generate` writes; with `--check` it writes nothing, names what differs, and exits 1.
 """
@@ -10,9 +10,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from frontends import api_page
+
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED = "vibespace/v1"
 CLI_PAGE = "docs/cli.md"
+API_PAGE = "docs/api.md"
+PAGES = [CLI_PAGE, API_PAGE]
 
 
 def buf(*arguments: str) -> None:
@@ -29,7 +33,7 @@ def write_api(out: Path) -> None:
 
 
 def write_pages(out: Path) -> None:
-    """Write the command line's reference page; in a process of its own, so that it sees the new descriptors."""
+    """Write the reference pages; the command line's in a process of its own, so that it sees the new descriptors."""
     page = out / CLI_PAGE
     page.parent.mkdir(parents=True, exist_ok=True)
     with page.open("w") as file:
@@ -41,12 +45,13 @@ def write_pages(out: Path) -> None:
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": search},
         )
+    (out / API_PAGE).write_text(api_page.page((ROOT / GENERATED / "api.binpb").read_bytes()))
 
 
 def files(root: Path) -> dict[str, bytes]:
     """Path below `root` -> content, of all that is generated."""
     found = [p for p in (root / GENERATED).glob("*") if p.is_file()]
-    found += [root / CLI_PAGE] if (root / CLI_PAGE).exists() else []
+    found += [root / page for page in PAGES if (root / page).exists()]
     return {str(p.relative_to(root)): p.read_bytes() for p in found}
 
 
@@ -59,11 +64,11 @@ def main() -> int:
     """Bring the tree up to date, or say how it is not."""
     check = "--check" in sys.argv[1:]
     stale = False
-    for write in (write_api, write_pages):  # one after the other: the page is made of what the API has become
+    for write in (write_api, write_pages):  # one after the other: pages are made of what the API has become
         with tempfile.TemporaryDirectory() as scratch:
             write(Path(scratch))
             wanted = files(Path(scratch))
-        present = {name: data for name, data in files(ROOT).items() if (name == CLI_PAGE) == (write is write_pages)}
+        present = {name: data for name, data in files(ROOT).items() if (name in PAGES) == (write is write_pages)}
         for name in differences(wanted, present):
             stale = True
             print(f"{'stale' if check else 'wrote'}: {name}")
