@@ -84,9 +84,12 @@ ROWS = [
     ),
     Row(
         "vibespace/setup/*.py",
-        words("vibespace.setup vibespace.config vibespace.state vibespace.engine.base vibespace.engine.api"),
+        words(
+            "vibespace.setup vibespace.config vibespace.state vibespace.engine.base vibespace.engine.api "
+            "vibespace.engine.bodies.LOG"
+        ),
         words("grpc google eventsourcing asyncssh"),
-        "it runs before and after any daemon, and speaks to engines by the API they share",
+        "it runs before and after any daemon, and speaks to engines by the API and the label they share",
     ),
     Row(
         "vibespace/daemon/*.py",

@@ -56,7 +56,7 @@ def ensure_daemon(state: State) -> bool:
         return False
     ensure_home(state.home)
     until = time.monotonic() + PATIENCE
-    with _one_at_a_time(state.home / "daemon.start.lock", until):
+    with _one_at_a_time(state.start_lock, until):
         while not answers(state.socket):
             exit_code = _start(state, until)
             if exit_code is None:
@@ -151,6 +151,10 @@ def _one_at_a_time(path: Path, until: float) -> Iterator[None]:
     try:
         if not _take(descriptor, fcntl.LOCK_EX, until):
             raise silent()
+        if os.fstat(descriptor).st_nlink == 0:
+            raise Unavailable(
+                "UNINSTALLED", f"{path.parent} was uninstalled meanwhile.", hint="'vibespace init' begins anew."
+            )
         yield
     finally:
         os.close(descriptor)

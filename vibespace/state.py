@@ -12,6 +12,12 @@ from vibespace.errors import InvalidArgument, PermissionDenied
 UNIX_PATH_MAX = 107
 """Bytes in a Unix socket's path that Linux and gRPC accept (sun_path less its NUL)."""
 
+KEPT = ("engine", "keys", "config.yaml", "events.db*")
+"""Entries of a state directory that data cannot do without: volumes, host keys, settings, history."""
+
+MADE = ("cache", "debug.log*", "daemon.*")
+"""The other entries that we make. Whatever is called differently is somebody else's, and `uninstall` leaves it."""
+
 
 @dataclass(frozen=True)
 class State:
@@ -53,6 +59,21 @@ class State:
     def debug_log(self) -> Path:
         """Written with VIBESPACE_DEBUG=1 only."""
         return self.home / "debug.log"
+
+    @property
+    def marker(self) -> Path:
+        """Says that the directory is ours, and what `uninstall` must know: setup/installation.py."""
+        return self.home / "installation.json"
+
+    @property
+    def cache(self) -> Path:
+        """What was downloaded, and can be again."""
+        return self.home / "cache"
+
+    @property
+    def start_lock(self) -> Path:
+        """Held with flock by whoever starts the daemon, or keeps it from being started."""
+        return self.home / "daemon.start.lock"
 
 
 def state(home: str | os.PathLike[str] = "") -> State:

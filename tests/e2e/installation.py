@@ -150,7 +150,8 @@ class Installation:
             self.kill()
         if self.log_id:
             asyncio.run(purge(self.engine, self.log_id))
-        shutil.rmtree(self.home)
+        if self.home.exists():  # a test may have uninstalled it
+            shutil.rmtree(self.home)
 
     async def _call(self, method: str, path: str, query: dict[str, Any]) -> Any:
         api = Api(self.engine)

@@ -33,7 +33,9 @@ from vibespace.net.git import Git
 from vibespace.net.keys import KeyFiles
 from vibespace.net.shell import SshShell
 from vibespace.reconcile.loop import Reconciler
-from vibespace.setup import podman
+from vibespace.setup import installation, podman
+from vibespace.setup.engine import Choice
+from vibespace.setup.installation import Installation
 from vibespace.state import State
 from vibespace.state import state as find_state
 
@@ -65,6 +67,7 @@ class Daemon:
             stack.push_async_callback(self._writer.close)
             if self._feed.state.host is None:
                 await self._writer.run(host_commands.begin_log, Request("daemon"))
+            self._mark()
             self._keys = KeyFiles(self._state.keys)
             self._dialer, self._doctor = Dialer(), Doctor(self._feed)
             self._shell = SshShell(self._dialer, self._keys)
@@ -91,6 +94,14 @@ class Daemon:
             # Not before: who reconciles brings an engine that goes away back.
             await asyncio.to_thread(podman.stop, self._state.engine)
 
+    def _mark(self) -> None:
+        """Leave for `uninstall` what it must know, also of an installation that is broken by then."""
+        host = self._feed.state.host
+        assert host is not None
+        found = host.engine and Choice(host.engine["brand"], host.engine["address"], bool(host.engine["private"]))
+        with suppress(OSError):  # a full disk; the next start writes it
+            installation.write(self._state, Installation(self._feed.log_id, found or None))
+
     async def _first_look(self) -> None:
         """Give the engine a moment to show what runs, so that the command that started us need not say `unknown`."""
         host = self._feed.state.host
@@ -102,6 +113,7 @@ class Daemon:
     async def _reconcile(self) -> None:
         while not (self._feed.state.host and self._feed.state.host.engine):
             await self._feed.news()
+        self._mark()
         while True:
             try:
                 engine = await open_engine(self._feed.state.host, self._state, os.environ)
@@ -185,6 +197,7 @@ def main() -> int:
         state = find_state()
         ensure_home(state.home)
         lock.hold(state.lock)
+        installation.refuse_leaving(state)
         debuglog.configure(state.debug_log, debug=os.environ.get("VIBESPACE_DEBUG") == "1")
         asyncio.run(Daemon(state).run(arguments.ready_fd))
     except Error as e:

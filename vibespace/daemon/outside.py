@@ -19,5 +19,6 @@ def listing(host: Host | None) -> Sequence[str]:
         return ()
     if host.engine["private"]:
         return _KERNEL
-    theirs = f"containers, volumes, networks and images labelled vibespace.log={host.uid}: in {host.engine['address']}"
-    return (theirs, *_KERNEL)
+    where = host.engine["address"]
+    theirs = f"containers, volumes and networks labelled vibespace.log={host.uid}: in {where}"
+    return (theirs, f"the agents' image, which stays after an uninstall: in {where}", *_KERNEL)

@@ -7,12 +7,14 @@ needs no care when they come and go; a boot forgets it, and it is made again whe
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from vibespace.errors import Aborted
 
+_BRIDGE = re.compile("vs[0-9a-f]{12}")
 _ROUTED = ("-i", "vs+", "-o", "vs+")
 _NOT_BRIDGED = (*_ROUTED, "-m", "physdev", "!", "--physdev-is-bridged")
 _DROP = ("-m", "comment", "--comment", "vibespace", "-j", "DROP")
@@ -35,6 +37,31 @@ def keep_networks_apart() -> None:
         )
     if wanted is _NOT_BRIDGED:
         _mangle("-D", *other)
+
+
+def remove_unless_used() -> None:
+    """Take the rule away, unless another installation of this machine needs it now. Needs root.
+
+    A daemon that starts makes it before it opens an engine, so one that came while we looked is seen afterwards.
+    """
+    if not _used():
+        remove()
+        if _used():
+            keep_networks_apart()
+
+
+def _used() -> bool:
+    """Whether a network of ours is there, or a daemon that may make one; this installation's have gone."""
+    if any(_BRIDGE.fullmatch(path.name) for path in Path("/sys/class/net").iterdir()):
+        return True
+    return any(_is_daemon(path) for path in Path("/proc").glob("[0-9]*/cmdline"))
+
+
+def _is_daemon(path: Path) -> bool:
+    try:
+        return b"vibespace.daemon" in path.read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def remove() -> None:

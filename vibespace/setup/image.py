@@ -43,7 +43,7 @@ async def ensure(api: Api, base: str, progress: Progress, *, cache: Path | None 
     Unavailable BASE_UNREACHABLE or PROGRAM_UNREACHABLE, NotFound BASE_NOT_FOUND, InvalidArgument BASE_INVALID,
     FailedPrecondition PROGRAM_INTEGRITY, Exhausted IMAGE_NO_SPACE, Aborted IMAGE_BUILD_FAILED.
     """
-    cache = cache or state().home / "cache"
+    cache = cache or state().cache
     name = f"{NAME}:{context.digest(await asyncio.to_thread(identity, base, cache))}"
     with suppress(NotFound):
         found = await api.get(f"/images/{name}/json")
@@ -55,7 +55,7 @@ async def ensure(api: Api, base: str, progress: Progress, *, cache: Path | None 
 
 async def build(api: Api, base: str, progress: Progress, *, cache: Path | None = None) -> str:
     """Build the image again, on the newest `base` there is; its id. Raises what `ensure` does."""
-    return await _make(api, base, progress, cache or state().home / "cache", newest=True)
+    return await _make(api, base, progress, cache or state().cache, newest=True)
 
 
 async def list_images(api: Api) -> Sequence[Image]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from vibespace import catalog
-from vibespace.errors import Cancelled, InvalidArgument
 from vibespace_cli import names
+from vibespace_cli.ask import ask
 from vibespace_cli.invocation import Invocation
 from vibespace_cli.render import render
 from vibespace_cli.shape import to_data
@@ -66,15 +65,8 @@ def confirm(invocation: Invocation) -> None:
         return
     thing = names.short(invocation.request.name)
     _rehearse(invocation)
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise InvalidArgument(
-            "FORCE_NEEDED", f"{thing} cannot be brought back.", hint="Where nobody can be asked, say --force."
-        )
     verb, _, what = catalog.first_sentence(catalog.load().help(invocation.method)).partition(" ")
-    sys.stderr.write(f"{verb} {thing}? This {verb.lower()}s {what} [y/N] ")
-    sys.stderr.flush()
-    if _typed().strip().lower() not in ("y", "yes"):
-        raise Cancelled("NOT_CONFIRMED", "Nothing was deleted.")
+    ask(f"{verb} {thing}? This {verb.lower()}s {what}", thing)
 
 
 def _rehearse(invocation: Invocation) -> None:
@@ -83,11 +75,3 @@ def _rehearse(invocation: Invocation) -> None:
         invocation.request.validate_only = True
         call(invocation)
         invocation.request.validate_only = False
-
-
-def _typed() -> str:
-    try:
-        return sys.stdin.readline()
-    except KeyboardInterrupt:
-        sys.stderr.write("\n")
-        return ""

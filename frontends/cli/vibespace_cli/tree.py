@@ -24,6 +24,7 @@ BY_HAND: dict[Words, str] = {
     ("image", "list"): "image",
     ("init",): "init",
     ("start",): "start",
+    ("uninstall",): "uninstall",
     ("version",): "version",
 }
 """Commands that stream, use the terminal, or work on this machine: the module below `handmade` whose `command(words)`

@@ -1,0 +1,27 @@
+"""A question before something is destroyed."""
+
+from __future__ import annotations
+
+import sys
+
+from vibespace.errors import Cancelled, InvalidArgument
+
+
+def ask(question: str, thing: str) -> None:
+    """Return for a yes. Raises Cancelled for anything else, InvalidArgument where nobody can be asked."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InvalidArgument(
+            "FORCE_NEEDED", f"{thing} cannot be brought back.", hint="Where nobody can be asked, say --force."
+        )
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if _typed().strip().lower() not in ("y", "yes"):
+        raise Cancelled("NOT_CONFIRMED", "Nothing was deleted.")
+
+
+def _typed() -> str:
+    try:
+        return sys.stdin.readline()
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        return ""

@@ -1,0 +1,104 @@
+"""`vibespace uninstall`: takes away all there is of an installation, or all but its data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vibespace_cli.ask import ask
+from vibespace_cli.everywhere import Command
+from vibespace_cli.output import Output
+from vibespace_cli.progress import Progress
+from vibespace_cli.session import Session
+
+if TYPE_CHECKING:
+    from vibespace.setup.uninstall import Plan
+
+
+def command(words: tuple[str, ...]) -> click.Command:
+    """The command."""
+    return Uninstall(words[-1])
+
+
+class Uninstall(Command):
+    """Take away the daemon, all vibespaces with their data, and the state directory.
+
+    Works whether the daemon runs, rests or is broken. What is not labelled as ours is left alone. Interrupted, it
+    goes on when it is typed again.
+    """
+
+    def __init__(self, name: str) -> None:
+        keep = "Leave volumes, history, keys and settings where they are, for a later init."
+        params = [
+            click.Option(["-f", "--force"], is_flag=True, help="Do not ask."),
+            click.Option(["--keep-data"], is_flag=True, help=keep),
+            click.Option(["-n", "--dry-run"], is_flag=True, help="Say what would go, and take nothing away."),
+        ]
+        super().__init__(name, params=params, help=type(self).__doc__)
+
+    def invoke(self, ctx: click.Context) -> None:
+        from vibespace.setup import uninstall
+
+        session: Session = ctx.find_root().obj
+        output, home = session.output, session.state.home
+        plan = uninstall.plan(session.state, keep_data=ctx.params["keep_data"])
+        if plan is None:
+            _answer(output, _data(None, done=True), f"Nothing is installed: there is no {home}.")
+            return
+        if ctx.params["dry_run"]:
+            _answer(output, _data(plan, done=False), "\n".join(["This would go; nothing did:", *_lines(plan)]))
+            return
+        if not ctx.params["force"]:
+            if not output.as_json:
+                output.note("\n".join(["This will go:", *_lines(plan)]))
+            ask("Uninstall? What goes cannot be brought back.", f"What is in {home}")
+        with Progress(output) as progress:
+            uninstall.carry_out(plan, progress.show)
+        _answer(output, _data(plan, done=True), "\n".join(["Uninstalled.", *_stays(plan)]))
+
+
+def _answer(output: Output, data: dict[str, Any], sentences: str) -> None:
+    if output.as_json:
+        output.data(data)
+    elif output.plain:
+        for kind, found in data.items():
+            for each in found if isinstance(found, list) else [str(found).lower()]:
+                output.line(f"{kind}\t{each}")
+    elif not output.quiet:
+        output.line(sentences)
+
+
+def _data(plan: Plan | None, *, done: bool) -> dict[str, Any]:
+    there = plan and plan.objects
+    return {
+        "done": done,
+        "containers": sorted(there.containers.values()) if there else [],
+        "networks": list(there.networks) if there else [],
+        "volumes": list(there.volumes) if there else [],
+        "images": list(there.images) if there else [],
+        "files": [str(path) for path in plan.files] if plan else [],
+        "kept": list(plan.kept) if plan else [],
+        "left": list(plan.left) if plan else [],
+    }
+
+
+def _lines(plan: Plan) -> list[str]:
+    there = plan.objects
+    counts = {
+        "container": len(there.containers),
+        "network": len(there.networks),
+        "volume": len(there.volumes),
+        "image": len(there.images),
+    }
+    said = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items() if count)
+    engine = plan.installation.engine
+    lines = [f"  {said}, in {engine.brand} at {engine.socket}"] if said and engine else []
+    lines += [f"  {', '.join(path.name for path in plan.files)}, in {plan.state.home}"]
+    return [*lines, *_stays(plan)]
+
+
+def _stays(plan: Plan) -> list[str]:
+    kept = ["Kept, and found by 'vibespace init':", *(f"  {each}" for each in plan.kept)] if plan.kept else []
+    left = ["Left, for it is not ours alone:", *(f"  {each}" for each in plan.left)] if plan.left else []
+    return [*kept, *left]

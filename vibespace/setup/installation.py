@@ -1,0 +1,58 @@
+"""What marks a directory as ours, and tells `uninstall` what it must know when neither daemon nor log can."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from vibespace.errors import FailedPrecondition
+from vibespace.setup.engine import Choice
+from vibespace.state import State
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Written by each daemon that starts, and by `uninstall`."""
+
+    log_id: str
+    engine: Choice | None = None
+    """None before `init`; with `leaving`, once nothing of ours is left in it."""
+    leaving: bool = False
+    """An uninstall has begun: no daemon may start on what is left."""
+
+
+def read(state: State) -> Installation | None:
+    """What the marker says; None where there is none, or nothing that can be read."""
+    try:
+        descriptor = os.open(state.marker, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(descriptor) as file:
+            told = json.load(file)
+        engine = told["engine"] and Choice(**told["engine"])
+        return Installation(str(told["log_id"]), engine, bool(told["leaving"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write(state: State, installation: Installation) -> None:
+    """Have the marker say it, whole or not at all. Raises OSError."""
+    if read(state) == installation:
+        return
+    new = Path(f"{state.marker}.new")
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as file:
+        json.dump(asdict(installation), file)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(state.marker)
+
+
+def refuse_leaving(state: State) -> None:
+    """Raise FailedPrecondition UNINSTALL_UNFINISHED where an uninstall was interrupted."""
+    found = read(state)
+    if found is not None and found.leaving:
+        raise FailedPrecondition(
+            "UNINSTALL_UNFINISHED",
+            f"What is left in {state.home} is half taken away.",
+            hint="'vibespace uninstall' finishes it.",
+        )

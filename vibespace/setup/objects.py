@@ -1,0 +1,100 @@
+"""What an installation has in its engine, found by its label: looked at, and taken away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vibespace.engine.api import Api
+from vibespace.engine.bodies import LOG
+from vibespace.errors import FailedPrecondition, NotFound
+from vibespace.setup.build import Progress
+
+STOP_SECONDS = 10
+"""What a container gets to end by itself: what it writes may be kept."""
+
+AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Names; of containers and images, ids that a name is told beside."""
+
+    containers: Mapping[str, str]
+    """Name by id."""
+    networks: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    """Only of our own engine: another one's image may be somebody else's too."""
+
+
+NOTHING = Objects({})
+
+
+async def find(api: Api, log_id: str, *, private: bool) -> Objects:
+    """All that is labelled with `log_id`; of our own engine all there is.
+
+    Raises FailedPrecondition ENGINE_SHARED when our own engine also has what another installation made.
+    """
+    filters = {} if private else {"filters": {"label": [f"{LOG}={log_id}"]}}
+    containers = await api.list("/containers/json", all=True, **filters)
+    volumes = (await api.list("/volumes", **filters))["Volumes"] or ()
+    networks = await api.list("/networks", filters={"label": [f"{LOG}={log_id}"]})
+    if private:
+        _refuse_others((*containers, *volumes), log_id)
+    images = await api.get("/images/json", all=True) if private else ()
+    return Objects(
+        {found["Id"]: found["Names"][0].lstrip("/") for found in containers},
+        tuple(sorted(found["Name"] for found in networks)),
+        tuple(sorted(found["Name"] for found in volumes)),
+        tuple(sorted({found["Id"] for found in images})),
+    )
+
+
+async def take(api: Api, objects: Objects, progress: Progress) -> None:
+    """Take these away, in the order in which they hold each other. What has gone meanwhile is what was wanted."""
+    progress("Stopping containers")
+    await _each(objects.containers, lambda id: _remove_container(api, id))
+    progress("Removing networks and volumes")
+    await _each(objects.networks, lambda name: api.delete(f"/networks/{name}"))
+    await _each(objects.volumes, lambda name: api.delete(f"/volumes/{name}"))
+    if objects.images:
+        progress("Removing images")
+    for image in objects.images:  # one after the other: each may take others with it
+        await _gone(api.delete(f"/images/{image}", force=True))
+
+
+async def _remove_container(api: Api, id: str) -> None:
+    await _gone(api.post(f"/containers/{id}/stop", t=STOP_SECONDS))
+    await api.delete(f"/containers/{id}", force=True)
+
+
+async def _each(names: Iterable[str], remove: Callable[[str], Awaitable[Any]]) -> None:
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(name: str) -> None:
+        async with room:
+            await _gone(remove(name))
+
+    for result in await asyncio.gather(*map(one, names), return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def _gone(removal: Awaitable[Any]) -> None:
+    try:
+        await removal
+    except NotFound:
+        return  # taken away between looking and removing
+
+
+def _refuse_others(found: Iterable[Mapping[str, Any]], log_id: str) -> None:
+    others = {owner for each in found if (owner := (each["Labels"] or {}).get(LOG)) not in (None, log_id)}
+    if others:
+        raise FailedPrecondition(
+            "ENGINE_SHARED",
+            f"Another installation ({', '.join(sorted(others))}) uses the Podman of this one.",
+            hint="Uninstall that one first: its 'engine.socket' names this one's socket.",
+        )

@@ -1,0 +1,180 @@
+"""Takes an installation away: the daemon, what is in the engine, what lies outside, then the state directory.
+
+Each step may run twice: killed at any moment, the next run goes on with what is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vibespace.errors import FailedPrecondition, PermissionDenied
+from vibespace.setup import engine, firewall, installation, objects, podman, tree
+from vibespace.setup.build import Progress
+from vibespace.setup.ending import alone
+from vibespace.setup.engine import Choice
+from vibespace.setup.init import api
+from vibespace.setup.installation import Installation
+from vibespace.setup.objects import NOTHING, Objects
+from vibespace.setup.ping import brand_at
+from vibespace.state import KEPT, MADE, State
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will go, and what will stay."""
+
+    state: State
+    installation: Installation
+    objects: Objects
+    files: Sequence[Path]
+    """Entries of the state directory."""
+    kept: Sequence[str]
+    """What --keep-data leaves, and where."""
+    left: Sequence[str]
+    """What stays because it is not ours, or not ours alone."""
+    keep_data: bool
+
+
+def plan(state: State, *, keep_data: bool) -> Plan | None:
+    """What there is to do; None where there is nothing. Nothing is changed by looking.
+
+    Raises FailedPrecondition NOT_OURS for a directory without our marker, and what opening the engine raises.
+    """
+    if not os.path.lexists(state.home):
+        return None
+    found = _installation(state)
+    with _opened(found.engine, state):
+        there = asyncio.run(_find(found)) if found.engine else NOTHING
+    entries = _entries(state, MADE if keep_data else (*KEPT, *MADE))
+    kept, left = [], _left(state, found, entries)
+    if keep_data:
+        there, kept = replace(there, volumes=()), _kept(state, found, there)
+    return Plan(state, found, there, entries, kept, left, keep_data)
+
+
+def carry_out(plan: Plan, progress: Progress) -> None:
+    """Do it. Raises what opening the engine, ending the daemon and removing raise; what was done stays done."""
+    state, found = plan.state, replace(plan.installation, leaving=True)
+    patterns = MADE if plan.keep_data else (*KEPT, *MADE)
+    for entry in _entries(state, patterns):
+        if entry != state.engine:  # its own mounts are taken away first
+            tree.refuse_mounts(entry)
+    progress("Ending the daemon")
+    with alone(state):
+        installation.write(state, found)
+        if found.engine:
+            engine.reopen(found.engine, state)
+            asyncio.run(_take(plan, progress))
+            if found.engine.private:
+                podman.stop(state.engine)
+            if os.geteuid() == 0:
+                firewall.remove_unless_used()
+        progress(f"Removing {state.home}")
+        if plan.keep_data:
+            tree.remove(_entries(state, patterns))
+            installation.write(state, replace(found, leaving=False))
+            return
+        if found.engine and found.engine.private:
+            _remove_rootless(state)
+        # From here on the engine is not asked any more: its storage may be half gone.
+        installation.write(state, replace(found, engine=None))
+        tree.remove(_entries(state, patterns))
+        tree.remove([state.marker, Path(f"{state.marker}.new")])
+    _remove_home(state)
+
+
+def _installation(state: State) -> Installation:
+    if state.home.stat().st_uid != os.geteuid():
+        raise PermissionDenied(
+            "HOME_NOT_USABLE", f"{state.home} belongs to another user.", hint="Uninstall as that user."
+        )
+    found = installation.read(state)
+    if found is None:
+        raise FailedPrecondition(
+            "NOT_OURS",
+            f"{state.home} does not look like a state directory of ours: it has no {state.marker.name}.",
+            hint="If it is one, 'vibespace status' makes that file. Nothing was touched.",
+        )
+    if found.engine is None and not found.leaving and (state.engine / "containers.conf").exists():
+        private = Choice("podman", str(podman.socket_path(state.engine)), private=True)
+        return replace(found, engine=private)  # what an `init` that failed has left
+    return replace(found, engine=None) if found.engine and found.engine.brand == "fake" else found
+
+
+@contextmanager
+def _opened(choice: Choice | None, state: State) -> Iterator[None]:
+    """The engine answers; our own rests again afterwards when it did before."""
+    if choice is None:
+        yield
+        return
+    rests = choice.private and not brand_at(Path(choice.socket))
+    engine.reopen(choice, state)
+    try:
+        yield
+    finally:
+        if rests:
+            podman.stop(state.engine)
+
+
+async def _find(found: Installation) -> Objects:
+    assert found.engine is not None
+    async with api(found.engine) as speaking:
+        return await objects.find(speaking, found.log_id, private=found.engine.private)
+
+
+async def _take(plan: Plan, progress: Progress) -> None:
+    """What is there now, for something may have come or gone since the plan was made."""
+    found = plan.installation
+    assert found.engine is not None
+    async with api(found.engine) as speaking:
+        there = await objects.find(speaking, found.log_id, private=found.engine.private)
+        if plan.keep_data:
+            there = replace(there, volumes=())
+        elif found.engine.private:
+            there = replace(there, images=())  # they go with the storage
+        await objects.take(speaking, there, progress)
+
+
+def _entries(state: State, patterns: Sequence[str]) -> list[Path]:
+    return sorted(path for pattern in patterns for path in state.home.glob(pattern))
+
+
+def _kept(state: State, found: Installation, there: Objects) -> list[str]:
+    kept = [str(path) for path in _entries(state, KEPT) if path.suffix in ("", ".yaml", ".db")]  # a log closed is whole
+    if found.engine and not found.engine.private:
+        kept += [f"{name} in {found.engine.brand} at {found.engine.socket}" for name in there.volumes]
+    return kept
+
+
+def _left(state: State, found: Installation, entries: Sequence[Path]) -> list[str]:
+    ours = {*_entries(state, (*KEPT, *MADE)), state.marker, Path(f"{state.marker}.new")}
+    left = [str(path) for path in sorted(state.home.iterdir()) if path not in ours]
+    left += [f"{os.path.realpath(path)}, which {path} is a link to" for path in entries if path.is_symlink()]
+    if found.engine and not found.engine.private:
+        left.append(f"the agents' image, in {found.engine.brand} at {found.engine.socket}")
+    return left
+
+
+def _remove_rootless(state: State) -> None:
+    """What a user's containers wrote belongs to their users, whom only `podman unshare` may act for."""
+    if os.geteuid() != 0:
+        environment = podman.environment(state.engine)
+        tree.remove([state.engine / "store", state.engine / "run"], ("podman", "unshare"), environment)
+        subprocess.run(["podman", "system", "migrate"], env=environment, check=False, capture_output=True)
+
+
+def _remove_home(state: State) -> None:
+    """The directory itself, and a link to it; what is not ours keeps it, and so does a mount."""
+    real = Path(os.path.realpath(state.home))
+    try:
+        real.rmdir()
+    except OSError:
+        return  # the plan has told what is left in it
+    if state.home.is_symlink():
+        state.home.unlink()
