@@ -64,10 +64,16 @@ def write_table(output: Output, names: Sequence[str], found: Sequence[Sequence[s
         for line in lines:
             output.line(line)
         return
+    for line in table_lines(output, names, found, indent):
+        output.line(line)
+
+
+def table_lines(
+    output: Output, names: Sequence[str], found: Sequence[Sequence[str]], indent: str = ""
+) -> Sequence[str]:
+    """A header and rows for a person, as wide as the terminal at most."""
     first, *others = table.lines(names, found, table.terminal_width() - len(indent))
-    output.line(indent + output.paint(first, "bold"))
-    for line in others:
-        output.line(indent + _coloured(output, line))
+    return [indent + output.paint(first, "bold"), *(indent + _coloured(output, line) for line in others)]
 
 
 def _list(output: Output, descriptor: Any, messages: Sequence[Any], title: str) -> None:

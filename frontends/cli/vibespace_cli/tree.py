@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 
 import click
 
@@ -23,6 +24,7 @@ BY_HAND: dict[Words, str] = {
     ("image", "build"): "image",
     ("image", "list"): "image",
     ("init",): "init",
+    ("list",): "listing",
     ("start",): "start",
     ("uninstall",): "uninstall",
     ("version",): "version",
@@ -45,7 +47,15 @@ class Tree(Carrying, click.Group):
         self.words = words
         params = [] if words else [_version_option()]
         name = words[-1] if words else "vibespace"
-        super().__init__(name, params=params, help=_group_help(words), no_args_is_help=True)
+        alone = not words and sys.stdout.isatty()
+        super().__init__(
+            name,
+            params=params,
+            help=_group_help(words),
+            no_args_is_help=not alone,
+            invoke_without_command=alone,
+            callback=_standing if alone else None,
+        )
 
     def list_commands(self, _: click.Context) -> list[str]:
         depth = len(self.words)
@@ -74,6 +84,15 @@ class Tree(Carrying, click.Group):
             if not near:
                 raise
             raise click.UsageError(f"No such command '{args[0]}'. Did you mean '{near[0]}'?", ctx) from e
+
+
+@click.pass_context
+def _standing(ctx: click.Context) -> None:
+    """What `vibespace` alone does on a terminal; click calls it before every command."""
+    if ctx.invoked_subcommand is None:
+        from vibespace_cli import standing
+
+        standing.tell(ctx.obj)
 
 
 def _version_option() -> click.Option:

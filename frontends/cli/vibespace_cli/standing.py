@@ -1,0 +1,62 @@
+"""`vibespace` alone, on a terminal: where things stand, and what to type next."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from vibespace.v1.system_pb2 import Host
+from vibespace.v1.vibespaces_pb2 import Vibespace
+from vibespace_cli import render
+from vibespace_cli.session import Session
+
+Line = tuple[str, str]
+"""A command, and what it does."""
+
+_ALL: Line = ("vibespace --help", "all commands")
+_CREATE: Line = ("vibespace create NAME -t claude-code --repo .", "a vibespace, on the repository here")
+
+
+def tell(session: Session) -> None:
+    """Say it. A state directory that is not there is not made for this."""
+    output, lists = session.output, "VibespaceService/ListVibespaces"
+    host = session.call("SystemService/GetStatus").host if os.path.isdir(session.state.home) else Host()
+    found = session.call(lists).vibespaces if host.initialized else []
+    if found:
+        shown = render.columns(Vibespace.DESCRIPTOR)
+        render.write_table(output, render.header(shown), render.rows(output, found, shown))
+        output.line("")
+    output.line(_sentence(host, found))
+    next_lines = _next(host, found)
+    width = max(len(typed) for typed, _ in next_lines)
+    for typed, does in next_lines:
+        output.line(f"  {output.paint(typed.ljust(width), 'bold')}  {does}")
+
+
+def _sentence(host: Host, found: Sequence[Vibespace]) -> str:
+    if not host.initialized:
+        return "This machine is not set up yet."
+    if host.resting:
+        return "Everything is at rest."
+    if not host.engine_reachable:
+        return f"The engine does not answer{f': {host.engine_reason}' if host.engine_reason else ''}."
+    if not found:
+        return "Ready, and nothing is here yet."
+    agents, running = sum(v.status.agents for v in found), sum(v.status.agents_running for v in found)
+    return f"{running} of {agents} agent{'' if agents == 1 else 's'} running."
+
+
+def _next(host: Host, found: Sequence[Vibespace]) -> list[Line]:
+    if not host.initialized:
+        return [("vibespace init", "make it ready"), _ALL]
+    if host.resting:
+        return [("vibespace start", "bring back what ran"), _ALL]
+    if not host.engine_reachable:
+        return [("vibespace doctor", "find out why, and how to mend it"), _ALL]
+    if not found:
+        return [_CREATE, _ALL]
+    name = found[0].vibespace_id
+    running = next((v.vibespace_id for v in found if v.status.agents_running), None)
+    shell = f"vibespace exec --vibespace {running} -- git status"
+    first = (shell, "a command in its container") if running else (f"vibespace start {name}", "its agents")
+    return [first, (f"vibespace info {running or name}", "more about it"), _CREATE, _ALL]

@@ -1,0 +1,74 @@
+"""`list --watch`: what has changed, told once, whoever reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.daemon import Daemon, agent, watch
+from tests.cli.daemon import vibespace as made
+from tests.cli.process import on_terminal
+from vibespace.v1 import vibespaces_pb2
+
+
+@pytest.fixture(autouse=True)
+def _story(daemon: Daemon) -> None:
+    """Two are there, one stops, the other goes; the daemon dies, and the next one tells of all there is."""
+
+    def tell(request: Any) -> Iterator[Any]:
+        if request.after.position == 0:
+            first = watch(made("one"), made("two"), agent("claude-1", "one"), position=1)
+            first.snapshot = True
+            yield first
+            yield watch(made("one", vibespaces_pb2.VIBESPACE_STATE_STOPPED), position=2)
+            yield watch("vibespaces/two/agents/claude-1", "vibespaces/two", position=3)
+            raise ConnectionError
+        again = watch(made("three"), position=5)
+        again.snapshot = True
+        yield again
+
+    daemon.answers["EventService/Watch"] = tell
+
+
+def test_a_line_for_each_change(vibespace: Run) -> None:
+    """In a pipe: an object for what is new or other, and one for what is gone, also over a daemon's death."""
+    done = vibespace("list", "--watch", "--json")
+    told = [json.loads(line) for line in done.out.splitlines()]
+    assert [(t["vibespace"]["vibespace_id"], t["vibespace"]["status"]["state"]) for t in told if "vibespace" in t] == [
+        ("one", "running"),
+        ("two", "running"),
+        ("one", "stopped"),
+        ("three", "running"),
+    ]
+    assert [t["deleted"] for t in told if "deleted" in t] == ["vibespaces/two", "vibespaces/one"]
+
+
+def test_columns_and_names(vibespace: Run) -> None:
+    """With --plain rows under one header, with --quiet names."""
+    rows = [line.split("\t")[:2] for line in vibespace("list", "-w", "--plain", "--header").out.splitlines()]
+    assert rows == [
+        ["VIBESPACE", "STATE"],
+        ["one", "running"],
+        ["two", "running"],
+        ["one", "stopped"],
+        ["two", "deleted"],
+        ["three", "running"],
+        ["one", "deleted"],
+    ]
+    assert vibespace("list", "-w", "-q").out.split() == ["one", "two", "one", "two", "three", "one"]
+
+
+def test_the_table_is_drawn_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal each table replaces the one before, and never has more lines than there are."""
+    monkeypatch.setenv("LINES", "3")
+    monkeypatch.setenv("NO_COLOR", "1")
+    _, shown = on_terminal("list", "--watch")
+    first, second, third, last = shown.split("\r\x1b[J")[1:]
+    assert first.splitlines() == ["VIBESPACE  STATE    AGENTS", "… and 2 more", "\x1b[2A"]
+    assert second.splitlines()[-1] == "\x1b[2A"
+    assert third.splitlines()[1].split() == ["one", "stopped", "1"]
+    assert last.splitlines()[1].split() == ["three", "running", "1"]
