@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import yaml
+from yaml import MappingNode, Mark, Node, ScalarNode
 
 from vibespace.errors import InvalidArgument
 from vibespace.state import UNIX_PATH_MAX as UNIX_PATH_MAX
@@ -41,28 +43,57 @@ def load(path: Path) -> Settings:
     except FileNotFoundError:
         return Settings()
     except (OSError, UnicodeDecodeError) as e:
-        raise InvalidArgument("CONFIG_INVALID", f"{path} cannot be read: {e}.") from e
+        raise InvalidArgument("CONFIG_INVALID", f"{path} cannot be read: {e}.", hint=_HINT) from e
     try:
-        tree = yaml.safe_load(text)
+        tree = yaml.compose(text, yaml.SafeLoader)
+    except yaml.MarkedYAMLError as e:
+        where = _place(path, e.problem_mark or e.context_mark)
+        raise InvalidArgument("CONFIG_INVALID", f"{where} is not YAML: {e.problem}.", hint=_HINT) from e
     except yaml.YAMLError as e:
-        mark = getattr(e, "problem_mark", None)
-        line = f" in line {mark.line + 1}" if mark else ""
-        raise InvalidArgument("CONFIG_INVALID", f"{path} is not YAML{line}.") from e
-    return Settings(**_flatten(path, {} if tree is None else tree))
+        said = " ".join(str(e).split())
+        raise InvalidArgument("CONFIG_INVALID", f"{path} is not YAML: {said}.", hint=_HINT) from e
+    return Settings(**dict(_settings(path, tree)))
 
 
-def _flatten(path: Path, tree: Any) -> dict[str, str]:
-    known = {f.name for f in fields(Settings)}
-    if not isinstance(tree, dict):
-        raise InvalidArgument("CONFIG_INVALID", f"{path} must hold settings by name, such as 'engine:'.")
-    found: dict[str, str] = {}
-    for group, values in tree.items():
-        if not isinstance(values, dict):
-            raise InvalidArgument("CONFIG_INVALID", f"{path}: '{group}' must hold settings by name.")
-        for key, value in values.items():
-            if f"{group}_{key}" not in known:
-                raise InvalidArgument("CONFIG_INVALID", f"{path}: there is no setting '{group}.{key}'.")
-            if not isinstance(value, str):
-                raise InvalidArgument("CONFIG_INVALID", f"{path}: '{group}.{key}' must be text.")
-            found[f"{group}_{key}"] = value
-    return found
+_HINT = "Mend it, or move it away: 'vibespace init' then makes a template."
+
+
+def _settings(path: Path, tree: Node | None) -> Iterator[tuple[str, str]]:
+    """Field of Settings and value, each once. Raises InvalidArgument with line and column of what is wrong."""
+    known = {f.name: f.name.replace("_", ".", 1) for f in fields(Settings)}
+    seen: set[str] = set()
+    for group, values in _pairs(path, tree, "settings by name, such as 'engine:'"):
+        for key, value in _pairs(path, values, f"settings by name below '{group.value}'"):
+            told = f"{group.value}.{key.value}"
+            name = told.replace(".", "_", 1)
+            if name not in known:
+                near = get_close_matches(told, known.values(), 1)
+                meant = f"Did you mean '{near[0]}'?" if near else f"There are {', '.join(sorted(known.values()))}."
+                raise _wrong(path, key, f"there is no setting '{told}'", hint=meant)
+            if name in seen:
+                raise _wrong(path, key, f"'{told}' is set twice", hint="Leave one out.")
+            if not isinstance(value, ScalarNode) or value.tag != _TEXT:
+                raise _wrong(path, value, f"'{told}' must be text", hint="Quote it if it is meant as it stands.")
+            seen.add(name)
+            yield name, value.value
+
+
+def _pairs(path: Path, node: Node | None, wanted: str) -> list[tuple[ScalarNode, Node]]:
+    """Key and value of each entry; nothing of a file or a group in which all is commented out."""
+    if node is None or node.tag == "tag:yaml.org,2002:null":
+        return []
+    if not isinstance(node, MappingNode) or not all(isinstance(key, ScalarNode) for key, _ in node.value):
+        raise _wrong(path, node, f"there must be {wanted}", hint=_HINT)
+    return list(node.value)
+
+
+_TEXT = "tag:yaml.org,2002:str"
+
+
+def _wrong(path: Path, node: Node, what: str, *, hint: str) -> InvalidArgument:
+    return InvalidArgument("CONFIG_INVALID", f"{_place(path, node.start_mark)}: {what}.", hint=hint)
+
+
+def _place(path: Path, mark: Mark | None) -> str:
+    """`FILE:LINE:COLUMN`, as editors and terminals jump to."""
+    return f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
