@@ -20,7 +20,7 @@ export VIBESPACE_TEST_BASE := $(BASE)
 
 # Podman with all it asks for at run time, a Debian to start from, and what the tests look through.
 PACKAGES := podman netavark aardvark-dns runc iptables catatonit uidmap slirp4netns fuse-overlayfs \
-            mmdebstrap git openssh-client openssh-server python3-venv procps strace tmux zsh fish
+            mmdebstrap git openssh-client openssh-server python3-venv procps strace tmux zsh fish man-db
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))

@@ -74,20 +74,20 @@ def _section(words: tuple[str, ...]) -> Iterator[str]:
     yield f"## vibespace {' '.join(words)}\n"
     yield f"```\n{command.get_usage(ctx).removeprefix('Usage: ')}\n```\n"
     yield _prose(command.help or "") + "\n"
-    rows = [r for p in command.get_params(ctx) if (r := _row(p, ctx))]
+    rows = [f"| `{_cell(typed)}` | {_cell(said)} |" for typed, said in parameters(ctx)]
     if rows:
         yield "\n".join(["| | |", "|---|---|", *rows]) + "\n"
 
 
-def _row(parameter: click.Parameter, ctx: click.Context) -> str:
-    if isinstance(parameter, Everywhere) or "--help" in parameter.opts:
-        return ""
-    if isinstance(parameter, click.Argument):
-        words, said = parameter.make_metavar(ctx), parameter.help or ""
-    else:
-        record = parameter.get_help_record(ctx)
-        words, said = record if record else ("", "")
-    return f"| `{_cell(words)}` | {_cell(said)} |" if words else ""
+def parameters(ctx: click.Context) -> Iterator[tuple[str, str]]:
+    """What may be typed after the command's name and what it means; without the flags of every command."""
+    for parameter in ctx.command.get_params(ctx):
+        if isinstance(parameter, click.Argument):
+            yield parameter.make_metavar(ctx), parameter.help or ""
+        elif not isinstance(parameter, Everywhere) and "--help" not in parameter.opts:
+            record = parameter.get_help_record(ctx)
+            if record and record[0]:
+                yield record
 
 
 def _cell(text: str) -> str:
