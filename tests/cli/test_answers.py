@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from vibespace_cli import output
 
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon, agent
@@ -229,3 +231,19 @@ def test_details_are_what_a_person_asks_for(daemon: Daemon) -> None:
     assert "uid-demo" not in on_terminal("info", "demo")[1]
     assert "uid-demo" in on_terminal("info", "demo", "-v")[1]
     assert "\n  AGENT" in on_terminal("info", "demo")[1].replace("\x1b[1m", "")
+
+
+@pytest.mark.parametrize("kind", [k for k in output.EXIT_CODES if k not in (errors.InvalidArgument, errors.Cancelled)])
+def test_every_error_says_what_to_do_next(vibespace: Run, daemon: Daemon, kind: type[errors.Error]) -> None:
+    """The hint of whoever refused, or else one of its kind."""
+
+    def refuse(request: Any) -> Any:
+        raise kind("REASON", "It is so", hint=hint)
+
+    daemon.answers["VibespaceService/ListVibespaces"] = refuse
+    hint = "Do that."
+    assert vibespace("list").json["error"]["hint"] == hint
+    hint = ""
+    done = vibespace("list")
+    assert done.json["error"]["hint"]
+    assert done.err == f"vibespace: It is so. {done.json['error']['hint']}\n"

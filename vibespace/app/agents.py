@@ -14,7 +14,12 @@ def create_agent(transaction: Transaction, *, vibespace: str, name: str, type: s
     """One more agent; an empty type means the primary's, an empty name the next number."""
     home = transaction.state.vibespace(vibespace)
     if home.deleting:
-        raise FailedPrecondition("DELETING", f"Vibespace '{vibespace}' is being deleted.", vibespace=vibespace)
+        raise FailedPrecondition(
+            "DELETING",
+            f"Vibespace '{vibespace}' is being deleted.",
+            hint=f"'vibespace info {vibespace}' shows how far it is.",
+            vibespace=vibespace,
+        )
     host.require_awake(transaction.state.host)
     kind = type or transaction.state.primary(vibespace).type
     return add_agent(transaction, home, name=name, type=kind, primary=False)

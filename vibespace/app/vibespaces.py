@@ -52,7 +52,12 @@ def create_vibespace(
             vibespace=name,
         )
     if reuse_data and not kept:
-        raise FailedPrecondition("NO_KEPT_DATA", f"No data was kept of a vibespace '{name}'.", field="reuse_data")
+        raise FailedPrecondition(
+            "NO_KEPT_DATA",
+            f"No data was kept of a vibespace '{name}'.",
+            field="reuse_data",
+            hint="Without --reuse-data a new one is made.",
+        )
     host.require_awake(state.host)
     uid = transaction.new_id()
     vibespace = transaction.add(Vibespace.create(uid, name=name, data_uid=kept or str(uid), spec=dict(spec)))

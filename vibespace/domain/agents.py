@@ -106,7 +106,12 @@ class Agent(Aggregate):
 
     def _must_stay(self) -> None:
         if self.deleting:
-            raise FailedPrecondition("DELETING", f"Agent '{self.name}' is being deleted.", agent=self.name)
+            raise FailedPrecondition(
+                "DELETING",
+                f"Agent '{self.name}' is being deleted.",
+                hint="'vibespace agent info' shows how far it is.",
+                agent=self.name,
+            )
 
     @event("StartRequested", topic="agent.start_requested")
     def _start(self) -> None:

@@ -106,7 +106,12 @@ class Vibespace(Aggregate):
 
     def _must_stay(self) -> None:
         if self.deleting:
-            raise FailedPrecondition("DELETING", f"Vibespace '{self.name}' is being deleted.", vibespace=self.name)
+            raise FailedPrecondition(
+                "DELETING",
+                f"Vibespace '{self.name}' is being deleted.",
+                hint=f"'vibespace info {self.name}' shows how far it is.",
+                vibespace=self.name,
+            )
 
     @event("SpecChanged", topic="vibespace.spec_changed")
     def _change_spec(self, spec: dict[str, str]) -> None:

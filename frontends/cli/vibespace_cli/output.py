@@ -25,6 +25,19 @@ EXIT_CODES: dict[type[errors.Error], int] = {
     errors.Aborted: 16,
 }
 
+_HINTS: dict[type[errors.Error], str] = {
+    errors.Internal: "'vibespace doctor' may know more; with VIBESPACE_DEBUG=1, debug.log does.",
+    errors.NotFound: "'vibespace list' and 'vibespace agent list' show what there is.",
+    errors.AlreadyExists: "Choose another name.",
+    errors.PermissionDenied: "See that it is yours.",
+    errors.FailedPrecondition: "'vibespace list' and 'vibespace status' show how things stand.",
+    errors.Aborted: "Try again; 'vibespace doctor' may know more.",
+    errors.Unavailable: "'vibespace doctor' looks for the cause.",
+    errors.Exhausted: "Make room, then try again.",
+    errors.DeadlineExceeded: "Try again; 'vibespace doctor' may know more.",
+}
+"""What to do next where whoever refused did not know better. InvalidArgument says what is right."""
+
 _CODES: dict[type[errors.Error], str] = {errors.Exhausted: "RESOURCE_EXHAUSTED"}
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 
@@ -81,8 +94,14 @@ class Output:
         if not self.quiet:
             sys.stderr.write(sentence + "\n")
 
+    def step(self, sentence: str) -> None:
+        """Something that is done now, for whoever watches."""
+        if self.live:
+            sys.stderr.write(sentence + "\n")
+
     def error(self, error: errors.Error) -> int:
-        """Say what went wrong; returns the exit code."""
+        """Say what went wrong, and what to do next; returns the exit code."""
+        error.hint = error.hint or _HINTS.get(type(error), "")
         if self.as_json:
             told = {
                 "code": _code(type(error)),

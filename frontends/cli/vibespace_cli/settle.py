@@ -145,7 +145,9 @@ def _gone(session: Session, resource: Resource, cursor: Any, progress: Progress)
         if is_gone(response, resource.name):
             return
         for change in response.changes:
-            refuse_unreachable(change.vibespace if change.HasField("vibespace") else change.agent)
+            now = change.vibespace if change.HasField("vibespace") else change.agent
+            progress.show(doing(now) if now.name else "")
+            refuse_unreachable(now)
     raise _ended()
 
 

@@ -38,10 +38,10 @@ class Init(Command):
         output, state = session.output, session.state
         launch.ensure_home(state.home)
         machine.settings(session)  # A file that cannot be read is told of before anything is made.
-        output.note(f"State directory: {state.home}")
+        output.step(f"State directory: {state.home}")
         found, image = (None, machine.FAKE) if machine.fake() else _engine_and_image(session, ctx.params["base"])
         response = machine.record(session, found, image)
-        output.note(f"Daemon: serves {state.socket}")
+        output.step(f"Daemon: serves {state.socket}")
         if output.as_json:
             output.data(to_data(response))
         elif not output.quiet:
@@ -55,8 +55,8 @@ def _engine_and_image(session: Session, base: str | None) -> tuple[Engine, str]:
     ensure_template(session.state)
     found = machine.engine(session)
     output, choice = session.output, found.choice
-    output.note(f"Engine: {choice.brand} {found.version} at {choice.socket}{' (our own)' if choice.private else ''}")
+    output.step(f"Engine: {choice.brand} {found.version} at {choice.socket}{' (our own)' if choice.private else ''}")
     work = partial(ensure_image, choice, base or machine.settings(session).image_base)
     image: str = machine.with_progress(session, work)
-    output.note(f"Image: {image}")
+    output.step(f"Image: {image}")
     return found, image
