@@ -13,6 +13,7 @@ from tests.app.house import ENGINE, House, add, agent_deleted, create, delete, d
 from tests.daemon.running import IMAGE, Running, quiet, refused, whole
 from vibespace.app import host
 from vibespace.app.writer import Request
+from vibespace.daemon.auditor import Auditor
 from vibespace.daemon.events import EventServicer
 from vibespace.errors import FailedPrecondition, InvalidArgument
 from vibespace.v1 import agents_pb2 as a
@@ -38,7 +39,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 @pytest.fixture
 def servicer(house: House) -> EventServicer:
-    return EventServicer(house.feed, house.log)
+    return EventServicer(house.feed, house.log, Auditor(house.feed, house.log), house.clock)
 
 
 def told(response: ev.WatchResponse) -> list[str]:

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
+from vibespace.app.index import Wanted
 from vibespace.app.live import State
 from vibespace.app.log import Log, Recorded
 from vibespace.app.writer import Batch
@@ -14,6 +15,7 @@ from vibespace.errors import FailedPrecondition
 _RING = 20_000
 """Recent events kept in memory, so that followers close to the end never touch the disk."""
 _PAGE = 500
+EVERYTHING = Wanted()
 
 
 class Feed:
@@ -22,6 +24,8 @@ class Feed:
     def __init__(self, log: Log, state: State) -> None:
         """`state` becomes the feed's own."""
         self.state = state
+        self.hash = log.hash
+        """Of the newest event."""
         self.engine_seen = False
         """The engine has shown everything at least once since the daemon started, and still answers."""
         self._log = log
@@ -46,6 +50,7 @@ class Feed:
         for change in batch.changes:
             self.state.take(*change)
         self._ring.extend(batch.recorded)
+        self.hash = batch.recorded[-1].hash
         self._wake()
 
     def engine_is_seen(self, seen: bool) -> None:
@@ -73,21 +78,37 @@ class Feed:
             )
         return position
 
-    async def events(self, after: int, *, follow: bool) -> AsyncIterator[list[Recorded]]:
-        """Events after position `after`, in order, some at a time; with `follow` it never ends."""
+    async def events(
+        self, after: int, *, follow: bool, wanted: Wanted = EVERYTHING
+    ) -> AsyncIterator[tuple[list[Recorded], int]]:
+        """Events after position `after`, in order, some at a time, and the place up to which they are all.
+
+        Those of long ago are the `wanted` ones, those of late all. With `follow` it never ends.
+        """
         while True:
             while after < self.state.position:
-                page = await self._page(after)
-                yield page
-                after = page[-1].position
+                page, after = await self._select(wanted, after) if wanted else await self._page(after)
+                yield page, after
             if not follow:
                 return
             await self.news()
 
-    async def _page(self, after: int) -> list[Recorded]:
-        if self._ring and self._ring[0].position <= after + 1:
+    async def _select(self, wanted: Wanted, after: int) -> tuple[list[Recorded], int]:
+        if self._recent(after):
+            return await self._page(after)
+        until = self._ring[0].position - 1 if self._ring else self.state.position
+        page = await asyncio.to_thread(self._log.find, wanted, after, until, _PAGE)
+        return page, page[-1].position if len(page) == _PAGE else until
+
+    def _recent(self, after: int) -> bool:
+        return bool(self._ring) and self._ring[0].position <= after + 1
+
+    async def _page(self, after: int) -> tuple[list[Recorded], int]:
+        if self._recent(after):
             start = after + 1 - self._ring[0].position
             # By index, which a deque finds from its nearer end: most who follow want only the newest.
-            return [self._ring[i] for i in range(start, min(start + _PAGE, len(self._ring)))]
-        # What is on disk and not yet published is nobody's to know: its position would be refused as a cursor.
-        return await asyncio.to_thread(self._log.read, after, min(_PAGE, self.state.position - after))
+            page = [self._ring[i] for i in range(start, min(start + _PAGE, len(self._ring)))]
+        else:
+            # What is on disk and not yet published is nobody's to know: its position would be refused as a cursor.
+            page = await asyncio.to_thread(self._log.read, after, min(_PAGE, self.state.position - after))
+        return page, page[-1].position

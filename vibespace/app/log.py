@@ -9,29 +9,32 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from eventsourcing.persistence import DatetimeAsISO, JSONTranscoder, Mapper, StoredEvent
+from eventsourcing.persistence import DatetimeAsISO, JSONTranscoder, Mapper, PersistenceError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore
 
+from vibespace.app import checkpoint as checkpoints
+from vibespace.app import head as heads
+from vibespace.app.audit import CHANGED, MISSING, UNREADABLE, Audit, Damage, Unreadable
+from vibespace.app.checkpoint import Checkpoint
+from vibespace.app.head import Head
+from vibespace.app.index import Index, Wanted
 from vibespace.app.live import State
+from vibespace.app.logfile import claim, readable, unusable
 from vibespace.domain.aggregate import Aggregate, Origin
-from vibespace.errors import Error, FailedPrecondition, Unavailable
+from vibespace.errors import Error
 
-_FORMAT = 1
-"""PRAGMA user_version of the file; a higher one was written by a newer vibespace."""
-_APPLICATION = 0x76696265
-"""PRAGMA application_id, 'vibe': a file that has another is not ours to write to."""
-_NOT_NOW = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
-"""What SQLite says of the disk, not of the file."""
 _GENESIS = bytes(32)
 _PAGE = 500
+_NO_END = 2**62
 _ENVELOPE = ("timestamp", "actor", "cause", "request_id", "subject")
 _HIDDEN = (*_ENVELOPE, "digest", "originator_topic", "class_version")
 
@@ -133,37 +136,74 @@ class Recorder(SQLiteApplicationRecorder):
 
     def read(self, after: int, limit: int = _PAGE, until: int | None = None) -> list[Recorded]:
         """Up to `limit` events after position `after`, and not after `until`, in order."""
-        statement = "SELECT * FROM stored_events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
-        with self.datastore.transaction(commit=False) as cursor:
-            cursor.execute(statement, (after, 2**62 if until is None else until, limit))
-            return [
-                Recorded(
-                    row["position"],
-                    UUID(row["originator_id"]),
-                    row["originator_version"],
-                    row["topic"],
-                    row["state"],
-                    row["hash"],
-                )
-                for row in cursor.fetchall()
-            ]
+        return [_recorded(row) for row in self._rows(after, limit, until)]
 
-    def read_all(self, until: int | None = None) -> Iterator[Recorded]:
-        """Every event up to `until`, a page at a time."""
-        after = 0
+    def read_all(self, after: int = 0, until: int | None = None) -> Iterator[Recorded]:
+        """Every event after `after` and up to `until`, a page at a time."""
         while page := self.read(after, until=until):
             yield from page
             after = page[-1].position
 
+    def examine(self, after: int, until: int) -> list[Recorded | Unreadable]:
+        """As `read`, whatever the rows hold."""
+        return [_examined(row) for row in self._rows(after, _PAGE, until)]
+
+    def hash_at(self, position: int) -> bytes | None:
+        """What is stored of the event at `position`; None where there is none."""
+        with self.datastore.transaction(commit=False) as cursor:
+            cursor.execute("SELECT hash FROM stored_events WHERE position = ?", (position,))
+            row = cursor.fetchone()
+        return row["hash"] if row else None
+
+    def places(self, event: Recorded) -> list[int]:
+        """Of all rows that are the same version of the same thing."""
+        statement = "SELECT position FROM stored_events WHERE originator_id = ? AND originator_version = ?"
+        with self.datastore.transaction(commit=False) as cursor:
+            cursor.execute(statement, (event.uid.hex, event.version))
+            return [row["position"] for row in cursor.fetchall()]
+
+    def pick(self, positions: Sequence[int]) -> list[Recorded]:
+        """The events at `positions`, in order."""
+        places = ",".join(map(str, positions))
+        with self.datastore.transaction(commit=False) as cursor:
+            cursor.execute(f"SELECT * FROM stored_events WHERE position IN ({places}) ORDER BY position")  # noqa: S608
+            return [_recorded(row) for row in cursor.fetchall()]
+
+    def _rows(self, after: int, limit: int, until: int | None) -> list[Any]:
+        statement = "SELECT * FROM stored_events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
+        with self.datastore.transaction(commit=False) as cursor:
+            cursor.execute(statement, (after, _NO_END if until is None else until, limit))
+            rows: list[Any] = cursor.fetchall()
+            return rows
+
+
+def _recorded(row: Any) -> Recorded:
+    uid = UUID(row["originator_id"])
+    return Recorded(row["position"], uid, row["originator_version"], row["topic"], row["state"], row["hash"])
+
+
+def _examined(row: Any) -> Recorded | Unreadable:
+    try:
+        recorded = _recorded(row)
+        link(_GENESIS + recorded.hash, 0, recorded.stored)
+        return recorded
+    except (TypeError, ValueError, AttributeError):
+        return Unreadable(row["position"], row["hash"] if isinstance(row["hash"], bytes) else b"")
+
 
 class Log:
-    """The history: append and read."""
+    """The history: append and read. Beside its file lies what is kept of it: checkpoint, head, index.db."""
 
     def __init__(self, path: Path) -> None:
         """Open the log at `path`, or begin one. Raises FailedPrecondition LOG_UNUSABLE for what is not ours."""
         self._path = path
-        with _readable(path):
-            _claim(path)
+        self.checkpoint = path.with_name("checkpoint")
+        self.head = path.with_name("head")
+        self._index = Index(path.with_name("index.db"), path)
+        self.kept = 0
+        """Place of the checkpoint that is there."""
+        with readable(path):
+            claim(path, self.head)
             self._recorder = Recorder(path)
             self._recorder.create_table()
         transcoder = JSONTranscoder()
@@ -174,6 +214,11 @@ class Log:
     def position(self) -> int:
         """Of the newest event; 0 when there is none."""
         return self._recorder.position
+
+    @property
+    def hash(self) -> bytes:
+        """Of the newest event, over all before it."""
+        return self._recorder.hash
 
     def encode(self, event: Any) -> StoredEvent:
         """A domain event as it will be written."""
@@ -187,28 +232,106 @@ class Log:
         """Up to `limit` events after position `after`. From any thread."""
         return self._recorder.read(after, limit)
 
+    def find(self, wanted: Wanted, after: int, until: int, limit: int = _PAGE) -> list[Recorded]:
+        """Up to `limit` events that are `wanted`, after position `after` and up to `until`. From any thread."""
+        try:
+            return self._recorder.pick(self._index.find(wanted, after, until, limit))
+        except sqlite3.Error:  # on a full disk there may be no index
+            every = self._recorder.read_all(after, until)
+            return list(islice((r for r in every if wanted.has(r.body["subject"], r.topic)), limit))
+
+    def position_at(self, time: datetime, newest: int) -> int:
+        """Of the last event that was written at `time` or before, of those up to `newest`; 0 when there is none.
+
+        Where the clock was set back, there are several such places: it is one of them.
+        """
+        before, after = 0, newest + 1
+        while after - before > 1:
+            middle = (before + after) // 2
+            [event] = self.read(middle - 1, 1)
+            before, after = (middle, after) if datetime.fromisoformat(event.time) <= time else (before, middle)
+        return before
+
     def fold(self, until: int | None = None) -> State:
         """What was true after the event at `until`, or after the newest."""
         state = State()
-        for recorded in self._recorder.read_all(until):
+        if (begun := self._begin()) and (until is None or begun.state.position <= until):
+            state = begun.state
+        for recorded in self._recorder.read_all(state.position, until):
             apply(state, recorded, self._mapper.to_domain_event(recorded.stored))
         return state
 
     def load(self) -> State:
-        """What is true now; from here on `append` continues the log.
+        """What is true now; from here on `append` continues the log. What a checkpoint spares is not looked at.
 
         Raises FailedPrecondition LOG_UNUSABLE where an event is missing, or is not as it was written.
         """
-        state, position, previous = State(), 0, _GENESIS
-        with _readable(self._path):
-            for recorded in self._recorder.read_all():
-                position += 1
-                previous = link(previous, position, recorded.stored)
-                if (position, previous) != (recorded.position, recorded.hash):
-                    raise _unusable(self._path, f"the event at position {position} is not as it was written")
-                apply(state, recorded, self._mapper.to_domain_event(recorded.stored))
-        self._recorder.position, self._recorder.hash = position, previous
+        with readable(self._path):
+            begun = self._begin() or Checkpoint(State(), _GENESIS)
+            self.kept = begun.state.position
+            state, position, previous = begun.state, begun.state.position, begun.hash
+            try:
+                for recorded in self._recorder.read_all(position):
+                    position += 1
+                    previous = link(previous, position, recorded.stored)
+                    if (position, previous) != (recorded.position, recorded.hash):
+                        raise ValueError("it is not as it was written")
+                    apply(state, recorded, self._mapper.to_domain_event(recorded.stored))
+            except PersistenceError:
+                raise
+            except Exception as e:  # whatever is met in what is no event of ours
+                raise self._damaged(position, e) from e
+            self._recorder.position, self._recorder.hash = position, previous
         return state
+
+    def keep(self, state: State, hash: bytes) -> None:
+        """Write `state`, which ends with the event that has `hash`, where the next start begins."""
+        checkpoints.write(self.checkpoint, Checkpoint(state, hash))
+        self.kept = state.position
+        self._index.fill(state.position)
+
+    def keep_head(self, newest: Head) -> None:
+        """Remember that `newest` was written, unless an event is missed: what told of it must stay."""
+        if self.lost(newest.log_id) is None:
+            heads.write(self.head, newest)
+
+    def lost(self, log_id: str) -> Head | None:
+        """An event that is known to have been in this log, and is not."""
+        known = heads.read(self.head)
+        if known is None or known.log_id != log_id or self._recorder.hash_at(known.position) == known.hash:
+            return None
+        return known
+
+    def audit(self) -> Audit[Recorded]:
+        """To be given what `examine` reads, in order."""
+        return Audit(link, _GENESIS, self._recorder.places)
+
+    def examine(self, audit: Audit[Recorded], until: int) -> bool:
+        """Give `audit` the next rows up to position `until`; False when there are no more. From any thread."""
+        try:
+            rows = self._recorder.examine(audit.position, until)
+        except PersistenceError as e:
+            audit.found.append(Damage(audit.position + 1, UNREADABLE, f"From here on nothing can be read: {e}."))
+            return False
+        audit.take(rows)
+        if not rows and audit.position < until < _NO_END:
+            audit.found.append(Damage(audit.position + 1, MISSING, "From here on nothing is there."))
+        return bool(rows)
+
+    def _begin(self) -> Checkpoint | None:
+        """The checkpoint, if it is one of this log."""
+        found = checkpoints.read(self.checkpoint)
+        return found if found and self._recorder.hash_at(found.state.position) == found.hash else None
+
+    def _damaged(self, position: int, error: Exception) -> Error:
+        audit = self.audit()
+        while self.examine(audit, _NO_END):
+            pass
+        if damages := audit.finish():
+            first = damages[0]
+            return unusable(self._path, f"position {first.position}: {first.kind}: {first.message.rstrip('.')}")
+        why = f"the event at position {position} is as it was written, but this vibespace cannot read it: {error}"
+        return unusable(self._path, why, "Upgrade vibespace: it may be of a newer one.")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -220,46 +343,3 @@ def apply(state: State, recorded: Recorded, event: Any) -> None:
     aggregate: Aggregate = event.mutate(state.aggregates.get(recorded.uid))
     origin = Origin(event.timestamp, event.actor, event.request_id, event.digest, event.cause)
     state.take(aggregate, recorded.position, origin)
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Say so when the file at `path` is no database, or one that is damaged."""
-    try:
-        yield
-    except Error:
-        raise
-    except Exception as e:  # whatever is met in reading bytes that nobody can vouch for
-        cause = e if isinstance(e, sqlite3.Error) else e.__cause__
-        if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _NOT_NOW:
-            hint = "See that the disk has room and the directory can be written to."
-            raise Unavailable("LOG_UNAVAILABLE", f"{path} cannot be opened: {cause}.", hint=hint) from e
-        raise _unusable(path, str(e) or type(e).__name__) from e
-
-
-def _unusable(path: Path, why: str) -> FailedPrecondition:
-    return FailedPrecondition(
-        "LOG_UNUSABLE",
-        f"{path} is not a log that can be read: {why}.",
-        hint="Restore it from a backup, or move the file away to begin anew.",
-    )
-
-
-def _claim(path: Path) -> None:
-    """Mark a new file as ours; refuse one that is somebody else's or newer, before anything is written to it."""
-    connection = sqlite3.connect(path)
-    try:
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        empty = not connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-        if application == 0 and empty:
-            connection.execute(f"PRAGMA application_id={_APPLICATION}")
-            connection.execute(f"PRAGMA user_version={_FORMAT}")
-        elif application != _APPLICATION:
-            raise FailedPrecondition("LOG_UNUSABLE", f"{path} is not a log of vibespace.", hint="Move it away.")
-        elif version > _FORMAT:
-            raise FailedPrecondition(
-                "LOG_UNUSABLE", f"{path} was written by a newer vibespace.", hint="Upgrade vibespace."
-            )
-    finally:
-        connection.close()

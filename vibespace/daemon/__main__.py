@@ -20,9 +20,11 @@ from vibespace.app.log import Log
 from vibespace.app.writer import Request, Writer
 from vibespace.daemon import debuglog, lock, outside, server
 from vibespace.daemon.agents import AgentServicer
+from vibespace.daemon.auditor import Auditor
 from vibespace.daemon.doctor import Doctor
 from vibespace.daemon.engines import Dialer, open_engine
 from vibespace.daemon.events import EventServicer
+from vibespace.daemon.keeper import Keeper
 from vibespace.daemon.system import SystemServicer
 from vibespace.daemon.vibespaces import VibespaceServicer
 from vibespace.domain import states
@@ -63,13 +65,15 @@ class Daemon:
             stack.callback(log.close)
             folded = log.load()
             self._feed = Feed(log, folded.copy())
-            self._writer = Writer(log, folded, self._feed.publish, lambda: datetime.now(UTC), uuid4)
+            self._keeper, self._auditor = Keeper(self._feed, log), Auditor(self._feed, log)
+            stack.push_async_callback(self._keeper.close)
+            self._writer = Writer(log, folded, self._feed.publish, _now, uuid4)
             stack.push_async_callback(self._writer.close)
             if self._feed.state.host is None:
                 await self._writer.run(host_commands.begin_log, Request("daemon"))
             self._mark()
             self._keys = KeyFiles(self._state.keys)
-            self._dialer, self._doctor = Dialer(), Doctor(self._feed)
+            self._dialer, self._doctor = Dialer(), Doctor(self._feed, self._auditor)
             self._shell = SshShell(self._dialer, self._keys)
             stack.push_async_callback(self._shell.close)
             self._repositories = Git(self._shell)
@@ -81,13 +85,14 @@ class Daemon:
         """Reconcile until told to stop, or until all rests; then our own Podman ends too."""
         async with asyncio.TaskGroup() as tasks:
             reconciling, resting = tasks.create_task(self._reconcile()), tasks.create_task(self._end_at_rest())
+            looking_after = [tasks.create_task(self._keeper.run()), tasks.create_task(self._auditor.run())]
             await self._first_look()
             gc.collect()
             gc.freeze()  # what a start has made stays: looking through it again and again costs callers 20 ms each time
             _tell(ready_fd, READY)
             await self._stop.wait()
-            reconciling.cancel()
-            resting.cancel()
+            for task in (reconciling, resting, *looking_after):
+                task.cancel()
         host = self._feed.state.host
         ours = host and (host.engine.get("private") or not host.engine)  # or what an `init` that failed has left
         if not resting.cancelled() and ours and self._state.engine.exists():
@@ -165,9 +170,13 @@ class Daemon:
         return {
             "vibespace.v1.VibespaceService": VibespaceServicer(feed, writer, self._repositories),
             "vibespace.v1.AgentService": AgentServicer(feed, writer, self._shell),
-            "vibespace.v1.EventService": EventServicer(feed, log),
+            "vibespace.v1.EventService": EventServicer(feed, log, self._auditor, _now),
             "vibespace.v1.SystemService": system,
         }
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _tell(ready_fd: int | None, line: str) -> None:

@@ -5,24 +5,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vibespace.app.feed import Feed
+from vibespace.daemon.auditor import Auditor
 from vibespace.domain import states
 from vibespace.domain.states import State
 from vibespace.engine.base import Engine, Inventory
 from vibespace.errors import Error
 from vibespace.v1.system_pb2 import SEVERITY_ERROR, SEVERITY_OK, SEVERITY_WARNING, Finding
 
+_RESTORE = "Restore events.db from a backup: what is there goes on being used, and is never edited."
+_SHORTER = (
+    "Bring back the whole of events.db; if a backup was restored on purpose, remove the file 'head' beside it."
+)
+_CHECK = "To check them now: 'vibespace audit verify'."
+
 
 class Doctor:
     """Looks; changes nothing."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, auditor: Auditor) -> None:
         self._feed = feed
+        self._auditor = auditor
         self.engine: Engine | None = None
         """Set when there is one."""
 
     async def examine(self) -> list[Finding]:
         """All findings, in no order."""
-        return [await self._engine(), *self._resources(), *await self._leftovers()]
+        return [await self._engine(), *self._log(), *self._resources(), *await self._leftovers()]
+
+    def _log(self) -> Sequence[Finding]:
+        """What the last look at the whole log has found."""
+        if lost := self._auditor.lost():
+            return [Finding(severity=SEVERITY_ERROR, subject="log", message=lost[0].message, hint=_SHORTER)]
+        report = self._auditor.last
+        if report is None:
+            text = f"{self._feed.state.position} events; they are still being checked."
+            return [Finding(severity=SEVERITY_OK, subject="log", message=text, hint=_CHECK)]
+        if not report.damages:
+            text = f"Events 1 to {report.position} were checked, and are as they were written."
+            return [Finding(severity=SEVERITY_OK, subject="log", message=text)]
+        first, *others = report.damages
+        text = f"Position {first.position}: {first.kind}: {first.message}"
+        more = f" It is the first of {1 + len(others) + report.more}: see 'vibespace audit verify'." if others else ""
+        return [Finding(severity=SEVERITY_ERROR, subject="log", message=text + more, hint=_RESTORE)]
 
     async def _engine(self) -> Finding:
         host = self._feed.state.host

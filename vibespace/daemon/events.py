@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
+from vibespace.app import audit
 from vibespace.app.feed import Feed
+from vibespace.app.index import Wanted
 from vibespace.app.log import Log, Recorded
-from vibespace.daemon import convert
+from vibespace.daemon import convert, moments
+from vibespace.daemon.auditor import Auditor
 from vibespace.domain import names
 from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate
@@ -21,6 +25,7 @@ from vibespace.v1 import events_pb2 as v1
 from vibespace.v1.events_pb2_grpc import EventServiceServicer
 
 Context = grpc.aio.ServicerContext[Any, Any]
+T = TypeVar("T")
 
 _BATCH = 500
 """Most changes in one message."""
@@ -28,28 +33,65 @@ _SHARED = 8
 """Answers kept for who asks the same next: those who follow are all woken at once."""
 
 
+_KINDS = {kind: v1.DamageKind.Value(f"DAMAGE_KIND_{kind.upper()}") for kind in audit.KINDS}
+
+
 class EventServicer(EventServiceServicer):
     """Reads and follows the feed."""
 
-    def __init__(self, feed: Feed, log: Log) -> None:
+    def __init__(self, feed: Feed, log: Log, auditor: Auditor, now: Callable[[], datetime]) -> None:
         self._feed = feed
         self._log = log
+        self._auditor = auditor
+        self._now = now
         self._shared = _Shared()
 
     async def Replay(self, request: v1.ReplayRequest, context: Context) -> v1.ReplayResponse:
+        at = await self._moment(request)
+        state = await asyncio.to_thread(self._log.fold, at)
+        [last] = await asyncio.to_thread(self._log.read, at - 1, 1)
+        assert state.host is not None
+        agents = [convert.agent_message(agent, state, known=True) for agent in state.agents()]
+        found = [convert.vibespace_message(state.vibespaces[n], state, known=True) for n in sorted(state.vibespaces)]
+        return v1.ReplayResponse(
+            cursor=convert.cursor(self._feed.log_id, at),
+            time=convert.timestamp(datetime.fromisoformat(last.time)),
+            host=convert.host_message(state.host, reachable=state.host.reachable),
+            vibespaces=found,
+            agents=agents,
+        )
+
+    async def _moment(self, request: v1.ReplayRequest) -> int:
         newest = self._feed.state.position
-        at = request.at if request.HasField("at") else newest
+        at: int | datetime = request.at if request.HasField("at") else newest
+        if request.moment:
+            at = moments.parse(request.moment, self._now())
+        if isinstance(at, datetime):
+            return await self._position_at(at, newest)
         if not 1 <= at <= newest:
             raise InvalidArgument(
                 "POSITION_INVALID",
                 f"The history has positions 1 to {newest}.",
-                field="at",
+                field="moment" if request.moment else "at",
                 hint="See 'vibespace events'.",
             )
-        state = await asyncio.to_thread(self._log.fold, at)
-        agents = [convert.agent_message(agent, state, known=True) for agent in state.agents()]
-        found = [convert.vibespace_message(state.vibespaces[n], state, known=True) for n in sorted(state.vibespaces)]
-        return v1.ReplayResponse(cursor=convert.cursor(self._feed.log_id, at), vibespaces=found, agents=agents)
+        return at
+
+    async def _position_at(self, time: datetime, newest: int) -> int:
+        at = await asyncio.to_thread(self._log.position_at, time, newest)
+        if at == 0:
+            [first] = await asyncio.to_thread(self._log.read, 0, 1)
+            raise InvalidArgument("MOMENT_TOO_EARLY", f"The history begins at {first.time}.", field="moment")
+        return at
+
+    async def VerifyLog(self, request: v1.VerifyLogRequest, context: Context) -> v1.VerifyLogResponse:
+        report = await self._auditor.examine()
+        damages = [*report.damages, *self._auditor.lost()]
+        return v1.VerifyLogResponse(
+            cursor=convert.cursor(self._feed.log_id, report.position),
+            damages=[v1.Damage(position=one.position, kind=_KINDS[one.kind], message=one.message) for one in damages],
+            more=report.more,
+        )
 
     async def Watch(self, request: v1.WatchRequest, context: Context) -> AsyncIterator[v1.WatchResponse]:
         feed, only = self._feed, names.parse_vibespace(request.parent, "parent") if request.parent else ""
@@ -68,32 +110,53 @@ class EventServicer(EventServiceServicer):
     async def StreamEvents(
         self, request: v1.StreamEventsRequest, context: Context
     ) -> AsyncIterator[v1.StreamEventsResponse]:
-        only = names.parse_vibespace(request.parent, "parent") if request.parent else ""
+        wanted = Wanted(names.parse_vibespace(request.parent, "parent") if request.parent else "", request.type)
         after = self._feed.check(request.after.log_id, request.after.position or request.after_position)
-        async for page in self._feed.events(after, follow=request.follow):
-            told = (page[0].position, page[-1].position, only, request.type)
-            for response in self._shared.get(told, partial(_events, page, self._feed.log_id, only, request.type)):
-                yield response
+        left = _limit(request)
+        async for page, upto in self._feed.events(after, follow=request.follow, wanted=wanted):
+            told = (page[0].position if page else 0, len(page), upto, wanted)
+            response = self._shared.get(told, partial(_events, page, upto, self._feed.log_id, wanted))
+            if left is not None:
+                response = _cut(response, left)
+                left -= len(response.events)
+            yield response
+            if left == 0:
+                return
 
 
 class _Shared:
     """The last few answers: all who follow are told the same, and it is put into words once."""
 
     def __init__(self) -> None:
-        self._answers: dict[Hashable, Sequence[Any]] = {}
+        self._answers: dict[Hashable, Any] = {}
 
-    def get(self, told: Hashable, make: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+    def get(self, told: Hashable, make: Callable[[], T]) -> T:
         """The answer under the key `told`, which says all that it depends on. Nobody may change it."""
         if told not in self._answers:
             while len(self._answers) >= _SHARED:
                 del self._answers[next(iter(self._answers))]
             self._answers[told] = make()
-        return self._answers[told]
+        answer: T = self._answers[told]
+        return answer
 
 
-def _events(page: Sequence[Recorded], log_id: str, only: str, wanted: str) -> list[v1.StreamEventsResponse]:
-    events = [convert.event_message(r, log_id) for r in page if _is_about(r, only) and _is_type(r, wanted)]
-    return [v1.StreamEventsResponse(events=events, cursor=convert.cursor(log_id, page[-1].position))]
+def _events(page: Sequence[Recorded], upto: int, log_id: str, wanted: Wanted) -> v1.StreamEventsResponse:
+    events = [convert.event_message(r, log_id) for r in page if not wanted or wanted.has(r.body["subject"], r.topic)]
+    return v1.StreamEventsResponse(events=events, cursor=convert.cursor(log_id, upto))
+
+
+def _limit(request: v1.StreamEventsRequest) -> int | None:
+    if request.limit < 0:
+        raise InvalidArgument("LIMIT_INVALID", "A limit cannot be negative.", field="limit")
+    return request.limit or None
+
+
+def _cut(response: v1.StreamEventsResponse, most: int) -> v1.StreamEventsResponse:
+    """A page of its own with the first `most` events; who asks for more resumes after the last of them."""
+    if len(response.events) < most:
+        return response
+    first = response.events[:most]
+    return v1.StreamEventsResponse(events=first, cursor=first[-1].cursor)
 
 
 def _changes(feed: Feed, after: int | None, only: str, first: bool) -> list[v1.WatchResponse]:
@@ -150,12 +213,3 @@ def _can_resume(feed: Feed, position: int) -> bool:
     state = feed.state
     assert state.host is not None
     return feed.engine_seen and position >= max(state.forgotten, state.positions[state.host.id])
-
-
-def _is_about(recorded: Recorded, only: str) -> bool:
-    subject: str = recorded.body["subject"]
-    return not only or subject == f"vibespaces/{only}" or subject.startswith(f"vibespaces/{only}/")
-
-
-def _is_type(recorded: Recorded, wanted: str) -> bool:
-    return not wanted or recorded.topic == wanted or recorded.topic.startswith(f"{wanted}.")

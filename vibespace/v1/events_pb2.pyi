@@ -8,8 +8,10 @@ from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
+from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 from vibespace.v1 import agents_pb2 as agents_pb2
 from vibespace.v1 import cursor_pb2 as cursor_pb2
+from vibespace.v1 import system_pb2 as system_pb2
 from vibespace.v1 import vibespaces_pb2 as vibespaces_pb2
 import builtins as builtins
 import sys
@@ -21,6 +23,43 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: descriptor.FileDescriptor
+
+class _DamageKind:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DamageKindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_DamageKind.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    DAMAGE_KIND_UNSPECIFIED: _DamageKind.ValueType  # 0
+    DAMAGE_KIND_CHANGED: _DamageKind.ValueType  # 1
+    """It is not as it was written."""
+    DAMAGE_KIND_MISSING: _DamageKind.ValueType  # 2
+    """It is not there."""
+    DAMAGE_KIND_REORDERED: _DamageKind.ValueType  # 3
+    """It was written at another place."""
+    DAMAGE_KIND_DOUBLED: _DamageKind.ValueType  # 4
+    """It is there once more, at another place."""
+    DAMAGE_KIND_CUT_OFF: _DamageKind.ValueType  # 5
+    """It was the end of the log, and is not there."""
+    DAMAGE_KIND_UNREADABLE: _DamageKind.ValueType  # 6
+    """The file is broken from here on."""
+
+class DamageKind(_DamageKind, metaclass=_DamageKindEnumTypeWrapper):
+    """What can be wrong with an event of the log."""
+
+DAMAGE_KIND_UNSPECIFIED: DamageKind.ValueType  # 0
+DAMAGE_KIND_CHANGED: DamageKind.ValueType  # 1
+"""It is not as it was written."""
+DAMAGE_KIND_MISSING: DamageKind.ValueType  # 2
+"""It is not there."""
+DAMAGE_KIND_REORDERED: DamageKind.ValueType  # 3
+"""It was written at another place."""
+DAMAGE_KIND_DOUBLED: DamageKind.ValueType  # 4
+"""It is there once more, at another place."""
+DAMAGE_KIND_CUT_OFF: DamageKind.ValueType  # 5
+"""It was the end of the log, and is not there."""
+DAMAGE_KIND_UNREADABLE: DamageKind.ValueType  # 6
+"""The file is broken from here on."""
 
 @typing.final
 class Event(message.Message):
@@ -119,16 +158,20 @@ class ReplayRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     AT_FIELD_NUMBER: builtins.int
+    MOMENT_FIELD_NUMBER: builtins.int
     at: builtins.int
-    """Position in the log; without it, the newest."""
+    """Position in the log; without it and without a moment, the newest."""
+    moment: builtins.str
+    """A position in the log, a time such as 2026-01-02T03:04:05Z, or how long ago, such as 10m; without it, now."""
     def __init__(
         self,
         *,
         at: builtins.int | None = ...,
+        moment: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_at", b"_at", "at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_at", b"_at", "at", b"at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_at", b"_at", "at", b"at", "moment", b"moment"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__at: _TypeAlias = typing.Literal["at"]  # noqa: Y015
     _WhichOneofArgType__at: _TypeAlias = typing.Literal["_at", b"_at"]  # noqa: Y015
@@ -143,6 +186,8 @@ class ReplayResponse(message.Message):
     CURSOR_FIELD_NUMBER: builtins.int
     VIBESPACES_FIELD_NUMBER: builtins.int
     AGENTS_FIELD_NUMBER: builtins.int
+    TIME_FIELD_NUMBER: builtins.int
+    HOST_FIELD_NUMBER: builtins.int
     @builtins.property
     def cursor(self) -> cursor_pb2.Cursor:
         """The moment."""
@@ -155,16 +200,26 @@ class ReplayResponse(message.Message):
     def agents(self) -> containers.RepeatedCompositeFieldContainer[agents_pb2.Agent]:
         """The agents that existed."""
 
+    @builtins.property
+    def time(self) -> timestamp_pb2.Timestamp:
+        """When its last event was written."""
+
+    @builtins.property
+    def host(self) -> system_pb2.Host:
+        """The machine."""
+
     def __init__(
         self,
         *,
         cursor: cursor_pb2.Cursor | None = ...,
         vibespaces: abc.Iterable[vibespaces_pb2.Vibespace] | None = ...,
         agents: abc.Iterable[agents_pb2.Agent] | None = ...,
+        time: timestamp_pb2.Timestamp | None = ...,
+        host: system_pb2.Host | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor", "host", b"host", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "cursor", b"cursor", "vibespaces", b"vibespaces"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "cursor", b"cursor", "host", b"host", "time", b"time", "vibespaces", b"vibespaces"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -241,6 +296,7 @@ class StreamEventsRequest(message.Message):
     PARENT_FIELD_NUMBER: builtins.int
     TYPE_FIELD_NUMBER: builtins.int
     AFTER_POSITION_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
     follow: builtins.bool
     """Wait for more at the end."""
     parent: builtins.str
@@ -249,6 +305,8 @@ class StreamEventsRequest(message.Message):
     """Only events of this type, such as `agent.created`, or of this noun, such as `agent`."""
     after_position: builtins.int
     """Only events after this position."""
+    limit: builtins.int
+    """At most so many events."""
     @builtins.property
     def after(self) -> cursor_pb2.Cursor:
         """Only events after this; its log_id may be left empty by a person who gives a position."""
@@ -261,10 +319,11 @@ class StreamEventsRequest(message.Message):
         parent: builtins.str = ...,
         type: builtins.str = ...,
         after_position: builtins.int = ...,
+        limit: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["after", b"after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["after", b"after", "after_position", b"after_position", "follow", b"follow", "parent", b"parent", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["after", b"after", "after_position", b"after_position", "follow", b"follow", "limit", b"limit", "parent", b"parent", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -293,5 +352,80 @@ class StreamEventsResponse(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor", "events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VerifyLogRequest(message.Message):
+    """All of the log."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VerifyLogResponse(message.Message):
+    """What was found."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: builtins.int
+    DAMAGES_FIELD_NUMBER: builtins.int
+    MORE_FIELD_NUMBER: builtins.int
+    more: builtins.int
+    """How much more is wrong than was looked at closely."""
+    @builtins.property
+    def cursor(self) -> cursor_pb2.Cursor:
+        """Everything up to here was looked at."""
+
+    @builtins.property
+    def damages(self) -> containers.RepeatedCompositeFieldContainer[Damage]:
+        """What is wrong, by position."""
+
+    def __init__(
+        self,
+        *,
+        cursor: cursor_pb2.Cursor | None = ...,
+        damages: abc.Iterable[Damage] | None = ...,
+        more: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor", "damages", b"damages", "more", b"more"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Damage(message.Message):
+    """Something that is wrong with the log."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    position: builtins.int
+    """Where."""
+    kind: DamageKind.ValueType
+    """What kind of thing."""
+    message: builtins.str
+    """What is so."""
+    def __init__(
+        self,
+        *,
+        position: builtins.int = ...,
+        kind: DamageKind.ValueType = ...,
+        message: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["kind", b"kind", "message", b"message", "position", b"position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

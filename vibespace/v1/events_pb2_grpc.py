@@ -50,6 +50,11 @@ class EventServiceStub:
                 request_serializer=vibespace_dot_v1_dot_events__pb2.StreamEventsRequest.SerializeToString,
                 response_deserializer=vibespace_dot_v1_dot_events__pb2.StreamEventsResponse.FromString,
                 _registered_method=True)
+        self.VerifyLog = channel.unary_unary(
+                '/vibespace.v1.EventService/VerifyLog',
+                request_serializer=vibespace_dot_v1_dot_events__pb2.VerifyLogRequest.SerializeToString,
+                response_deserializer=vibespace_dot_v1_dot_events__pb2.VerifyLogResponse.FromString,
+                _registered_method=True)
 
 
 class EventServiceServicer:
@@ -57,7 +62,7 @@ class EventServiceServicer:
     """
 
     def Replay(self, request, context):
-        """Get the state as it was at a place in the history.
+        """Show everything as it was at a moment of the history.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,6 +77,13 @@ class EventServiceServicer:
 
     def StreamEvents(self, request, context):
         """Print the history, and follow it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyLog(self, request, context):
+        """Check that every event is as it was written: none changed, missing, out of order or there twice.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,6 +106,11 @@ def add_EventServiceServicer_to_server(servicer, server):
                     servicer.StreamEvents,
                     request_deserializer=vibespace_dot_v1_dot_events__pb2.StreamEventsRequest.FromString,
                     response_serializer=vibespace_dot_v1_dot_events__pb2.StreamEventsResponse.SerializeToString,
+            ),
+            'VerifyLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyLog,
+                    request_deserializer=vibespace_dot_v1_dot_events__pb2.VerifyLogRequest.FromString,
+                    response_serializer=vibespace_dot_v1_dot_events__pb2.VerifyLogResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +195,33 @@ class EventService:
             '/vibespace.v1.EventService/StreamEvents',
             vibespace_dot_v1_dot_events__pb2.StreamEventsRequest.SerializeToString,
             vibespace_dot_v1_dot_events__pb2.StreamEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vibespace.v1.EventService/VerifyLog',
+            vibespace_dot_v1_dot_events__pb2.VerifyLogRequest.SerializeToString,
+            vibespace_dot_v1_dot_events__pb2.VerifyLogResponse.FromString,
             options,
             channel_credentials,
             insecure,

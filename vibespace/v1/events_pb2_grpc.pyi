@@ -34,11 +34,13 @@ class EventServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EventServiceAsyncStub: ...
     Replay: _grpc.UnaryUnaryMultiCallable[_events_pb2.ReplayRequest, _events_pb2.ReplayResponse]
-    """Get the state as it was at a place in the history."""
+    """Show everything as it was at a moment of the history."""
     Watch: _grpc.UnaryStreamMultiCallable[_events_pb2.WatchRequest, _events_pb2.WatchResponse]
     """Follow vibespaces and agents: all as they are now, then every change, coalesced to the latest."""
     StreamEvents: _grpc.UnaryStreamMultiCallable[_events_pb2.StreamEventsRequest, _events_pb2.StreamEventsResponse]
     """Print the history, and follow it."""
+    VerifyLog: _grpc.UnaryUnaryMultiCallable[_events_pb2.VerifyLogRequest, _events_pb2.VerifyLogResponse]
+    """Check that every event is as it was written: none changed, missing, out of order or there twice."""
 
 @_typing.type_check_only
 class EventServiceAsyncStub(EventServiceStub):
@@ -46,11 +48,13 @@ class EventServiceAsyncStub(EventServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Replay: _aio.UnaryUnaryMultiCallable[_events_pb2.ReplayRequest, _events_pb2.ReplayResponse]  # type: ignore[assignment]
-    """Get the state as it was at a place in the history."""
+    """Show everything as it was at a moment of the history."""
     Watch: _aio.UnaryStreamMultiCallable[_events_pb2.WatchRequest, _events_pb2.WatchResponse]  # type: ignore[assignment]
     """Follow vibespaces and agents: all as they are now, then every change, coalesced to the latest."""
     StreamEvents: _aio.UnaryStreamMultiCallable[_events_pb2.StreamEventsRequest, _events_pb2.StreamEventsResponse]  # type: ignore[assignment]
     """Print the history, and follow it."""
+    VerifyLog: _aio.UnaryUnaryMultiCallable[_events_pb2.VerifyLogRequest, _events_pb2.VerifyLogResponse]  # type: ignore[assignment]
+    """Check that every event is as it was written: none changed, missing, out of order or there twice."""
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads and follows the history and the present."""
@@ -61,7 +65,7 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _events_pb2.ReplayRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_events_pb2.ReplayResponse, _abc.Awaitable[_events_pb2.ReplayResponse]]:
-        """Get the state as it was at a place in the history."""
+        """Show everything as it was at a moment of the history."""
 
     @_abc_1.abstractmethod
     def Watch(
@@ -78,5 +82,13 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_events_pb2.StreamEventsResponse], _abc.AsyncIterator[_events_pb2.StreamEventsResponse]]:
         """Print the history, and follow it."""
+
+    @_abc_1.abstractmethod
+    def VerifyLog(
+        self,
+        request: _events_pb2.VerifyLogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_events_pb2.VerifyLogResponse, _abc.Awaitable[_events_pb2.VerifyLogResponse]]:
+        """Check that every event is as it was written: none changed, missing, out of order or there twice."""
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,171 @@
+"""Which events are about which vibespace, in a file beside the log, so that to find some not all are read. Disposable.
+
+It is filled after the fact, so that writing the log waits for nothing, and from the log alone: it can be removed at any
+time. By type, the log's own index finds events.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_FORMAT = 1
+"""PRAGMA user_version of _SCHEMA; a file that has another is made anew."""
+_STEP = 20_000
+"""Events in one transaction: who else wants to write waits no longer."""
+
+_SCHEMA = """
+PRAGMA journal_mode=WAL;
+BEGIN;
+CREATE TABLE places (vibespace TEXT, position INTEGER, topic TEXT, PRIMARY KEY (vibespace, position)) WITHOUT ROWID;
+CREATE TABLE upto (position INTEGER, hash BLOB);
+INSERT INTO upto VALUES (0, x'');
+PRAGMA user_version=1;
+COMMIT;
+"""
+
+_FILL = """
+INSERT OR REPLACE INTO places
+SELECT substr(subject, 12, instr(substr(subject, 12) || '/', '/') - 1), position, topic FROM (
+  SELECT position, topic,
+    CASE WHEN json_valid(CAST(state AS TEXT)) THEN json_extract(CAST(state AS TEXT), '$.subject') END AS subject
+  FROM log.stored_events WHERE position > ? AND position <= ?
+) WHERE subject LIKE 'vibespaces/%'
+"""
+"""A subject is `vibespaces/NAME` or begins with `vibespaces/NAME/`; NAME starts at its twelfth character."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which events are asked for."""
+
+    vibespace: str = ""
+    """Its bare name; empty means any."""
+    type: str = ""
+    """A topic, or the noun that topics begin with; empty means any."""
+
+    def __bool__(self) -> bool:
+        return bool(self.vibespace or self.type)
+
+    def has(self, subject: str, topic: str) -> bool:
+        """Whether an event of this subject and topic is meant."""
+        return (not self.vibespace or f"{subject}/".startswith(f"vibespaces/{self.vibespace}/")) and (
+            not self.type or f"{topic}.".startswith(f"{self.type}.")
+        )
+
+
+class Index:
+    """Positions of events in the log at `log`, found without reading them."""
+
+    def __init__(self, path: Path, log: Path) -> None:
+        self._path = path
+        self._log = log
+
+    def find(self, wanted: Wanted, after: int, until: int, limit: int) -> list[int]:
+        """Up to `limit` positions of events that are `wanted`, in order. Raises sqlite3.Error."""
+        with self._open() as connection:
+            if not wanted.vibespace:
+                return _by_topic(connection, wanted.type, after, until, limit)
+            _fill(connection, until)
+            return _column(
+                connection,
+                "SELECT position FROM places WHERE vibespace = ? AND position > ? AND position <= ? "
+                "AND (? IN ('', topic) OR (topic > ? AND topic < ?)) ORDER BY position LIMIT ?",
+                (wanted.vibespace, after, until, wanted.type, *_below(wanted.type), limit),
+            )
+
+    def fill(self, until: int) -> None:
+        """Take in the events up to position `until`. Raises sqlite3.Error."""
+        with self._open() as connection:
+            _fill(connection, until)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connect()
+        try:
+            if not _is_of_this_log(connection):
+                connection.close()
+                for file in self._path.parent.glob(f"{self._path.name}*"):
+                    file.unlink(missing_ok=True)
+                connection = self._connect()
+                connection.executescript(_SCHEMA)
+            yield connection
+        finally:
+            connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path.absolute().as_uri(), uri=True, isolation_level=None, timeout=60)
+        connection.execute("ATTACH ? AS log", (f"{self._log.absolute().as_uri()}?mode=ro",))
+        return connection
+
+
+def _is_of_this_log(connection: sqlite3.Connection) -> bool:
+    try:
+        if connection.execute("PRAGMA main.user_version").fetchone() != (_FORMAT,):
+            return False
+        [(position, hash)] = connection.execute("SELECT position, hash FROM upto").fetchall()
+        stored = connection.execute("SELECT hash FROM log.stored_events WHERE position = ?", (position,)).fetchone()
+        return bool(position == 0 or stored == (hash,))
+    except (sqlite3.DatabaseError, ValueError) as e:
+        # Of a disk that has no room or answers no more, the file is not to blame.
+        if isinstance(e, sqlite3.OperationalError):
+            raise
+        return False
+
+
+def _fill(connection: sqlite3.Connection, until: int) -> None:
+    while True:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            [position] = _column(connection, "SELECT position FROM upto", ())
+            if position < until:
+                last = min(position + _STEP, until)
+                connection.execute(_FILL, (position, last))
+                connection.execute(
+                    "UPDATE upto SET position = ?, hash = (SELECT hash FROM log.stored_events WHERE position = ?)",
+                    (last, last),
+                )
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.rollback()
+            raise
+        if position + _STEP >= until:
+            return
+
+
+def _by_topic(connection: sqlite3.Connection, wanted: str, after: int, until: int, limit: int) -> list[int]:
+    """As many of each topic as can be needed, then the first of all those."""
+    topics = [topic for topic in _topics(connection) if Wanted(type=wanted).has("", topic)]
+    found: list[int] = []
+    for topic in topics:
+        found += _column(
+            connection,
+            "SELECT position FROM log.stored_events WHERE topic = ? AND position > ? AND position <= ? "
+            "ORDER BY position LIMIT ?",
+            (topic, after, until, limit),
+        )
+    return sorted(found)[:limit]
+
+
+def _topics(connection: sqlite3.Connection) -> Iterator[str]:
+    """Every topic in the log, by a jump each."""
+    topic = ""
+    while True:
+        [following] = _column(connection, "SELECT MIN(topic) FROM log.stored_events WHERE topic > ?", (topic,))
+        if following is None:
+            return
+        yield following
+        topic = following
+
+
+def _below(noun: str) -> tuple[str, str]:
+    """Between these lie all topics of `noun`; '/' follows '.'."""
+    return f"{noun}.", f"{noun}/"
+
+
+def _column(connection: sqlite3.Connection, statement: str, values: Sequence[object]) -> list[Any]:
+    return [row[0] for row in connection.execute(statement, values).fetchall()]

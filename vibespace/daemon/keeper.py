@@ -1,0 +1,57 @@
+"""Keeps beside the log what spares the next start most of it, and what shows later that its end is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable
+
+from vibespace.app.feed import Feed
+from vibespace.app.head import Head
+from vibespace.app.log import Log
+
+EVERY = 10_000
+"""Events from one checkpoint to the next: so many, or half a second's work, a start may have to fold."""
+_PAUSE = 1.0
+"""Seconds between two heads: what was written in the last second of a daemon that was killed, no head tells of."""
+
+_log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Works in threads of its own, so that neither writer nor callers wait for it."""
+
+    def __init__(self, feed: Feed, log: Log) -> None:
+        self._feed = feed
+        self._log = log
+        self._told = 0
+
+    async def run(self) -> None:
+        """For as long as the daemon lives."""
+        while True:
+            while self._feed.state.position == self._told:
+                await self._feed.news()
+            await self._keep(EVERY)
+            await asyncio.sleep(_PAUSE)
+
+    async def close(self) -> None:
+        """Once more, for all that was written."""
+        await self._keep(1)
+
+    async def _keep(self, least: int) -> None:
+        """The head, and the checkpoint when it is `least` events old."""
+        feed, log = self._feed, self._log
+        self._told, hash = feed.state.position, feed.hash
+        await _in_thread(lambda: log.keep_head(Head(feed.log_id, self._told, hash)))
+        if self._told - log.kept >= least:
+            state = feed.state.copy()
+            await _in_thread(lambda: log.keep(state, hash))
+
+
+async def _in_thread(work: Callable[[], None]) -> None:
+    """What cannot be kept is made anew when it is needed: a full disk is no reason to end."""
+    try:
+        await asyncio.to_thread(work)
+    except (OSError, sqlite3.Error) as e:
+        _log.debug("not kept: %s", e)
