@@ -100,6 +100,8 @@ class Client:
                 for piece in self.stream(method, resume.request, response):
                     if (whole := resume.take(piece)) is not None:
                         yield whole
+                    if resume.complete:
+                        return
                 return
             except Error as e:
                 resume.broken(e)

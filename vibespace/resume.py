@@ -38,6 +38,8 @@ class Resume(Generic[R]):
         self._in_pieces = isinstance(request, WatchRequest)
         self._begun: R | None = None
         self._fruitless = 0
+        self.complete = False
+        """As many events have come as were asked for: nothing is left to resume."""
 
     def take(self, piece: R) -> R | None:
         """What `piece` makes whole, if it does: the last piece is the one with a cursor."""
@@ -52,6 +54,9 @@ class Resume(Generic[R]):
             self.request.after.CopyFrom(piece.cursor)
             if not self._in_pieces:
                 self.request.after_position = 0
+        if not self._in_pieces and self.request.limit:
+            self.request.limit -= len(piece.events)  # type: ignore[attr-defined]  # a history has them
+            self.complete = not self.request.limit
         return piece
 
     def broken(self, error: Error) -> None:

@@ -48,7 +48,7 @@ def examined(whole: Path, *damage: str, length: int = LENGTH) -> list[Damage]:
     directory = whole.parent / "copy"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
-    copy = shutil.copy(whole, directory / "events.db")
+    copy = Path(shutil.copy(whole, directory / "events.db"))
     connection = sqlite3.connect(copy)
     # Whoever can write to the file can also take away what keeps it in order.
     connection.executescript(
@@ -129,7 +129,8 @@ def test_two_that_changed_places_are_found(whole: Path, one: int, two: int, hash
         values = ", ".join(
             f"{c} = (SELECT {c} FROM was o WHERE o.position = {one + two} - stored_events.position)" for c in columns
         )
-        damage = [f"UPDATE stored_events SET {values} WHERE position IN ({one}, {two})"]
+        damage = ["CREATE TABLE was AS SELECT * FROM stored_events"]
+        damage += [f"UPDATE stored_events SET {values} WHERE position IN ({one}, {two})"]
     damages = examined(whole, *damage)
     assert [(d.position, d.kind) for d in damages] == [(min(one, two), "reordered"), (max(one, two), "reordered")]
     assert f"position {max(one, two)}" in damages[0].message
@@ -153,7 +154,7 @@ def test_a_broken_file_is_found(whole: Path, tmp_path: Path) -> None:
     """Pages that SQLite itself cannot read are `unreadable` from there on."""
     broken = tmp_path / "broken.db"
     good = whole.read_bytes()
-    log = Log(shutil.copy(whole, broken))
+    log = Log(Path(shutil.copy(whole, broken)))
     broken.write_bytes(good[:4096] + b"\xff" * (len(good) - 4096))
     audit = log.audit()
     while log.examine(audit, LENGTH):

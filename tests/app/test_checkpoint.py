@@ -6,7 +6,9 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,17 +61,22 @@ def header(path: Path, **changes: object) -> None:
     """The same checkpoint with another header, and right in itself."""
     lines = path.read_bytes().splitlines(keepends=True)[:-1]
     lines[0] = json.dumps(json.loads(lines[0]) | changes).encode() + b"\n"
-    path.write_bytes(b"".join(lines) + json.dumps(checkpoint.sha256(b"".join(lines)).hexdigest()).encode() + b"\n")
+    path.write_bytes(b"".join(lines) + json.dumps(sha256(b"".join(lines)).hexdigest()).encode() + b"\n")
 
 
-SPOILT: dict[str, Callable[[Path], object]] = {
+def a_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+SPOILT: dict[str, Callable[[Path], Any]] = {
     "gone": Path.unlink,
     "empty": lambda path: path.write_bytes(b""),
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-200]),
     "cut at a line": lambda path: path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2])),
     "changed": lambda path: path.write_bytes(path.read_bytes().replace(b"demo", b"deme")),
     "no JSON": lambda path: path.write_bytes(b"\xff\n\xfe\n"),
-    "a directory": lambda path: (path.unlink(), path.mkdir()),
+    "a directory": a_directory,
     "of another build": lambda path: header(path, build="another"),
     "of another log": lambda path: header(path, hash="00" * 32),
     "ahead of the log": lambda path: header(path, position=1000),
@@ -77,7 +84,7 @@ SPOILT: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
-async def test_what_is_wrong_with_it_is_nobodys_business(house: House, spoil: Callable[[Path], object]) -> None:
+async def test_what_is_wrong_with_it_is_nobodys_business(house: House, spoil: Callable[[Path], Any]) -> None:
     """Damaged, foreign, of another build or ahead of the log: the start is as if there were none."""
     await house.ask(create())
     await house.ask(stop())

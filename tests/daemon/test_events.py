@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,15 @@ import pytest
 
 from tests.app.house import ENGINE, House, add, agent_deleted, create, delete, deleted, start, stop
 from tests.daemon.running import IMAGE, Running, quiet, refused, whole
+from vibespace.app import feed as feed_module
 from vibespace.app import host
+from vibespace.app.head import Head
+from vibespace.app.index import Wanted
 from vibespace.app.writer import Request
 from vibespace.daemon.auditor import Auditor
+from vibespace.daemon.doctor import Doctor
 from vibespace.daemon.events import EventServicer
-from vibespace.errors import FailedPrecondition, InvalidArgument
+from vibespace.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 from vibespace.v1 import agents_pb2 as a
 from vibespace.v1 import events_pb2 as ev
 from vibespace.v1 import system_pb2 as s
@@ -306,3 +311,181 @@ async def test_a_watch_over_the_wire_sees_a_life(daemon: Running) -> None:
     assert went == [agent("codex-1", "demo"), "vibespaces/demo"]
     assert known == {}
     assert (await daemon.system.GetStatus(s.GetStatusRequest())).vibespaces == 0
+
+
+async def test_a_moment_can_be_a_time(house: House, servicer: EventServicer) -> None:
+    """A time means the last event that was written by then, `10m` ten minutes before now."""
+    await house.ask(create("one"))
+    before = house.feed.state.position
+    house.clock.forward(minutes=15)
+    await house.ask(create("two"))
+
+    async def at(moment: str) -> int:
+        return (await servicer.Replay(ev.ReplayRequest(moment=moment), CONTEXT)).cursor.position
+
+    assert await at("10m") == before
+    assert await at("2026-01-02T03:10:00Z") == before
+    assert await at("2026-01-02T05:10:00+02:00") == before
+    assert await at(str(before)) == before
+    assert await at("0s") == house.feed.state.position
+    told = await servicer.Replay(ev.ReplayRequest(moment="10m"), CONTEXT)
+    assert told.time.ToJsonString() == "2026-01-02T03:04:05.678901Z"
+    assert told.host.image == IMAGE
+
+
+@pytest.mark.parametrize(
+    ("moment", "reason"),
+    [
+        ("never", "MOMENT_INVALID"),
+        ("-5", "MOMENT_INVALID"),
+        ("2026-01-02T03:10:00", "MOMENT_INVALID"),
+        ("999999999w", "MOMENT_INVALID"),
+        ("2026-13-40", "MOMENT_INVALID"),
+        ("2030-01-01T00:00:00Z", "MOMENT_AHEAD"),
+        ("2020-01-01T00:00:00Z", "MOMENT_TOO_EARLY"),
+        ("1000w", "MOMENT_TOO_EARLY"),
+        ("0", "POSITION_INVALID"),
+        ("1000", "POSITION_INVALID"),
+    ],
+)
+async def test_what_is_no_moment_is_refused(servicer: EventServicer, moment: str, reason: str) -> None:
+    """Nonsense, what is to come and what was before the first event: each in one sentence, at its field."""
+    with pytest.raises(InvalidArgument) as e:
+        await servicer.Replay(ev.ReplayRequest(moment=moment), CONTEXT)
+    assert (e.value.reason, e.value.field) == (reason, "moment")
+
+
+async def test_a_clock_that_jumps_spoils_nothing(house: House, servicer: EventServicer) -> None:
+    """Set back and forward, events keep their order and their times; a moment is a place where the clock showed it."""
+    for minutes in (10, -60, 30, 60 * 24 * 3, -60 * 24 * 3):
+        house.clock.forward(minutes=minutes)
+        await house.ask(create(f"v{len(house.feed.state.vibespaces)}"))
+    state = house.feed.state.position
+    times = [recorded.time for recorded in house.log.read(0)]
+    assert times != sorted(times)
+    now = house.clock()
+    found = (await servicer.Replay(ev.ReplayRequest(moment=now.isoformat()), CONTEXT)).cursor.position
+    assert times[found - 1] <= now.isoformat()
+    assert found == state or times[found] > now.isoformat()
+    await house.reopen()
+    assert (len(house.feed.state.vibespaces), house.feed.state.position) == (5, state)
+    with pytest.raises(AlreadyExists):
+        await house.ask(create("v0"))
+
+
+async def test_old_events_are_found_without_reading_all(
+    house: House, servicer: EventServicer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By vibespace, by type and by both, what is found is what reading everything finds, page after page; and only
+    that is read.
+    """
+    for n in range(6):
+        await house.ask(create(f"v{n}"))
+        await house.ask(add(f"v{n}"))
+        await house.ask(stop(f"v{n}"))
+    house.feed._ring.clear()
+    monkeypatch.setattr(feed_module, "_PAGE", 2)
+    every = house.log.read(0)
+    monkeypatch.setattr(house.log._recorder, "read_all", None)
+    monkeypatch.setattr(house.log, "read", None)
+    for vibespace in ("", "v1", "v", "none"):
+        for type in ("", "agent", "agent.created", "vibespace", "age", "nothing"):
+            if wanted := Wanted(vibespace, type):
+                request = ev.StreamEventsRequest(type=type, parent=f"vibespaces/{vibespace}" if vibespace else "")
+                pages = [page async for page in servicer.StreamEvents(request, CONTEXT)]
+                found = [event.cursor.position for page in pages for event in page.events]
+                assert found == [r.position for r in every if wanted.has(r.body["subject"], r.topic)]
+                assert pages[-1].cursor == here(house)
+
+
+async def test_a_spoilt_index_is_made_again(house: House) -> None:
+    """Garbage, another log's, or one that is not there: the answer is the same."""
+    for n in range(3):
+        await house.ask(create(f"v{n}"))
+    wanted, index = Wanted("v1"), house.path.with_name("index.db")
+    found = house.log.find(wanted, 0, house.log.position)
+    assert [r.topic for r in found] == ["vibespace.created", "agent.created"]
+    good = index.read_bytes()
+    for content in (b"", b"garbage" * 1000, good[:4096] + b"\xff" * (len(good) - 4096)):
+        for file in index.parent.glob("index.db*"):
+            file.unlink()
+        index.write_bytes(content)
+        assert house.log.find(wanted, 0, house.log.position) == found
+    connection = sqlite3.connect(index)
+    connection.execute("DELETE FROM places")
+    connection.execute("UPDATE upto SET hash = x'00'")
+    connection.commit()
+    connection.close()
+    assert house.log.find(wanted, 0, house.log.position) == found
+
+
+async def test_a_page_ends_where_it_was_asked_to(house: House, servicer: EventServicer) -> None:
+    """With a limit so many events come, and after the cursor of the last one all others, once."""
+    await house.ask(create())
+    await house.ask(add())
+    got: list[int] = []
+    after = Cursor()
+    while True:
+        request = ev.StreamEventsRequest(after=after, limit=2)
+        pages = [page async for page in servicer.StreamEvents(request, CONTEXT)]
+        events = [event for page in pages for event in page.events]
+        if not events:
+            break
+        assert len(events) <= 2
+        got += [event.cursor.position for event in events]
+        after = pages[-1].cursor
+    assert got == list(range(1, house.feed.state.position + 1))
+    with pytest.raises(InvalidArgument):
+        await anext(servicer.StreamEvents(ev.StreamEventsRequest(limit=-1), CONTEXT))
+
+
+async def test_damage_is_told(house: House, servicer: EventServicer) -> None:
+    """VerifyLog and the doctor say where and what; of a log whose end is gone, that it is; a whole log is fine."""
+    await house.ask(create())
+    await house.ask(stop())
+    house.log.keep_head(Head(house.feed.log_id, house.log.position, house.log.hash))
+    house.log.keep(house.feed.state.copy(), house.feed.hash)
+    doctor = Doctor(house.feed, servicer._auditor)
+    fine = await servicer.VerifyLog(ev.VerifyLogRequest(), CONTEXT)
+    assert (list(fine.damages), fine.more, fine.cursor) == ([], 0, here(house))
+    assert [f.severity for f in doctor._log()] == [s.SEVERITY_OK]
+    connection = sqlite3.connect(house.path)
+    connection.execute("UPDATE stored_events SET topic = 'agent.deleted' WHERE position = 2")
+    connection.commit()
+    told = await servicer.VerifyLog(ev.VerifyLogRequest(), CONTEXT)
+    assert [(d.position, d.kind) for d in told.damages] == [(2, ev.DAMAGE_KIND_CHANGED)]
+    [finding] = doctor._log()
+    assert finding.severity == s.SEVERITY_ERROR
+    assert "Position 2: changed" in finding.message
+    last = house.log.position
+    connection.execute("UPDATE stored_events SET topic = 'host.initialized' WHERE position = 2")
+    connection.execute("DELETE FROM stored_events WHERE position = ?", (last,))
+    connection.commit()
+    connection.close()
+    told = await servicer.VerifyLog(ev.VerifyLogRequest(), CONTEXT)
+    assert (last, ev.DAMAGE_KIND_CUT_OFF) in [(d.position, d.kind) for d in told.damages]
+    [finding] = doctor._log()
+    assert finding.severity == s.SEVERITY_ERROR
+
+
+async def test_an_end_that_is_gone_stays_known(house: House) -> None:
+    """A daemon on a log that was cut off goes on, and what tells of the end is not overwritten until it is removed."""
+    await house.ask(create())
+    await house.ask(stop())
+    last = Head(house.feed.log_id, house.log.position, house.log.hash)
+    house.log.keep_head(last)
+    house.log.keep(house.feed.state.copy(), house.feed.hash)
+    await house.close()
+    connection = sqlite3.connect(house.path)
+    connection.execute("DELETE FROM stored_events WHERE position = ?", (last.position,))
+    connection.commit()
+    connection.close()
+    await house.open()
+    assert house.log.position == last.position - 1
+    for _ in range(2):
+        await house.ask(start() if house.feed.state.vibespace("demo").generation % 2 == 0 else stop())
+        house.log.keep_head(Head(last.log_id, house.log.position, house.log.hash))
+        assert house.log.lost(last.log_id) == last
+    house.log.head.unlink()
+    house.log.keep_head(Head(last.log_id, house.log.position, house.log.hash))
+    assert house.log.lost(last.log_id) is None

@@ -23,7 +23,7 @@ from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteConnection, SQ
 
 from vibespace.app import checkpoint as checkpoints
 from vibespace.app import head as heads
-from vibespace.app.audit import CHANGED, MISSING, UNREADABLE, Audit, Damage, Unreadable
+from vibespace.app.audit import MISSING, UNREADABLE, Audit, Damage, Unreadable
 from vibespace.app.checkpoint import Checkpoint
 from vibespace.app.head import Head
 from vibespace.app.index import Index, Wanted

@@ -13,9 +13,7 @@ from vibespace.errors import Error
 from vibespace.v1.system_pb2 import SEVERITY_ERROR, SEVERITY_OK, SEVERITY_WARNING, Finding
 
 _RESTORE = "Restore events.db from a backup: what is there goes on being used, and is never edited."
-_SHORTER = (
-    "Bring back the whole of events.db; if a backup was restored on purpose, remove the file 'head' beside it."
-)
+_SHORTER = "Bring back the whole of events.db; if a backup was restored on purpose, remove the file 'head' beside it."
 _CHECK = "To check them now: 'vibespace audit verify'."
 
 

@@ -28,9 +28,7 @@ def render(output: Output, response: Any) -> None:
     alone = len(parts) == 1
     if output.plain and output.header and any(not (is_message(f) and f.is_repeated) for f in parts):
         output.line("FIELD\tVALUE")
-    _pairs(
-        output, [_pair(output, f, getattr(response, f.name)) for f in parts if not (is_message(f) or f.is_repeated)], ""
-    )
+    _pairs(output, [_top(output, response, f) for f in parts if not (is_message(f) or f.is_repeated)], "")
     for field in parts:
         value, title = getattr(response, field.name), "" if alone else field.name
         if not is_message(field):
@@ -123,6 +121,11 @@ def _brief(label: str, value: str) -> tuple[str, str]:
     if label.endswith(" bytes"):
         return label.removesuffix(" bytes"), human.size(int(value))
     return label, human.digest(value)
+
+
+def _top(output: Output, response: Any, field: Any) -> tuple[str, str]:
+    value = text(response, Leaf((field.name,), field, summary=False), local=not output.plain)
+    return field.name if output.plain else _label([field.name]), value or ""
 
 
 def _pair(output: Output, field: Any, value: Any) -> tuple[str, str]:

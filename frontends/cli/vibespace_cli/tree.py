@@ -14,6 +14,7 @@ from vibespace_cli.everywhere import Carrying
 Words = tuple[str, ...]
 
 BY_HAND: dict[Words, str] = {
+    ("audit", "verify"): "audit",
     ("completion",): "completion",
     ("config", "file"): "config",
     ("config", "path"): "config",
@@ -25,6 +26,7 @@ BY_HAND: dict[Words, str] = {
     ("image", "list"): "image",
     ("init",): "init",
     ("list",): "listing",
+    ("replay",): "replay",
     ("start",): "start",
     ("uninstall",): "uninstall",
     ("version",): "version",
@@ -34,6 +36,7 @@ makes them. Those that call a method still take their arguments and help from it
 
 _GROUPS: dict[Words, str] = {
     (): "A computer of its own for every coding agent, with a history of everything that happened.",
+    ("audit",): "Check the history.",
     ("config",): "Say where the settings are, and what they are.",
     ("image",): "Build and list the agents' image.",
 }
