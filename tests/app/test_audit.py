@@ -147,7 +147,7 @@ def test_a_doubled_event_is_found(whole: Path, of: int, at: int) -> None:
     copied = f"INSERT INTO stored_events SELECT {columns} FROM stored_events WHERE position = {source}"
     damages = examined(whole, moved, copied, length=LENGTH + 1)
     # The last event, where nothing comes after it, is found one place too far.
-    assert [one.kind for one in damages] == (["doubled", "reordered"] if at == LENGTH > of else ["doubled"])
+    assert [one.kind for one in damages] == (["doubled", "reordered"] if at == LENGTH > of + 1 else ["doubled"])
 
 
 def test_a_broken_file_is_found(whole: Path, tmp_path: Path) -> None:

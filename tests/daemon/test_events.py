@@ -445,7 +445,7 @@ async def test_damage_is_told(house: House, servicer: EventServicer) -> None:
     await house.ask(stop())
     house.log.keep_head(Head(house.feed.log_id, house.log.position, house.log.hash))
     house.log.keep(house.feed.state.copy(), house.feed.hash)
-    doctor = Doctor(house.feed, servicer._auditor)
+    doctor = Doctor(house.feed, house.log, servicer._auditor)
     fine = await servicer.VerifyLog(ev.VerifyLogRequest(), CONTEXT)
     assert (list(fine.damages), fine.more, fine.cursor) == ([], 0, here(house))
     assert [f.severity for f in doctor._log()] == [s.SEVERITY_OK]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vibespace.app import host
-from vibespace.app.writer import Transaction
+from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain import names
 from vibespace.domain.agents import Agent
 from vibespace.domain.vibespaces import Vibespace
@@ -61,6 +61,7 @@ def start_agent(transaction: Transaction, *, vibespace: str, name: str) -> Agent
     return draft
 
 
+@makes_room
 def stop_agent(transaction: Transaction, *, vibespace: str, name: str) -> Agent:
     """It should rest."""
     draft = transaction.change(transaction.state.agent(vibespace, name))
@@ -68,6 +69,7 @@ def stop_agent(transaction: Transaction, *, vibespace: str, name: str) -> Agent:
     return draft
 
 
+@makes_room
 def delete_agent(transaction: Transaction, *, vibespace: str, name: str) -> Agent:
     """It is on its way out."""
     draft = transaction.change(transaction.state.agent(vibespace, name))
@@ -75,6 +77,7 @@ def delete_agent(transaction: Transaction, *, vibespace: str, name: str) -> Agen
     return draft
 
 
+@makes_room
 def observe_agent(
     transaction: Transaction,
     *,
@@ -92,6 +95,7 @@ def observe_agent(
     return draft
 
 
+@makes_room
 def complete_deletion(transaction: Transaction, *, vibespace: str, name: str) -> Agent:
     """Nothing of it is left."""
     draft = transaction.change(transaction.state.agent(vibespace, name))

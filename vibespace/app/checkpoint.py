@@ -38,12 +38,16 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     """Replace the file at `path`. Not synced: what a power failure leaves of it is noticed, and it is made again."""
     digest = sha256()
     new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as file:
-        for line in _lines(checkpoint):
-            digest.update(line)
-            file.write(line)
-        file.write(_line(digest.hexdigest()))
-    new.replace(path)
+    try:
+        with new.open("wb") as file:
+            for line in _lines(checkpoint):
+                digest.update(line)
+                file.write(line)
+            file.write(_line(digest.hexdigest()))
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)  # half a file on a full disk helps nobody
+        raise
 
 
 def read(path: Path) -> Checkpoint | None:

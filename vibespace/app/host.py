@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vibespace.app.writer import Transaction
+from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain.host import Host
 from vibespace.errors import FailedPrecondition, InvalidArgument
 
@@ -30,6 +30,7 @@ def initialize(transaction: Transaction, *, engine: dict[str, Any], image: str) 
     return draft
 
 
+@makes_room
 def rest(transaction: Transaction) -> Host:
     """Everything stops; before `init` there is nothing to stop, and nothing that would have to be woken."""
     draft = host(transaction)

@@ -29,6 +29,7 @@ from vibespace.app.head import Head
 from vibespace.app.index import Index, Wanted
 from vibespace.app.live import State
 from vibespace.app.logfile import claim, readable, unusable
+from vibespace.app.reserve import Reserve
 from vibespace.domain.aggregate import Aggregate, Origin
 from vibespace.errors import Error
 
@@ -192,16 +193,18 @@ def _examined(row: Any) -> Recorded | Unreadable:
 
 
 class Log:
-    """The history: append and read. Beside its file lies what is kept of it: checkpoint, head, index.db."""
+    """The history: append and read. Beside its file lies what is kept with it: checkpoint, head, index.db, reserve."""
 
     def __init__(self, path: Path) -> None:
         """Open the log at `path`, or begin one. Raises FailedPrecondition LOG_UNUSABLE for what is not ours."""
         self._path = path
         self.checkpoint = path.with_name("checkpoint")
         self.head = path.with_name("head")
+        self.reserve = Reserve(path.with_name("reserve"))
         self._index = Index(path.with_name("index.db"), path)
         self.kept = 0
         """Place of the checkpoint that is there."""
+        self.reserve.release()
         with readable(path):
             claim(path, self.head)
             self._recorder = Recorder(path)

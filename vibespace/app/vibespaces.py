@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from vibespace.app import agents, host
-from vibespace.app.writer import Transaction
+from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain import names, quantities, repositories
 from vibespace.domain.agents import FAILED
 from vibespace.domain.vibespaces import Vibespace
@@ -88,6 +88,7 @@ def start_vibespace(transaction: Transaction, *, name: str) -> Vibespace:
     return draft
 
 
+@makes_room
 def stop_vibespace(transaction: Transaction, *, name: str) -> Vibespace:
     """Its agents rest."""
     draft = transaction.change(transaction.state.vibespace(name))
@@ -95,6 +96,7 @@ def stop_vibespace(transaction: Transaction, *, name: str) -> Vibespace:
     return draft
 
 
+@makes_room
 def delete_vibespace(transaction: Transaction, *, name: str, keep_data: bool) -> Vibespace:
     """It is on its way out."""
     draft = transaction.change(transaction.state.vibespace(name))
@@ -124,6 +126,7 @@ def _very(transaction: Transaction, uid: UUID) -> Vibespace:
     return found
 
 
+@makes_room
 def deletion_failed(transaction: Transaction, *, name: str, reason: str) -> Vibespace:
     """The engine would not take it away yet."""
     draft = transaction.change(transaction.state.vibespace(name))
@@ -131,6 +134,7 @@ def deletion_failed(transaction: Transaction, *, name: str, reason: str) -> Vibe
     return draft
 
 
+@makes_room
 def complete_deletion(transaction: Transaction, *, name: str) -> Vibespace:
     """Its name is free again."""
     draft = transaction.change(transaction.state.vibespace(name))

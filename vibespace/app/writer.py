@@ -55,6 +55,13 @@ class Transaction:
 
 Command = Callable[[Transaction], Aggregate]
 """Decides, and returns what it was about: the first thing it changed, if it changed any."""
+F = TypeVar("F", bound=Callable[..., Aggregate])
+
+
+def makes_room(command: F) -> F:
+    """A command that leads to less on the disk: it is decided when the disk is full too, and lives on the reserve."""
+    vars(command)["makes_room"] = True
+    return command
 
 
 @dataclass(frozen=True)
@@ -163,7 +170,11 @@ class Writer:
     def _commit(self, work: list[_Waiting]) -> Batch:
         batch = Batch()
         events: list[StoredEvent] = []
+        has_room = self._log.reserve.has_room()
         for waiting in work:
+            if not (has_room or hasattr(getattr(waiting.command, "func", waiting.command), "makes_room")):
+                waiting.outcome = _full()
+                continue
             try:
                 waiting.outcome = self._decide(waiting, batch, events)
             except Error as e:
@@ -179,10 +190,10 @@ class Writer:
 
     def _refuse(self, work: list[_Waiting]) -> Batch:
         """The disk is full: everyone in the batch hears it, and the state is again what the log says."""
+        self._log.reserve.give_back()
         self._state = self._log.load()
-        full = Exhausted("DISK_FULL", "The disk is full: nothing was recorded.", hint="Make room and try again.")
         for waiting in work:
-            waiting.outcome = full
+            waiting.outcome = _full()
         return Batch()
 
     def _decide(self, waiting: _Waiting, batch: Batch, events: list[StoredEvent]) -> Outcome:
@@ -232,6 +243,11 @@ class Writer:
                 waiting.future.set_exception(waiting.outcome)
             elif waiting.outcome:
                 waiting.future.set_result(waiting.outcome)
+
+
+def _full() -> Exhausted:
+    hint = "Make room and try again; what takes things away, such as 'vibespace delete', is possible all the same."
+    return Exhausted("DISK_FULL", "The disk is full: nothing was recorded.", hint=hint)
 
 
 def _disk_full(error: PersistenceError) -> bool:

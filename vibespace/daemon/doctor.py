@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vibespace.app.feed import Feed
+from vibespace.app.log import Log
 from vibespace.daemon.auditor import Auditor
 from vibespace.domain import states
 from vibespace.domain.states import State
@@ -20,15 +21,16 @@ _CHECK = "To check them now: 'vibespace audit verify'."
 class Doctor:
     """Looks; changes nothing."""
 
-    def __init__(self, feed: Feed, auditor: Auditor) -> None:
+    def __init__(self, feed: Feed, log: Log, auditor: Auditor) -> None:
         self._feed = feed
+        self._reserve = log.reserve
         self._auditor = auditor
         self.engine: Engine | None = None
         """Set when there is one."""
 
     async def examine(self) -> list[Finding]:
         """All findings, in no order."""
-        return [await self._engine(), *self._log(), *self._resources(), *await self._leftovers()]
+        return [await self._engine(), *self._log(), *self._disk(), *self._resources(), *await self._leftovers()]
 
     def _log(self) -> Sequence[Finding]:
         """What the last look at the whole log has found."""
@@ -45,6 +47,12 @@ class Doctor:
         text = f"Position {first.position}: {first.kind}: {first.message}"
         more = f" It is the first of {1 + len(others) + report.more}: see 'vibespace audit verify'." if others else ""
         return [Finding(severity=SEVERITY_ERROR, subject="log", message=text + more, hint=_RESTORE)]
+
+    def _disk(self) -> Sequence[Finding]:
+        if self._reserve.has_room():
+            return []
+        text = "It is full: nothing can be recorded but what makes room, such as a deletion."
+        return [Finding(severity=SEVERITY_ERROR, subject="disk", message=text, hint="Make room.")]
 
     async def _engine(self) -> Finding:
         host = self._feed.state.host

@@ -44,7 +44,7 @@ class Keeper:
         feed, log = self._feed, self._log
         self._told, hash = feed.state.position, feed.hash
         await _in_thread(lambda: log.keep_head(Head(feed.log_id, self._told, hash)))
-        if self._told - log.kept >= least:
+        if self._told - log.kept >= least and not log.reserve.short:  # which is not for this
             state = feed.state.copy()
             await _in_thread(lambda: log.keep(state, hash))
 

@@ -24,6 +24,6 @@ def hold(path: Path) -> int:
         raise FailedPrecondition(
             "DAEMON_RUNNING", f"A daemon runs here already, with process id {pid or 'unknown'}.", pid=pid
         ) from e
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    ours = f"{os.getpid()}\n".encode()
+    os.ftruncate(descriptor, os.pwrite(descriptor, ours, 0))  # in this order it needs no more room than the one before
     return descriptor
