@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import calls, commands, create, durable, execs, report, watchers
+from tests.bench import calls, commands, create, durable, execs, long, many, report, watchers
 from tests.bench.pairing import Figure
 
 ROWS: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
@@ -21,6 +21,8 @@ ROWS: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "calls": calls.rows,
     "durable": durable.rows,
     "watchers": watchers.rows,
+    "long": long.rows,
+    "many": many.rows,
 }
 RUNS = 3
 README = Path(__file__).parents[2] / "README.md"
