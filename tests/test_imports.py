@@ -78,9 +78,15 @@ ROWS = [
     ),
     Row(
         "vibespace/net/*.py",
-        words("vibespace.net vibespace.engine.base"),
+        words("vibespace.net vibespace.engine.base vibespace.durable"),
         words("grpc google kubernetes eventsourcing"),
         "it reaches containers only through `dial`",
+    ),
+    Row(
+        "vibespace/vault.py",
+        words("vibespace.durable"),
+        words("grpc google kubernetes asyncssh aiohttp eventsourcing asyncio"),
+        "what keeps secrets is small enough to be read whole, and nothing of it is on the wire or in the log",
     ),
     Row(
         "vibespace/setup/*.py",

@@ -65,6 +65,8 @@ class Flag(NamedTuple):
     noun: str
     """`vibespace` or `agent` when it names one, else empty."""
     required: bool
+    environment: bool
+    """NAME=VALUE; NAME alone takes the value from the caller's environment."""
     repeated: bool
     kind: str
     """`text`, `integer`, `switch` or `choice`."""
@@ -162,6 +164,7 @@ class Catalog:
             argument=said.argument,
             noun=options_pb2.Noun.Name(said.noun).removeprefix("NOUN_").lower() if said.noun else "",
             required=said.required,
+            environment=said.environment,
             repeated=field.label == FieldDescriptorProto.LABEL_REPEATED,
             kind=_kind(field),
             optional=field.proto3_optional,

@@ -46,6 +46,11 @@ class State:
         return self.home / "keys"
 
     @property
+    def vault(self) -> Path:
+        """Sealed values, one file each, and `master`, the key to them. Whoever has both can read them."""
+        return self.home / "vault"
+
+    @property
     def engine(self) -> Path:
         """All that belongs to the private container engine."""
         return self.home / "engine"

@@ -17,7 +17,7 @@ import asyncssh
 
 from tests.image import engine as tests_image
 from tests.podman import cache
-from vibespace.engine import bodies, containers
+from vibespace.engine import bodies, containers, files
 from vibespace.engine.api import Api
 from vibespace.engine.base import AgentSpec
 from vibespace.setup import image, podman
@@ -113,7 +113,7 @@ class Bare:
             json=bodies.container(log_id, spec, self._ulimits),
         )
         tar = {"Content-Type": "application/x-tar"}
-        archive = bodies.ssh_files(spec)
+        archive = files.archive(spec)
         await self.call("PUT", f"/containers/{name}/archive", params={"path": "/"}, data=archive, headers=tar)
         await self.call("POST", f"/containers/{name}/start")
         return spec

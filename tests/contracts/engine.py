@@ -191,6 +191,15 @@ class EngineContract:
         await engine.apply(spec)
         assert await run(engine, spec, "cat /vibespace/file /home/agent/file") == "shared\nown"
 
+    async def test_environment_reaches_commands(self, factory: Factory, engine: Engine) -> None:
+        """Every command has the spec's environment, word for word; another value makes another container."""
+        value = "two words, 'quotes' and \"more\",\n$HOME `id` \\ and a second line"
+        spec = replace(agent(factory), environment={"GIVEN": value, "OTHER": "x"})
+        await engine.apply(spec)
+        assert await run(engine, spec, 'sh -c \'printf "%s|%s" "$GIVEN" "$OTHER"\'') == f"{value}|x"
+        await engine.apply(replace(spec, environment={"GIVEN": "new"}))
+        assert await run(engine, spec, "printenv GIVEN; printenv OTHER || echo gone") == "new\ngone"
+
     async def test_agents_share_the_vibespace_and_not_the_home(
         self, factory: Factory, engine: Engine, spec: AgentSpec
     ) -> None:

@@ -97,8 +97,8 @@ class TestPodmanEngine(EngineContract):
 
     async def test_ssh_files_are_read_only(self, engine: ContainersEngine, spec: AgentSpec) -> None:
         """Host key and authorized keys are root's, readable for the user's group, and he cannot change them."""
-        files = "/etc/vibespace/ssh/host_key /etc/vibespace/ssh/authorized_keys"
-        assert await run(engine, spec, f"stat -c '%u:%g %a' {files}") == "0:1000 440\n0:1000 440"
+        files = "/etc/vibespace/ssh/host_key /etc/vibespace/ssh/authorized_keys /etc/vibespace/environment"
+        assert (await run(engine, spec, f"stat -c '%u:%g %a' {files}")).split("\n") == ["0:1000 440"] * 3
         assert await run(engine, spec, f"for f in {files}; do test -w $f && echo writable; done; true") == ""
 
     async def test_low_ports_and_ping_are_allowed(self, engine: ContainersEngine, spec: AgentSpec) -> None:
@@ -182,8 +182,12 @@ class TestPodmanEngine(EngineContract):
     async def test_no_secret_in_what_the_engine_tells(
         self, factory: PodmanFactory, engine: ContainersEngine, spec: AgentSpec
     ) -> None:
-        """`inspect` shows neither the host key nor the key that may log in."""
+        """`inspect` shows neither the host key, nor the key that may log in, nor a value of the environment."""
+        given = replace(spec, environment={"TOKEN": "hunter2-hunter2"})
+        await engine.apply(given)
+        assert await run(engine, given, "printenv TOKEN") == "hunter2-hunter2"
         told = await factory.podman("inspect", bodies.container_name(spec.agent_uid))
+        assert "hunter2" not in told
         key = spec.host_key.decode().splitlines()[1]
         assert key not in told
         assert spec.authorized_key.split()[1] not in told

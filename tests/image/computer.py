@@ -91,11 +91,12 @@ def _keys(computer: Computer) -> bytes:
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         files = {
-            "host_key": computer.host_key.export_private_key(),
-            "authorized_keys": _public(computer.client_key).encode(),
+            "ssh/host_key": computer.host_key.export_private_key(),
+            "ssh/authorized_keys": _public(computer.client_key).encode(),
+            "environment": b"export GIVEN='from outside'\n",
         }
         for name, content in files.items():
-            entry = tarfile.TarInfo(f"etc/vibespace/ssh/{name}")
+            entry = tarfile.TarInfo(f"etc/vibespace/{name}")
             entry.size, entry.gid, entry.mode = len(content), USER_ID, 0o440
             tar.addfile(entry, io.BytesIO(content))
     return archive.getvalue()[: tar.offset]

@@ -30,6 +30,19 @@ async def test_init_is_first(computer: Computer) -> None:
     assert not any("entry" in line for line in lines[1:])
 
 
+async def test_environment_from_outside(computer: Computer) -> None:
+    """Also a shell on a terminal has it, and programs below a shell; what is set by hand below one holds."""
+    async with computer.connect() as connection, connection.create_process(term_type="xterm") as shell:
+        shell.stdin.write("printenv GIVEN; exit\n")
+        assert "from outside\r\n" in await shell.stdout.read()
+    assert await computer.run("sh -c 'printenv GIVEN'; env python3 -c 'import os; print(os.environ[\"GIVEN\"])'") == (
+        "from outside\nfrom outside"
+    )
+    assert await computer.run("GIVEN=mine bash -c 'printenv GIVEN; bash -ic \"printenv GIVEN\" 2>&1 | tail -1'") == (
+        "mine\nmine"
+    )
+
+
 async def test_keys_are_out_of_reach(computer: Computer) -> None:
     """The agent can neither change who may log in, nor the host key."""
     assert await computer.run("ls /etc/vibespace/ssh; find /etc/vibespace -writable") == "authorized_keys\nhost_key"
@@ -48,14 +61,16 @@ async def test_stranger(computer: Computer) -> None:
 
 
 async def test_same_environment(computer: Computer) -> None:
-    """A command, a login shell and a terminal's shell have one PATH, the home's programs first, and one language."""
-    print_both = 'printf "%s|%s\\n" "$PATH" "$LANG"'
+    """A command, a login shell and a terminal's shell have one PATH, the home's programs first, one language, and what
+    was given from outside.
+    """
+    print_both = 'printf "%s|%s|%s\\n" "$PATH" "$LANG" "$GIVEN"'
     async with computer.connect() as connection:
         command = await connection.run(print_both, check=True)
         login = await connection.run(f"bash -lc '{print_both}'", check=True)
         terminal = await connection.run(f"bash -ilc '{print_both}'", term_type="xterm", check=True)
     assert str(command.stdout).startswith("/home/agent/.local/bin:")
-    assert str(command.stdout).strip().endswith("|C.UTF-8")
+    assert str(command.stdout).strip().endswith("|C.UTF-8|from outside")
     assert login.stdout == command.stdout
     assert str(terminal.stdout).replace("\r", "") == command.stdout
 

@@ -25,6 +25,7 @@ from vibespace.engine.fake_world import World
 from vibespace.errors import Exhausted, FailedPrecondition
 from vibespace.net.base import Repositories, Shell
 from vibespace.reconcile.loop import Reconciler
+from vibespace.vault import Vault
 
 IMAGE = "an-image"
 URL = "https://example.org/a/project.git"
@@ -68,10 +69,11 @@ class Outside:
 class Site:
     """A house whose intents are made so."""
 
-    def __init__(self, house: House, world: World) -> None:
+    def __init__(self, house: House, world: World, tmp_path: Path) -> None:
         self.house = house
         self.world = world
         self.keys = Keys()
+        self.vault = Vault(tmp_path / "vault")
         self.outside = Outside()
 
     @property
@@ -85,7 +87,7 @@ class Site:
         """The loop runs inside this block."""
         engine = FakeEngine(self.feed.log_id, self.world, faults=faults, image_missing=image_missing)
         shell, repositories = cast(Shell, self.outside), cast(Repositories, self.outside)
-        loop = Reconciler(self.feed, self.house.writer, engine, shell, repositories, self.keys)
+        loop = Reconciler(self.feed, self.house.writer, engine, shell, repositories, self.keys, self.vault)
         task = asyncio.create_task(loop.run())
         try:
             yield
@@ -122,7 +124,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     await house.open()
     await house.ask(partial(host.initialize, engine=ENGINE, image=IMAGE))
     try:
-        yield Site(house, world)
+        yield Site(house, world, tmp_path)
     finally:
         await house.close()
         world.close()

@@ -35,7 +35,7 @@ class Case:
                 primary=True,
                 settings={},
             )
-        self.spec = agents.specify(self.agent, self.vibespace, "an-image", b"key", "ssh-ed25519 AAAA")
+        self.spec = agents.specify(self.agent, self.vibespace, "an-image", b"key", "ssh-ed25519 AAAA", {})
 
     def seen(self, state: str, reason: str = "", image: str = "") -> None:
         self.agent.observe(state, reason, image, self.agent.generation, self.vibespace.generation)
@@ -129,7 +129,7 @@ def test_a_newer_image_waits_for_the_next_start() -> None:
     with acting(ORIGIN):
         case.seen(RUNNING, image="sha256:1")
     status = case.status(Condition.RUNNING)
-    newer = agents.specify(case.agent, case.vibespace, "another-image", b"key", "ssh-ed25519 AAAA")
+    newer = agents.specify(case.agent, case.vibespace, "another-image", b"key", "ssh-ed25519 AAAA", {})
     assert agents.plan(case.agent, case.vibespace, case.host, newer, status) is None
     with acting(ORIGIN):
         case.agent.stop()

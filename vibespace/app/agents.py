@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from vibespace.app import host
 from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain import names
@@ -10,8 +13,10 @@ from vibespace.domain.vibespaces import Vibespace
 from vibespace.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 
 
-def create_agent(transaction: Transaction, *, vibespace: str, name: str, type: str) -> Agent:
-    """One more agent; an empty type means the primary's, an empty name the next number."""
+def create_agent(
+    transaction: Transaction, *, vibespace: str, name: str, type: str, uid: UUID | None = None, env: Sequence[str] = ()
+) -> Agent:
+    """One more agent; an empty type means the primary's, an empty name the next number. See add_agent."""
     home = transaction.state.vibespace(vibespace)
     if home.deleting:
         raise FailedPrecondition(
@@ -22,11 +27,20 @@ def create_agent(transaction: Transaction, *, vibespace: str, name: str, type: s
         )
     host.require_awake(transaction.state.host)
     kind = type or transaction.state.primary(vibespace).type
-    return add_agent(transaction, home, name=name, type=kind, primary=False)
+    return add_agent(transaction, home, name=name, type=kind, primary=False, uid=uid, env=env)
 
 
-def add_agent(transaction: Transaction, vibespace: Vibespace, *, name: str, type: str, primary: bool) -> Agent:
-    """An agent in `vibespace`, which may be new itself."""
+def add_agent(
+    transaction: Transaction,
+    vibespace: Vibespace,
+    *,
+    name: str,
+    type: str,
+    primary: bool,
+    uid: UUID | None = None,
+    env: Sequence[str] = (),
+) -> Agent:
+    """An agent in `vibespace`, which may be new itself. With `env`, `uid` is whom the vault has those values for."""
     state = transaction.state
     if type not in names.PREFIXES:
         raise InvalidArgument(
@@ -42,13 +56,13 @@ def add_agent(transaction: Transaction, vibespace: Vibespace, *, name: str, type
         )
     return transaction.add(
         Agent.create(
-            transaction.new_id(),
+            uid or transaction.new_id(),
             vibespace_uid=vibespace.uid,
             vibespace=vibespace.name,
             name=name,
             type=type,
             primary=primary,
-            settings={},
+            settings={"env": list(env)} if env else {},
         )
     )
 
@@ -91,7 +105,7 @@ def observe_agent(
 ) -> Agent:
     """What the engine shows of it."""
     draft = transaction.change(transaction.state.agent(vibespace, name))
-    draft.observe(state, reason, image, generation, vibespace_generation)
+    draft.observe(state, transaction.mask(reason), image, generation, vibespace_generation)
     return draft
 
 

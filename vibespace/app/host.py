@@ -50,7 +50,7 @@ def observe_engine(transaction: Transaction, *, reason: str) -> Host:
     """It answers (empty reason), or does not."""
     draft = host(transaction)
     if reason:
-        draft.engine_lost(reason)
+        draft.engine_lost(transaction.mask(reason))
     else:
         draft.engine_seen()
     return draft

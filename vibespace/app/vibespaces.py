@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from vibespace.app import agents, host
@@ -34,8 +34,10 @@ def create_vibespace(
     agent_name: str,
     agent_type: str,
     reuse_data: bool,
+    agent_uid: UUID | None = None,
+    env: Sequence[str] = (),
 ) -> Vibespace:
-    """A vibespace and its primary agent."""
+    """A vibespace and its primary agent; for `agent_uid` and `env` see agents.add_agent."""
     state = transaction.state
     names.check_name(name, "vibespace_id")
     _check_spec(spec)
@@ -61,7 +63,7 @@ def create_vibespace(
     host.require_awake(state.host)
     uid = transaction.new_id()
     vibespace = transaction.add(Vibespace.create(uid, name=name, data_uid=kept or str(uid), spec=dict(spec)))
-    agents.add_agent(transaction, vibespace, name=agent_name, type=agent_type, primary=True)
+    agents.add_agent(transaction, vibespace, name=agent_name, type=agent_type, primary=True, uid=agent_uid, env=env)
     return vibespace
 
 
@@ -115,7 +117,7 @@ def repository_failed(transaction: Transaction, *, uid: UUID, reason: str) -> Vi
     """The repository of that very vibespace could not be cloned; when it is on its way to rest, that is why."""
     draft = transaction.change(_very(transaction, uid))
     if draft.started and not draft.deleting:
-        draft.repository_failed(reason)
+        draft.repository_failed(transaction.mask(reason))
     return draft
 
 
@@ -130,7 +132,7 @@ def _very(transaction: Transaction, uid: UUID) -> Vibespace:
 def deletion_failed(transaction: Transaction, *, name: str, reason: str) -> Vibespace:
     """The engine would not take it away yet."""
     draft = transaction.change(transaction.state.vibespace(name))
-    draft.deletion_failed(reason)
+    draft.deletion_failed(transaction.mask(reason))
     return draft
 
 

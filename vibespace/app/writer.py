@@ -36,9 +36,11 @@ A = TypeVar("A", bound=Aggregate)
 class Transaction:
     """What one command sees, and the drafts on which it is tried."""
 
-    def __init__(self, state: State, new_id: Callable[[], UUID]) -> None:
+    def __init__(self, state: State, new_id: Callable[[], UUID], mask: Callable[[str], str]) -> None:
+        """`mask` takes secret values out of text that others wrote, before a decision records it."""
         self.state = state
         self.new_id = new_id
+        self.mask = mask
         self.drafts: dict[UUID, Aggregate] = {}
 
     def change(self, aggregate: A) -> A:
@@ -115,6 +117,7 @@ class Writer:
         publish: Callable[[Batch], None],
         now: Callable[[], datetime],
         new_id: Callable[[], UUID],
+        mask: Callable[[str], str] = str,
     ) -> None:
         """`state` becomes the writer's own. `publish` is called on the loop, after each commit, before callers hear."""
         self._log = log
@@ -122,6 +125,7 @@ class Writer:
         self._publish = publish
         self._now = now
         self._new_id = new_id
+        self._mask = mask
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
@@ -218,7 +222,7 @@ class Writer:
 
     def _try(self, command: Command, origin: Origin) -> tuple[Aggregate, list[tuple[Aggregate, list[StoredEvent]]]]:
         """What `command` is about, and what it changes with the events of each; nothing has been touched yet."""
-        transaction = Transaction(self._state, self._new_id)
+        transaction = Transaction(self._state, self._new_id, self._mask)
         try:
             with acting(origin):
                 about = command(transaction)

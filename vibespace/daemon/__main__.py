@@ -25,6 +25,7 @@ from vibespace.daemon.doctor import Doctor
 from vibespace.daemon.engines import Dialer, open_engine
 from vibespace.daemon.events import EventServicer
 from vibespace.daemon.keeper import Keeper
+from vibespace.daemon.sealing import Sealing
 from vibespace.daemon.system import SystemServicer
 from vibespace.daemon.vibespaces import VibespaceServicer
 from vibespace.domain import states
@@ -40,6 +41,7 @@ from vibespace.setup.engine import Choice
 from vibespace.setup.installation import Installation
 from vibespace.state import State
 from vibespace.state import state as find_state
+from vibespace.vault import Vault
 
 _FIRST_LOOK = 0.5
 """Seconds that a start waits for the engine's first Snapshot, at most."""
@@ -50,8 +52,9 @@ _PAUSE = 2.0
 class Daemon:
     """One state directory, served."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, vault: Vault | None = None) -> None:
         self._state = state
+        self._vault = vault or Vault(state.vault)
         self._stop = asyncio.Event()
         self._ends_at_rest = asyncio.Event()
 
@@ -65,10 +68,11 @@ class Daemon:
             stack.callback(log.close)
             folded = log.load()
             log.reserve.hold()
+            self._vault.begin({agent.uid for agent in folded.agents()})
             self._feed = Feed(log, folded.copy())
             self._keeper, self._auditor = Keeper(self._feed, log), Auditor(self._feed, log)
             stack.push_async_callback(self._keeper.close)
-            self._writer = Writer(log, folded, self._feed.publish, _now, uuid4)
+            self._writer = Writer(log, folded, self._feed.publish, _now, uuid4, self._vault.mask)
             stack.push_async_callback(self._writer.close)
             if self._feed.state.host is None:
                 await self._writer.run(host_commands.begin_log, Request("daemon"))
@@ -131,7 +135,9 @@ class Daemon:
                 await asyncio.sleep(_PAUSE)
         self._dialer.engine = self._doctor.engine = engine
         try:
-            await Reconciler(self._feed, self._writer, engine, self._shell, self._repositories, self._keys).run()
+            await Reconciler(
+                self._feed, self._writer, engine, self._shell, self._repositories, self._keys, self._vault
+            ).run()
         finally:
             await engine.close()
 
@@ -158,7 +164,7 @@ class Daemon:
         )
 
     def _servicers(self, log: Log) -> dict[str, object]:
-        feed, writer = self._feed, self._writer
+        feed, writer, sealing = self._feed, self._writer, Sealing(self._feed, self._vault)
         system = SystemServicer(
             feed,
             writer,
@@ -169,8 +175,8 @@ class Daemon:
             end_at_rest=self._ends_at_rest.set,
         )
         return {
-            "vibespace.v1.VibespaceService": VibespaceServicer(feed, writer, self._repositories),
-            "vibespace.v1.AgentService": AgentServicer(feed, writer, self._shell),
+            "vibespace.v1.VibespaceService": VibespaceServicer(feed, writer, self._repositories, sealing),
+            "vibespace.v1.AgentService": AgentServicer(feed, writer, self._shell, sealing),
             "vibespace.v1.EventService": EventServicer(feed, log, self._auditor, _now),
             "vibespace.v1.SystemService": system,
         }
@@ -208,8 +214,9 @@ def main() -> int:
         ensure_home(state.home)
         lock.hold(state.lock)
         installation.refuse_leaving(state)
-        debuglog.configure(state.debug_log, debug=os.environ.get("VIBESPACE_DEBUG") == "1")
-        asyncio.run(Daemon(state).run(arguments.ready_fd))
+        vault = Vault(state.vault)
+        debuglog.configure(state.debug_log, vault.mask, debug=os.environ.get("VIBESPACE_DEBUG") == "1")
+        asyncio.run(Daemon(state, vault).run(arguments.ready_fd))
     except Error as e:
         if e.reason == "DAEMON_RUNNING":
             print(e.message, file=sys.stderr)  # noqa: T201 (for who started it by hand)

@@ -14,7 +14,8 @@ from vibespace.app.feed import Feed
 from vibespace.app.writer import Command, Request, Writer
 from vibespace.daemon import convert, mutations, pages, streams
 from vibespace.daemon.principal import request_of
-from vibespace.domain import names, repositories, states
+from vibespace.daemon.sealing import Sealing
+from vibespace.domain import environment, names, repositories, states
 from vibespace.domain.agents import Agent
 from vibespace.domain.states import State
 from vibespace.domain.vibespaces import READY, Vibespace
@@ -32,19 +33,25 @@ _PATIENCE = 60.0
 class AgentServicer(AgentServiceServicer):
     """Translates; the commands decide, and the shell carries the streams."""
 
-    def __init__(self, feed: Feed, writer: Writer, shell: Shell) -> None:
+    def __init__(self, feed: Feed, writer: Writer, shell: Shell, sealing: Sealing) -> None:
         self._feed = feed
         self._writer = writer
         self._shell = shell
+        self._sealing = sealing
 
     async def CreateAgent(self, request: v1.CreateAgentRequest, context: Context) -> v1.CreateAgentResponse:
+        values = environment.parse(request.settings.env, "settings.env")
         command = partial(
             commands.create_agent,
             vibespace=names.parse_vibespace(request.parent, "parent"),
             name=request.agent_id,
             type=_optional_type(request.settings),
+            env=list(values),
         )
-        return v1.CreateAgentResponse(**await self._run(command, request_of(request)))
+        self._sealing.conceal(request.settings)
+        asked = request_of(request)
+        created = await self._sealing.run(values, lambda uid: self._run(partial(command, uid=uid), asked))
+        return v1.CreateAgentResponse(**created)
 
     async def GetAgent(self, request: v1.GetAgentRequest, context: Context) -> v1.GetAgentResponse:
         return v1.GetAgentResponse(agent=self._message(self._feed.state.agent(*names.parse_agent(request.name))))

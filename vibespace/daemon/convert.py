@@ -101,7 +101,7 @@ def agent_message(found: Agent, state: State, *, known: bool) -> agents_pb2.Agen
         agent_id=found.name,
         vibespace_id=found.vibespace,
         uid=found.uid,
-        settings=agents_pb2.AgentSettings(type=AGENT_TYPES[found.type]),
+        settings=agents_pb2.AgentSettings(type=AGENT_TYPES[found.type], env=found.env),
         primary=found.primary,
         intent=_INTENTS[found.started],
         generation=found.generation,

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -25,20 +26,27 @@ def redact(text: str) -> str:
 
 
 class _Json(logging.Formatter):
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        super().__init__()
+        self._mask = mask
+
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname,
             "logger": record.name,
-            "message": redact(record.getMessage()),
+            "message": redact(self._mask(record.getMessage())),
         }
         if record.exc_info:
-            line["traceback"] = redact(self.formatException(record.exc_info))
+            line["traceback"] = redact(self._mask(self.formatException(record.exc_info)))
         return json.dumps(line, ensure_ascii=False)
 
 
-def configure(path: Path, *, debug: bool) -> None:
-    """Send the house's log lines to `path` when `debug`; otherwise only what ends the process, to stderr."""
+def configure(path: Path, mask: Callable[[str], str] = str, *, debug: bool) -> None:
+    """Send the house's log lines to `path` when `debug`; otherwise only what ends the process, to stderr.
+
+    `mask` takes the values out that we keep for others.
+    """
     root = logging.getLogger()
     if not debug:
         handler: logging.Handler = logging.StreamHandler(sys.stderr)
@@ -47,7 +55,7 @@ def configure(path: Path, *, debug: bool) -> None:
         root.addHandler(handler)
         return
     handler = RotatingFileHandler(path, maxBytes=10 * _MEBIBYTE, backupCount=3)
-    handler.setFormatter(_Json())
+    handler.setFormatter(_Json(mask))
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
     for library in ("asyncssh", "grpc", "asyncio", "aiohttp"):

@@ -13,7 +13,8 @@ from vibespace.app.feed import Feed
 from vibespace.app.writer import Command, Request, Writer
 from vibespace.daemon import convert, mutations, pages, streams
 from vibespace.daemon.principal import principal, request_of
-from vibespace.domain import names, repositories, states
+from vibespace.daemon.sealing import Sealing
+from vibespace.domain import environment, names, repositories, states
 from vibespace.domain.states import State
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.errors import FailedPrecondition, InvalidArgument
@@ -28,12 +29,14 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class VibespaceServicer(VibespaceServiceServicer):
     """Translates; the commands decide."""
 
-    def __init__(self, feed: Feed, writer: Writer, repositories: Repositories) -> None:
+    def __init__(self, feed: Feed, writer: Writer, repositories: Repositories, sealing: Sealing) -> None:
         self._feed = feed
         self._writer = writer
         self._repositories = repositories
+        self._sealing = sealing
 
     async def CreateVibespace(self, request: v1.CreateVibespaceRequest, context: Context) -> v1.CreateVibespaceResponse:
+        values = environment.parse(request.agent.env, "agent.env")
         command = partial(
             commands.create_vibespace,
             name=request.vibespace_id,
@@ -41,8 +44,12 @@ class VibespaceServicer(VibespaceServiceServicer):
             agent_name=request.agent_id,
             agent_type=convert.agent_type(request.agent),
             reuse_data=request.reuse_data,
+            env=list(values),
         )
-        return v1.CreateVibespaceResponse(**await self._run(command, request_of(request)))
+        self._sealing.conceal(request.agent)
+        asked = request_of(request)
+        created = await self._sealing.run(values, lambda uid: self._run(partial(command, agent_uid=uid), asked))
+        return v1.CreateVibespaceResponse(**created)
 
     async def GetVibespace(self, request: v1.GetVibespaceRequest, context: Context) -> v1.GetVibespaceResponse:
         state, known = self._feed.state, self._feed.engine_seen

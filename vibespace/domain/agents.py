@@ -25,7 +25,7 @@ class Agent(Aggregate):
 
     @event("Created", topic="agent.created")
     def __init__(
-        self, vibespace_uid: str, vibespace: str, name: str, type: str, primary: bool, settings: dict[str, str]
+        self, vibespace_uid: str, vibespace: str, name: str, type: str, primary: bool, settings: dict[str, Any]
     ) -> None:
         self.vibespace_uid = vibespace_uid
         self.vibespace = vibespace
@@ -54,6 +54,11 @@ class Agent(Aggregate):
     @property
     def gone(self) -> bool:
         return self.deleted
+
+    @property
+    def env(self) -> list[str]:
+        """Names of its environment variables; the values are in the vault."""
+        return list(self.settings.get("env", ()))
 
     def start(self) -> None:
         """It should run, when its vibespace does; asked again when it failed, it is tried again now."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -72,11 +72,14 @@ class AgentSpec:
     """OpenSSH private key of the container's sshd; lands in a file, never in argv, environment or labels."""
     authorized_key: str = ""
     """The one public key that may log in, OpenSSH format, one line."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Values for every command inside; they land in a file, as the host key does."""
 
 
 def spec_hash(spec: AgentSpec) -> str:
     """The same text for specs that a running container need not be replaced for; it goes into labels and tells nothing
-    of the key. `image` has no part in it: who runs takes a newer image at the next start, and is not ended for it.
+    of the key, nor of the environment: who would guess at a value must guess the key as well. `image` has no part in
+    it: who runs takes a newer image at the next start, and is not ended for it.
     """
     told = _told(replace(spec, image="", running=True, host_key=hashlib.sha256(spec.host_key).digest()))
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=bytes.hex).encode()).hexdigest()

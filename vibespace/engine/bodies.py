@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import tarfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,8 +20,6 @@ SPEC = "vibespace.spec"
 """`spec_hash()`: compared in place of the container's settings, which engines rewrite."""
 
 SSH_PORT = f"{SSHD_PORT}/tcp"
-SSH_FILES = "/etc/vibespace/ssh"
-"""The image's sshd reads `host_key` and `authorized_keys` here, and nowhere else."""
 
 PIDS = 4096
 """Processes and threads of one container where nothing was asked: room for builds, none for a fork bomb."""
@@ -124,22 +120,6 @@ def limits(resources: Resources) -> dict[str, int]:
     if resources.memory_bytes:
         found["MemoryReservation"] = resources.memory_bytes
     return found
-
-
-def ssh_files(spec: AgentSpec) -> bytes:
-    """A tar for `/`: root's files, which the agent's group may read and nobody inside may change."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        for name, content in (
-            ("host_key", spec.host_key),
-            ("authorized_keys", spec.authorized_key.encode().rstrip() + b"\n"),
-        ):
-            entry = tarfile.TarInfo(f"{SSH_FILES[1:]}/{name}")
-            entry.size, entry.gid, entry.mode = len(content), USER_ID, 0o440
-            tar.addfile(entry, io.BytesIO(content))
-    # Podman stops reading at the two empty blocks that end an archive, and when it is still being sent the padding
-    # that Python adds behind them, it sometimes fails with a broken pipe.
-    return archive.getvalue()[: tar.offset]
 
 
 def _mount(source: str, target: str) -> dict[str, str]:

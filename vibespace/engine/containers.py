@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
-from vibespace.engine import bodies, sshport
+from vibespace.engine import bodies, files, sshport
 from vibespace.engine.api import Api
 from vibespace.engine.base import AgentSpec, Identity, Leftover, Snapshot, Target, spec_hash
 from vibespace.engine.observer import Observer, ssh_port
@@ -155,7 +155,7 @@ class ContainersEngine:
                 image=spec.image,
             ) from e
         path = f"/containers/{made['Id']}"
-        await self._api.put(f"{path}/archive", bodies.ssh_files(spec), path="/")
+        await self._api.put(f"{path}/archive", files.archive(spec), path="/")
         await self._api.post(f"{path}/start")
 
     async def _ensure_network(self, spec: AgentSpec) -> None:

@@ -207,7 +207,8 @@ class FakeEngine:
     def _inside(self, spec: AgentSpec) -> Inside:
         home = self.world.files(bodies.home_volume(spec.data_uid, spec.agent))
         shared = self.world.files(bodies.shared_volume(spec.data_uid))
-        return Inside(spec.host_key, spec.authorized_key, {"/home/agent": home, "/vibespace": shared})
+        mounts = {"/home/agent": home, "/vibespace": shared}
+        return Inside(spec.host_key, spec.authorized_key, mounts, spec.environment)
 
     def _statuses(self) -> Iterator[Status]:
         for thing in self.world.things.values():

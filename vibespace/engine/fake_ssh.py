@@ -22,10 +22,13 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 class Inside:
     """One fake container's connections. `mounts` says which directory stands for which path inside."""
 
-    def __init__(self, host_key: bytes, authorized_key: str, mounts: Mapping[str, Path]) -> None:
+    def __init__(
+        self, host_key: bytes, authorized_key: str, mounts: Mapping[str, Path], environment: Mapping[str, str]
+    ) -> None:
         self._host_key = asyncssh.import_private_key(host_key)
         self._authorized = asyncssh.import_authorized_keys(authorized_key)
         self._mounts = mounts
+        self._environment = environment
         self._serving: set[asyncio.Task[None]] = set()
 
     def dial(self) -> socket.socket:
@@ -46,7 +49,7 @@ class Inside:
         try:
             connection = await asyncssh.run_server(
                 sock,
-                server_factory=lambda: _Server(self._mounts),
+                server_factory=lambda: _Server(self._mounts, self._environment),
                 server_host_keys=[self._host_key],
                 authorized_client_keys=self._authorized,
                 encoding=None,
@@ -74,11 +77,12 @@ def _tcp_pair() -> tuple[socket.socket, socket.socket]:
 
 
 class _Server(asyncssh.SSHServer):
-    def __init__(self, mounts: Mapping[str, Path]) -> None:
+    def __init__(self, mounts: Mapping[str, Path], environment: Mapping[str, str]) -> None:
         self._mounts = mounts
+        self._environment = environment
 
     def session_requested(self) -> _Process:
-        return _Process(self._mounts)
+        return _Process(self._mounts, self._environment)
 
     def connection_requested(self, dest_host: str, *_more: object) -> bool:
         return dest_host in LOOPBACK
@@ -87,9 +91,10 @@ class _Server(asyncssh.SSHServer):
 class _Process(asyncssh.SSHServerProcess[bytes]):
     """One command, in a process group of its own."""
 
-    def __init__(self, mounts: Mapping[str, Path]) -> None:
+    def __init__(self, mounts: Mapping[str, Path], environment: Mapping[str, str]) -> None:
         super().__init__(self._run, None, 0, False)
         self._mounts = mounts
+        self._environment = environment
         self._group = 0
 
     def signal_received(self, name: str) -> None:
@@ -103,10 +108,11 @@ class _Process(asyncssh.SSHServerProcess[bytes]):
         home = self._mounts["/home/agent"]
         command = ("/bin/bash", "-c", self._local(self.command)) if self.command else ("/bin/bash",)
         (stdin, to_stdin), (from_stdout, stdout), (from_stderr, stderr) = os.pipe(), os.pipe(), os.pipe()
+        login = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "USER": "agent", "LANG": "C.UTF-8"}
         started = await asyncio.create_subprocess_exec(
             *command,
             cwd=home,
-            env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "USER": "agent", "LANG": "C.UTF-8"},
+            env={**login, **self._environment},
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from vibespace.durable import write_new
 from vibespace.errors import Internal, Unavailable
 
 CLIENT = "client"
@@ -52,7 +51,7 @@ class KeyFiles:
             return path.read_bytes()
         except FileNotFoundError:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write_new(path, _private())
+            write_new(path, _private())
             return path.read_bytes()
 
 
@@ -73,24 +72,3 @@ def _public(private: bytes) -> str:
     key = serialization.load_ssh_private_key(private, password=None)
     line = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     return line.decode()
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    """Write `path` whole or not at all, durably. One that came in between is left: the first key made stays."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            return
-    finally:
-        draft.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from vibespace.domain import agents as observed
@@ -11,6 +12,7 @@ from vibespace.domain.host import Host
 from vibespace.domain.states import is_current, should_run
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine.base import AgentSpec, Condition, Resources, Status, Target, spec_hash
+from vibespace.errors import FailedPrecondition
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,15 @@ def _unless_known(agent: Agent, vibespace: Vibespace, seen: Observe) -> Observe 
     return None if known else seen
 
 
-def specify(agent: Agent, vibespace: Vibespace, image: str, host_key: bytes, authorized_key: str) -> AgentSpec:
-    """What the engine is told of an agent."""
+def specify(
+    agent: Agent,
+    vibespace: Vibespace,
+    image: str,
+    host_key: bytes,
+    authorized_key: str,
+    values: Mapping[str, str],
+) -> AgentSpec:
+    """What the engine is told of an agent; `values` are those that the vault holds for it."""
     return AgentSpec(
         agent_uid=agent.uid,
         agent=agent.name,
@@ -83,7 +92,19 @@ def specify(agent: Agent, vibespace: Vibespace, image: str, host_key: bytes, aut
         resources=_resources(vibespace.spec),
         host_key=host_key,
         authorized_key=authorized_key,
+        environment={name: values[name] for name in agent.env if name in values},
     )
+
+
+def check_values(agent: Agent, spec: AgentSpec) -> None:
+    """Raises FailedPrecondition SECRET_UNREADABLE rather than have a command run without what it was to be given."""
+    for name in agent.env:
+        if name not in spec.environment:
+            raise FailedPrecondition(
+                "SECRET_UNREADABLE",
+                f"the value of {name} cannot be read: the vault or its master key is not what it was",
+                hint="Create the agent again, with the value.",
+            )
 
 
 def _resources(spec: dict[str, str]) -> Resources:

@@ -18,12 +18,13 @@ from vibespace.app import host as host_commands
 from vibespace.app import vibespaces as vibespace_commands
 from vibespace.app.feed import Feed
 from vibespace.app.live import State
+from vibespace.app.vault import Vault
 from vibespace.app.writer import Command, Request, Writer
 from vibespace.domain.agents import FAILED, Agent
 from vibespace.domain.aggregate import Aggregate
 from vibespace.domain.host import Host
 from vibespace.domain.vibespaces import Vibespace
-from vibespace.engine.base import Engine, Snapshot, Status, Target
+from vibespace.engine.base import AgentSpec, Engine, Snapshot, Status, Target
 from vibespace.errors import Error, Exhausted, FailedPrecondition, NotFound, Unavailable
 from vibespace.net.base import Repositories, Shell
 from vibespace.reconcile import agents, vibespaces
@@ -56,7 +57,14 @@ class Reconciler:
     """One per engine. `run` until cancelled."""
 
     def __init__(
-        self, feed: Feed, writer: Writer, engine: Engine, shell: Shell, repositories: Repositories, keys: Keys
+        self,
+        feed: Feed,
+        writer: Writer,
+        engine: Engine,
+        shell: Shell,
+        repositories: Repositories,
+        keys: Keys,
+        vault: Vault,
     ) -> None:
         self._feed = feed
         self._writer = writer
@@ -64,6 +72,7 @@ class Reconciler:
         self._shell = shell
         self._repositories = repositories
         self._keys = keys
+        self._vault = vault
         self._statuses: dict[str, Status] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
@@ -167,7 +176,8 @@ class Reconciler:
         assert host is not None
         host_key = await asyncio.to_thread(self._keys.make_host_key, agent.uid)
         authorized_key = await asyncio.to_thread(self._keys.authorized_key)
-        spec = agents.specify(agent, vibespace, host.image, host_key, authorized_key)
+        values = self._vault.values(agent.uid)
+        spec = agents.specify(agent, vibespace, host.image, host_key, authorized_key, values)
         match agents.plan(agent, vibespace, host, spec, self._statuses.get(agent.uid)):
             case None:
                 return True, True
@@ -176,19 +186,25 @@ class Reconciler:
                 return seen == FAILED, seen != FAILED
             case agents.Apply(wanted):
                 self._queue.later(agent.uid, _SECOND_LOOK)  # the engine may say yes, and show something else
-                return True, await self._ask_engine(partial(self._engine.apply, wanted), agent, vibespace)
+                return True, await self._ask_engine(partial(self._apply, agent, wanted), agent, vibespace)
             case agents.Delete(target, keep_data):
                 delete = partial(self._engine.delete, target, keep_data=keep_data)
                 if not await self._ask_engine(delete, agent, vibespace):
                     return True, False
                 await self._shell.forget(agent.uid)
                 await asyncio.to_thread(self._keys.delete, agent.uid)  # before it is forgotten whose key that was
+                await asyncio.to_thread(self._vault.delete, agent.uid)
                 await self._record(
                     partial(agent_commands.complete_deletion, vibespace=vibespace.name, name=agent.name),
                     agent,
                     vibespace,
                 )
                 return True, True
+
+    async def _apply(self, agent: Agent, spec: AgentSpec) -> None:
+        if spec.running:
+            agents.check_values(agent, spec)
+        await self._engine.apply(spec)
 
     async def _ask_engine(self, ask: Callable[[], Awaitable[None]], agent: Agent, vibespace: Vibespace) -> bool:
         """Tell the engine; the next Snapshot wakes the key again. False when it refused, and the agent shows why."""

@@ -177,16 +177,25 @@ class AgentSettings(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: builtins.int
+    ENV_FIELD_NUMBER: builtins.int
     type: AgentType.ValueType
     """Which program the agent is. Required for the first agent, immutable."""
+    @builtins.property
+    def env(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Environment variable for what runs in the container, as NAME=VALUE; NAME alone takes its value from here.
+
+        Values are kept sealed, apart from the history. Answers hold the names alone.
+        """
+
     def __init__(
         self,
         *,
         type: AgentType.ValueType | None = ...,
+        env: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_type", b"_type", "type", b"type"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_type", b"_type", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_type", b"_type", "env", b"env", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__type: _TypeAlias = typing.Literal["type"]  # noqa: Y015
     _WhichOneofArgType__type: _TypeAlias = typing.Literal["_type", b"_type"]  # noqa: Y015

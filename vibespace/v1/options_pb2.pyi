@@ -131,6 +131,7 @@ class Flag(message.Message):
     ARGUMENT_FIELD_NUMBER: builtins.int
     NOUN_FIELD_NUMBER: builtins.int
     REQUIRED_FIELD_NUMBER: builtins.int
+    ENVIRONMENT_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The word, when it is not the field's own name."""
     short: builtins.str
@@ -141,6 +142,8 @@ class Flag(message.Message):
     """The field holds the resource name of such a thing."""
     required: builtins.bool
     """It must be given."""
+    environment: builtins.bool
+    """It takes NAME=VALUE; NAME alone takes the value from the caller's own environment."""
     def __init__(
         self,
         *,
@@ -149,10 +152,11 @@ class Flag(message.Message):
         argument: builtins.bool = ...,
         noun: Noun.ValueType = ...,
         required: builtins.bool = ...,
+        environment: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["argument", b"argument", "name", b"name", "noun", b"noun", "required", b"required", "short", b"short"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["argument", b"argument", "environment", b"environment", "name", b"name", "noun", b"noun", "required", b"required", "short", b"short"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -127,6 +127,8 @@ def _metavar(flag: Flag) -> str | None:
         return "|".join(c.word for c in flag.choices)
     if flag.kind == "integer":
         return "N"
+    if flag.environment:
+        return "NAME[=VALUE]"
     return "NAME" if flag.noun else flag.word.rpartition("-")[2].upper()
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from vibespace import catalog
 from vibespace.catalog import Flag, Method
+from vibespace.errors import InvalidArgument
 from vibespace_cli import names
 from vibespace_cli.session import Session
 
@@ -39,7 +41,23 @@ def _value(session: Session, method: Method, flag: Flag, params: dict[str, Any])
         return _vibespace(session, method, flag, typed)
     if flag.kind == "choice" and typed is not None:
         return next(c.number for c in flag.choices if c.word == typed)
+    if flag.environment:
+        return [_with_value(flag, entry) for entry in typed or ()]
     return typed
+
+
+def _with_value(flag: Flag, entry: str) -> str:
+    """`entry` as NAME=VALUE. A value that came this way was never in an argv."""
+    if "=" in entry:
+        return entry
+    if entry not in os.environ:
+        raise InvalidArgument(
+            "ENV_NOT_SET",
+            f"{entry[:60]!a} is not set in the environment here.",
+            field=".".join(flag.path),
+            hint=f"Set it, or give the value with --{flag.word} NAME=VALUE.",
+        )
+    return f"{entry}={os.environ[entry]}"
 
 
 def _vibespace(session: Session, method: Method, flag: Flag, typed: str | None) -> str | None:

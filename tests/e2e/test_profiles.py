@@ -1,0 +1,40 @@
+"""What `create` can ask of a vibespace beyond its name: what agents get, may, and can reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.installation import Installation
+
+pytestmark = pytest.mark.containers
+
+VALUE = "correct horse battery staple"
+
+
+def test_env(own: Installation) -> None:
+    """Values reach every command and outlive a stop; no file, process or event of ours shows one, nor the engine."""
+    own.kill()
+    debugging = {"TOKEN": VALUE, "VIBESPACE_DEBUG": "1"}
+    created = own.ok("create", "demo", "-t", "codex", "--env", "TOKEN", "--env", "MODE=fast", env=debugging)
+    assert own.inside("codex-1@demo", "echo $TOKEN, $MODE") == f"{VALUE}, fast"
+    own.ok("stop", "demo")
+    own.ok("start", "demo")
+    assert own.ok("exec", "codex-1@demo", "--", "printenv", "TOKEN").strip() == VALUE
+    own.ok("agent", "create", "--vibespace", "demo", "--env", "MODE=slow")
+    assert own.inside("codex-2@demo", "echo $TOKEN, $MODE") == ", slow"
+    assert own.agent("codex-1@demo")["settings"]["env"] == ["TOKEN", "MODE"]
+    [container] = [name for name in own.objects()["containers"] if own.agent("codex-1@demo")["uid"] in name]
+    told = [created, own.ok("events"), own.ok("info", "demo"), str(own.call("get", f"/containers/{container}/json"))]
+    assert not any(VALUE in each for each in told)
+    files = [path for path in own.home.rglob("*") if path.is_file()]
+    assert own.home / "debug.log" in files
+    assert [path for path in files if VALUE.encode() in path.read_bytes()] == []
+    assert VALUE.encode() not in b"".join(path.read_bytes() for path in _argvs())
+    own.ok("delete", "demo", "--force")
+    assert [path.name for path in (own.home / "vault").iterdir()] == ["master"]
+
+
+def _argvs() -> list[Path]:
+    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]

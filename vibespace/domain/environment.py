@@ -1,0 +1,44 @@
+"""What may be given as an environment variable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from vibespace.errors import InvalidArgument
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+_LONGEST = 64 * 1024
+"""Bytes of a value; Linux takes no single one over 128 KiB."""
+_MOST = 200
+_TAKEN = frozenset(
+    (
+        *("HOME", "LOGNAME", "USER", "SHELL", "PWD", "OLDPWD", "SHLVL", "TERM", "_"),
+        *("UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "BASH_ENV", "ENV", "VIBESPACE_COMMAND"),
+    )
+)
+"""Made by the login, constant in the shell, or read by it as a program."""
+
+
+def parse(entries: Iterable[str], field: str) -> dict[str, str]:
+    """Value by name of `NAME=VALUE` entries, the last one of a name. Raises InvalidArgument ENV_INVALID.
+
+    No error shows a value, nor an entry that may be one.
+    """
+    found: dict[str, str] = {}
+    for entry in entries:
+        name, equals, value = entry.partition("=")
+        if not equals or not _NAME.fullmatch(name):
+            raise _invalid("An environment variable is NAME=VALUE, with letters, digits and '_' in its name.", field)
+        if name in _TAKEN or name.startswith(("SSH_", "BASH_FUNC_")):
+            raise _invalid(f"{name} is set by the login or the shell itself and cannot be given.", field)
+        if "\0" in value or len(value.encode(errors="replace")) > _LONGEST:
+            raise _invalid(f"The value of {name} is longer than 64 KiB or has a NUL in it.", field)
+        found[name] = value
+    if len(found) > _MOST:
+        raise _invalid(f"More than {_MOST} environment variables were given.", field)
+    return found
+
+
+def _invalid(sentence: str, field: str) -> InvalidArgument:
+    return InvalidArgument("ENV_INVALID", sentence, field=field)

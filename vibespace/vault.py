@@ -1,0 +1,119 @@
+"""Values that must not be seen, sealed: a file each, by agent uid and name. The log knows their names only.
+
+A file is sealed with a data key of its own (AES-GCM), which is wrapped by the one master key. Both lie in a directory
+of ours, 0700: that is what keeps them. The sealing keeps a single file, a backup of some, or one put in another's
+place from telling anything.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from vibespace.durable import make_directory, write_new
+from vibespace.errors import Exhausted
+
+MASTER = "master"
+MASKED = "[redacted]"
+SHORTEST_MASKED = 8
+"""Characters. Shorter values are also words of other sentences, which must stay readable."""
+
+_KEY, _NONCE, _TAG = 32, 12, 16
+
+
+class Vault:
+    """Values by agent uid and name. Each method may wait for the disk, except `mask` and `values`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._values: dict[str, dict[str, str]] = {}
+        self._secrets: re.Pattern[str] | None = None
+
+    def begin(self, uids: Collection[str]) -> None:
+        """Open what these agents have, and remove what nobody has: a create that a crash cut off left it."""
+        if not self._directory.exists():
+            return
+        for owned in [path for path in self._directory.iterdir() if path.is_dir()]:
+            if owned.name not in uids:
+                shutil.rmtree(owned)
+            else:
+                self._hold(owned.name, {name: value for name, value in self._opened(owned) if value is not None})
+
+    def store(self, uid: str, values: Mapping[str, str]) -> None:
+        """Seal `values`; on the disk when this returns. Raises Exhausted DISK_FULL."""
+        owned = self._directory / uid
+        try:
+            make_directory(self._directory)
+            make_directory(owned)
+            for name, value in values.items():
+                write_new(owned / name, self._seal(value.encode(), f"{uid}/{name}".encode()))
+        except OSError as e:
+            raise Exhausted("DISK_FULL", f"The values could not be kept: {e.strerror}.", hint="Make room.") from e
+        self._hold(uid, values)
+
+    def values(self, uid: str) -> Mapping[str, str]:
+        """All of that agent's that could be opened."""
+        return self._values.get(uid, {})
+
+    def delete(self, uid: str) -> None:
+        """Forget the values of an agent that is gone for good."""
+        shutil.rmtree(self._directory / uid, ignore_errors=True)
+        if uid in self._values:
+            self._hold(uid, {})
+
+    def fingerprint(self, value: str) -> str:
+        """Tells equal values from others, and tells whoever lacks the master key nothing more."""
+        return hmac.digest(self._master(), b"fingerprint\0" + value.encode(), "sha256").hex()
+
+    def mask(self, text: str) -> str:
+        """`text` without any value we hold, nor a line of one."""
+        return self._secrets.sub(MASKED, text) if self._secrets else text
+
+    def _hold(self, uid: str, values: Mapping[str, str]) -> None:
+        """Replaced, never changed: other threads mask meanwhile."""
+        others = {other: held for other, held in self._values.items() if other != uid}
+        self._values = {**others, uid: dict(values)} if values else others
+        parts = {
+            part.strip()
+            for held in self._values.values()
+            for value in held.values()
+            for part in (value, *value.splitlines())
+            if len(part.strip()) >= SHORTEST_MASKED
+        }
+        longest_first = sorted(parts, key=len, reverse=True)
+        self._secrets = re.compile("|".join(map(re.escape, longest_first))) if parts else None
+
+    def _opened(self, owned: Path) -> Iterable[tuple[str, str | None]]:
+        for path in owned.iterdir():
+            yield path.name, self._open(path.read_bytes(), f"{owned.name}/{path.name}".encode())
+
+    def _seal(self, value: bytes, place: bytes) -> bytes:
+        data_key = AESGCM.generate_key(8 * _KEY)
+        nonces = os.urandom(_NONCE), os.urandom(_NONCE)
+        wrapped = AESGCM(self._master()).encrypt(nonces[0], data_key, place)
+        return nonces[0] + wrapped + nonces[1] + AESGCM(data_key).encrypt(nonces[1], value, place)
+
+    def _open(self, sealed: bytes, place: bytes) -> str | None:
+        """None for what another key sealed, for another place, or what was changed since."""
+        wrapped, rest = sealed[: _NONCE + _KEY + _TAG], sealed[_NONCE + _KEY + _TAG :]
+        try:
+            data_key = AESGCM(self._master()).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], place)
+            return AESGCM(data_key).decrypt(rest[:_NONCE], rest[_NONCE:], place).decode()
+        except (InvalidTag, ValueError):
+            return None
+
+    def _master(self) -> bytes:
+        path = self._directory / MASTER
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            make_directory(self._directory)
+            write_new(path, os.urandom(_KEY))
+            return path.read_bytes()
