@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 import asyncssh
@@ -19,6 +20,7 @@ from vibespace.engine.base import (
     AgentSpec,
     Condition,
     Engine,
+    HostMount,
     Inventory,
     Snapshot,
     Status,
@@ -81,6 +83,14 @@ def agent(factory: Factory, name: str = "one", like: AgentSpec | None = None) ->
         host_key=HOSTS[0].export_private_key(),
         authorized_key=CLIENT.export_public_key().decode(),
     )
+
+
+def shown(directory: Path, content: str) -> Path:
+    """A directory with one `file`, which everybody may read and write, as uid 1000 inside must."""
+    directory.mkdir()
+    directory.chmod(0o777)
+    (directory / "file").write_text(content + "\n")
+    return directory
 
 
 def whole(spec: AgentSpec) -> Target:
@@ -199,6 +209,18 @@ class EngineContract:
         assert await run(engine, spec, 'sh -c \'printf "%s|%s" "$GIVEN" "$OTHER"\'') == f"{value}|x"
         await engine.apply(replace(spec, environment={"GIVEN": "new"}))
         assert await run(engine, spec, "printenv GIVEN; printenv OTHER || echo gone") == "new\ngone"
+
+    async def test_mounts_are_seen(self, factory: Factory, engine: Engine, tmp_path: Path) -> None:
+        """A directory of this machine is seen where the spec says, and another mount makes another container."""
+        source = shown(tmp_path / "from-here", "hello")
+        spec = replace(agent(factory), mounts=(HostMount(str(source), "/mnt/data"),))
+        await engine.apply(spec)
+        assert await run(engine, spec, "cat /mnt/data/file; echo written > /mnt/data/new") == "hello"
+        assert (source / "new").read_text() == "written\n"
+        await engine.apply(replace(spec, mounts=(HostMount(str(source), "/mnt/else"),)))
+        assert await run(engine, spec, "cat /mnt/else/file; cat /mnt/data/file 2>/dev/null || echo gone") == (
+            "hello\ngone"
+        )
 
     async def test_agents_share_the_vibespace_and_not_the_home(
         self, factory: Factory, engine: Engine, spec: AgentSpec

@@ -254,7 +254,7 @@ def making(**more: Any) -> Callable[[Running], Any]:
     return lambda d: d.vibespaces.CreateVibespace(create(**{"name": "new"} | more))
 
 
-def spec(**values: str) -> Callable[[Running], Any]:
+def spec(**values: Any) -> Callable[[Running], Any]:
     return making(spec=v.VibespaceSpec(**values))
 
 

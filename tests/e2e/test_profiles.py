@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contracts.engine import shown
 from tests.e2e.installation import Installation
 
 pytestmark = pytest.mark.containers
@@ -38,3 +39,34 @@ def test_env(own: Installation) -> None:
 
 def _argvs() -> list[Path]:
     return [path for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+
+
+def test_mounts_and_sudo(vs: Installation, tmp_path: Path) -> None:
+    """A directory of this machine is seen inside and only read; root inside may install; `info` says both."""
+    data = shown(tmp_path / "data", "hello")
+    (tmp_path / "link").symlink_to(data)
+    mount = f"{tmp_path}/link:/mnt/data:ro"
+    vs.ok("create", "profiled", "-t", "codex", "-m", mount, "--sudo")
+    assert vs.inside("codex-1@profiled", "cat /mnt/data/file; sudo id -u") == "hello\n0"
+    found = vs.vibespace("profiled")
+    assert (found["spec"]["mounts"], found["status"]["profile"]) == ([f"{data}:/mnt/data:ro"], "comfortable")
+    vs.ok("delete", "profiled", "--force")
+    assert (data / "file").read_text() == "hello\n"
+
+
+@pytest.mark.parametrize(
+    ("mount", "code", "reason"),
+    [
+        ("data:/mnt", 2, "MOUNT_INVALID"),
+        ("/srv:/vibespace/x", 2, "MOUNT_INVALID"),
+        ("/nowhere:/mnt", 2, "MOUNT_MISSING"),
+        ("/:/mnt", 2, "MOUNT_REFUSED"),
+        ("{home}/keys:/mnt", 2, "MOUNT_REFUSED"),
+        ("/tmp:/mnt", 2, "MOUNT_REFUSED"),
+    ],
+)
+def test_mounts_refused(vs: Installation, mount: str, code: int, reason: str) -> None:
+    """With one sentence, and nothing is created."""
+    told = vs.refused("create", "refused", "-t", "codex", "--mount", mount.format(home=vs.home))
+    assert told[:2] == (code, reason)
+    assert vs.refused("info", "refused")[0] == 10

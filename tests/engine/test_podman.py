@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.engine import EngineContract, agent, inside, run, status, uid, watching
+from tests.contracts.engine import EngineContract, agent, inside, run, shown, status, uid, watching
 from tests.image.engine import agent_image
 from tests.podman import cache, podman_socket, purge
 from vibespace.engine import bodies
 from vibespace.engine.api import Api
-from vibespace.engine.base import AgentSpec, Condition, Resources
+from vibespace.engine.base import AgentSpec, Condition, HostMount, Resources
 from vibespace.engine.containers import ContainersEngine
 from vibespace.setup import podman
 
@@ -79,6 +79,30 @@ class TestPodmanEngine(EngineContract):
         told = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
         assert {told[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0000000000000000"}
         assert (told["NoNewPrivs"], told["Seccomp"]) == ("1", "2")
+
+    async def test_sudo_is_root_inside_and_no_more(self, factory: PodmanFactory, engine: ContainersEngine) -> None:
+        """With sudo the user is uid 1000 without capabilities until he asks, then root who may install and not more."""
+        spec = replace(agent(factory), sudo=True)
+        await engine.apply(spec)
+        assert await run(engine, spec, "id -u; grep CapEff /proc/self/status") == "1000\nCapEff:\t0000000000000000"
+        script = "id -u; touch /usr/installed && chown 1000 /usr/installed && stat -c %u /usr/installed"
+        assert await run(engine, spec, f"sudo sh -c '{script}'") == "0\n1000"
+        forbidden = "mount -t tmpfs x /mnt || mknod /tmp/sda b 8 0 || date -s 2001-01-01 || echo none"
+        assert (await run(engine, spec, f"sudo sh -c '{forbidden}' 2>/dev/null")).splitlines()[-1] == "none"
+
+    async def test_without_sudo_there_is_no_way_up(self, engine: ContainersEngine, spec: AgentSpec) -> None:
+        """sudo is there and says that it cannot."""
+        assert "no new privileges" in await run(engine, spec, "sudo -n true 2>&1 || true")
+
+    async def test_read_only_mounts(self, factory: PodmanFactory, engine: ContainersEngine, tmp_path: Path) -> None:
+        """What is mounted to read cannot be written, by root inside neither."""
+        mount = HostMount(str(shown(tmp_path / "the data", "hello")), "/mnt/data", read_only=True)
+        spec = replace(agent(factory), mounts=(mount,), sudo=True)
+        await engine.apply(spec)
+        assert await run(engine, spec, "cat /mnt/data/file") == "hello"
+        for who in ("", "sudo "):
+            told = await run(engine, spec, f"{who}sh -c 'echo x > /mnt/data/file' 2>&1 || true")
+            assert "Read-only file system" in told
 
     async def test_a_renamed_container_is_still_ours(
         self, factory: PodmanFactory, engine: ContainersEngine, spec: AgentSpec

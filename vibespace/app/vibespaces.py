@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from vibespace.app import agents, host
 from vibespace.app.writer import Transaction, makes_room
-from vibespace.domain import names, quantities, repositories
+from vibespace.domain import mounts, names, quantities, repositories
 from vibespace.domain.agents import FAILED
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 
-_CHECKS = {
+_CHECKS: Mapping[str, Callable[[Any, str], object]] = {
     "repo": repositories.check_source,
     "branch": repositories.check_branch,
     "cpu": quantities.cpu_millis,
     "cpu_limit": quantities.cpu_millis,
     "memory": quantities.memory_bytes,
     "memory_limit": quantities.memory_bytes,
+    "mounts": mounts.check,
 }
-"""Each setting of a spec and what refuses it."""
+"""Each setting of a spec that can be wrong, and what refuses it."""
 
 CHANGEABLE = ("cpu", "cpu_limit", "memory", "memory_limit")
 """What may change after create."""
@@ -30,7 +32,7 @@ def create_vibespace(
     transaction: Transaction,
     *,
     name: str,
-    spec: Mapping[str, str],
+    spec: Mapping[str, Any],
     agent_name: str,
     agent_type: str,
     reuse_data: bool,
@@ -68,7 +70,7 @@ def create_vibespace(
 
 
 def change_vibespace(
-    transaction: Transaction, *, name: str, spec: Mapping[str, str], fields: Collection[str]
+    transaction: Transaction, *, name: str, spec: Mapping[str, Any], fields: Collection[str]
 ) -> Vibespace:
     """Other values for `fields` of the spec; one that is not in `spec` gets its default again."""
     for changed in fields:
@@ -144,9 +146,10 @@ def complete_deletion(transaction: Transaction, *, name: str) -> Vibespace:
     return draft
 
 
-def _check_spec(spec: Mapping[str, str]) -> None:
+def _check_spec(spec: Mapping[str, Any]) -> None:
     for setting, value in spec.items():
-        _CHECKS[setting](value, f"spec.{setting}")
+        if setting in _CHECKS:
+            _CHECKS[setting](value, f"spec.{setting}")
     if "branch" in spec and "repo" not in spec:
         raise InvalidArgument("BRANCH_WITHOUT_REPO", "A branch needs a repository.", field="spec.branch")
     for asked, limit, measure in (

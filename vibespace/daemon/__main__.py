@@ -24,6 +24,7 @@ from vibespace.daemon.auditor import Auditor
 from vibespace.daemon.doctor import Doctor
 from vibespace.daemon.engines import Dialer, open_engine
 from vibespace.daemon.events import EventServicer
+from vibespace.daemon.hostpaths import HostPaths
 from vibespace.daemon.keeper import Keeper
 from vibespace.daemon.sealing import Sealing
 from vibespace.daemon.system import SystemServicer
@@ -78,6 +79,7 @@ class Daemon:
                 await self._writer.run(host_commands.begin_log, Request("daemon"))
             self._mark()
             self._keys = KeyFiles(self._state.keys)
+            self._paths = HostPaths(self._state.home, self._engine_address, os.environ)
             self._dialer, self._doctor = Dialer(), Doctor(self._feed, log, self._auditor)
             self._shell = SshShell(self._dialer, self._keys)
             stack.push_async_callback(self._shell.close)
@@ -136,7 +138,14 @@ class Daemon:
         self._dialer.engine = self._doctor.engine = engine
         try:
             await Reconciler(
-                self._feed, self._writer, engine, self._shell, self._repositories, self._keys, self._vault
+                self._feed,
+                self._writer,
+                engine,
+                self._shell,
+                self._repositories,
+                self._keys,
+                self._vault,
+                self._paths.recheck,
             ).run()
         finally:
             await engine.close()
@@ -163,6 +172,10 @@ class Daemon:
             for agent in state.agents()
         )
 
+    def _engine_address(self) -> str:
+        host = self._feed.state.host
+        return str(host.engine.get("address", "")) if host else ""
+
     def _servicers(self, log: Log) -> dict[str, object]:
         feed, writer, sealing = self._feed, self._writer, Sealing(self._feed, self._vault)
         system = SystemServicer(
@@ -175,7 +188,7 @@ class Daemon:
             end_at_rest=self._ends_at_rest.set,
         )
         return {
-            "vibespace.v1.VibespaceService": VibespaceServicer(feed, writer, self._repositories, sealing),
+            "vibespace.v1.VibespaceService": VibespaceServicer(feed, writer, self._repositories, sealing, self._paths),
             "vibespace.v1.AgentService": AgentServicer(feed, writer, self._shell, sealing),
             "vibespace.v1.EventService": EventServicer(feed, log, self._auditor, _now),
             "vibespace.v1.SystemService": system,

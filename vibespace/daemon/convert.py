@@ -39,9 +39,18 @@ def agent_type(settings: agents_pb2.AgentSettings) -> str:
     return _AGENT_TYPE_NAMES.get(settings.type, "")
 
 
-def spec(message: vibespaces_pb2.VibespaceSpec) -> dict[str, str]:
+def spec(message: vibespaces_pb2.VibespaceSpec) -> vibespaces.Spec:
     """The settings that are set, as events hold them."""
-    return {name: getattr(message, name) for name in _SPEC if message.HasField(name)}  # type: ignore[arg-type]
+    found: vibespaces.Spec = {
+        name: getattr(message, name)
+        for name in _SPEC
+        if message.HasField(name)  # type: ignore[arg-type]
+    }
+    if message.mounts:
+        found["mounts"] = list(message.mounts)
+    if message.sudo:
+        found["sudo"] = True
+    return found
 
 
 def cursor(log_id: str, position: int) -> cursor_pb2.Cursor:
@@ -64,6 +73,7 @@ def vibespace_message(found: Vibespace, state: State, *, known: bool) -> vibespa
         agents=len(members),
         agents_running=sum(states.agent_state(a, found, host) == Condition.RUNNING for a in members) if known else 0,
         kept_directories=_KEPT,
+        profile=vibespaces_pb2.PROFILE_COMFORTABLE if found.spec.get("sudo") else vibespaces_pb2.PROFILE_HARDENED,
     )
     if found.repository != vibespaces.NO_REPOSITORY:
         status.repository.directory = found.directory

@@ -13,6 +13,7 @@ from grpc_status import rpc_status
 from vibespace import errgrpc
 from vibespace.app.feed import Feed
 from vibespace.app.host import require_initialized
+from vibespace.daemon.access import check_fields
 from vibespace.daemon.principal import Principal, principal
 from vibespace.errors import Error, Internal, InvalidArgument
 
@@ -72,11 +73,15 @@ class Boundary(grpc.aio.ServerInterceptor):
         if check:
             require_initialized(self._feed.state.host)
 
+    def _allowed(self, request: Any) -> Any:
+        check_fields(request, self._caller)
+        return request
+
     def _unary(self, answer: Any, read: Read, check: bool) -> Any:
         async def answered(request: Any, context: Context) -> Any:
             try:
                 self._enter(check)
-                return await answer(read(request), context)
+                return await answer(self._allowed(read(request)), context)
             except Exception as e:  # whatever it is, it becomes a status
                 return await _abort(context, e)
 
@@ -86,7 +91,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         async def answered(request: Any, context: Context) -> AsyncIterator[Any]:
             try:
                 self._enter(check)
-                async for response in answer(read(request), context):
+                async for response in answer(self._allowed(read(request)), context):
                     yield response
             except Exception as e:  # whatever it is, it becomes a status
                 await _abort(context, e)

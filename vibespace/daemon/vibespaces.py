@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -12,11 +13,12 @@ from vibespace.app import vibespaces as commands
 from vibespace.app.feed import Feed
 from vibespace.app.writer import Command, Request, Writer
 from vibespace.daemon import convert, mutations, pages, streams
+from vibespace.daemon.hostpaths import HostPaths
 from vibespace.daemon.principal import principal, request_of
 from vibespace.daemon.sealing import Sealing
-from vibespace.domain import environment, names, repositories, states
+from vibespace.domain import environment, mounts, names, repositories, states
 from vibespace.domain.states import State
-from vibespace.domain.vibespaces import Vibespace
+from vibespace.domain.vibespaces import Spec, Vibespace
 from vibespace.errors import FailedPrecondition, InvalidArgument
 from vibespace.net.base import Repositories
 from vibespace.v1 import cursor_pb2
@@ -29,18 +31,21 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class VibespaceServicer(VibespaceServiceServicer):
     """Translates; the commands decide."""
 
-    def __init__(self, feed: Feed, writer: Writer, repositories: Repositories, sealing: Sealing) -> None:
+    def __init__(
+        self, feed: Feed, writer: Writer, repositories: Repositories, sealing: Sealing, paths: HostPaths
+    ) -> None:
         self._feed = feed
         self._writer = writer
         self._repositories = repositories
         self._sealing = sealing
+        self._paths = paths
 
     async def CreateVibespace(self, request: v1.CreateVibespaceRequest, context: Context) -> v1.CreateVibespaceResponse:
         values = environment.parse(request.agent.env, "agent.env")
         command = partial(
             commands.create_vibespace,
             name=request.vibespace_id,
-            spec=convert.spec(request.spec),
+            spec=await self._resolved(convert.spec(request.spec)),
             agent_name=request.agent_id,
             agent_type=convert.agent_type(request.agent),
             reuse_data=request.reuse_data,
@@ -131,6 +136,14 @@ class VibespaceServicer(VibespaceServiceServicer):
                 "AGENT_NOT_RUNNING", f"Agent '{primary.name}' of '{name}' is not running.", hint="Wait, or start it."
             )
         return found
+
+    async def _resolved(self, spec: Spec) -> Spec:
+        """With the real paths of this machine in its mounts: what is agreed to now is what is shown later."""
+        if "mounts" not in spec:
+            return spec
+        asked = [mounts.parse(text, "spec.mounts") for text in spec["mounts"]]
+        real = await asyncio.to_thread(lambda: [self._paths.resolve(mount.source) for mount in asked])
+        return spec | {"mounts": [str(m._replace(source=s)) for m, s in zip(asked, real, strict=True)]}
 
     async def _run(self, command: Command, request: Request) -> dict[str, Any]:
         found, cursor = await mutations.run(self._feed, self._writer, command, request, Vibespace)

@@ -6,13 +6,17 @@ from typing import Any
 
 from eventsourcing.domain import event
 
-from vibespace.domain import names, repositories
+from vibespace.domain import mounts, names, repositories
 from vibespace.domain.aggregate import Aggregate
+from vibespace.domain.mounts import Mount
 from vibespace.errors import FailedPrecondition
 
 PENDING, READY, FAILED = "pending", "ready", "failed"
 """How far the repository is; NO_REPOSITORY when none was asked for."""
 NO_REPOSITORY = ""
+
+Spec = dict[str, Any]
+"""Settings by name, those that were asked for: text, but `sudo` is true and `mounts` a list of text."""
 
 
 class Vibespace(Aggregate):
@@ -24,7 +28,7 @@ class Vibespace(Aggregate):
         """See Aggregate.Event."""
 
     @event("Created", topic="vibespace.created")
-    def __init__(self, name: str, data_uid: str, spec: dict[str, str]) -> None:
+    def __init__(self, name: str, data_uid: str, spec: Spec) -> None:
         self.name = name
         self.data_uid = data_uid
         self.spec = spec
@@ -60,7 +64,12 @@ class Vibespace(Aggregate):
         """Its repository must be sent by a client."""
         return self.repository in (PENDING, FAILED) and repositories.is_path(self.spec["repo"])
 
-    def change_spec(self, spec: dict[str, str]) -> None:
+    @property
+    def mounts(self) -> list[Mount]:
+        """Directories of the engine's machine that are to be seen inside."""
+        return [mounts.parse(text, "spec.mounts") for text in self.spec.get("mounts", ())]
+
+    def change_spec(self, spec: Spec) -> None:
         """Other limits."""
         self._must_stay()
         if spec != self.spec:
@@ -114,7 +123,7 @@ class Vibespace(Aggregate):
             )
 
     @event("SpecChanged", topic="vibespace.spec_changed")
-    def _change_spec(self, spec: dict[str, str]) -> None:
+    def _change_spec(self, spec: Spec) -> None:
         self.spec = spec
         self.generation += 1
 

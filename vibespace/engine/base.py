@@ -51,6 +51,15 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class HostMount:
+    """A directory or file of the engine's machine, to be seen inside. The engine shows what it is told to."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
 class AgentSpec:
     """All an engine needs to run one agent: its container, its volumes, and its vibespace's network and volume.
 
@@ -74,6 +83,9 @@ class AgentSpec:
     """The one public key that may log in, OpenSSH format, one line."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Values for every command inside; they land in a file, as the host key does."""
+    mounts: Sequence[HostMount] = ()
+    sudo: bool = False
+    """The user may become root inside; else there is no way to any privilege."""
 
 
 def spec_hash(spec: AgentSpec) -> str:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vibespace.engine.base import SSHD_PORT, USER_ID, AgentSpec, Resources, spec_hash
+from vibespace.engine.base import SSHD_PORT, USER_ID, AgentSpec, HostMount, Resources, spec_hash
 
 Labels = dict[str, str]
 
@@ -23,6 +23,11 @@ SSH_PORT = f"{SSHD_PORT}/tcp"
 
 PIDS = 4096
 """Processes and threads of one container where nothing was asked: room for builds, none for a fork bomb."""
+
+
+_NO_WAY_UP = "no-new-privileges"
+_NOT_EVEN_ROOTS = ("MKNOD", "NET_RAW", "SETFCAP", "SETPCAP", "NET_BIND_SERVICE", "KILL", "FSETID")
+"""Of the engines' usual capabilities, those that root inside can do without."""
 
 
 def container_name(agent_uid: str) -> str:
@@ -74,10 +79,7 @@ def volume(log_id: str, data_uid: str, name: str, vibespace: str) -> dict[str, A
 
 
 def container(log_id: str, spec: AgentSpec, ulimits: Mapping[str, int]) -> dict[str, Any]:
-    """The hardened profile: no capabilities, no way to new ones, the engine's seccomp filter, limits, own network.
-
-    Capabilities are only ever dropped: Podman 4.3 hands an added one to a user that is not root.
-    """
+    """A user without privileges, the engine's seccomp filter, limits, own network. See `profile`."""
     network = network_name(spec.vibespace_uid)
     names = {"vibespace.agent": spec.agent, "vibespace.vibespace": spec.vibespace}
     uids = {AGENT_UID: spec.agent_uid, VIBESPACE_UID: spec.vibespace_uid, SPEC: spec_hash(spec)}
@@ -94,10 +96,10 @@ def container(log_id: str, spec: AgentSpec, ulimits: Mapping[str, int]) -> dict[
             "Mounts": [
                 _mount(shared_volume(spec.data_uid), "/vibespace"),
                 _mount(home_volume(spec.data_uid, spec.agent), "/home/agent"),
+                *map(_bind, spec.mounts),
             ],
             "Init": True,
-            "CapDrop": ["ALL"],
-            "SecurityOpt": ["no-new-privileges"],
+            **profile(spec),
             "Sysctls": {  # ping and ports below 1024, which the dropped capabilities would forbid
                 "net.ipv4.ping_group_range": "0 2147483647",
                 "net.ipv4.ip_unprivileged_port_start": "0",
@@ -106,6 +108,15 @@ def container(log_id: str, spec: AgentSpec, ulimits: Mapping[str, int]) -> dict[
             **limits(spec.resources),
         },
     }
+
+
+def profile(spec: AgentSpec) -> dict[str, Any]:
+    """Hardened: no capabilities, and no way to new ones. Comfortable (`sudo`): what root inside needs to install
+    packages, and none of what reaches further; no-new-privileges would forbid sudo itself.
+
+    Capabilities are only ever dropped: Podman 4.3 hands an added one to a user that is not root.
+    """
+    return {"CapDrop": list(_NOT_EVEN_ROOTS)} if spec.sudo else {"CapDrop": ["ALL"], "SecurityOpt": [_NO_WAY_UP]}
 
 
 def limits(resources: Resources) -> dict[str, int]:
@@ -120,6 +131,10 @@ def limits(resources: Resources) -> dict[str, int]:
     if resources.memory_bytes:
         found["MemoryReservation"] = resources.memory_bytes
     return found
+
+
+def _bind(mount: HostMount) -> dict[str, Any]:
+    return {"Type": "bind", "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}
 
 
 def _mount(source: str, target: str) -> dict[str, str]:

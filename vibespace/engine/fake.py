@@ -8,6 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from vibespace.engine import bodies
@@ -208,6 +209,7 @@ class FakeEngine:
         home = self.world.files(bodies.home_volume(spec.data_uid, spec.agent))
         shared = self.world.files(bodies.shared_volume(spec.data_uid))
         mounts = {"/home/agent": home, "/vibespace": shared}
+        mounts |= {mount.target: Path(mount.source) for mount in spec.mounts}
         return Inside(spec.host_key, spec.authorized_key, mounts, spec.environment)
 
     def _statuses(self) -> Iterator[Status]:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vibespace.engine.base import AgentSpec, Resources
+from vibespace.engine.base import AgentSpec, HostMount, Resources
 
 KINDS = ("container", "volume", "network")
 
@@ -127,6 +127,7 @@ def _encode(thing: Thing) -> str:
 def _decode(text: str) -> Thing:
     told = json.loads(text)
     if spec := told["spec"]:
-        resources = Resources(**spec.pop("resources"))
-        told["spec"] = AgentSpec(**spec | {"host_key": base64.b64decode(spec["host_key"]), "resources": resources})
+        spec["resources"] = Resources(**spec["resources"])
+        spec["mounts"] = tuple(HostMount(**mount) for mount in spec["mounts"])
+        told["spec"] = AgentSpec(**spec | {"host_key": base64.b64decode(spec["host_key"])})
     return Thing(**told)

@@ -10,8 +10,8 @@ from vibespace.domain import quantities
 from vibespace.domain.agents import Agent
 from vibespace.domain.host import Host
 from vibespace.domain.states import is_current, should_run
-from vibespace.domain.vibespaces import Vibespace
-from vibespace.engine.base import AgentSpec, Condition, Resources, Status, Target, spec_hash
+from vibespace.domain.vibespaces import Spec, Vibespace
+from vibespace.engine.base import AgentSpec, Condition, HostMount, Resources, Status, Target, spec_hash
 from vibespace.errors import FailedPrecondition
 
 
@@ -92,6 +92,8 @@ def specify(
         resources=_resources(vibespace.spec),
         host_key=host_key,
         authorized_key=authorized_key,
+        mounts=tuple(HostMount(*mount) for mount in vibespace.mounts),
+        sudo=bool(vibespace.spec.get("sudo")),
         environment={name: values[name] for name in agent.env if name in values},
     )
 
@@ -107,7 +109,7 @@ def check_values(agent: Agent, spec: AgentSpec) -> None:
             )
 
 
-def _resources(spec: dict[str, str]) -> Resources:
+def _resources(spec: Spec) -> Resources:
     def cpu(setting: str) -> int:
         return quantities.cpu_millis(spec[setting], setting) if setting in spec else 0
 

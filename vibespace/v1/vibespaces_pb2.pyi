@@ -23,6 +23,27 @@ else:
 
 DESCRIPTOR: descriptor.FileDescriptor
 
+class _Profile:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProfileEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Profile.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    PROFILE_UNSPECIFIED: _Profile.ValueType  # 0
+    PROFILE_HARDENED: _Profile.ValueType  # 1
+    """An ordinary user without capabilities and without a way to more."""
+    PROFILE_COMFORTABLE: _Profile.ValueType  # 2
+    """The same user, who may become root inside by sudo."""
+
+class Profile(_Profile, metaclass=_ProfileEnumTypeWrapper):
+    """What agents may do inside their containers."""
+
+PROFILE_UNSPECIFIED: Profile.ValueType  # 0
+PROFILE_HARDENED: Profile.ValueType  # 1
+"""An ordinary user without capabilities and without a way to more."""
+PROFILE_COMFORTABLE: Profile.ValueType  # 2
+"""The same user, who may become root inside by sudo."""
+
 class _RepositoryState:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -163,6 +184,8 @@ class VibespaceSpec(message.Message):
     CPU_LIMIT_FIELD_NUMBER: builtins.int
     MEMORY_FIELD_NUMBER: builtins.int
     MEMORY_LIMIT_FIELD_NUMBER: builtins.int
+    MOUNTS_FIELD_NUMBER: builtins.int
+    SUDO_FIELD_NUMBER: builtins.int
     repo: builtins.str
     """Git repository to start from: a URL, or a directory here.
 
@@ -179,6 +202,15 @@ class VibespaceSpec(message.Message):
     """Memory set aside for each container, such as `512Mi` or `2Gi`."""
     memory_limit: builtins.str
     """Most memory each container may use, swap included, such as `4Gi`."""
+    sudo: builtins.bool
+    """Let agents become root inside their containers."""
+    @builtins.property
+    def mounts(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Directory or file of the engine's machine to show inside, as HOST:CONTAINER, or HOST:CONTAINER:ro to read only.
+
+        Both are absolute paths; HOST is taken with its symbolic links followed.
+        """
+
     def __init__(
         self,
         *,
@@ -188,10 +220,12 @@ class VibespaceSpec(message.Message):
         cpu_limit: builtins.str | None = ...,
         memory: builtins.str | None = ...,
         memory_limit: builtins.str | None = ...,
+        mounts: abc.Iterable[builtins.str] | None = ...,
+        sudo: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_repo", b"_repo", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "memory", b"memory", "memory_limit", b"memory_limit", "repo", b"repo"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_repo", b"_repo", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "memory", b"memory", "memory_limit", b"memory_limit", "repo", b"repo"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_repo", b"_repo", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "memory", b"memory", "memory_limit", b"memory_limit", "mounts", b"mounts", "repo", b"repo", "sudo", b"sudo"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__branch: _TypeAlias = typing.Literal["branch"]  # noqa: Y015
     _WhichOneofArgType__branch: _TypeAlias = typing.Literal["_branch", b"_branch"]  # noqa: Y015
@@ -230,6 +264,7 @@ class VibespaceStatus(message.Message):
     AGENTS_FIELD_NUMBER: builtins.int
     AGENTS_RUNNING_FIELD_NUMBER: builtins.int
     KEPT_DIRECTORIES_FIELD_NUMBER: builtins.int
+    PROFILE_FIELD_NUMBER: builtins.int
     state: VibespaceState.ValueType
     """Its agents' states and its repository's, taken together."""
     reason: builtins.str
@@ -238,6 +273,8 @@ class VibespaceStatus(message.Message):
     """How many agents it has."""
     agents_running: builtins.int
     """How many of them run."""
+    profile: Profile.ValueType
+    """What its agents may do inside their containers."""
     @builtins.property
     def repository(self) -> Repository:
         """The repository, when one was asked for."""
@@ -255,10 +292,11 @@ class VibespaceStatus(message.Message):
         agents: builtins.int = ...,
         agents_running: builtins.int = ...,
         kept_directories: abc.Iterable[builtins.str] | None = ...,
+        profile: Profile.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["repository", b"repository"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "agents_running", b"agents_running", "kept_directories", b"kept_directories", "reason", b"reason", "repository", b"repository", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "agents_running", b"agents_running", "kept_directories", b"kept_directories", "profile", b"profile", "reason", b"reason", "repository", b"repository", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
