@@ -13,7 +13,7 @@ import hashlib
 import json
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
@@ -93,14 +93,18 @@ def spec_hash(spec: AgentSpec) -> str:
     of the key, nor of the environment: who would guess at a value must guess the key as well. `image` has no part in
     it: who runs takes a newer image at the next start, and is not ended for it.
     """
-    told = _told(replace(spec, image="", running=True, host_key=hashlib.sha256(spec.host_key).digest()))
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=bytes.hex).encode()).hexdigest()
+    told = replace(spec, image="", running=True, host_key=hashlib.sha256(spec.host_key).digest())
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=_told).encode()).hexdigest()
 
 
-def _told(spec: AgentSpec | Resources) -> dict[str, Any]:
-    """What differs from its default: a field that a newer build adds, and nobody has set, replaces no container."""
-    differing = {f.name: value for f in fields(spec) if (value := getattr(spec, f.name)) != f.default}
-    return {name: _told(value) if isinstance(value, Resources) else value for name, value in differing.items()}
+def _told(part: Any) -> Any:
+    """Of a dataclass what differs from its defaults: a field that a newer build adds, and nobody has set, replaces no
+    container.
+    """
+    if isinstance(part, bytes):
+        return part.hex()
+    unset = {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(part)}
+    return {name: value for name, value in vars(part).items() if value != unset[name]}
 
 
 @dataclass(frozen=True)
