@@ -6,10 +6,13 @@ import shutil
 import sqlite3
 from hashlib import sha256
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from eventsourcing.persistence import StoredEvent
 
 from tests.app.house import House, add, create, delete, plain, stop
+from vibespace.app.head import Head
 from vibespace.app.log import Log
 from vibespace.errors import FailedPrecondition
 
@@ -163,6 +166,72 @@ def test_a_database_that_is_not_ours_or_newer_is_refused_and_untouched(tmp_path:
     assert e.value.hint
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+async def test_what_was_emptied_is_not_begun_anew(house: House) -> None:
+    """A file without content, where a log is known to have been, is LOG_UNUSABLE and stays; moved away with what tells
+    of it, a new log begins.
+    """
+    await house.ask(create())
+    house.log.keep_head(Head(house.feed.log_id, house.log.position, house.log.hash))
+    await house.close()
+    house.path.write_bytes(b"")
+    with pytest.raises(FailedPrecondition, match="it is empty, and was not") as e:
+        Log(house.path)
+    assert e.value.reason == "LOG_UNUSABLE"
+    assert house.path.read_bytes() == b""
+    house.path.unlink()
+    await house.open()
+    assert house.log.position == 1
+    assert house.log.lost(house.feed.log_id) is None
+
+
+@pytest.mark.parametrize("left", [None, b""], ids=["gone", "empty"])
+async def test_the_last_events_of_another_log_are_not_thrown_away(house: House, left: bytes | None) -> None:
+    """A WAL whose log was moved away is LOG_UNUSABLE and stays as it is: SQLite would remove it."""
+    await house.ask(create())
+    wal = house.path.with_name("events.db-wal")
+    copy = house.path.parent / "copy" / "events.db"
+    copy.parent.mkdir()
+    copy.with_name(wal.name).write_bytes(wal.read_bytes())
+    if left is not None:
+        copy.write_bytes(left)
+    with pytest.raises(FailedPrecondition, match="holds the last events") as e:
+        Log(copy)
+    assert (e.value.reason, bool(e.value.hint)) == ("LOG_UNUSABLE", True)
+    assert copy.with_name(wal.name).read_bytes() == wal.read_bytes()
+
+
+async def test_a_log_that_was_cut_is_refused_or_found(house: House) -> None:
+    """A file that lost its last pages is LOG_UNUSABLE from the start, with what is left untouched."""
+    for n in range(40):
+        await house.ask(create(f"v{n}"))
+    await house.close()
+    good = house.path.read_bytes()
+    for length in range(4096, len(good) - 4096, 5 * 4096):
+        house.path.write_bytes(good[:length])
+        with pytest.raises(FailedPrecondition) as e:
+            Log(house.path).load()
+        assert (e.value.reason, bool(e.value.hint)) == ("LOG_UNUSABLE", True)
+        assert house.path.read_bytes() == good[:length]
+    house.path.write_bytes(good)
+    await house.open()
+
+
+async def test_an_event_of_a_newer_vibespace_is_named(house: House) -> None:
+    """A good log with an event that this build does not know is no damage: the way out is another build."""
+    await house.ask(create())
+    event = house.log.read(0)[-1].stored
+    newer = StoredEvent(uuid4(), 1, "dream.created", event.state)
+    house.log.append([newer])
+    await house.close()
+    log = Log(house.path)
+    with pytest.raises(FailedPrecondition, match="position 4 is as it was written, but") as e:
+        log.load()
+    assert "newer" in e.value.hint
+    log.close()
+    house.path.unlink()
+    await house.open()
 
 
 async def test_a_log_with_a_damaged_page_is_refused(house: House) -> None:

@@ -201,6 +201,20 @@ async def test_a_full_disk_refuses_the_whole_batch_and_leaves_the_state_right(ho
     await house.reopen()
 
 
+async def test_what_makes_room_is_decided_without_any(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the disk is full a deletion is done and a creation refused, one by one, and repeats of neither get lost."""
+    await house.ask(create())
+    monkeypatch.setattr(house.log.reserve, "has_room", lambda: False)
+    refused, done = await asyncio.gather(
+        house.ask(create("no"), request_id="a"), house.ask(delete()), return_exceptions=True
+    )
+    assert isinstance(refused, Exhausted)
+    assert isinstance(done, Outcome)
+    assert topics(house)[-1] == "vibespace.deletion_requested"
+    monkeypatch.undo()
+    assert isinstance(await house.ask(create("no"), request_id="a"), Outcome)
+
+
 FAILING_COMMIT = """
 import asyncio, sys
 from pathlib import Path

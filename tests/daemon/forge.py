@@ -11,6 +11,7 @@ import signal
 import sys
 
 from vibespace.daemon import __main__ as composition
+from vibespace.daemon import keeper
 
 
 def main() -> None:
@@ -36,6 +37,7 @@ def serve(home: str, ready_fd: int) -> None:
     os.dup2(2, 1)
     os.environ["VIBESPACE_HOME"] = home
     os.environ["VIBESPACE_FAKE_ENGINE"] = f"{home}.engine"
+    vars(keeper).update(EVERY=20, _PAUSE=0.01)  # so that checkpoints too are met half written
     sys.argv = ["vibespace.daemon", "--ready-fd", str(ready_fd)]
     os._exit(composition.main())
 

@@ -224,7 +224,10 @@ async def test_nothing_is_lost_and_nothing_happens_twice(forge: Forge, sequence:
         await asyncio.gather(*(client.settle(channel) for client in clients))
         await converge(channel, clients)
         await check_history(channel, clients)
+        verified = await EventServiceStub(channel).VerifyLog(ev.VerifyLogRequest())
+        assert (list(verified.damages), verified.more) == ([], 0)
     await forge.kill()
+    assert (forge.state.home / "checkpoint").exists()
     check_engine(forge, clients)
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.daemon.running import Running, error_of, quiet, serving, whole
+from vibespace.daemon import keeper
 from vibespace.engine.fake_world import World
 from vibespace.errors import Internal, Unavailable
+from vibespace.state import State
 from vibespace.v1 import agents_pb2 as a
 from vibespace.v1 import events_pb2 as ev
 from vibespace.v1 import system_pb2 as s
@@ -136,3 +141,50 @@ async def test_every_answer_is_the_same_after_a_restart(commands: list[Any], res
     for what, answer in before.items():
         assert after[what] == answer, what
     assert after.keys() == before.keys()
+
+
+async def test_damage_behind_the_checkpoint_is_found_in_the_background(
+    home: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start does not look at what the checkpoint spares it; the doctor says so a little later, and nobody asked."""
+    monkeypatch.setattr(keeper, "EVERY", 1)
+    async with serving(home, world) as daemon:
+        await daemon.init()
+        await ask(daemon, create("demo", a.AGENT_TYPE_CODEX, repo=False, reuse=False))
+        await daemon.until(quiet)
+    log = State(home).log
+    assert (home / "checkpoint").exists()
+    connection = sqlite3.connect(log)
+    connection.execute("UPDATE stored_events SET state = CAST(replace(state, 'demo', 'deme') AS BLOB) WHERE position=4")
+    connection.commit()
+    connection.close()
+    async with serving(home, world) as daemon:
+        async with asyncio.timeout(60):
+            while True:
+                found = (await daemon.system.Diagnose(s.DiagnoseRequest())).findings
+                [told] = [one for one in found if one.subject == "log"]
+                if "still being checked" not in told.message:
+                    break
+        assert told.severity == s.SEVERITY_ERROR
+        assert "Position 4: changed" in told.message
+        listed = await daemon.vibespaces.ListVibespaces(v.ListVibespacesRequest())
+        assert [one.vibespace_id for one in listed.vibespaces] == ["demo"]
+
+
+async def test_a_log_cut_off_while_nobody_looked_is_told(home: Path, world: World) -> None:
+    """The checkpoint is ahead of the log then: the start is without it, and the doctor and VerifyLog miss the end."""
+    async with serving(home, world) as daemon:
+        await daemon.init()
+        await ask(daemon, create("demo", a.AGENT_TYPE_CODEX, repo=False, reuse=False))
+        await daemon.until(quiet)
+        last = daemon.feed.state.position
+    connection = sqlite3.connect(State(home).log)
+    connection.execute("DELETE FROM stored_events WHERE position = ?", (last,))
+    connection.commit()
+    connection.close()
+    async with serving(home, world) as daemon:
+        await daemon.until(quiet)
+        told = await daemon.events.VerifyLog(ev.VerifyLogRequest())
+        assert [(one.position, one.kind) for one in told.damages] == [(last, ev.DAMAGE_KIND_CUT_OFF)]
+        found = (await daemon.system.Diagnose(s.DiagnoseRequest())).findings
+        assert [one.severity for one in found if one.subject == "log"] == [s.SEVERITY_ERROR]
