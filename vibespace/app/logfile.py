@@ -13,7 +13,7 @@ _FORMAT = 1
 """PRAGMA user_version of the file; a higher one was written by a newer vibespace."""
 _APPLICATION = 0x76696265
 """PRAGMA application_id, 'vibe': a file that has another is not ours to write to."""
-_NOT_NOW = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+_NOT_NOW = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
 """What SQLite says of the disk, not of the file."""
 
 

@@ -1,0 +1,113 @@
+"""`audit verify`, `replay` and pages of `events`: what is printed, and how they end."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.daemon import Daemon, agent, vibespace
+from vibespace.v1 import agents_pb2, events_pb2
+
+
+def moment(position: int, *things: Any, image: str = "i") -> events_pb2.ReplayResponse:
+    """A moment with these vibespaces and agents."""
+    response = events_pb2.ReplayResponse()
+    response.cursor.position = position
+    response.time.FromJsonString(f"2026-01-02T03:04:{position:02}Z")
+    response.host.image = image
+    for thing in things:
+        found: Any = response.agents if isinstance(thing, agents_pb2.Agent) else response.vibespaces
+        found.append(thing)
+    return response
+
+
+THEN = moment(5, vibespace("demo"), agent("claude-1", "demo"), vibespace("goes"), vibespace("again"))
+NOW = moment(
+    9,
+    vibespace("demo", 4, intent=agents_pb2.RUN_INTENT_STOP, generation=2, position=9),
+    agent("claude-1", "demo"),
+    agent("codex-1", "demo"),
+    vibespace("again", uid="another"),
+    image="newer",
+)
+"""In which `demo` was stopped, `goes` deleted, `again` deleted and made anew, an agent added and the image changed."""
+
+
+@pytest.fixture(autouse=True)
+def history(daemon: Daemon) -> None:
+    moments = {"5": THEN, "": NOW, "9": NOW}
+    daemon.answers["EventService/Replay"] = lambda request: moments[request.moment]
+
+
+def test_a_difference_is_told_by_thing_and_field(vibespace: Run) -> None:
+    """As JSON: what came, what went, and of the others the fields that changed, with both values; counters excepted."""
+    done = vibespace("replay", "--at", "5", "--diff", "--json")
+    data = done.json["data"]
+    assert (done.code, data["from"]["cursor"]["position"], data["to"]["cursor"]["position"]) == (0, 5, 9)
+    told = [(one["name"], one["change"]) for one in data["differences"]]
+    assert told == [
+        ("host", "changed"),
+        ("vibespaces/again", "deleted"),
+        ("vibespaces/again", "created"),
+        ("vibespaces/demo", "changed"),
+        ("vibespaces/demo/agents/codex-1", "created"),
+        ("vibespaces/goes", "deleted"),
+    ]
+    assert data["differences"][0]["fields"] == [{"field": "image", "from": "i", "to": "newer"}]
+    assert [field["field"] for field in data["differences"][3]["fields"]] == ["intent", "status.state"]
+    assert data["differences"][3]["fields"][0] == {"field": "intent", "from": "start", "to": "stop"}
+
+
+def test_a_difference_can_be_cut_and_read(vibespace: Run) -> None:
+    """--plain has a line a field; for people a thing and below it what changed."""
+    plain = vibespace("replay", "--at", "5", "--diff", "--to", "9", "--plain", "--header").out.splitlines()
+    assert plain[0] == "CHANGE\tNAME\tFIELD\tFROM\tTO"
+    assert "changed\tvibespaces/demo\tintent\tstart\tstop" in plain
+    assert "deleted\tvibespaces/goes\t\t\t" in plain
+    same = vibespace("replay", "--at", "9", "--diff", "--json")
+    assert same.json["data"]["differences"] == []
+
+
+def test_two_moments_need_diff(vibespace: Run) -> None:
+    """--to alone is a usage error."""
+    done = vibespace("replay", "--at", "5", "--to", "9")
+    assert (done.code, done.json["error"]["reason"]) == (2, "DIFF_NEEDED")
+
+
+def test_damage_is_an_exit_code(daemon: Daemon, vibespace: Run) -> None:
+    """A whole log ends with 0, a damaged one with 16 and what is wrong where."""
+    whole = events_pb2.VerifyLogResponse()
+    whole.cursor.position = 12
+    daemon.answers["EventService/VerifyLog"] = lambda _: whole
+    done = vibespace("audit", "verify")
+    assert (done.code, done.json["data"]["damages"]) == (0, [])
+    damage = events_pb2.Damage(position=3, kind=events_pb2.DAMAGE_KIND_CUT_OFF, message="It is gone.")
+    damaged = events_pb2.VerifyLogResponse(damages=[damage])
+    daemon.answers["EventService/VerifyLog"] = lambda _: damaged
+    done = vibespace("audit", "verify")
+    assert (done.code, done.json["success"]) == (16, True)
+    assert done.json["data"]["damages"] == [{"position": 3, "kind": "cut-off", "message": "It is gone."}]
+    plain = vibespace("audit", "verify", "--plain")
+    assert (plain.code, plain.out) == (16, "3\tcut-off\tIt is gone.\n")
+
+
+def test_a_page_survives_its_daemon(daemon: Daemon, vibespace: Run) -> None:
+    """A daemon that dies in a page is asked for the rest of it, no more."""
+    limits: list[int] = []
+
+    def answer(request: Any) -> Any:
+        limits.append(request.limit)
+        response = events_pb2.StreamEventsResponse()
+        response.events.add(type="vibespace.created").cursor.position = request.after.position + 1
+        response.cursor.position = request.after.position + 1
+        yield response
+        if len(limits) == 1:
+            raise ConnectionError
+
+    daemon.answers["EventService/StreamEvents"] = answer
+    done = vibespace("events", "--limit", "2")
+    assert [json.loads(line)["cursor"]["position"] for line in done.out.splitlines()] == [1, 2]
+    assert (done.code, limits) == (0, [2, 1])
