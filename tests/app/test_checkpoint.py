@@ -135,3 +135,14 @@ async def test_it_is_written_beside_writers(house: House, tmp_path: Path) -> Non
     found = checkpoint.read(tmp_path / "copy")
     assert found
     assert plain(found.state) == plain(house.log.fold(found.state.position)) == plain(state)
+
+
+async def test_a_moment_long_ago_is_made_of_what_was_there(house: House) -> None:
+    """replay(until) holds the same things at the same places as the fold of all events, at every position."""
+    await live(house)
+    house.log.keep(house.feed.state.copy(), house.feed.hash)
+    for position in range(1, house.log.position):
+        there, all_ = plain(house.log.replay(position)), plain(house.log.fold(position))
+        for what in ("position", "host", "vibespaces", "members", "aggregates"):
+            assert there[what] == all_[what], (position, what)
+        assert sorted(there["positions"]) == sorted(all_["positions"])

@@ -48,7 +48,7 @@ class EventServicer(EventServiceServicer):
 
     async def Replay(self, request: v1.ReplayRequest, context: Context) -> v1.ReplayResponse:
         at = await self._moment(request)
-        state = await asyncio.to_thread(self._log.fold, at)
+        state = await asyncio.to_thread(self._log.replay, at)
         [last] = await asyncio.to_thread(self._log.read, at - 1, 1)
         assert state.host is not None
         agents = [convert.agent_message(agent, state, known=True) for agent in state.agents()]
