@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -160,9 +161,10 @@ class Recorder(SQLiteApplicationRecorder):
     def places(self, event: Recorded) -> list[int]:
         """Of all rows that are the same version of the same thing."""
         statement = "SELECT position FROM stored_events WHERE originator_id = ? AND originator_version = ?"
-        with self.datastore.transaction(commit=False) as cursor:
+        with suppress(PersistenceError), self.datastore.transaction(commit=False) as cursor:
             cursor.execute(statement, (event.uid.hex, event.version))
             return [row["position"] for row in cursor.fetchall()]
+        return []  # where the file is broken, that is said already
 
     def pick(self, positions: Sequence[int]) -> list[Recorded]:
         """The events at `positions`, in order."""
@@ -314,9 +316,10 @@ class Log:
     def lost(self, log_id: str) -> Head | None:
         """An event that is known to have been in this log, and is not."""
         known = heads.read(self.head)
-        if known is None or known.log_id != log_id or self._recorder.hash_at(known.position) == known.hash:
+        if known is None or known.log_id != log_id:
             return None
-        return known
+        with readable(self._path):
+            return None if self._recorder.hash_at(known.position) == known.hash else known
 
     def audit(self) -> Audit[Recorded]:
         """To be given what `examine` reads, in order."""

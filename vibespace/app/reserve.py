@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -30,8 +31,11 @@ class Reserve:
             finally:
                 os.close(descriptor)
             self.short = False
-        except OSError:
-            self.give_back()
+        except OSError as e:
+            if e.errno in (errno.ENOSPC, errno.EDQUOT):
+                self.give_back()
+            else:  # then there is none, which is no reason to refuse anything
+                self.short = False
         return not self.short
 
     def give_back(self) -> None:

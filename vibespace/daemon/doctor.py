@@ -34,7 +34,11 @@ class Doctor:
 
     def _log(self) -> Sequence[Finding]:
         """What the last look at the whole log has found."""
-        if lost := self._auditor.lost():
+        try:
+            lost = self._auditor.lost()
+        except Error as e:
+            return [Finding(severity=SEVERITY_ERROR, subject="log", message=e.message, hint=e.hint)]
+        if lost:
             return [Finding(severity=SEVERITY_ERROR, subject="log", message=lost[0].message, hint=_SHORTER)]
         report = self._auditor.last
         if report is None:

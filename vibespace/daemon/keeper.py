@@ -10,6 +10,7 @@ from collections.abc import Callable
 from vibespace.app.feed import Feed
 from vibespace.app.head import Head
 from vibespace.app.log import Log
+from vibespace.errors import Error
 
 EVERY = 10_000
 """Events from one checkpoint to the next: so many, or half a second's work, a start may have to fold."""
@@ -53,5 +54,5 @@ async def _in_thread(work: Callable[[], None]) -> None:
     """What cannot be kept is made anew when it is needed: a full disk is no reason to end."""
     try:
         await asyncio.to_thread(work)
-    except (OSError, sqlite3.Error) as e:
+    except (OSError, sqlite3.Error, Error) as e:
         _log.debug("not kept: %s", e)
