@@ -102,13 +102,11 @@ def open_own(path: Path, flags: int) -> int:
     try:
         descriptor = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     except OSError as e:
-        raise _not_ours(path, f"cannot be opened: {e.strerror}") from e
+        hint = "See that its directory can be written to; if it can, move the file away."
+        raise PermissionDenied("FILE_NOT_OURS", f"{path} cannot be opened: {e.strerror}.", hint=hint) from e
     found = os.fstat(descriptor)
     if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
         return descriptor
     os.close(descriptor)
-    raise _not_ours(path, "is not a file of ours")
-
-
-def _not_ours(path: Path, what: str) -> PermissionDenied:
-    return PermissionDenied("FILE_NOT_OURS", f"{path} {what}.", hint="Move it away; it is made again.")
+    hint = "Move it away; it is made again."
+    raise PermissionDenied("FILE_NOT_OURS", f"{path} is not a file of ours.", hint=hint)
