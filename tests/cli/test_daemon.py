@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.process import ROOT, start
+from tests.cli.process import ROOT, on_terminal, start
 from vibespace import launch
 from vibespace.state import State
 
@@ -50,6 +50,16 @@ def test_before_init_the_way_to_it_is_said(line: Line) -> None:
     assert line("version")["daemon"]["api"] == "vibespace.v1"
     assert line("status")["host"]["initialized"] is False
     assert line("config", "file")["exists"] is False
+
+
+def test_steps_are_for_who_watches(line: Line) -> None:
+    """In a pipe init answers, and says nothing beside; on a terminal each step is a line."""
+    process = start("init")
+    _, err = process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    code, shown = on_terminal("init")
+    assert (code, [said.split(":")[0] for said in shown.splitlines()][:2]) == (0, ["State directory", "Daemon"])
+    assert "State directory" not in on_terminal("init", "-q")[1]
 
 
 def test_a_second_init_changes_nothing(line: Line) -> None:

@@ -30,7 +30,8 @@ def lines(
     room = width - len(GAP) * (len(widths) - 1)
     _narrow(widths, room, [i for i in range(len(widths)) if i not in whole], _NARROWEST // 2 if whole else _NARROWEST)
     _narrow(widths, room, range(len(widths)), _NARROWEST)
-    return [GAP.join(_fit(cell, w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]
+    aligned = (GAP.join(_fit(cell, w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table)
+    return [cut(line, width) for line in aligned]
 
 
 def _narrow(widths: list[int], room: int, columns: Sequence[int], narrowest: int) -> None:
@@ -56,6 +57,11 @@ def tabbed(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _one_line(cell: str) -> str:
     return "".join(c if c.isprintable() else " " for c in cell)
+
+
+def cut(text: str, width: int) -> str:
+    """`text`, ended by `…` where it would be wider."""
+    return _fit(text, width).rstrip() if _cells(text) > width else text
 
 
 def _fit(cell: str, width: int) -> str:
