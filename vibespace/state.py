@@ -15,7 +15,7 @@ UNIX_PATH_MAX = 107
 KEPT = ("engine", "keys", "config.yaml", "events.db*")
 """Entries of a state directory that data cannot do without: volumes, host keys, settings, history."""
 
-MADE = ("cache", "debug.log*", "daemon.*")
+MADE = ("ssh", "cache", "debug.log*", "daemon.*")
 """The other entries that we make. Whatever is called differently is somebody else's, and `uninstall` leaves it."""
 
 
@@ -69,6 +69,11 @@ class State:
     def marker(self) -> Path:
         """Says that the directory is ours, and what `uninstall` must know: setup/installation.py."""
         return self.home / "installation.json"
+
+    @property
+    def ssh(self) -> Path:
+        """What the user's own ssh reads: `config`, and in `hosts` a file for each agent with its host key."""
+        return self.home / "ssh"
 
     @property
     def cache(self) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.installation import Installation, on_terminal
+from tests.e2e.test_life import NOTHING
 
 pytestmark = pytest.mark.containers
 
@@ -46,7 +47,7 @@ def test_examples(own: Installation, tmp_path: Path, page: str) -> None:
                 continue
             done = on_terminal(own, *words, typed="y\n", cwd=tmp_path / "checkout")
             assert done.returncode == 0, f"{command}\n{done.stdout}"
-    assert own.data("list")["vibespaces"] == []
+    assert own.objects() == NOTHING
 
 
 def _words(command: str) -> list[str]:

@@ -37,7 +37,7 @@ from vibespace.net.git import Git
 from vibespace.net.keys import KeyFiles
 from vibespace.net.shell import SshShell
 from vibespace.reconcile.loop import Reconciler
-from vibespace.setup import installation, podman
+from vibespace.setup import installation, podman, sshconfig
 from vibespace.setup.engine import Choice
 from vibespace.setup.installation import Installation
 from vibespace.state import State
@@ -184,7 +184,7 @@ class Daemon:
             self._doctor,
             home=str(self._state.home),
             version=__version__,
-            outside=lambda: outside.listing(feed.state.host),
+            outside=lambda: (*outside.listing(feed.state.host), *sshconfig.outside(self._state)),
             end_at_rest=self._ends_at_rest.set,
         )
         return {

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vibespace.errors import FailedPrecondition, PermissionDenied
-from vibespace.setup import engine, firewall, installation, objects, podman, tree
+from vibespace.setup import engine, firewall, installation, objects, podman, sshconfig, tree
 from vibespace.setup.build import Progress
 from vibespace.setup.ending import alone
 from vibespace.setup.engine import Choice
@@ -36,6 +36,8 @@ class Plan:
     """Entries of the state directory."""
     kept: Sequence[str]
     """What --keep-data leaves, and where."""
+    outside: Sequence[str]
+    """What lies outside the state directory and the engine."""
     left: Sequence[str]
     """What stays because it is not ours, or not ours alone."""
     keep_data: bool
@@ -55,7 +57,8 @@ def plan(state: State, *, keep_data: bool) -> Plan | None:
     kept, left = [], _left(state, found, entries)
     if keep_data:
         there, kept = replace(there, volumes=()), _kept(state, found, there)
-    return Plan(state, found, there, entries, kept, left, keep_data)
+    outside = sshconfig.outside(state)
+    return Plan(state, found, there, entries, kept, outside, left, keep_data)
 
 
 def carry_out(plan: Plan, progress: Progress) -> None:
@@ -75,6 +78,7 @@ def carry_out(plan: Plan, progress: Progress) -> None:
                 podman.stop(state.engine)
             if os.geteuid() == 0:
                 firewall.remove_unless_used()
+        sshconfig.remove(state)
         progress(f"Removing {state.home}")
         if plan.keep_data:
             tree.remove(_entries(state, patterns))

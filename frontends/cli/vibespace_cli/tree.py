@@ -27,6 +27,8 @@ BY_HAND: dict[Words, str] = {
     ("init",): "init",
     ("list",): "listing",
     ("replay",): "replay",
+    ("ssh-config",): "ssh_config",
+    ("ssh-proxy",): "ssh_proxy",
     ("start",): "start",
     ("uninstall",): "uninstall",
     ("version",): "version",

@@ -78,6 +78,7 @@ def _data(plan: Plan | None, *, done: bool) -> dict[str, Any]:
         "volumes": list(there.volumes) if there else [],
         "images": list(there.images) if there else [],
         "files": [str(path) for path in plan.files] if plan else [],
+        "outside": list(plan.outside) if plan else [],
         "kept": list(plan.kept) if plan else [],
         "left": list(plan.left) if plan else [],
     }
@@ -95,7 +96,7 @@ def _lines(plan: Plan) -> list[str]:
     engine = plan.installation.engine
     lines = [f"  {said}, in {engine.brand} at {engine.socket}"] if said and engine else []
     lines += [f"  {', '.join(path.name for path in plan.files)}, in {plan.state.home}"]
-    return [*lines, *_stays(plan)]
+    return [*lines, *(f"  {each}" for each in plan.outside), *_stays(plan)]
 
 
 def _stays(plan: Plan) -> list[str]:
