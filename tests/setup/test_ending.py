@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from vibespace import launch
-from vibespace.errors import Unavailable
-from vibespace.setup import ending
+from vibespace.errors import FailedPrecondition, Unavailable
+from vibespace.setup import ending, installation
 from vibespace.setup.ending import alone
+from vibespace.setup.installation import Installation
 from vibespace.state import State
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +86,17 @@ def test_none_is_started_meanwhile(state: State) -> None:
         state.start_lock.unlink()
     waiting.join()
     assert told == ["UNINSTALLED"]
+
+
+def test_none_starts_on_what_is_half_gone(state: State) -> None:
+    """A daemon says how an uninstall that was cut off is finished, and makes nothing new of the rest."""
+    installation.write(state, Installation("log", leaving=True))
+    with pytest.raises(FailedPrecondition) as refused:
+        launch.ensure_daemon(state)
+    assert refused.value.reason == "UNINSTALL_UNFINISHED"
+    assert not state.log.exists()
+    installation.write(state, Installation("log"))
+    assert launch.ensure_daemon(state)
 
 
 def test_locks_are_let_go(state: State) -> None:

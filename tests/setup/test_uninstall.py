@@ -21,7 +21,7 @@ import pytest
 
 from vibespace.engine.api import Api
 from vibespace.engine.bodies import LOG
-from vibespace.errors import FailedPrecondition, PermissionDenied
+from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
 from vibespace.launch import ensure_home
 from vibespace.setup import installation, podman, uninstall
 from vibespace.setup.engine import Choice
@@ -219,6 +219,25 @@ def test_what_is_not_ours_stays(state: State) -> None:
         assert [path.name for path in state.home.iterdir()] == ["thesis.txt"]
     finally:
         precious.rmdir()
+
+
+@pytest.mark.parametrize("chosen", [None, Choice("fake", "memory", private=False)])
+def test_an_engine_that_was_only_tried(state: State, installed: str, chosen: Choice | None) -> None:
+    """Our own Podman, left by an init that then took no engine, or another one, goes as well."""
+    asyncio.run(_remove_container(state, installed))
+    installation.write(state, Installation(installed, chosen))
+    take(state)
+    assert traces(str(state.home)) == []
+
+
+def test_an_engine_that_is_gone(state: State) -> None:
+    """Without the engine, what is in it cannot be taken away: nothing is done, and both ways out are said."""
+    installation.write(state, Installation("log", Choice("docker", "/nowhere/docker.sock", private=False)))
+    with pytest.raises(Unavailable) as refused:
+        uninstall.plan(state, keep_data=False)
+    assert refused.value.reason == "ENGINE_UNREACHABLE"
+    assert f"delete {state.home}" in refused.value.hint
+    assert state.marker.exists()
 
 
 def test_a_linked_directory(state: State) -> None:

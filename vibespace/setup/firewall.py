@@ -44,7 +44,7 @@ def remove_unless_used() -> None:
 
     A daemon that starts makes it before it opens an engine, so one that came while we looked is seen afterwards.
     """
-    if not _used():
+    if shutil.which(_program()) and not _used():
         remove()
         if _used():
             keep_networks_apart()
@@ -72,6 +72,10 @@ def remove() -> None:
 
 def _mangle(verb: str, *match: str) -> subprocess.CompletedProcess[str]:
     """The mangle table comes before the one in which others, netavark too, accept."""
-    program = shutil.which("iptables", path="/usr/sbin:/sbin:/usr/bin:/usr/local/sbin") or "iptables"
-    command = [program, "-w", "-t", "mangle", verb, "FORWARD", *match, *_DROP]
+    command = [_program(), "-w", "-t", "mangle", verb, "FORWARD", *match, *_DROP]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _program() -> str:
+    """Where it is, also for users whose PATH lacks sbin."""
+    return shutil.which("iptables", path="/usr/sbin:/sbin:/usr/bin:/usr/local/sbin") or "iptables"

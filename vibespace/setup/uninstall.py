@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vibespace.errors import FailedPrecondition, PermissionDenied
+from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
 from vibespace.setup import engine, firewall, installation, objects, podman, sshconfig, tree
 from vibespace.setup.build import Progress
 from vibespace.setup.ending import alone
@@ -74,10 +74,9 @@ def carry_out(plan: Plan, progress: Progress) -> None:
         if found.engine:
             engine.reopen(found.engine, state)
             asyncio.run(_take(plan, progress))
-            if found.engine.private:
-                podman.stop(state.engine)
-            if os.geteuid() == 0:
-                firewall.remove_unless_used()
+        podman.stop(state.engine)  # also one that an `init` has tried, and then taken another
+        if os.geteuid() == 0:
+            firewall.remove_unless_used()
         sshconfig.remove(state)
         progress(f"Removing {state.home}")
         if plan.keep_data:
@@ -118,7 +117,11 @@ def _opened(choice: Choice | None, state: State) -> Iterator[None]:
         yield
         return
     rests = choice.private and not brand_at(Path(choice.socket))
-    engine.reopen(choice, state)
+    try:
+        engine.reopen(choice, state)
+    except Unavailable as e:
+        e.hint = f"Start it, then uninstall again: it has what is ours. If it is gone for good, delete {state.home}."
+        raise
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vibespace.errors import Cancelled
 from vibespace_cli.ask import ask
 from vibespace_cli.everywhere import Command
 from vibespace_cli.output import Output
@@ -54,7 +55,11 @@ class Uninstall(Command):
                 output.note("\n".join(["This will go:", *_lines(plan)]))
             ask("Uninstall? What goes cannot be brought back.", f"What is in {home}")
         with Progress(output) as progress:
-            uninstall.carry_out(plan, progress.show)
+            try:
+                uninstall.carry_out(plan, progress.show)
+            except KeyboardInterrupt:
+                hint = "'vibespace uninstall' goes on."
+                raise Cancelled("NOT_FINISHED", "Interrupted; some of it is still there.", hint=hint) from None
         _answer(output, _data(plan, done=True), "\n".join(["Uninstalled.", *_stays(plan)]))
 
 
