@@ -12,10 +12,10 @@ from vibespace.errors import InvalidArgument, PermissionDenied
 UNIX_PATH_MAX = 107
 """Bytes in a Unix socket's path that Linux and gRPC accept (sun_path less its NUL)."""
 
-KEPT = ("engine", "keys", "config.yaml", "events.db*")
-"""Entries of a state directory that data cannot do without: volumes, host keys, settings, history."""
+KEPT = ("engine", "keys", "vault", "config.yaml", "events.db*", "head*")
+"""Entries of a state directory that data cannot do without: volumes, host keys, secrets, settings, history."""
 
-MADE = ("ssh", "cache", "debug.log*", "daemon.*")
+MADE = ("ssh", "cache", "checkpoint*", "index.db*", "reserve", "debug.log*", "daemon.*")
 """The other entries that we make. Whatever is called differently is somebody else's, and `uninstall` leaves it."""
 
 
