@@ -77,6 +77,12 @@ ROWS = [
         "it decides over dataclasses",
     ),
     Row(
+        "vibespace/archive/*.py",
+        words("vibespace.archive"),
+        words("grpc google asyncssh aiohttp asyncio kubernetes click"),
+        "it runs inside containers too, where there is nothing but Python itself",
+    ),
+    Row(
         "vibespace/net/*.py",
         words("vibespace.net vibespace.engine.base vibespace.durable"),
         words("grpc google kubernetes eventsourcing"),
@@ -133,7 +139,7 @@ ROWS = [
         "frontends/cli/**/*.py",
         words(
             "vibespace_cli vibespace.v1 vibespace.errgrpc vibespace.config vibespace.state vibespace.client "
-            "vibespace.launch vibespace.catalog vibespace.setup vibespace.engine.api"
+            "vibespace.launch vibespace.catalog vibespace.setup vibespace.engine.api vibespace.archive"
         ),
         words("eventsourcing asyncssh kubernetes"),
         "frontends start fast and work against a remote daemon",

@@ -23,7 +23,8 @@ METHODS = list(methods())
 MUTATIONS = [
     method
     for method in METHODS
-    if method.GetOptions().Extensions[options_pb2.access] not in READS and not method.client_streaming
+    if method.GetOptions().Extensions[options_pb2.access] not in READS
+    and not (method.client_streaming or method.server_streaming)
 ]
 
 

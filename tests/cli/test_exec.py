@@ -105,6 +105,34 @@ def test_a_closed_pipe_ends_it_quietly(daemon: Daemon) -> None:
     assert (process.wait(), process.stderr.read()) == (128 + signal.SIGPIPE, b"")
 
 
+def test_a_terminal_of_its_own(daemon: Daemon) -> None:
+    """With -t the command gets a terminal like ours; with -i too, keys go through as they are."""
+    started: list[Any] = []
+
+    def answer(requests: Requests) -> Iterator[ExecResponse]:
+        started.append(next(requests).start)
+        yield from _echo(requests)
+
+    daemon.answers[EXEC] = answer
+    assert on_terminal("exec", "-t", "a@demo", "--", "top") == (0, "")
+    assert (started[0].terminal.type, started[0].terminal.size.rows > 0) == ("xterm", True)
+
+
+def test_input_for_a_terminal_is_a_terminal(vibespace: Run) -> None:
+    """What is piped in cannot be typed: said before anything runs."""
+    done = vibespace("exec", "-it", "a@demo", "--", "cat")
+    assert (done.code, done.out) == (2, "")
+    assert "Leave -t out" in done.err
+
+
+def test_connect_says_what_there_is(vibespace: Run) -> None:
+    """Without --shell it says what to use; with it, that it needs a terminal."""
+    plain, piped = vibespace("connect", "a@demo"), vibespace("connect", "a@demo", "--shell")
+    assert (plain.code, piped.code) == (16, 2)
+    assert "vibespace connect a@demo --shell" in plain.err
+    assert "vibespace exec" in piped.err
+
+
 def test_the_command_stands_after_two_dashes(vibespace: Run) -> None:
     """Without them, what is an agent and what a command cannot be told."""
     for line in (["exec", "ls"], ["exec"], ["exec", "a@demo", "--"], ["exec", "a@demo", "ls", "-l", "/"]):

@@ -6,6 +6,7 @@ Commands run inside by ssh over `dial`, as the house does it, with the host key 
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -22,12 +23,13 @@ from vibespace.engine.base import (
     Engine,
     HostMount,
     Inventory,
+    Logs,
     Snapshot,
     Status,
     Target,
     spec_hash,
 )
-from vibespace.errors import FailedPrecondition, Unavailable
+from vibespace.errors import FailedPrecondition, NotFound, Unavailable
 
 CLIENT = asyncssh.generate_private_key("ssh-ed25519")
 HOSTS = [asyncssh.generate_private_key("ssh-ed25519") for _ in range(2)]
@@ -43,8 +45,8 @@ c.close()
 """
 
 
-class InventoriedEngine(Engine, Inventory, Protocol):
-    """An engine that can also list what it made, as all so far can."""
+class InventoriedEngine(Engine, Inventory, Logs, Protocol):
+    """An engine that can also list what it made, and what was written, as all so far can."""
 
 
 class Factory(Protocol):
@@ -390,6 +392,22 @@ class EngineContract:
         assert await asyncio.gather(*(run(engine, spec, "echo up") for spec in specs)) == ["up"] * len(specs)
         kinds = [left.kind for left in await engine.leftovers(frozenset())]
         assert (kinds.count("container"), kinds.count("network")) == (6, 3)
+
+    async def test_logs(self, factory: Factory, engine: InventoriedEngine, spec: AgentSpec) -> None:
+        """What the main process wrote is kept, from a moment on; followed, it ends with the container."""
+        await run(engine, spec, "true")  # its sshd has come up, and said so
+        kept = [piece async for piece in engine.logs(spec.agent_uid, follow=False, since=0)]
+        assert b"Server listening on " in b"".join(piece.data for piece in kept if piece.stderr)
+        later = time.time() + 3600
+        assert [piece async for piece in engine.logs(spec.agent_uid, follow=False, since=later)] == []
+        following = engine.logs(spec.agent_uid, follow=True, since=0)
+        assert await anext(following)
+        await engine.apply(replace(spec, running=False))
+        async with asyncio.timeout(30):
+            assert [piece async for piece in following if not piece.stderr] == []
+        with pytest.raises(NotFound) as refused:
+            await anext(engine.logs(spec.agent_uid, follow=False, since=0))
+        assert refused.value.reason == "CONTAINER_NOT_FOUND"
 
     async def test_watch_is_complete_and_follows(self, factory: Factory, engine: Engine, spec: AgentSpec) -> None:
         """A watch begins with all there is, then tells of what comes and goes."""

@@ -23,6 +23,7 @@ StrictModes no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 MaxSessions {sessions}
+Subsystem sftp internal-sftp
 HostKey {home}/host_key
 AuthorizedKeysFile {home}/authorized_keys
 """
@@ -32,6 +33,8 @@ AuthorizedKeysFile {home}/authorized_keys
 UNSHARE = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec"]
 AS_AGENT = """\
 mount --bind "$1/passwd" /etc/passwd
+mount -t devpts -o newinstance,gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+mount --bind /dev/pts/ptmx /dev/ptmx
 shift
 exec setpriv --reuid 1000 --regid 1000 --clear-groups -- "$@"
 """

@@ -33,6 +33,7 @@ from vibespace.domain import states
 from vibespace.domain.host import Host
 from vibespace.errors import Error, Exhausted, Unavailable
 from vibespace.launch import LOCKED, READY, ensure_home, failure
+from vibespace.net.files import Files
 from vibespace.net.git import Git
 from vibespace.net.keys import KeyFiles
 from vibespace.net.shell import SshShell
@@ -189,7 +190,9 @@ class Daemon:
         )
         return {
             "vibespace.v1.VibespaceService": VibespaceServicer(feed, writer, self._repositories, sealing, self._paths),
-            "vibespace.v1.AgentService": AgentServicer(feed, writer, self._shell, sealing),
+            "vibespace.v1.AgentService": AgentServicer(
+                feed, writer, self._shell, sealing, Files(self._shell), self._dialer
+            ),
             "vibespace.v1.EventService": EventServicer(feed, log, self._auditor, _now),
             "vibespace.v1.SystemService": system,
         }

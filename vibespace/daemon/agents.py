@@ -19,8 +19,9 @@ from vibespace.domain import environment, names, repositories, states
 from vibespace.domain.agents import Agent
 from vibespace.domain.states import State
 from vibespace.domain.vibespaces import READY, Vibespace
+from vibespace.engine.base import Logs
 from vibespace.errors import FailedPrecondition, Unavailable
-from vibespace.net.base import Shell
+from vibespace.net.base import Files, Shell
 from vibespace.v1 import agents_pb2 as v1
 from vibespace.v1.agents_pb2_grpc import AgentServiceServicer
 
@@ -33,11 +34,15 @@ _PATIENCE = 60.0
 class AgentServicer(AgentServiceServicer):
     """Translates; the commands decide, and the shell carries the streams."""
 
-    def __init__(self, feed: Feed, writer: Writer, shell: Shell, sealing: Sealing) -> None:
+    def __init__(
+        self, feed: Feed, writer: Writer, shell: Shell, sealing: Sealing, files: Files, logs: Logs
+    ) -> None:
         self._feed = feed
         self._writer = writer
         self._shell = shell
         self._sealing = sealing
+        self._files = files
+        self._logs = logs
 
     async def CreateAgent(self, request: v1.CreateAgentRequest, context: Context) -> v1.CreateAgentResponse:
         values = environment.parse(request.settings.env, "settings.env")
@@ -91,8 +96,7 @@ class AgentServicer(AgentServiceServicer):
         rest = aiter(requests)
         start = await streams.exec_start(rest)
         agent, vibespace = await self._running(start.name, "start.name")
-        directory = vibespace.directory if vibespace.repository == READY else repositories.ROOT
-        async for response in streams.exec_stream(self._shell, agent.uid, directory, start, rest):
+        async for response in streams.exec_stream(self._shell, agent.uid, _directory(vibespace), start, rest):
             yield response
 
     async def Dial(self, requests: AsyncIterator[v1.DialRequest], context: Context) -> AsyncIterator[v1.DialResponse]:
@@ -101,6 +105,30 @@ class AgentServicer(AgentServiceServicer):
         agent, _ = await self._running(start.name, "name")
         async for response in streams.dial_stream(self._shell, agent.uid, start, rest):
             yield response
+
+    async def UploadFiles(
+        self, requests: AsyncIterator[v1.UploadFilesRequest], context: Context
+    ) -> v1.UploadFilesResponse:
+        rest = aiter(requests)
+        first = await streams.files_start(rest)
+        agent, vibespace = await self._running(first.name, "name")
+        pieces = streams.files_pieces(first, rest)
+        await self._files.receive(agent.uid, _directory(vibespace), first.path, pieces)
+        return v1.UploadFilesResponse()
+
+    async def DownloadFiles(
+        self, request: v1.DownloadFilesRequest, context: Context
+    ) -> AsyncIterator[v1.DownloadFilesResponse]:
+        streams.check_path(request.path)
+        agent, vibespace = await self._running(request.name, "name")
+        async for piece in self._files.send(agent.uid, _directory(vibespace), request.path):
+            yield v1.DownloadFilesResponse(data=piece)
+
+    async def StreamLogs(self, request: v1.StreamLogsRequest, context: Context) -> AsyncIterator[v1.StreamLogsResponse]:
+        agent = self._feed.state.agent(*names.parse_agent(request.name))
+        since = request.since.seconds + request.since.nanos / 1e9
+        async for piece in self._logs.logs(agent.uid, follow=request.follow, since=since):
+            yield streams.log_response(piece)
 
     async def _running(self, name: str, field: str) -> tuple[Agent, Vibespace]:
         """The agent called `name`; one that is on its way up is waited for."""
@@ -128,6 +156,11 @@ class AgentServicer(AgentServiceServicer):
 
     def _message(self, found: Agent) -> v1.Agent:
         return convert.agent_message(found, self._feed.state, known=self._feed.engine_seen)
+
+
+def _directory(vibespace: Vibespace) -> str:
+    """Where commands and relative paths begin."""
+    return vibespace.directory if vibespace.repository == READY else repositories.ROOT
 
 
 def _optional_type(settings: v1.AgentSettings) -> str:

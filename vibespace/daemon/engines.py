@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from pathlib import Path
 
 from vibespace.domain.host import Host
-from vibespace.engine.base import Engine
+from vibespace.engine.base import Engine, Logs, Written
 from vibespace.engine.containers import ContainersEngine
 from vibespace.engine.fake import FakeEngine, faults
 from vibespace.engine.fake_world import World
-from vibespace.errors import Unavailable
+from vibespace.errors import FailedPrecondition, Unavailable
 from vibespace.setup.engine import Choice, reopen
 from vibespace.state import State
 
@@ -34,13 +34,24 @@ async def open_engine(host: Host, state: State, environ: Mapping[str, str]) -> E
 
 
 class Dialer:
-    """`net.base.Dialer` for an engine that may not be there yet."""
+    """`net.base.Dialer` and `engine.base.Logs` for an engine that may not be there yet."""
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
 
     async def dial(self, agent_uid: str) -> socket.socket:
         """See Engine.dial."""
+        return await self._there().dial(agent_uid)
+
+    async def logs(self, agent_uid: str, *, follow: bool, since: float) -> AsyncIterator[Written]:
+        """See Logs. Raises FailedPrecondition LOGS_NOT_KEPT when the engine keeps none."""
+        engine = self._there()
+        if not isinstance(engine, Logs):
+            raise FailedPrecondition("LOGS_NOT_KEPT", "This engine does not keep what containers write.")
+        async for piece in engine.logs(agent_uid, follow=follow, since=since):
+            yield piece
+
+    def _there(self) -> Engine:
         if self.engine is None:
             raise Unavailable("ENGINE_UNREACHABLE", "The engine is not there yet.", hint="Try again.")
-        return await self.engine.dial(agent_uid)
+        return self.engine

@@ -12,8 +12,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
+from vibespace.engine.base import Written
 from vibespace.errors import InvalidArgument
-from vibespace.net.base import Process, Shell, Stream
+from vibespace.net.base import Process, Shell, Stream, Terminal
 from vibespace.v1.agents_pb2 import (
     DialRequest,
     DialResponse,
@@ -21,6 +22,8 @@ from vibespace.v1.agents_pb2 import (
     ExecRequest,
     ExecResponse,
     ExecStart,
+    StreamLogsResponse,
+    UploadFilesRequest,
 )
 from vibespace.v1.vibespaces_pb2 import UploadRepositoryRequest
 
@@ -31,6 +34,7 @@ UPLOAD_PIECE = 1 << 20
 """Most bytes in one message of an upload; the proto's comment promises it."""
 
 HIGHEST_PORT = 65535
+LONGEST_PATH = 4095
 
 
 async def exec_start(requests: AsyncIterator[ExecRequest]) -> ExecStart:
@@ -50,7 +54,7 @@ async def exec_stream(
 
     Raises InvalidArgument for a message that does not fit, and what Shell raises.
     """
-    process = await shell.start(agent_uid, start.command, directory=directory)
+    process = await shell.start(agent_uid, start.command, directory=directory, terminal=_terminal(start))
     try:
         async with _beside(partial(_feed, process, requests), process) as failures:
             async for piece in process.output():
@@ -60,6 +64,12 @@ async def exec_stream(
             yield ExecResponse(exit=ExecExit(code=ended.code, signal=ended.signal))
     finally:
         await process.close()
+
+
+def _terminal(start: ExecStart) -> Terminal | None:
+    if not start.HasField("terminal"):
+        return None
+    return Terminal(start.terminal.type, start.terminal.size.columns, start.terminal.size.rows)
 
 
 async def dial_start(requests: AsyncIterator[DialRequest]) -> DialRequest:
@@ -109,6 +119,35 @@ async def upload_chunks(
         yield _piece(request.data)
 
 
+async def files_start(requests: AsyncIterator[UploadFilesRequest]) -> UploadFilesRequest:
+    """The first message, which says where to. Raises InvalidArgument STREAM_INVALID or PATH_INVALID."""
+    first = await anext(requests, None)
+    if first is None or not first.name:
+        raise _out_of_order("name", "The first message must name the agent.")
+    check_path(first.path)
+    return first
+
+
+async def files_pieces(start: UploadFilesRequest, requests: AsyncIterator[UploadFilesRequest]) -> AsyncIterator[bytes]:
+    """The bytes of the archive, those of the first message included. Raises InvalidArgument STREAM_INVALID."""
+    yield _piece(start.data)
+    async for request in requests:
+        if request.name or request.path:
+            raise _out_of_order("data", "Only the first message may hold more than data.")
+        yield _piece(request.data)
+
+
+def log_response(piece: Written) -> StreamLogsResponse:
+    """What a container wrote, as it goes over the wire."""
+    return StreamLogsResponse(stderr=piece.data) if piece.stderr else StreamLogsResponse(stdout=piece.data)
+
+
+def check_path(path: bytes) -> None:
+    """Raises InvalidArgument PATH_INVALID for what no file can be called."""
+    if b"\0" in path or len(path) > LONGEST_PATH:
+        raise InvalidArgument("PATH_INVALID", "A path has no NUL in it, and at most 4095 bytes.", field="path")
+
+
 async def _feed(process: Process, requests: AsyncIterator[ExecRequest]) -> None:
     """Requests into the command; their end is its input's end."""
     async for request in requests:
@@ -119,6 +158,8 @@ async def _feed(process: Process, requests: AsyncIterator[ExecRequest]) -> None:
                 await process.write_eof()
             case "signal":
                 process.signal(request.signal)
+            case "resize":
+                process.resize(request.resize.columns, request.resize.rows)
             case "start":
                 raise _out_of_order("start", "Only the first message can be 'start'.")
             case None:

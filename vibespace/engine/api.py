@@ -76,6 +76,12 @@ class Api:
                     raise _refusal(500, str(item["error"]).strip())
                 yield item
 
+    async def content(self, path: str, /, **query: Any) -> AsyncIterator[bytes]:
+        """The bytes of a GET's answer, as they come."""
+        async with self._request("GET", path, query, None) as response:
+            async for piece in response.content.iter_any():
+                yield piece
+
     async def close(self) -> None:
         """Close all connections; a running stream ends with Unavailable."""
         session, self._session = self._session, None

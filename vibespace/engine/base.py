@@ -202,3 +202,23 @@ class Inventory(Protocol):
 
     async def leftovers(self, known_uids: frozenset[str]) -> Sequence[Leftover]:
         """Objects with our log_id whose owner (agent, vibespace or data uid) is not in `known_uids`."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """Next bytes that a container's main process wrote."""
+
+    data: bytes
+    stderr: bool = False
+
+
+@runtime_checkable
+class Logs(Protocol):
+    """Optional: an engine that keeps what containers write."""
+
+    def logs(self, agent_uid: str, *, follow: bool, since: float) -> AsyncIterator[Written]:
+        """What the agent's container wrote from `since` on (seconds since 1970), as far as the engine kept it.
+
+        With `follow` also what it writes from now on, until it ends. What an earlier container of the agent wrote went
+        with it. Raises NotFound CONTAINER_NOT_FOUND when there is none.
+        """

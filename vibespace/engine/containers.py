@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
-from vibespace.engine import bodies, files, sshport
+from vibespace.engine import bodies, files, logs, sshport
 from vibespace.engine.api import Api
-from vibespace.engine.base import AgentSpec, Identity, Leftover, Snapshot, Target, spec_hash
+from vibespace.engine.base import AgentSpec, Identity, Leftover, Snapshot, Target, Written, spec_hash
 from vibespace.engine.observer import Observer, ssh_port
 from vibespace.errors import Aborted, AlreadyExists, Error, FailedPrecondition, NotFound, Unavailable
 
@@ -113,6 +113,13 @@ class ContainersEngine:
 
     async def close(self) -> None:
         await self._api.close()
+
+    async def logs(self, agent_uid: str, *, follow: bool, since: float) -> AsyncIterator[Written]:
+        found = await self._container(agent_uid)
+        if not found:
+            raise logs.gone()
+        async for piece in logs.read(self._api, found["Id"], follow=follow, since=since):
+            yield piece
 
     async def leftovers(self, known_uids: frozenset[str]) -> Sequence[Leftover]:
         containers, volumes, networks = await asyncio.gather(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from vibespace.engine import bodies
+from vibespace.engine import bodies, logs
 from vibespace.engine.base import (
     AgentSpec,
     Condition,
@@ -20,6 +20,7 @@ from vibespace.engine.base import (
     Snapshot,
     Status,
     Target,
+    Written,
     spec_hash,
 )
 from vibespace.engine.fake_ssh import Inside
@@ -115,6 +116,22 @@ class FakeEngine:
     async def close(self) -> None:
         await asyncio.gather(*(inside.close() for inside in self._insides.values()))
         self._insides.clear()
+
+    async def logs(self, agent_uid: str, *, follow: bool, since: float) -> AsyncIterator[Written]:
+        """What an sshd says first; all of it was written in 1970, so that `since` leaves it out."""
+        self._reach()
+        name = bodies.container_name(agent_uid)
+        thing = self._ours("container", name)
+        if thing is None:
+            raise logs.gone()
+        if not since:
+            yield Written(b"Server listening on 0.0.0.0 port 2222.\n", stderr=True)
+        with self.world.listening() as changed:
+            while follow and (now := self.world.things.get(("container", name))):
+                if now.ended or now.started != thing.started:
+                    return
+                changed.clear()
+                await changed.wait()
 
     async def leftovers(self, known_uids: frozenset[str]) -> Sequence[Leftover]:
         self._reach()

@@ -1,4 +1,4 @@
-"""What reaching into a container means to those who need it: commands, streams and repositories over ssh."""
+"""What reaching into a container means to those who need it: commands, streams, files and repositories over ssh."""
 
 from __future__ import annotations
 
@@ -24,6 +24,16 @@ class Output:
 
     data: bytes
     stderr: bool = False
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """What a command gets when it is to run on a terminal."""
+
+    type: str
+    """As in TERM."""
+    columns: int
+    rows: int
 
 
 class Dialer(Protocol):
@@ -61,6 +71,9 @@ class Process(Protocol):
     def signal(self, name: str) -> None:
         """Send a signal, named without SIG, to its process group. Raises InvalidArgument SIGNAL_UNKNOWN."""
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Its terminal has another size now. Raises InvalidArgument TERMINAL_INVALID."""
+
     def output(self) -> AsyncIterator[Output]:
         """Its output as it comes, both streams, until both have ended."""
 
@@ -73,6 +86,7 @@ class Process(Protocol):
     async def close(self) -> None:
         """Give up on it: hang up, so that nothing of it goes on running. Harmless when it has ended.
 
+        A terminal hangs up as any does: what has left it before (nohup, tmux) goes on.
         Goes on to the end although the caller is cancelled.
         """
 
@@ -96,12 +110,14 @@ class Stream(Protocol):
 class Shell(Protocol):
     """One kept connection an agent, on which everything rides. All raise Unavailable AGENT_UNREACHABLE."""
 
-    async def start(self, agent_uid: str, command: Sequence[str], *, directory: str = "") -> Process:
+    async def start(
+        self, agent_uid: str, command: Sequence[str], *, directory: str = "", terminal: Terminal | None = None
+    ) -> Process:
         """Run `command` (passed on word for word) in `directory`, or in the home when it is empty.
 
         A program that is not there ends with exit code 127, as in a shell.
-        Raises InvalidArgument COMMAND_INVALID (empty, or a NUL in it), COMMAND_TOO_LONG, and Exhausted
-        TOO_MANY_COMMANDS.
+        Raises InvalidArgument COMMAND_INVALID (empty, or a NUL in it), COMMAND_TOO_LONG, TERMINAL_INVALID, and
+        Exhausted TOO_MANY_COMMANDS.
         """
 
     async def dial(self, agent_uid: str, port: int) -> Stream:
@@ -115,6 +131,21 @@ class Shell(Protocol):
 
     async def close(self) -> None:
         """Close all of them."""
+
+
+class Files(Protocol):
+    """Copies files and folders, as an archive (vibespace/archive), in and out. A path is relative to `directory`, or
+    to the home when it begins with `~`.
+
+    What is refused inside is raised as the kind of error that it is, with a sentence that says `inside`: NotFound
+    FILE_NOT_FOUND, PermissionDenied FILE_DENIED, Exhausted DISK_FULL, AlreadyExists FILE_EXISTS, …
+    """
+
+    async def receive(self, agent_uid: str, directory: str, path: bytes, archive: AsyncIterator[bytes]) -> None:
+        """Unpack to `path`. An archive that ends too soon, or is broken off, leaves nothing."""
+
+    def send(self, agent_uid: str, directory: str, path: bytes) -> AsyncIterator[bytes]:
+        """The archive of `path`, as whoever rules inside makes it."""
 
 
 class Repositories(Protocol):

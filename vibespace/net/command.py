@@ -24,14 +24,16 @@ class Result:
 
 
 class Command:
-    """Runs commands in agents, word for word, in the home. Raises what Shell raises; a code is no error."""
+    """Runs commands in agents, word for word, in the home or `directory`. Raises what Shell raises; a code is none."""
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
 
-    async def __call__(self, agent_uid: str, *command: str, stdin: AsyncIterator[bytes] | None = None) -> Result:
+    async def __call__(
+        self, agent_uid: str, *command: str, stdin: AsyncIterator[bytes] | None = None, directory: str = ""
+    ) -> Result:
         """Run it on `stdin`, whose failure ends it and is raised. Nothing of it is left when this is cancelled."""
-        process = await self._shell.start(agent_uid, command)
+        process = await self._shell.start(agent_uid, command, directory=directory)
         reading = asyncio.create_task(_read(process))
         try:
             sent = 0

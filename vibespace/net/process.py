@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
 import signal as signals
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import asyncssh
 
 from vibespace.errors import InvalidArgument, Unavailable
-from vibespace.net.base import Exit, Output
+from vibespace.net.base import Exit, Output, Terminal
 from vibespace.net.channel import PIECE, Channel
 
 SIGNALS = ("ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2")
@@ -20,7 +21,14 @@ COMMAND_BYTES = 128 * 1024 - 1
 """sshd hands the command to the user's shell as one argument, and Linux takes no longer one (MAX_ARG_STRLEN)."""
 
 MARK = "VIBESPACE_COMMAND"
-"""In the environment of a command and so of all its children: how those that left its process group are found."""
+"""In the environment of a command and so of all its children: how those that left its process group are found. Not of
+one on a terminal, which what leaves it outlives."""
+
+MOST_CHARACTERS = 10_000
+"""In a terminal's line, and lines: no screen is larger."""
+
+KNOWN_TERM = "infocmp >/dev/null 2>&1 || export TERM=xterm-256color; "
+"""A terminal that the container has not heard of is taken for what nearly all are like."""
 
 GRACE = 2
 """Seconds a command has to end after each signal, when we give up on it."""
@@ -79,6 +87,11 @@ class SshProcess(Channel, asyncssh.SSHClientSession[bytes]):
         if not self.lost.is_set() and isinstance(self._channel, asyncssh.SSHClientChannel):
             self._channel.send_signal(name)
 
+    def resize(self, columns: int, rows: int) -> None:
+        check_size(columns, rows)
+        if not self.lost.is_set() and isinstance(self._channel, asyncssh.SSHClientChannel):
+            self._channel.change_terminal_size(columns, rows)
+
     async def output(self) -> AsyncIterator[Output]:
         while (piece := await self.take(PIECE)) is not None:
             yield piece
@@ -104,8 +117,14 @@ class SshProcess(Channel, asyncssh.SSHClientSession[bytes]):
         await asyncio.shield(self._closing)
 
     async def _give_up(self) -> None:
-        """HUP, TERM, KILL: to its group by sshd (it may be too young to be marked), to all of it by its mark."""
+        """HUP, TERM, KILL: to its group by sshd (it may be too young to be marked), to all of it by its mark.
+
+        Without a mark it is on a terminal, which hangs up when its channel is closed.
+        """
         self.discard()
+        if not self._mark:
+            self.abort()
+            return
         try:
             for name in ("HUP", "TERM", "KILL"):
                 self.signal(name)
@@ -125,17 +144,28 @@ class SshProcess(Channel, asyncssh.SSHClientSession[bytes]):
         return True
 
 
-def command_line(command: Sequence[str], directory: str, mark: str) -> str:
+def check_size(columns: int, rows: int) -> None:
+    """Raises InvalidArgument TERMINAL_INVALID."""
+    if not (1 <= columns <= MOST_CHARACTERS and 1 <= rows <= MOST_CHARACTERS):
+        raise InvalidArgument("TERMINAL_INVALID", f"No terminal has {columns} columns and {rows} rows.", field="size")
+
+
+def command_line(command: Sequence[str], directory: str, mark: str, terminal: Terminal | None = None) -> str:
     """What sshd gives to the user's shell, so that exactly `command` runs in place of that shell.
 
-    Raises InvalidArgument COMMAND_INVALID, COMMAND_TOO_LONG.
+    Raises InvalidArgument COMMAND_INVALID, COMMAND_TOO_LONG, TERMINAL_INVALID.
     """
+    if terminal:
+        check_size(terminal.columns, terminal.rows)
+        if not re.fullmatch(r"[A-Za-z0-9._+-]{1,64}", terminal.type):
+            raise InvalidArgument("TERMINAL_INVALID", f"{terminal.type!r} is no type of terminal.", field="type")
     if not command or not command[0]:
         raise InvalidArgument("COMMAND_INVALID", "There is no command to run.", field="command")
     if any("\0" in word for word in (*command, directory)):
         raise InvalidArgument("COMMAND_INVALID", "A command cannot hold a NUL character.", field="command")
     enter = f"cd -- {shlex.quote(directory)} && " if directory else ""
-    line = f"export {MARK}={mark}; {enter}exec -- {shlex.join(command)}"
+    begin = KNOWN_TERM if terminal else f"export {MARK}={mark}; "
+    line = f"{begin}{enter}exec -- {shlex.join(command)}"
     if len(line.encode()) > COMMAND_BYTES:
         raise InvalidArgument(
             "COMMAND_TOO_LONG",

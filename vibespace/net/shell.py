@@ -10,7 +10,7 @@ from typing import TypeVar
 import asyncssh
 
 from vibespace.errors import Error, Exhausted, Unavailable
-from vibespace.net.base import Dialer, Keys, Process, Stream
+from vibespace.net.base import Dialer, Keys, Process, Stream, Terminal
 from vibespace.net.channel import WINDOW
 from vibespace.net.connections import Connections
 from vibespace.net.process import GRACE, MARK, SWEEP, SshProcess, command_line
@@ -42,8 +42,11 @@ class SshShell:
         self._open: set[SshProcess | SshStream] = set()
         self._abandoned: set[asyncio.Task[None]] = set()
 
-    async def start(self, agent_uid: str, command: Sequence[str], *, directory: str = "") -> Process:
-        return await self._start(agent_uid, command, directory, secrets.token_hex(8))
+    async def start(
+        self, agent_uid: str, command: Sequence[str], *, directory: str = "", terminal: Terminal | None = None
+    ) -> Process:
+        mark = "" if terminal else secrets.token_hex(8)
+        return await self._start(agent_uid, command, directory, mark, terminal)
 
     async def dial(self, agent_uid: str, port: int) -> Stream:
         for host in LOOPBACK:
@@ -66,14 +69,16 @@ class SshShell:
         await asyncio.gather(*ending, *self._abandoned, return_exceptions=True)
         await self._connections.close()
 
-    async def _start(self, agent_uid: str, command: Sequence[str], directory: str, mark: str) -> SshProcess:
-        line = command_line(command, directory, mark)
+    async def _start(
+        self, agent_uid: str, command: Sequence[str], directory: str, mark: str, terminal: Terminal | None = None
+    ) -> SshProcess:
+        line = command_line(command, directory, mark, terminal)
 
         async def sweep(mark: str, signal: str) -> bool:
             return await self._sweep(agent_uid, mark, signal)
 
         try:
-            return await self._opened(agent_uid, lambda: SshProcess(mark, sweep), _session(line))
+            return await self._opened(agent_uid, lambda: SshProcess(mark, sweep), _session(line, terminal))
         except _Refused as e:
             raise Exhausted(
                 "TOO_MANY_COMMANDS",
@@ -138,8 +143,17 @@ async def _abandon(opening: asyncio.Task[None], channel: SshProcess | SshStream)
         await channel.close()
 
 
-def _session(line: str) -> Opener[SshProcess]:
-    return lambda connection, process: connection.create_session(lambda: process, line, encoding=None, window=WINDOW)
+def _session(line: str, terminal: Terminal | None) -> Opener[SshProcess]:
+    return lambda connection, process: connection.create_session(
+        lambda: process,
+        line,
+        encoding=None,
+        window=WINDOW,
+        request_pty="force" if terminal else False,
+        term_type=terminal.type if terminal else None,
+        term_size=(terminal.columns, terminal.rows) if terminal else None,
+        term_modes={asyncssh.PTY_IUTF8: 1} if terminal else None,  # erasing takes a whole character
+    )
 
 
 def _tcp(host: str, port: int) -> Opener[SshStream]:

@@ -567,6 +567,7 @@ class ExecRequest(message.Message):
     STDIN_FIELD_NUMBER: builtins.int
     STDIN_CLOSED_FIELD_NUMBER: builtins.int
     SIGNAL_FIELD_NUMBER: builtins.int
+    RESIZE_FIELD_NUMBER: builtins.int
     stdin: builtins.bytes
     """Next bytes of standard input."""
     stdin_closed: builtins.bool
@@ -577,6 +578,10 @@ class ExecRequest(message.Message):
     def start(self) -> ExecStart:
         """What to run. The first message, once."""
 
+    @builtins.property
+    def resize(self) -> TerminalSize:
+        """The terminal has another size now."""
+
     def __init__(
         self,
         *,
@@ -584,12 +589,13 @@ class ExecRequest(message.Message):
         stdin: builtins.bytes = ...,
         stdin_closed: builtins.bool = ...,
         signal: builtins.str = ...,
+        resize: TerminalSize | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["request", b"request", "signal", b"signal", "start", b"start", "stdin", b"stdin", "stdin_closed", b"stdin_closed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["request", b"request", "resize", b"resize", "signal", b"signal", "start", b"start", "stdin", b"stdin", "stdin_closed", b"stdin_closed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["request", b"request", "signal", b"signal", "start", b"start", "stdin", b"stdin", "stdin_closed", b"stdin_closed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["request", b"request", "resize", b"resize", "signal", b"signal", "start", b"start", "stdin", b"stdin", "stdin_closed", b"stdin_closed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = typing.Literal["start", "stdin", "stdin_closed", "signal"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = typing.Literal["start", "stdin", "stdin_closed", "signal", "resize"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
@@ -601,21 +607,77 @@ class ExecStart(message.Message):
 
     NAME_FIELD_NUMBER: builtins.int
     COMMAND_FIELD_NUMBER: builtins.int
+    TERMINAL_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The agent whose container it runs in."""
     @builtins.property
     def command(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Program and arguments, passed on as they are."""
 
+    @builtins.property
+    def terminal(self) -> Terminal:
+        """Run it on a terminal of its own, which hangs up when the stream ends; without it, on pipes. Its output is all stdout."""
+
     def __init__(
         self,
         *,
         name: builtins.str = ...,
         command: abc.Iterable[builtins.str] | None = ...,
+        terminal: Terminal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["terminal", b"terminal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["command", b"command", "name", b"name", "terminal", b"terminal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Terminal(message.Message):
+    """A terminal for a command."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: builtins.int
+    SIZE_FIELD_NUMBER: builtins.int
+    type: builtins.str
+    """What the terminal is like, as in TERM."""
+    @builtins.property
+    def size(self) -> TerminalSize:
+        """How large it is."""
+
+    def __init__(
+        self,
+        *,
+        type: builtins.str = ...,
+        size: TerminalSize | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["size", b"size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["size", b"size", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class TerminalSize(message.Message):
+    """How large a terminal is, in characters."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    COLUMNS_FIELD_NUMBER: builtins.int
+    ROWS_FIELD_NUMBER: builtins.int
+    columns: builtins.int
+    """Characters in a line."""
+    rows: builtins.int
+    """Lines."""
+    def __init__(
+        self,
+        *,
+        columns: builtins.int = ...,
+        rows: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["command", b"command", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["columns", b"columns", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -726,3 +788,148 @@ class DialResponse(message.Message):
     _ClearFieldArgType: _TypeAlias = typing.Literal["data", b"data"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UploadFilesRequest(message.Message):
+    """First the address, then pieces of an archive: POSIX tar with one file or folder in it and all of its end."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    PATH_FIELD_NUMBER: builtins.int
+    DATA_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Resource name of the agent. In the first message only."""
+    path: builtins.bytes
+    """Where to: a folder that is there, or ends in `/`, takes the copy in under its own name, anything else becomes its
+    name. Relative paths begin where `Exec` does, `~` is the agent's home. In the first message only.
+    """
+    data: builtins.bytes
+    """The next bytes of the archive, at most 1 MiB."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        path: builtins.bytes = ...,
+        data: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["data", b"data", "name", b"name", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UploadFilesResponse(message.Message):
+    """The copy is there, whole. There is nothing more to say of it."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DownloadFilesRequest(message.Message):
+    """What to read."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    PATH_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Resource name of the agent."""
+    path: builtins.bytes
+    """The file or folder. Relative paths begin where `Exec` does, `~` is the agent's home."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        path: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DownloadFilesResponse(message.Message):
+    """One piece of an archive: POSIX tar. What has no end is not whole. The agent may have made it: trust no name in it."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: builtins.int
+    data: builtins.bytes
+    """The next bytes."""
+    def __init__(
+        self,
+        *,
+        data: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["data", b"data"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class StreamLogsRequest(message.Message):
+    """Whose output to show."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    FOLLOW_FIELD_NUMBER: builtins.int
+    SINCE_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Name of the agent, `agent@vibespace`, or `agent` with --vibespace."""
+    follow: builtins.bool
+    """Go on with what it writes from now on, until it ends."""
+    @builtins.property
+    def since(self) -> timestamp_pb2.Timestamp:
+        """Leave out what was written before; everything that is kept, when it is not set."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        follow: builtins.bool = ...,
+        since: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["follow", b"follow", "name", b"name", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class StreamLogsResponse(message.Message):
+    """Next bytes that the container wrote."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    STDOUT_FIELD_NUMBER: builtins.int
+    STDERR_FIELD_NUMBER: builtins.int
+    stdout: builtins.bytes
+    """Of its standard output."""
+    stderr: builtins.bytes
+    """Of its standard error."""
+    def __init__(
+        self,
+        *,
+        stdout: builtins.bytes = ...,
+        stderr: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["response", b"response", "stderr", b"stderr", "stdout", b"stdout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["response", b"response", "stderr", b"stderr", "stdout", b"stdout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_response: _TypeAlias = typing.Literal["stdout", "stderr"]  # noqa: Y015
+    _WhichOneofArgType_response: _TypeAlias = typing.Literal["response", b"response"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_response) -> _WhichOneofReturnType_response | None: ...

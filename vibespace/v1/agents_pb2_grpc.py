@@ -75,6 +75,21 @@ class AgentServiceStub:
                 request_serializer=vibespace_dot_v1_dot_agents__pb2.DialRequest.SerializeToString,
                 response_deserializer=vibespace_dot_v1_dot_agents__pb2.DialResponse.FromString,
                 _registered_method=True)
+        self.UploadFiles = channel.stream_unary(
+                '/vibespace.v1.AgentService/UploadFiles',
+                request_serializer=vibespace_dot_v1_dot_agents__pb2.UploadFilesRequest.SerializeToString,
+                response_deserializer=vibespace_dot_v1_dot_agents__pb2.UploadFilesResponse.FromString,
+                _registered_method=True)
+        self.DownloadFiles = channel.unary_stream(
+                '/vibespace.v1.AgentService/DownloadFiles',
+                request_serializer=vibespace_dot_v1_dot_agents__pb2.DownloadFilesRequest.SerializeToString,
+                response_deserializer=vibespace_dot_v1_dot_agents__pb2.DownloadFilesResponse.FromString,
+                _registered_method=True)
+        self.StreamLogs = channel.unary_stream(
+                '/vibespace.v1.AgentService/StreamLogs',
+                request_serializer=vibespace_dot_v1_dot_agents__pb2.StreamLogsRequest.SerializeToString,
+                response_deserializer=vibespace_dot_v1_dot_agents__pb2.StreamLogsResponse.FromString,
+                _registered_method=True)
 
 
 class AgentServiceServicer:
@@ -137,6 +152,28 @@ class AgentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UploadFiles(self, request_iterator, context):
+        """Copy a file or a folder into an agent's container. It is there whole under its name, or not at all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadFiles(self, request, context):
+        """Read a file or a folder out of an agent's container. It may be an agent's login: a caller must be allowed as much as
+        for a command.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamLogs(self, request, context):
+        """Show what an agent's container wrote.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -179,6 +216,21 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.Dial,
                     request_deserializer=vibespace_dot_v1_dot_agents__pb2.DialRequest.FromString,
                     response_serializer=vibespace_dot_v1_dot_agents__pb2.DialResponse.SerializeToString,
+            ),
+            'UploadFiles': grpc.stream_unary_rpc_method_handler(
+                    servicer.UploadFiles,
+                    request_deserializer=vibespace_dot_v1_dot_agents__pb2.UploadFilesRequest.FromString,
+                    response_serializer=vibespace_dot_v1_dot_agents__pb2.UploadFilesResponse.SerializeToString,
+            ),
+            'DownloadFiles': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadFiles,
+                    request_deserializer=vibespace_dot_v1_dot_agents__pb2.DownloadFilesRequest.FromString,
+                    response_serializer=vibespace_dot_v1_dot_agents__pb2.DownloadFilesResponse.SerializeToString,
+            ),
+            'StreamLogs': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamLogs,
+                    request_deserializer=vibespace_dot_v1_dot_agents__pb2.StreamLogsRequest.FromString,
+                    response_serializer=vibespace_dot_v1_dot_agents__pb2.StreamLogsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -398,6 +450,87 @@ class AgentService:
             '/vibespace.v1.AgentService/Dial',
             vibespace_dot_v1_dot_agents__pb2.DialRequest.SerializeToString,
             vibespace_dot_v1_dot_agents__pb2.DialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadFiles(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/vibespace.v1.AgentService/UploadFiles',
+            vibespace_dot_v1_dot_agents__pb2.UploadFilesRequest.SerializeToString,
+            vibespace_dot_v1_dot_agents__pb2.UploadFilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/vibespace.v1.AgentService/DownloadFiles',
+            vibespace_dot_v1_dot_agents__pb2.DownloadFilesRequest.SerializeToString,
+            vibespace_dot_v1_dot_agents__pb2.DownloadFilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamLogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/vibespace.v1.AgentService/StreamLogs',
+            vibespace_dot_v1_dot_agents__pb2.StreamLogsRequest.SerializeToString,
+            vibespace_dot_v1_dot_agents__pb2.StreamLogsResponse.FromString,
             options,
             channel_credentials,
             insecure,

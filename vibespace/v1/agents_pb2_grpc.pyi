@@ -49,6 +49,14 @@ class AgentServiceStub:
     """Run a command in an agent's container."""
     Dial: _grpc.StreamStreamMultiCallable[_agents_pb2.DialRequest, _agents_pb2.DialResponse]
     """Open a byte stream to a port inside an agent's container."""
+    UploadFiles: _grpc.StreamUnaryMultiCallable[_agents_pb2.UploadFilesRequest, _agents_pb2.UploadFilesResponse]
+    """Copy a file or a folder into an agent's container. It is there whole under its name, or not at all."""
+    DownloadFiles: _grpc.UnaryStreamMultiCallable[_agents_pb2.DownloadFilesRequest, _agents_pb2.DownloadFilesResponse]
+    """Read a file or a folder out of an agent's container. It may be an agent's login: a caller must be allowed as much as
+    for a command.
+    """
+    StreamLogs: _grpc.UnaryStreamMultiCallable[_agents_pb2.StreamLogsRequest, _agents_pb2.StreamLogsResponse]
+    """Show what an agent's container wrote."""
 
 @_typing.type_check_only
 class AgentServiceAsyncStub(AgentServiceStub):
@@ -71,6 +79,14 @@ class AgentServiceAsyncStub(AgentServiceStub):
     """Run a command in an agent's container."""
     Dial: _aio.StreamStreamMultiCallable[_agents_pb2.DialRequest, _agents_pb2.DialResponse]  # type: ignore[assignment]
     """Open a byte stream to a port inside an agent's container."""
+    UploadFiles: _aio.StreamUnaryMultiCallable[_agents_pb2.UploadFilesRequest, _agents_pb2.UploadFilesResponse]  # type: ignore[assignment]
+    """Copy a file or a folder into an agent's container. It is there whole under its name, or not at all."""
+    DownloadFiles: _aio.UnaryStreamMultiCallable[_agents_pb2.DownloadFilesRequest, _agents_pb2.DownloadFilesResponse]  # type: ignore[assignment]
+    """Read a file or a folder out of an agent's container. It may be an agent's login: a caller must be allowed as much as
+    for a command.
+    """
+    StreamLogs: _aio.UnaryStreamMultiCallable[_agents_pb2.StreamLogsRequest, _agents_pb2.StreamLogsResponse]  # type: ignore[assignment]
+    """Show what an agent's container wrote."""
 
 class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Makes, finds, starts, stops and deletes agents, and reaches into them."""
@@ -138,5 +154,31 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agents_pb2.DialResponse], _abc.AsyncIterator[_agents_pb2.DialResponse]]:
         """Open a byte stream to a port inside an agent's container."""
+
+    @_abc_1.abstractmethod
+    def UploadFiles(
+        self,
+        request_iterator: _MaybeAsyncIterator[_agents_pb2.UploadFilesRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_agents_pb2.UploadFilesResponse, _abc.Awaitable[_agents_pb2.UploadFilesResponse]]:
+        """Copy a file or a folder into an agent's container. It is there whole under its name, or not at all."""
+
+    @_abc_1.abstractmethod
+    def DownloadFiles(
+        self,
+        request: _agents_pb2.DownloadFilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_agents_pb2.DownloadFilesResponse], _abc.AsyncIterator[_agents_pb2.DownloadFilesResponse]]:
+        """Read a file or a folder out of an agent's container. It may be an agent's login: a caller must be allowed as much as
+        for a command.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamLogs(
+        self,
+        request: _agents_pb2.StreamLogsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_agents_pb2.StreamLogsResponse], _abc.AsyncIterator[_agents_pb2.StreamLogsResponse]]:
+        """Show what an agent's container wrote."""
 
 def add_AgentServiceServicer_to_server(servicer: AgentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,149 @@
+"""`vibespace cp`: files and folders between this machine and an agent's container."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import click
+
+from vibespace import errors
+from vibespace.archive.failures import Failure, shown
+from vibespace.archive.pack import pack
+from vibespace.archive.unpack import unpack
+from vibespace.errors import Error, InvalidArgument
+from vibespace.v1.agents_pb2 import (
+    DownloadFilesRequest,
+    DownloadFilesResponse,
+    UploadFilesRequest,
+    UploadFilesResponse,
+)
+from vibespace_cli import complete, human, names
+from vibespace_cli.everywhere import Command
+from vibespace_cli.progress import Progress
+from vibespace_cli.session import Session
+
+_TICK = 0.1
+"""Seconds between two changes of what is shown."""
+
+_HELP = """Copy a file or a folder into an agent's container, or out of it.
+
+One of SRC and DST is in the container: AGENT@VIBESPACE:PATH, or AGENT:PATH with --vibespace, or :PATH for the only
+vibespace's primary agent. PATH begins where `exec` runs its commands, or with `~` for the agent's home. A path of this
+machine that has a colon is written with a slash before it, such as ./a:b.
+
+Where DST is a folder, or ends in a slash, the copy goes into it. Modes, times, links and holes are kept, owners are
+not. What is there is replaced file by file; nothing is there half, whatever interrupts it.
+"""
+
+
+def command(words: tuple[str, ...]) -> click.Command:
+    """The command."""
+    beside = "The agent's vibespace, where AGENT is not AGENT@VIBESPACE."
+    params: list[click.Parameter] = [
+        click.Argument(["src"], metavar="SRC", help="What to copy; a link is followed."),
+        click.Argument(["dst"], metavar="DST", help="Where to."),
+        click.Option(["--vibespace"], metavar="NAME", help=beside, shell_complete=complete.vibespaces),
+    ]
+    return Command(words[-1], params=params, callback=click.pass_obj(run), help=_HELP)
+
+
+def run(session: Session, src: str, dst: str, vibespace: str | None) -> None:
+    """Copy; an interruption is what it was by Ctrl-C, however it came: what was begun is taken away again."""
+    session.output.content = True
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    source, destination = _remote(src), _remote(dst)
+    if bool(source) == bool(destination):
+        which = "Both" if source else "Neither"
+        raise InvalidArgument("USAGE", f"{which} of SRC and DST is in an agent.", hint="AGENT@VIBESPACE:PATH is one.")
+    copy = _Copy(session)
+    with Progress(session.output) as progress:
+        copy.progress = progress
+        try:
+            if destination:
+                agent = names.agent(session, destination[0], vibespace)
+                copy.upload(os.fsencode(src), agent, os.fsencode(destination[1]))
+            elif source:
+                agent = names.agent(session, source[0], vibespace)
+                copy.download(agent, os.fsencode(source[1]), os.fsencode(dst))
+        except Failure as e:
+            raise _error(e) from None
+    for path in copy.left_out:
+        session.output.note(f"Left out, being neither file, folder nor link: {path}")
+    if session.output.as_json:
+        session.output.data({"bytes": copy.done, "left_out": copy.left_out})
+
+
+class _Copy:
+    """One copy, and what it has done so far."""
+
+    progress: Progress
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._what = ""
+        self._shown = 0.0
+        self._began = time.monotonic()
+        self.done = 0
+        self.left_out: list[str] = []
+
+    def upload(self, path: bytes, agent: str, destination: bytes) -> None:
+        self._what = f"{shown(path)} to {names.short(agent)}"
+        failures: list[Failure] = []
+
+        def requests() -> Iterator[UploadFilesRequest]:
+            request = UploadFilesRequest(name=agent, path=destination)
+            try:
+                for piece in pack(path, os.path.basename(os.path.realpath(path)), "here", self._count, self._leave_out):
+                    request.data = piece
+                    yield request
+                    request = UploadFilesRequest()
+            except Failure as e:  # gRPC tells only that something went wrong
+                failures.append(e)
+                raise
+
+        try:
+            self._session.client.upload("AgentService/UploadFiles", requests(), UploadFilesResponse)
+        except Error:
+            if failures:
+                raise failures[0] from None
+            raise
+
+    def download(self, agent: str, path: bytes, destination: bytes) -> None:
+        self._what = f"{shown(path)} from {names.short(agent)}"
+        request = DownloadFilesRequest(name=agent, path=path)
+        responses = self._session.client.stream("AgentService/DownloadFiles", request, DownloadFilesResponse)
+
+        def pieces() -> Iterator[bytes]:
+            for response in responses:
+                self._count(len(response.data))
+                yield response.data
+
+        # The name is the one that was typed: what the archive says is the agent's word.
+        name = os.path.basename(path.rstrip(b"/"))
+        unpack(pieces(), destination, name if name not in (b"", b"~") else b".", "here", self._leave_out)
+
+    def _count(self, size: int) -> None:
+        self.done += size
+        now = time.monotonic()
+        if now - self._shown > _TICK:
+            self._shown = now
+            rate = human.size(int(self.done / (now - self._began)))
+            self.progress.show(f"{self._what}: {human.size(self.done)}, {rate}/s")
+
+    def _leave_out(self, path: bytes) -> None:
+        self.left_out.append(shown(path))
+
+
+def _remote(typed: str) -> tuple[str | None, str] | None:
+    """The agent and the path in it; None for a path of this machine."""
+    agent, colon, path = typed.partition(":")
+    return (agent or None, path) if colon and "/" not in agent else None
+
+
+def _error(failure: Failure) -> Error:
+    kind: type[Error] = getattr(errors, failure.kind)
+    return kind(failure.reason, failure.message, hint=failure.hint)

@@ -1,0 +1,176 @@
+"""`exec -it` and `connect --shell` on real containers, driven as a person at a terminal does."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+
+from tests.e2e.installation import PROGRAM, Installation
+
+pytestmark = pytest.mark.containers
+
+
+@pytest.fixture(scope="module")
+def agent(vs: Installation, demo: str) -> str:
+    return f"claude-1@{demo}"
+
+
+class Person:
+    """Somebody at a terminal on which one command runs."""
+
+    def __init__(self, vs: Installation, *arguments: str) -> None:
+        self.mine, its = pty.openpty()
+        self.resize(24, 80)
+        self.before = termios.tcgetattr(its)
+        self.its = its
+        """Kept open, so that what the command leaves of it can be looked at."""
+        self.process = subprocess.Popen(
+            [PROGRAM, *arguments], env=vs.environment(TERM="xterm"), stdin=its, stdout=its, stderr=its, process_group=0
+        )
+        self.seen = b""
+
+    def type(self, keys: str) -> None:
+        os.write(self.mine, keys.encode())
+
+    def sees(self, pattern: str) -> re.Match[bytes]:
+        """Return when the screen has shown it since the last time; what comes after it is left for the next."""
+        while not (found := re.search(pattern.encode(), self.seen)):
+            assert select.select([self.mine], [], [], 60)[0], self.seen
+            self.seen += os.read(self.mine, 65536)
+        self.seen = self.seen[found.end() :]
+        return found
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.mine, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    @property
+    def restored(self) -> bool:
+        return termios.tcgetattr(self.its) == self.before
+
+    def wait(self) -> int:
+        return self.process.wait(60)
+
+    def leave(self) -> None:
+        """Close the terminal."""
+        for descriptor in (self.mine, self.its):
+            with suppress(OSError):
+                os.close(descriptor)
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def person(vs: Installation, *arguments: str) -> Iterator[Person]:
+    there = Person(vs, *arguments)
+    try:
+        yield there
+    finally:
+        there.leave()
+
+
+@contextmanager
+def shell(vs: Installation, agent: str) -> Iterator[Person]:
+    with person(vs, "connect", agent, "--shell") as there:
+        there.type("PS1='r''eady> '\n")
+        there.sees("ready> ")
+        yield there
+
+
+def test_a_shell(vs: Installation, agent: str) -> None:
+    """A shell where exec begins: our TERM and size, UTF-8, Ctrl-C, its exit code, and our terminal back."""
+    with shell(vs, agent) as there:
+        there.type("pwd; stty size; echo $TERM ä; sh -c 'echo u''p; sleep 1000'\n")
+        there.sees(f"{vs.inside(agent, 'pwd')}\r\n24 80\r\nxterm ä\r\nup")
+        assert not there.restored
+        there.type("\x03")
+        there.sees("ready> ")
+        there.type("echo cod''e $?\n")
+        there.sees("code 130")
+        there.resize(50, 132)
+        there.process.send_signal(signal.SIGWINCH)  # it has no controlling terminal to hear it from
+        there.type("until [ $(stty size | tr -d ' ') = 50132 ]; do sleep 0.01; done; echo wid''e; exit 7\n")
+        there.sees("wide")
+        assert there.wait() == 7
+        assert there.restored
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_ended_by_a_signal(vs: Installation, agent: str, number: signal.Signals) -> None:
+    """A client that is told to end puts the terminal back, and the shell goes."""
+    with shell(vs, agent) as there:
+        inside = _pid(there)
+        there.process.send_signal(number)
+        assert there.wait() == 128 + number
+        assert there.restored
+    _gone(vs, agent, inside)
+
+
+def test_killed(vs: Installation, agent: str) -> None:
+    """A client that is killed takes the shell and its jobs along; what was begun with nohup goes on."""
+    with shell(vs, agent) as there:
+        inside = _pid(there)
+        there.type("nohup sh -c 'while :; do sleep 0.1; done' >/dev/null 2>&1 </dev/null & echo p''id $!\n")
+        stays = there.sees(r"pid (\d+)")[1].decode()
+        there.process.kill()
+    _gone(vs, agent, inside)
+    vs.inside(agent, f"kill {stays}")
+
+
+def test_closed(vs: Installation, agent: str) -> None:
+    """A terminal that is closed under the client ends it, and the shell."""
+    with shell(vs, agent) as there:
+        inside = _pid(there)
+        os.close(there.its)
+        os.close(there.mine)
+        there.wait()
+    _gone(vs, agent, inside)
+
+
+def test_agent_or_daemon_goes(own: Installation) -> None:
+    """When the agent is stopped, or the daemon is killed, the terminal is back, and one sentence says so."""
+    own.ok("create", "demo", "-t", "claude-code")
+    ends: list[Any] = [own.kill, lambda: own.ok("stop", "demo")]
+    for end in ends:
+        with shell(own, "claude-1@demo") as there:
+            end()
+            assert there.wait() == 15
+            assert there.restored
+            there.sees(r"vibespace:\S* [A-Z].*\.\s")
+
+
+def test_not_interactive(vs: Installation, agent: str) -> None:
+    """With -t alone nothing typed is passed on, and Ctrl-C is a signal for the command."""
+    with person(vs, "exec", "-t", agent, "--", "sh", "-c", "tty -s && echo up; sleep 1000") as there:
+        there.sees("up")
+        assert there.restored
+        there.process.send_signal(signal.SIGINT)
+        assert there.wait() == 130
+
+
+def test_no_terminal_here(vs: Installation, agent: str) -> None:
+    """-t without -i needs none of ours: what a program shows on one can be had in a file."""
+    assert vs.inside(agent, "ls -d --color=auto /tmp") == "/tmp"
+    assert "\x1b[" in vs.ok("exec", "-t", agent, "--", "ls", "-d", "--color=auto", "/tmp", env={"TERM": "xterm"})
+
+
+def _pid(there: Person) -> str:
+    there.type("echo p''id $$\n")
+    return there.sees(r"pid (\d+)")[1].decode()
+
+
+def _gone(vs: Installation, agent: str, pid: str) -> None:
+    """Return when that process inside has ended."""
+    vs.inside(agent, f"while kill -0 {pid} 2>/dev/null; do sleep 0.01; done")
