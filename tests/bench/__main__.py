@@ -11,12 +11,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import calls, commands, create, durable, execs, long, many, report, watchers
+from tests.bench import calls, commands, copies, create, durable, execs, long, many, report, watchers
 from tests.bench.pairing import Figure
 
 ROWS: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "create": create.rows,
     "exec": execs.rows,
+    "cp": copies.rows,
     "list": commands.rows,
     "calls": calls.rows,
     "durable": durable.rows,

@@ -1,0 +1,79 @@
+"""A large file into a running container and out of it: `vibespace cp` against `scp` to the same sshd."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from time import perf_counter
+
+from tests.bench import engine, place
+from tests.bench.commands import PROGRAM
+from tests.bench.pairing import Figure, Wanted, in_turns, paired
+from vibespace.net.keys import KeyFiles
+
+NAME = "vibespaces/demo/agents/claude-1"
+BYTES = 256 << 20
+"""A gigabyte takes as long for each of its bytes, and the row four times as long."""
+PAIRS = 3
+WANTED = Wanted(0.5, at_least=True)
+
+
+async def rows() -> list[Figure]:
+    async with engine.shared() as found, place.daemon(found.host, found.image) as daemon:
+        await daemon.create("demo")
+        await daemon.running("demo")
+        try:
+            with place.directory() as here:
+                return await _both(daemon, found, here)
+        finally:
+            await daemon.delete("demo")
+
+
+async def _both(daemon: place.Daemon, found: engine.Engine, here: Path) -> list[Figure]:
+    big = here / "big"
+    with big.open("wb") as file:
+        for _ in range(BYTES >> 20):
+            file.write(os.urandom(1 << 20))
+    scp = await _scp(daemon, found, here)
+    inside, outside = "/tmp/big", here / "copy"
+    cp_in = _rate([PROGRAM, "cp", str(big), f"claude-1@demo:{inside}"], daemon)
+    scp_in = _rate([*scp, str(big), f"agent@127.0.0.1:{inside}"], daemon)
+    cp_out = _rate([PROGRAM, "cp", f"claude-1@demo:{inside}", str(outside)], daemon)
+    scp_out = _rate([*scp, f"agent@127.0.0.1:{inside}", str(outside)], daemon)
+    return [
+        paired("cp, a file in", WANTED, await in_turns(cp_in, scp_in, PAIRS), "MB/s"),
+        paired("cp, a file out", WANTED, await in_turns(cp_out, scp_out, PAIRS), "MB/s"),
+    ]
+
+
+async def _scp(daemon: place.Daemon, found: engine.Engine, here: Path) -> list[str]:
+    """The command line of an scp to that container, host key and all."""
+    uid, keys = await daemon.agent_uid(NAME), KeyFiles(daemon.state.keys)
+    async with engine.bare(found) as bare:
+        port = await bare.port(uid)
+    (here / "key").touch(mode=0o600)
+    (here / "key").write_bytes(keys.client_key())
+    (here / "known").write_text(f"[127.0.0.1]:{port} {keys.host_key(uid)}\n")
+    options = [
+        "IdentitiesOnly=yes",
+        f"UserKnownHostsFile={here / 'known'}",
+        "StrictHostKeyChecking=yes",
+        "BatchMode=yes",
+    ]
+    given = [word for option in options for word in ("-o", option)]
+    return ["scp", "-q", "-F", "none", "-P", str(port), "-i", str(here / "key"), *given]
+
+
+def _rate(command: list[str], daemon: place.Daemon) -> Callable[[], Awaitable[float]]:
+    """Runs it; megabytes a second."""
+    environment = {**os.environ, "VIBESPACE_HOME": str(daemon.state.home)}
+
+    async def run() -> float:
+        begin = perf_counter()
+        process = await asyncio.create_subprocess_exec(*command, env=environment, stdin=asyncio.subprocess.DEVNULL)
+        assert await process.wait() == 0, command
+        return BYTES / 1e6 / (perf_counter() - begin)
+
+    return run
