@@ -34,21 +34,35 @@ class Command:
     ) -> Result:
         """Run it on `stdin`, whose failure ends it and is raised. Nothing of it is left when this is cancelled."""
         process = await self._shell.start(agent_uid, command, directory=directory)
-        reading = asyncio.create_task(_read(process))
+        feed = _Feed(process, stdin)
+        reading, feeding = asyncio.create_task(_read(process)), asyncio.create_task(feed.run())
         try:
-            sent = 0
-            if stdin is not None:
-                async for piece in stdin:
-                    if reading.done():
-                        break  # it has ended, and tells why
-                    await process.write(piece)
-                    sent += len(piece)
-            await process.write_eof()
-            stdout, stderr = await reading
-            return Result((await process.wait()).code, stdout, stderr, sent)
+            await asyncio.wait({reading, feeding}, return_when=asyncio.FIRST_COMPLETED)
+            if feeding.done():
+                feeding.result()
+            stdout, stderr = await reading  # one that has ended early tells why, whatever was still to be sent
+            return Result((await process.wait()).code, stdout, stderr, feed.sent)
         finally:
             reading.cancel()
+            feeding.cancel()
             await process.close()
+            await asyncio.wait({feeding})
+
+
+class _Feed:
+    """Standard input on its way into a command."""
+
+    def __init__(self, process: Process, stdin: AsyncIterator[bytes] | None) -> None:
+        self._process = process
+        self._stdin = stdin
+        self.sent = 0
+
+    async def run(self) -> None:
+        if self._stdin is not None:
+            async for piece in self._stdin:
+                await self._process.write(piece)
+                self.sent += len(piece)
+        await self._process.write_eof()
 
 
 async def _read(process: Process) -> tuple[bytes, bytes]:
