@@ -461,3 +461,15 @@ async def test_health_and_reflection_answer(daemon: Running) -> None:
     requests = [reflection_pb2.ServerReflectionRequest(list_services="")]
     [answer] = [response async for response in stub.ServerReflectionInfo(iter(requests))]
     assert {service.name for service in answer.list_services_response.service} >= set(services)
+
+
+async def test_a_closed_network_needs_an_engine_that_reaches_it(home: Path, world: World) -> None:
+    """On a rootless engine it is refused before anything is created."""
+    async with serving(home, world) as daemon:
+        engine = s.HostEngine(brand="fake", version="1", address="memory", rootless=True)
+        await daemon.system.Initialize(s.InitializeRequest(engine=engine, image=IMAGE))
+        closed = v.VibespaceSpec(network=v.NETWORK_NONE)
+        wrong = await refused(daemon.vibespaces.CreateVibespace(create(spec=closed)))
+        assert (type(wrong), wrong.reason) == (errors.FailedPrecondition, "NETWORK_NOT_REACHABLE")
+        opened = await daemon.vibespaces.CreateVibespace(create(spec=v.VibespaceSpec(network=v.NETWORK_OPEN)))
+        assert opened.vibespace.spec.network == v.NETWORK_OPEN

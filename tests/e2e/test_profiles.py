@@ -70,3 +70,15 @@ def test_mounts_refused(vs: Installation, mount: str, code: int, reason: str) ->
     told = vs.refused("create", "refused", "-t", "codex", "--mount", mount.format(home=vs.home))
     assert told[:2] == (code, reason)
     assert vs.refused("info", "refused")[0] == 10
+
+
+def test_network_none(vs: Installation, demo: str) -> None:
+    """Commands reach in, nothing leads out, and another vibespace's network is as open as before."""
+    vs.ok("create", "closed", "-t", "codex", "--network", "none")
+    assert vs.vibespace("closed")["spec"]["network"] == "none"
+    assert vs.inside("codex-1@closed", "ip route show default; echo reached") == "reached"
+    assert vs.inside(f"claude-1@{demo}", "ip route show default") != ""
+    vs.ok("stop", "closed")
+    vs.ok("start", "closed")
+    assert vs.inside("codex-1@closed", "echo again") == "again"
+    vs.ok("delete", "closed", "--force")

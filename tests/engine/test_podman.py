@@ -19,7 +19,7 @@ from vibespace.engine import bodies
 from vibespace.engine.api import Api
 from vibespace.engine.base import AgentSpec, Condition, HostMount, Resources
 from vibespace.engine.containers import ContainersEngine
-from vibespace.setup import podman
+from vibespace.setup import firewall, podman
 
 __all__ = ["agent_image", "podman_socket"]
 
@@ -189,6 +189,30 @@ class TestPodmanEngine(EngineContract):
         assert await run(engine, spec, knock(await address(engine, sibling))) == "True"
         assert await run(engine, spec, knock(await address(engine, stranger))) == "False"
 
+    async def test_closed_network(self, factory: PodmanFactory, engine: ContainersEngine) -> None:
+        """In a closed network an agent is reached and reaches its sibling, and nothing of this machine, no other
+        vibespace, no name and no address outside.
+        """
+        await asyncio.to_thread(firewall.close_networks)
+        spec = replace(agent(factory), closed=True)
+        sibling, stranger = replace(agent(factory, "sibling", like=spec), closed=True), agent(factory, "stranger")
+        await asyncio.gather(*(engine.apply(each) for each in (spec, sibling, stranger)))
+        await asyncio.gather(*(status(engine, each, Condition.RUNNING) for each in (spec, sibling, stranger)))
+        assert await run(engine, spec, knock(await address(engine, sibling))) == "True"
+        assert await run(engine, spec, knock(await address(engine, stranger))) == "False"
+        assert await run(engine, spec, "ip route show default") == ""
+        with socket.create_server(("0.0.0.0", 0)) as server:
+            port = server.getsockname()[1]
+            own = await address(engine, spec)
+            assert await run(engine, stranger, knock(own)) == "False"
+            gateway = own.rpartition(".")[0] + ".1"
+            assert await run(engine, spec, knock(gateway, port)) == "False"
+            assert await run(engine, spec, knock("host.containers.internal", port)) == "False"
+        ask = "import socket as s; c = s.socket(s.AF_INET, s.SOCK_DGRAM); c.settimeout(1); "
+        ask += f"c.sendto(bytes.fromhex({QUERY.hex()!r}), ({gateway!r}, 53)); c.recv(100)"
+        assert await run(engine, spec, f'python3 -c "{ask}" 2>/dev/null || echo nobody') == "nobody"
+        assert await run(engine, stranger, "getent hosts stranger | wc -l") == "1"
+
     async def test_host_loopback_is_closed(self, engine: ContainersEngine, spec: AgentSpec) -> None:
         """A server on this machine's loopback is not reached from inside, by any of the machine's addresses there."""
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -289,6 +313,9 @@ def knock(host: str, port: int = 2222) -> str:
     script = f"import socket as s; c = s.socket(); c.settimeout(1); print(c.connect_ex(('{host}', {port})) == 0)"
     return f'python3 -c "{script}" 2>/dev/null || echo False'
 
+
+QUERY = bytes.fromhex("000101000001000000000000" + "07" + b"sibling".hex() + "00" + "00010001")
+"""A question to a name server: the address of `sibling`."""
 
 V2 = Path("/sys/fs/cgroup/cgroup.controllers").exists()
 PIDS = f"cat /sys/fs/cgroup/{'' if V2 else 'pids/'}pids.max"

@@ -20,6 +20,7 @@ from vibespace.app.vibespaces import change_vibespace
 from vibespace.domain import states
 from vibespace.domain.agents import Agent
 from vibespace.engine import bodies
+from vibespace.engine.base import AgentSpec
 from vibespace.engine.fake import FakeEngine, Fault
 from vibespace.engine.fake_world import World
 from vibespace.errors import Exhausted, FailedPrecondition
@@ -56,8 +57,8 @@ class Outside:
         self.clones: list[tuple[str, ...]] = []
         self.failing = ""
 
-    def check(self, sources: Iterable[str]) -> None:
-        """Paths are whatever the tests say."""
+    def prepare(self, spec: AgentSpec) -> None:
+        """This machine is fit for whatever the tests say."""
 
     async def forget(self, agent_uid: str) -> None:
         self.forgotten.append(agent_uid)
@@ -91,7 +92,7 @@ class Site:
         engine = FakeEngine(self.feed.log_id, self.world, faults=faults, image_missing=image_missing)
         shell, repositories = cast(Shell, self.outside), cast(Repositories, self.outside)
         loop = Reconciler(
-            self.feed, self.house.writer, engine, shell, repositories, self.keys, self.vault, self.outside.check
+            self.feed, self.house.writer, engine, shell, repositories, self.keys, self.vault, self.outside.prepare
         )
         task = asyncio.create_task(loop.run())
         try:

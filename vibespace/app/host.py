@@ -6,6 +6,7 @@ from typing import Any
 
 from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain.host import Host
+from vibespace.domain.vibespaces import NONE, OPEN
 from vibespace.errors import FailedPrecondition, InvalidArgument
 
 
@@ -69,4 +70,16 @@ def require_initialized(found: Host | None) -> None:
     if found is None or not found.engine:
         raise FailedPrecondition(
             "NOT_INITIALIZED", "This machine is not ready for vibespaces yet.", hint="Run 'vibespace init'."
+        )
+
+
+def require_network(found: Host | None, network: str) -> None:
+    """Raises for a network that this machine's engine cannot give, or that there is not."""
+    if network not in (OPEN, NONE):
+        raise InvalidArgument("NETWORK_UNKNOWN", "A network is open or none.", field="spec.network")
+    if network == NONE and found is not None and found.engine.get("rootless"):
+        raise FailedPrecondition(
+            "NETWORK_NOT_REACHABLE",
+            "A rootless engine's containers cannot be reached when their network leads nowhere.",
+            hint="Leave --network out, or use an engine that runs as root.",
         )

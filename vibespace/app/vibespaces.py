@@ -8,7 +8,7 @@ from uuid import UUID
 
 from vibespace.app import agents, host
 from vibespace.app.writer import Transaction, makes_room
-from vibespace.domain import mounts, names, quantities, repositories
+from vibespace.domain import mounts, names, quantities, repositories, vibespaces
 from vibespace.domain.agents import FAILED
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
@@ -63,6 +63,7 @@ def create_vibespace(
             hint="Without --reuse-data a new one is made.",
         )
     host.require_awake(state.host)
+    host.require_network(state.host, spec.get("network", vibespaces.OPEN))
     uid = transaction.new_id()
     vibespace = transaction.add(Vibespace.create(uid, name=name, data_uid=kept or str(uid), spec=dict(spec)))
     agents.add_agent(transaction, vibespace, name=agent_name, type=agent_type, primary=True, uid=agent_uid, env=env)

@@ -22,7 +22,7 @@ from vibespace.daemon import debuglog, lock, outside, server
 from vibespace.daemon.agents import AgentServicer
 from vibespace.daemon.auditor import Auditor
 from vibespace.daemon.doctor import Doctor
-from vibespace.daemon.engines import Dialer, open_engine
+from vibespace.daemon.engines import FAKE, Dialer, open_engine
 from vibespace.daemon.events import EventServicer
 from vibespace.daemon.hostpaths import HostPaths
 from vibespace.daemon.keeper import Keeper
@@ -31,6 +31,7 @@ from vibespace.daemon.system import SystemServicer
 from vibespace.daemon.vibespaces import VibespaceServicer
 from vibespace.domain import states
 from vibespace.domain.host import Host
+from vibespace.engine.base import AgentSpec
 from vibespace.errors import Error, Exhausted, Unavailable
 from vibespace.launch import LOCKED, READY, ensure_home, failure
 from vibespace.net.files import Files
@@ -38,7 +39,7 @@ from vibespace.net.git import Git
 from vibespace.net.keys import KeyFiles
 from vibespace.net.shell import SshShell
 from vibespace.reconcile.loop import Reconciler
-from vibespace.setup import installation, podman, sshconfig
+from vibespace.setup import firewall, installation, podman, sshconfig
 from vibespace.setup.engine import Choice
 from vibespace.setup.installation import Installation
 from vibespace.state import State
@@ -146,7 +147,7 @@ class Daemon:
                 self._repositories,
                 self._keys,
                 self._vault,
-                self._paths.recheck,
+                self._prepare,
             ).run()
         finally:
             await engine.close()
@@ -172,6 +173,13 @@ class Daemon:
             states.agent_state(agent, state.vibespace_of(agent), host) == states.State.STOPPED
             for agent in state.agents()
         )
+
+    def _prepare(self, spec: AgentSpec) -> None:
+        """Before an agent starts: what is shown to it is what was agreed to, and a closed network is closed."""
+        self._paths.recheck(mount.source for mount in spec.mounts)
+        host = self._feed.state.host
+        if spec.closed and host and host.engine["brand"] != FAKE:
+            firewall.close_networks()
 
     def _engine_address(self) -> str:
         host = self._feed.state.host

@@ -20,6 +20,8 @@ from vibespace.v1 import agents_pb2, cursor_pb2, events_pb2, system_pb2, vibespa
 
 AGENT_TYPES = {"claude-code": agents_pb2.AGENT_TYPE_CLAUDE_CODE, "codex": agents_pb2.AGENT_TYPE_CODEX}
 _AGENT_TYPE_NAMES = {number: name for name, number in AGENT_TYPES.items()}
+NETWORKS = {vibespaces.OPEN: vibespaces_pb2.NETWORK_OPEN, vibespaces.NONE: vibespaces_pb2.NETWORK_NONE}
+_NETWORK_NAMES = {number: name for name, number in NETWORKS.items()}
 _INTENTS = {True: agents_pb2.RUN_INTENT_START, False: agents_pb2.RUN_INTENT_STOP}
 _AGENT_STATES = {state: agents_pb2.AgentState.Value(f"AGENT_STATE_{state.name}") for state in Condition}
 _VIBESPACE_STATES = {state: vibespaces_pb2.VibespaceState.Value(f"VIBESPACE_STATE_{state.name}") for state in Condition}
@@ -50,7 +52,14 @@ def spec(message: vibespaces_pb2.VibespaceSpec) -> vibespaces.Spec:
         found["mounts"] = list(message.mounts)
     if message.sudo:
         found["sudo"] = True
+    if message.HasField("network"):
+        found["network"] = _NETWORK_NAMES.get(message.network, f"unknown:{message.network}")
     return found
+
+
+def _spec_message(spec: vibespaces.Spec) -> vibespaces_pb2.VibespaceSpec:
+    network = {"network": NETWORKS[spec["network"]]} if "network" in spec else {}
+    return vibespaces_pb2.VibespaceSpec(**spec | network)
 
 
 def cursor(log_id: str, position: int) -> cursor_pb2.Cursor:
@@ -85,7 +94,7 @@ def vibespace_message(found: Vibespace, state: State, *, known: bool) -> vibespa
         name=found.subject,
         vibespace_id=found.name,
         uid=found.uid,
-        spec=vibespaces_pb2.VibespaceSpec(**found.spec),
+        spec=_spec_message(found.spec),
         intent=_INTENTS[found.started],
         generation=found.generation,
         status=status,

@@ -8,7 +8,7 @@ from vibespace.domain.host import Host
 
 _KERNEL = (
     "network interfaces vs…, their routes, mounts and control groups: while agents run",
-    "firewall rules of the engine, and one of ours with the comment 'vibespace': until the next boot",
+    "firewall rules of the engine, and ours with the comment 'vibespace': until the next boot",
     "/run/containers/networks, /run/runc, /run/netns: the engine's notes of what runs, until the next boot",
 )
 

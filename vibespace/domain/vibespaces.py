@@ -15,6 +15,9 @@ PENDING, READY, FAILED = "pending", "ready", "failed"
 """How far the repository is; NO_REPOSITORY when none was asked for."""
 NO_REPOSITORY = ""
 
+OPEN, NONE = "open", "none"
+"""What its network may lead to: out into the world (the default), or nowhere."""
+
 Spec = dict[str, Any]
 """Settings by name, those that were asked for: text, but `sudo` is true and `mounts` a list of text."""
 
@@ -63,6 +66,11 @@ class Vibespace(Aggregate):
     def waits_for_upload(self) -> bool:
         """Its repository must be sent by a client."""
         return self.repository in (PENDING, FAILED) and repositories.is_path(self.spec["repo"])
+
+    @property
+    def closed(self) -> bool:
+        """Its network leads nowhere."""
+        return bool(self.spec.get("network") == NONE)
 
     @property
     def mounts(self) -> list[Mount]:

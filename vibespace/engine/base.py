@@ -84,6 +84,8 @@ class AgentSpec:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Values for every command inside; they land in a file, as the host key does."""
     mounts: Sequence[HostMount] = ()
+    closed: bool = False
+    """Its network leads to the other agents of the vibespace, and nowhere else."""
     sudo: bool = False
     """The user may become root inside; else there is no way to any privilege."""
 

@@ -50,21 +50,27 @@ def labels(log_id: str, owner: str, **more: str) -> Labels:
     return {LOG: log_id, OWNER: owner, **more}
 
 
-def network(log_id: str, vibespace_uid: str, vibespace: str, subnet: str) -> dict[str, Any]:
-    """A bridge of its own, isolated from every other: made by the common API, which asks for that by itself."""
+def network(log_id: str, vibespace_uid: str, vibespace: str, subnet: str, *, closed: bool = False) -> dict[str, Any]:
+    """A bridge of its own, isolated from every other: made by the common API, which asks for that by itself.
+
+    One that is `closed` leads nowhere but to this machine itself, and publishes no ports.
+    """
     return {
         "Name": network_name(vibespace_uid),
         "Driver": "bridge",
+        "Internal": closed,
         "CheckDuplicate": True,  # without it Docker makes a second network of the same name
         "IPAM": {"Config": [{"Subnet": subnet}]},
-        "Options": {"com.docker.network.bridge.name": bridge(vibespace_uid)},
+        "Options": {"com.docker.network.bridge.name": bridge(vibespace_uid, closed=closed)},
         "Labels": labels(log_id, vibespace_uid, **{"vibespace.vibespace": vibespace}),
     }
 
 
-def bridge(vibespace_uid: str) -> str:
-    """The interface on the host: at most 15 bytes, and `vs` first, so that one firewall rule finds them all."""
-    return "vs" + hashlib.sha256(vibespace_uid.encode()).hexdigest()[:12]
+def bridge(vibespace_uid: str, *, closed: bool = False) -> str:
+    """The interface on the host: at most 15 bytes, and `vs` first, so that one firewall rule finds them all, and `vsn`
+    those of closed networks: no digit is an `n`.
+    """
+    return ("vsn" if closed else "vs") + hashlib.sha256(vibespace_uid.encode()).hexdigest()[:12]
 
 
 def subnets(vibespace_uid: str) -> Iterator[str]:
@@ -92,7 +98,7 @@ def container(log_id: str, spec: AgentSpec, ulimits: Mapping[str, int]) -> dict[
         "NetworkingConfig": {"EndpointsConfig": {network: {"Aliases": [spec.agent]}}},
         "HostConfig": {
             "NetworkMode": network,
-            "PortBindings": {SSH_PORT: [{"HostIp": "127.0.0.1", "HostPort": ""}]},
+            "PortBindings": {} if spec.closed else {SSH_PORT: [{"HostIp": "127.0.0.1", "HostPort": ""}]},
             "Mounts": [
                 _mount(shared_volume(spec.data_uid), "/vibespace"),
                 _mount(home_volume(spec.data_uid, spec.agent), "/home/agent"),

@@ -14,7 +14,7 @@ from weakref import WeakSet, WeakValueDictionary
 from vibespace.engine import bodies, files, logs, sshport
 from vibespace.engine.api import Api
 from vibespace.engine.base import AgentSpec, Identity, Leftover, Snapshot, Target, Written, spec_hash
-from vibespace.engine.observer import Observer, ssh_port
+from vibespace.engine.observer import Observer, ssh_address
 from vibespace.errors import Aborted, AlreadyExists, Error, FailedPrecondition, NotFound, Unavailable
 
 STOP_SECONDS = 10
@@ -93,7 +93,7 @@ class ContainersEngine:
                     if not found or not found["State"]["Running"]:
                         raise _unreachable(agent_uid, "its container does not run")
                     try:
-                        return await sshport.connect("127.0.0.1", ssh_port(found))
+                        return await sshport.connect(*ssh_address(found))
                     except OSError:
                         await asyncio.sleep(pause)
                         pause = min(2 * pause, 0.25)
@@ -170,7 +170,7 @@ class ContainersEngine:
         refusal: Error | None = None
         for subnet in bodies.subnets(spec.vibespace_uid):
             try:
-                body = bodies.network(self._log_id, spec.vibespace_uid, spec.vibespace, subnet)
+                body = bodies.network(self._log_id, spec.vibespace_uid, spec.vibespace, subnet, closed=spec.closed)
                 await self._api.post("/networks/create", body)
                 return
             except (AlreadyExists, Aborted) as e:

@@ -11,7 +11,7 @@ from typing import Any
 
 from vibespace.engine import bodies, sshport
 from vibespace.engine.api import Api
-from vibespace.engine.base import Condition, Snapshot, Status
+from vibespace.engine.base import SSHD_PORT, Condition, Snapshot, Status
 from vibespace.errors import NotFound
 
 RELIST_SECONDS = 30.0
@@ -32,7 +32,7 @@ class _Seen:
     """What a list does not tell about one container; asked for again after each of its events."""
 
     started: str
-    port: int
+    address: tuple[str, int]
     reason: str
     ready: bool = False
 
@@ -109,7 +109,7 @@ class Observer:
                 return  # the same run: what was learned of it still holds
             self._seen[container_id] = _Seen(
                 started=started,
-                port=ssh_port(found) if running else 0,
+                address=ssh_address(found) if running else ("", 0),
                 reason=_reason(state),
             )
 
@@ -144,7 +144,7 @@ class Observer:
         pause, begin = 0.01, time.monotonic()
         while not seen.ready:
             try:
-                (await sshport.connect("127.0.0.1", seen.port)).close()
+                (await sshport.connect(*seen.address)).close()
                 seen.ready, seen.reason = True, ""
             except OSError:
                 if not seen.reason and time.monotonic() - begin > SILENT_SECONDS:
@@ -155,10 +155,16 @@ class Observer:
         self._wake.set()
 
 
-def ssh_port(inspected: dict[str, Any]) -> int:
-    """Where this machine's loopback leads to the container's sshd; 0 when nowhere, which no connect survives."""
-    ports = inspected["NetworkSettings"]["Ports"] or {}
-    return next((int(binding["HostPort"]) for binding in ports.get(bodies.SSH_PORT) or ()), 0)
+def ssh_address(inspected: dict[str, Any]) -> tuple[str, int]:
+    """Where this machine reaches the container's sshd: on its loopback, or in a closed network at the container itself.
+
+    Port 0 when nowhere, which no connect survives.
+    """
+    settings = inspected["NetworkSettings"]
+    for binding in (settings["Ports"] or {}).get(bodies.SSH_PORT) or ():
+        return "127.0.0.1", int(binding["HostPort"])
+    addresses = [network.get("IPAddress") for network in (settings.get("Networks") or {}).values()]
+    return (addresses[0], SSHD_PORT) if addresses and addresses[0] else ("127.0.0.1", 0)
 
 
 def _reason(state: dict[str, Any]) -> str:

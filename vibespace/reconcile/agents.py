@@ -93,6 +93,7 @@ def specify(
         host_key=host_key,
         authorized_key=authorized_key,
         mounts=tuple(HostMount(*mount) for mount in vibespace.mounts),
+        closed=vibespace.closed,
         sudo=bool(vibespace.spec.get("sudo")),
         environment={name: values[name] for name in agent.env if name in values},
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 from uuid import UUID
@@ -65,9 +65,11 @@ class Reconciler:
         repositories: Repositories,
         keys: Keys,
         vault: Vault,
-        check_paths: Callable[[Iterable[str]], None],
+        prepare: Callable[[AgentSpec], None],
     ) -> None:
-        """`check_paths` raises what refuses one of these paths of the engine's machine; it may wait for the disk."""
+        """`prepare` sees that this machine is fit for an agent that is about to start. It may wait for the disk, and
+        raises what makes it unfit.
+        """
         self._feed = feed
         self._writer = writer
         self._engine = engine
@@ -75,7 +77,7 @@ class Reconciler:
         self._repositories = repositories
         self._keys = keys
         self._vault = vault
-        self._check_paths = check_paths
+        self._prepare = prepare
         self._statuses: dict[str, Status] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
@@ -207,7 +209,7 @@ class Reconciler:
     async def _apply(self, agent: Agent, spec: AgentSpec) -> None:
         if spec.running:
             agents.check_values(agent, spec)
-            await asyncio.to_thread(self._check_paths, [mount.source for mount in spec.mounts])
+            await asyncio.to_thread(self._prepare, spec)
         await self._engine.apply(spec)
 
     async def _ask_engine(self, ask: Callable[[], Awaitable[None]], agent: Agent, vibespace: Vibespace) -> bool:

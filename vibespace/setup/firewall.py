@@ -1,22 +1,28 @@
-"""One rule of this machine's firewall: nothing passes from one vibespace's network to another's.
+"""Our rules in this machine's firewall: nothing passes from one vibespace's network to another's, and nothing from a
+closed one to this machine.
 
 Podman's own isolation is not enough: netavark 1.4, which Debian 12 has, forgets it for all networks when the last
-container of any one network ends, until the next one starts. The rule is ours alone and names no network, so it
-needs no care when they come and go; a boot forgets it, and it is made again when Podman is next started.
+container of any one network ends, until the next one starts. And no engine keeps a closed network from the machine it
+is on: every service that listens on all addresses, name servers included. The rules are ours alone and name no network,
+so they need no care when those come and go; a boot forgets them. The first is made again when Podman is next started,
+the second before an agent of a closed network is.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
-from vibespace.errors import Aborted
+from vibespace.errors import Aborted, FailedPrecondition
 
-_BRIDGE = re.compile("vs[0-9a-f]{12}")
+_BRIDGE = re.compile("vsn?[0-9a-f]{12}")
 _ROUTED = ("-i", "vs+", "-o", "vs+")
 _NOT_BRIDGED = (*_ROUTED, "-m", "physdev", "!", "--physdev-is-bridged")
+_FROM_CLOSED = ("-i", "vsn+", "-m", "conntrack", "!", "--ctstate", "ESTABLISHED,RELATED")
+"""What a container of a closed network begins; answers to us pass. engine/bodies.py names the bridges."""
 _DROP = ("-m", "comment", "--comment", "vibespace", "-j", "DROP")
 _BRIDGE_FILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 """There where the kernel shows the firewall also what stays inside one bridge, which must pass."""
@@ -37,6 +43,27 @@ def keep_networks_apart() -> None:
         )
     if wanted is _NOT_BRIDGED:
         _mangle("-D", *other)
+
+
+def close_networks() -> None:
+    """Keep closed networks from this machine, of which they would reach all that listens, where nothing does it yet.
+
+    Raises FailedPrecondition NETWORK_NOT_CLOSED for who is not root, Aborted FIREWALL_REFUSED.
+    """
+    if os.geteuid() != 0:
+        raise FailedPrecondition(
+            "NETWORK_NOT_CLOSED", "only root can close a network to this machine", hint="Leave --network out."
+        )
+    for family in _families():
+        if _mangle("-C", *_FROM_CLOSED, chain="INPUT", family=family).returncode == 0:
+            continue
+        made = _mangle("-I", *_FROM_CLOSED, chain="INPUT", family=family)
+        if made.returncode != 0:
+            raise Aborted(
+                "FIREWALL_REFUSED",
+                f"the firewall does not take the rule that closes networks: {made.stderr.strip()}",
+                hint=f"See '{family} -t mangle -S INPUT' as root.",
+            )
 
 
 def remove_unless_used() -> None:
@@ -65,17 +92,26 @@ def _is_daemon(path: Path) -> bool:
 
 
 def remove() -> None:
-    """Take the rule away; where it is not there, nothing happens."""
+    """Take the rules away; where they are not there, nothing happens."""
     for rule in (_ROUTED, _NOT_BRIDGED) if _BRIDGE_FILTER.exists() else (_ROUTED,):
         _mangle("-D", *rule)
+    for family in _families():
+        _mangle("-D", *_FROM_CLOSED, chain="INPUT", family=family)
 
 
-def _mangle(verb: str, *match: str) -> subprocess.CompletedProcess[str]:
+def _families() -> tuple[str, ...]:
+    """Bridges have link-local addresses wherever there is IPv6 at all."""
+    return ("iptables", "ip6tables") if Path("/proc/net/if_inet6").exists() else ("iptables",)
+
+
+def _mangle(
+    verb: str, *match: str, chain: str = "FORWARD", family: str = "iptables"
+) -> subprocess.CompletedProcess[str]:
     """The mangle table comes before the one in which others, netavark too, accept."""
-    command = [_program(), "-w", "-t", "mangle", verb, "FORWARD", *match, *_DROP]
+    command = [_program(family), "-w", "-t", "mangle", verb, chain, *match, *_DROP]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def _program() -> str:
+def _program(family: str = "iptables") -> str:
     """Where it is, also for users whose PATH lacks sbin."""
-    return shutil.which("iptables", path="/usr/sbin:/sbin:/usr/bin:/usr/local/sbin") or "iptables"
+    return shutil.which(family, path="/usr/sbin:/sbin:/usr/bin:/usr/local/sbin") or family

@@ -23,6 +23,27 @@ else:
 
 DESCRIPTOR: descriptor.FileDescriptor
 
+class _Network:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NetworkEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Network.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    NETWORK_UNSPECIFIED: _Network.ValueType  # 0
+    NETWORK_OPEN: _Network.ValueType  # 1
+    """Whatever the engine's machine leads to, but neither its loopback nor other vibespaces."""
+    NETWORK_NONE: _Network.ValueType  # 2
+    """The agents of the same vibespace, and nothing else."""
+
+class Network(_Network, metaclass=_NetworkEnumTypeWrapper):
+    """What the agents of a vibespace can reach."""
+
+NETWORK_UNSPECIFIED: Network.ValueType  # 0
+NETWORK_OPEN: Network.ValueType  # 1
+"""Whatever the engine's machine leads to, but neither its loopback nor other vibespaces."""
+NETWORK_NONE: Network.ValueType  # 2
+"""The agents of the same vibespace, and nothing else."""
+
 class _Profile:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -186,6 +207,7 @@ class VibespaceSpec(message.Message):
     MEMORY_LIMIT_FIELD_NUMBER: builtins.int
     MOUNTS_FIELD_NUMBER: builtins.int
     SUDO_FIELD_NUMBER: builtins.int
+    NETWORK_FIELD_NUMBER: builtins.int
     repo: builtins.str
     """Git repository to start from: a URL, or a directory here.
 
@@ -204,6 +226,8 @@ class VibespaceSpec(message.Message):
     """Most memory each container may use, swap included, such as `4Gi`."""
     sudo: builtins.bool
     """Let agents become root inside their containers."""
+    network: Network.ValueType
+    """What agents can reach: everything that this machine can, or only each other."""
     @builtins.property
     def mounts(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Directory or file of the engine's machine to show inside, as HOST:CONTAINER, or HOST:CONTAINER:ro to read only.
@@ -222,10 +246,11 @@ class VibespaceSpec(message.Message):
         memory_limit: builtins.str | None = ...,
         mounts: abc.Iterable[builtins.str] | None = ...,
         sudo: builtins.bool = ...,
+        network: Network.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_repo", b"_repo", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "memory", b"memory", "memory_limit", b"memory_limit", "repo", b"repo"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_network", b"_network", "_repo", b"_repo", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "memory", b"memory", "memory_limit", b"memory_limit", "network", b"network", "repo", b"repo"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_repo", b"_repo", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "memory", b"memory", "memory_limit", b"memory_limit", "mounts", b"mounts", "repo", b"repo", "sudo", b"sudo"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_network", b"_network", "_repo", b"_repo", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "memory", b"memory", "memory_limit", b"memory_limit", "mounts", b"mounts", "network", b"network", "repo", b"repo", "sudo", b"sudo"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__branch: _TypeAlias = typing.Literal["branch"]  # noqa: Y015
     _WhichOneofArgType__branch: _TypeAlias = typing.Literal["_branch", b"_branch"]  # noqa: Y015
@@ -237,6 +262,8 @@ class VibespaceSpec(message.Message):
     _WhichOneofArgType__memory: _TypeAlias = typing.Literal["_memory", b"_memory"]  # noqa: Y015
     _WhichOneofReturnType__memory_limit: _TypeAlias = typing.Literal["memory_limit"]  # noqa: Y015
     _WhichOneofArgType__memory_limit: _TypeAlias = typing.Literal["_memory_limit", b"_memory_limit"]  # noqa: Y015
+    _WhichOneofReturnType__network: _TypeAlias = typing.Literal["network"]  # noqa: Y015
+    _WhichOneofArgType__network: _TypeAlias = typing.Literal["_network", b"_network"]  # noqa: Y015
     _WhichOneofReturnType__repo: _TypeAlias = typing.Literal["repo"]  # noqa: Y015
     _WhichOneofArgType__repo: _TypeAlias = typing.Literal["_repo", b"_repo"]  # noqa: Y015
     @typing.overload
@@ -249,6 +276,8 @@ class VibespaceSpec(message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory) -> _WhichOneofReturnType__memory | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_limit) -> _WhichOneofReturnType__memory_limit | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__network) -> _WhichOneofReturnType__network | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__repo) -> _WhichOneofReturnType__repo | None: ...
 
