@@ -21,6 +21,7 @@ from vibespace.engine.base import (
     AgentSpec,
     Condition,
     Engine,
+    Examiner,
     HostMount,
     Inventory,
     Logs,
@@ -45,8 +46,8 @@ c.close()
 """
 
 
-class InventoriedEngine(Engine, Inventory, Logs, Protocol):
-    """An engine that can also list what it made, and what was written, as all so far can."""
+class InventoriedEngine(Engine, Inventory, Logs, Examiner, Protocol):
+    """An engine that can also list what it made, tell what was written, and look into images, as all so far can."""
 
 
 class Factory(Protocol):
@@ -368,6 +369,14 @@ class EngineContract:
         assert refused.value.reason == "IMAGE_NOT_FOUND"
         assert (await status(engine, spec, Condition.ABSENT)).started == ""
         await engine.delete(whole(spec), keep_data=False)
+        assert await engine.leftovers(frozenset()) == []
+
+    async def test_images_are_looked_into(self, factory: Factory, engine: InventoriedEngine) -> None:
+        """An image that agents run in lacks nothing, one that is not there is told, and a look leaves nothing."""
+        assert list(await engine.examine(factory.image)) == []
+        with pytest.raises(FailedPrecondition) as refused:
+            await engine.examine("localhost/vibespace-absent:none")
+        assert refused.value.reason == "IMAGE_NOT_FOUND"
         assert await engine.leftovers(frozenset()) == []
 
     async def test_identity(self, engine: Engine) -> None:

@@ -15,6 +15,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tests.daemon.running import IMAGE, Running, error_of, quiet, refused, serving, whole
 from vibespace import errors
+from vibespace.daemon import __main__ as composition
+from vibespace.engine.fake import FakeEngine
 from vibespace.engine.fake_world import World
 from vibespace.v1 import agents_pb2 as a
 from vibespace.v1 import events_pb2 as ev
@@ -461,6 +463,41 @@ async def test_health_and_reflection_answer(daemon: Running) -> None:
     requests = [reflection_pb2.ServerReflectionRequest(list_services="")]
     [answer] = [response async for response in stub.ServerReflectionInfo(iter(requests))]
     assert {service.name for service in answer.list_services_response.service} >= set(services)
+
+
+async def test_another_image_is_taken_at_the_next_start(demo: Running) -> None:
+    """After a newer image was recorded an agent shows both, until it has started again."""
+    engine = s.HostEngine(brand="fake", version="1", address="memory")
+    await demo.system.Initialize(s.InitializeRequest(engine=engine, image="a-newer-image"))
+    status = (await demo.agents.GetAgent(a.GetAgentRequest(name=PRIMARY))).agent.status
+    assert (status.image, status.next_image) == (IMAGE, "a-newer-image")
+    await demo.vibespaces.StopVibespace(v.StopVibespaceRequest(name=DEMO))
+    await demo.until(quiet)
+    await demo.vibespaces.StartVibespace(v.StartVibespaceRequest(name=DEMO))
+    await demo.until(quiet)
+    status = (await demo.agents.GetAgent(a.GetAgentRequest(name=PRIMARY))).agent.status
+    assert (status.image, status.next_image) == ("a-newer-image", "")
+
+
+async def test_an_image_of_ones_own(home: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is used for the vibespace's agents; what it lacks is told before anything is created."""
+
+    async def open_engine(host: Any, *_: object) -> FakeEngine:
+        lacking = {"bare": ("the program git", "/bin/bash")}
+        return FakeEngine(host.uid, world, image_missing=frozenset({"missing"}), lacking=lacking)
+
+    async with serving(home, world) as daemon:
+        monkeypatch.setattr(composition, "open_engine", open_engine)
+        await daemon.init()
+        await daemon.until(quiet)
+        for image, reason in (("bare", "IMAGE_UNFIT"), ("missing", "IMAGE_NOT_FOUND"), ("-x y", "IMAGE_INVALID")):
+            wrong = await refused(daemon.vibespaces.CreateVibespace(create(spec=v.VibespaceSpec(image=image))))
+            assert wrong.reason == reason
+        assert daemon.feed.state.vibespaces == {}
+        await daemon.vibespaces.CreateVibespace(create(spec=v.VibespaceSpec(image="mine")))
+        await daemon.until(quiet)
+        got = await daemon.agents.GetAgent(a.GetAgentRequest(name=PRIMARY))
+        assert (got.agent.status.image, got.agent.status.next_image) == ("mine", "")
 
 
 async def test_a_closed_network_needs_an_engine_that_reaches_it(home: Path, world: World) -> None:

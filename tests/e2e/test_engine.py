@@ -78,7 +78,7 @@ def test_container_taken_away(own: Installation) -> None:
 def test_image_gone(own: Installation, engine: str) -> None:
     """An agent whose image is gone says so, and starts when `init` has brought the image back."""
     found = own.data("status")["host"]
-    other = asyncio.run(_derive(engine, found["image"]))
+    other = asyncio.run(derive(engine, found["image"]))
     request = InitializeRequest(engine=HostEngine(**found["engine"]), image=other)
     Client(State(own.home)).unary("SystemService/Initialize", request, InitializeResponse)
     own.ok("create", "blank", "-t", "codex")
@@ -116,7 +116,7 @@ async def _make_volume(own: Installation, name: str) -> None:
         await api.close()
 
 
-async def _derive(engine: str, image: str) -> str:
+async def derive(engine: str, image: str) -> str:
     """The id of an image like `image` that nobody else uses."""
     lines = f"FROM {image}\nLABEL made.for=a.test\n".encode()
     context = io.BytesIO()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 import socket
+import tarfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +17,12 @@ import pytest
 from tests.contracts.engine import EngineContract, agent, inside, run, shown, status, uid, watching
 from tests.image.engine import agent_image
 from tests.podman import cache, podman_socket, purge
-from vibespace.engine import bodies
+from vibespace.engine import bodies, examination
 from vibespace.engine.api import Api
 from vibespace.engine.base import AgentSpec, Condition, HostMount, Resources
 from vibespace.engine.containers import ContainersEngine
 from vibespace.setup import firewall, podman
+from vibespace.setup.context import pieces
 
 __all__ = ["agent_image", "podman_socket"]
 
@@ -103,6 +106,28 @@ class TestPodmanEngine(EngineContract):
         for who in ("", "sudo "):
             told = await run(engine, spec, f"{who}sh -c 'echo x > /mnt/data/file' 2>&1 || true")
             assert "Read-only file system" in told
+
+    async def test_what_images_lack(self, factory: PodmanFactory, engine: ContainersEngine) -> None:
+        """A bare Debian lacks what the agents' image adds, an empty one a shell, and looking leaves nothing."""
+        api = Api(factory.socket)
+        try:
+            bases = await api.get("/images/json", filters={"reference": ["localhost/vibespace-base"]})
+            lacks = await engine.examine(bases[0]["Id"])
+            empty = io.BytesIO()
+            with tarfile.open(fileobj=empty, mode="w") as tar:
+                tar.addfile(tarfile.TarInfo("file"))
+            name = f"localhost/vibespace-test-{uid()}"
+            tar_pieces = pieces(io.BytesIO(empty.getvalue()[: tar.offset]))
+            async for _ in api.stream("POST", "/images/create", tar=tar_pieces, fromSrc="-", repo=name):
+                pass
+            assert list(await engine.examine(name)) == [examination.NO_SHELL]
+            await api.delete(f"/images/{name}")
+        finally:
+            await api.close()
+        for missing in ("a user agent", "sshd", "git", "claude", "entry", "bash.bashrc", "/vibespace", "/home/agent"):
+            assert any(missing in each for each in lacks), missing
+        assert not any("GNU C library" in each or each == "/bin/bash" for each in lacks)
+        assert await engine.leftovers(frozenset()) == []
 
     async def test_a_renamed_container_is_still_ours(
         self, factory: PodmanFactory, engine: ContainersEngine, spec: AgentSpec

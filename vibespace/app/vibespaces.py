@@ -8,7 +8,7 @@ from uuid import UUID
 
 from vibespace.app import agents, host
 from vibespace.app.writer import Transaction, makes_room
-from vibespace.domain import mounts, names, quantities, repositories, vibespaces
+from vibespace.domain import images, mounts, names, quantities, repositories, vibespaces
 from vibespace.domain.agents import FAILED
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
@@ -21,6 +21,7 @@ _CHECKS: Mapping[str, Callable[[Any, str], object]] = {
     "memory": quantities.memory_bytes,
     "memory_limit": quantities.memory_bytes,
     "mounts": mounts.check,
+    "image": images.check_reference,
 }
 """Each setting of a spec that can be wrong, and what refuses it."""
 

@@ -197,7 +197,9 @@ class Daemon:
             end_at_rest=self._ends_at_rest.set,
         )
         return {
-            "vibespace.v1.VibespaceService": VibespaceServicer(feed, writer, self._repositories, sealing, self._paths),
+            "vibespace.v1.VibespaceService": VibespaceServicer(
+                feed, writer, self._repositories, sealing, self._paths, self._dialer.examine
+            ),
             "vibespace.v1.AgentService": AgentServicer(
                 feed, writer, self._shell, sealing, Files(self._shell), self._dialer
             ),

@@ -33,7 +33,7 @@ _REPOSITORY_STATES = {
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _KEPT = (ROOT, HOME)
-_SPEC = ("repo", "branch", "cpu", "cpu_limit", "memory", "memory_limit")
+_SPEC = ("repo", "branch", "cpu", "cpu_limit", "memory", "memory_limit", "image")
 
 
 def agent_type(settings: agents_pb2.AgentSettings) -> str:
@@ -129,10 +129,19 @@ def agent_message(found: Agent, state: State, *, known: bool) -> agents_pb2.Agen
             reason=reason,
             observed_generation=found.observed_generation,
             image=found.image,
+            next_image=_next_image(found, vibespace, host),
         ),
         create_time=timestamp(found.created_on),
         position=_position(found, state),
     )
+
+
+def _next_image(found: Agent, vibespace: Vibespace | None, host: Host) -> str:
+    """The image of the next start, where that is known to be another. One asked for by name is looked up then."""
+    if not found.image or vibespace is None or vibespace.image:
+        return ""
+    same = found.image.removeprefix("sha256:") == host.image.removeprefix("sha256:")
+    return "" if same else host.image
 
 
 def host_message(found: Host, *, reachable: bool) -> system_pb2.Host:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from vibespace.domain.host import Host
-from vibespace.engine.base import Engine, Logs, Written
+from vibespace.engine.base import Engine, Examiner, Logs, Written
 from vibespace.engine.containers import ContainersEngine
 from vibespace.engine.fake import FakeEngine, faults
 from vibespace.engine.fake_world import World
@@ -34,7 +34,7 @@ async def open_engine(host: Host, state: State, environ: Mapping[str, str]) -> E
 
 
 class Dialer:
-    """`net.base.Dialer` and `engine.base.Logs` for an engine that may not be there yet."""
+    """`net.base.Dialer`, `engine.base.Logs`, and a look into images, for an engine that may not be there yet."""
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
@@ -50,6 +50,19 @@ class Dialer:
             raise FailedPrecondition("LOGS_NOT_KEPT", "This engine does not keep what containers write.")
         async for piece in engine.logs(agent_uid, follow=follow, since=since):
             yield piece
+
+    async def examine(self, image: str) -> None:
+        """Raises FailedPrecondition IMAGE_UNFIT, saying what `image` lacks; IMAGE_NOT_FOUND; Unavailable."""
+        engine = self._there()
+        lacks = await engine.examine(image) if isinstance(engine, Examiner) else ()
+        if lacks:
+            raise FailedPrecondition(
+                "IMAGE_UNFIT",
+                f"Image {image} cannot be an agent's computer: it lacks {'; '.join(lacks)}.",
+                field="spec.image",
+                hint="Build it FROM localhost/vibespace-agent, or see docs/images.md.",
+                image=image,
+            )
 
     def _there(self) -> Engine:
         if self.engine is None:

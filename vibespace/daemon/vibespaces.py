@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from vibespace.daemon import convert, mutations, pages, streams
 from vibespace.daemon.hostpaths import HostPaths
 from vibespace.daemon.principal import principal, request_of
 from vibespace.daemon.sealing import Sealing
-from vibespace.domain import environment, mounts, names, repositories, states
+from vibespace.domain import environment, images, mounts, names, repositories, states
 from vibespace.domain.states import State
 from vibespace.domain.vibespaces import Spec, Vibespace
 from vibespace.errors import FailedPrecondition, InvalidArgument
@@ -32,20 +32,31 @@ class VibespaceServicer(VibespaceServiceServicer):
     """Translates; the commands decide."""
 
     def __init__(
-        self, feed: Feed, writer: Writer, repositories: Repositories, sealing: Sealing, paths: HostPaths
+        self,
+        feed: Feed,
+        writer: Writer,
+        repositories: Repositories,
+        sealing: Sealing,
+        paths: HostPaths,
+        examine: Callable[[str], Awaitable[None]],
     ) -> None:
+        """`examine` raises what an image lacks to be an agent's computer."""
         self._feed = feed
         self._writer = writer
         self._repositories = repositories
         self._sealing = sealing
         self._paths = paths
+        self._examine = examine
 
     async def CreateVibespace(self, request: v1.CreateVibespaceRequest, context: Context) -> v1.CreateVibespaceResponse:
         values = environment.parse(request.agent.env, "agent.env")
+        spec = await self._resolved(convert.spec(request.spec))
+        if "image" in spec:
+            await self._examine(images.check_reference(spec["image"], "spec.image"))
         command = partial(
             commands.create_vibespace,
             name=request.vibespace_id,
-            spec=await self._resolved(convert.spec(request.spec)),
+            spec=spec,
             agent_name=request.agent_id,
             agent_type=convert.agent_type(request.agent),
             reuse_data=request.reuse_data,

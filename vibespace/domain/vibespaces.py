@@ -73,6 +73,11 @@ class Vibespace(Aggregate):
         return bool(self.spec.get("network") == NONE)
 
     @property
+    def image(self) -> str:
+        """The image that was asked for; empty: the agents' own."""
+        return str(self.spec.get("image", ""))
+
+    @property
     def mounts(self) -> list[Mount]:
         """Directories of the engine's machine that are to be seen inside."""
         return [mounts.parse(text, "spec.mounts") for text in self.spec.get("mounts", ())]

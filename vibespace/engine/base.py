@@ -199,6 +199,17 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class Examiner(Protocol):
+    """Optional: an engine that can look into an image before anything is made from it."""
+
+    async def examine(self, image: str) -> Sequence[str]:
+        """What `image` lacks of docs/images.md, a few words each; empty: agents can run in it.
+
+        Raises FailedPrecondition IMAGE_NOT_FOUND.
+        """
+
+
+@runtime_checkable
 class Inventory(Protocol):
     """Optional: an engine that can list all that it ever made for this log."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
-from vibespace.engine import bodies, files, logs, sshport
+from vibespace.engine import bodies, examination, files, logs, sshport
 from vibespace.engine.api import Api
 from vibespace.engine.base import AgentSpec, Identity, Leftover, Snapshot, Target, Written, spec_hash
 from vibespace.engine.observer import Observer, ssh_address
@@ -111,6 +111,25 @@ class ContainersEngine:
         self._identity = Identity(brand, str(version["Version"]), self._api.socket, rootless)
         return self._identity
 
+    async def examine(self, image: str) -> Sequence[str]:
+        try:
+            made = await self._api.post("/containers/create", examination.container(self._log_id, image))
+        except NotFound as e:
+            raise _no_image(image) from e
+        path = f"/containers/{made['Id']}"
+        try:
+            async with asyncio.timeout(examination.SECONDS):
+                try:
+                    await self._api.post(f"{path}/start")
+                except (Aborted, NotFound):
+                    return (examination.NO_SHELL,)
+                told = [line async for line in self._api.stream("GET", f"{path}/logs", stdout=True, follow=True)]
+            return [line["lacks"] for line in told if "lacks" in line] or (() if told else (examination.NO_SHELL,))
+        except TimeoutError as e:
+            raise Aborted("ENGINE_REFUSED", f"A look into {image} took more than {examination.SECONDS:.0f} s.") from e
+        finally:
+            await _gone(self._api.delete(path, force=True, v=True))
+
     async def close(self) -> None:
         await self._api.close()
 
@@ -155,12 +174,7 @@ class ContainersEngine:
         except (NotFound, AlreadyExists) as e:
             if isinstance(e, AlreadyExists) or "image" not in e.message.lower():
                 raise Aborted("ENGINE_REFUSED", e.message) from e  # something came or went since we looked
-            raise FailedPrecondition(
-                "IMAGE_NOT_FOUND",
-                f"The engine has no image {spec.image}.",
-                hint="'vibespace init' makes the image; 'vibespace start' then tries again.",
-                image=spec.image,
-            ) from e
+            raise _no_image(spec.image) from e
         path = f"/containers/{made['Id']}"
         await self._api.put(f"{path}/archive", files.archive(spec), path="/")
         await self._api.post(f"{path}/start")
@@ -267,6 +281,15 @@ async def _gone(removal: Awaitable[Any]) -> None:
         await removal
     except NotFound:
         return  # taken away between looking and removing
+
+
+def _no_image(image: str) -> FailedPrecondition:
+    return FailedPrecondition(
+        "IMAGE_NOT_FOUND",
+        f"The engine has no image {image}.",
+        hint="'vibespace init' makes the agents' own; another is pulled or built with the engine's own commands.",
+        image=image,
+    )
 
 
 def _labels(inspected: dict[str, Any]) -> dict[str, str]:

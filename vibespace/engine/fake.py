@@ -6,7 +6,7 @@ import asyncio
 import socket
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -56,7 +56,9 @@ def faults(text: str) -> tuple[Fault, ...]:
 
 
 class FakeEngine:
-    """`engine.base.Engine` and `Inventory` over a World; `image_missing` are images that it does not have."""
+    """`engine.base.Engine` and `Inventory` over a World; `image_missing` are images that it does not
+    have, `lacking` what some of the others lack.
+    """
 
     def __init__(
         self,
@@ -65,11 +67,13 @@ class FakeEngine:
         *,
         faults: Iterable[Fault] = (),
         image_missing: frozenset[str] = frozenset(),
+        lacking: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.world = world or World()
         self._log_id = log_id
         self._faults = {(fault.verb, fault.nth): fault.kind for fault in faults}
         self._image_missing = image_missing
+        self._lacking = lacking or {}
         self._calls: Counter[Verb] = Counter()
         self._insides: dict[str, Inside] = {}
         """By the run of the container, `started`."""
@@ -112,6 +116,11 @@ class FakeEngine:
     async def identity(self) -> Identity:
         await self._call("identity", _nothing)
         return Identity("fake", "1", self.world.address)
+
+    async def examine(self, image: str) -> Sequence[str]:
+        self._reach()
+        self._find_image(image)
+        return self._lacking.get(image, ())
 
     async def close(self) -> None:
         await asyncio.gather(*(inside.close() for inside in self._insides.values()))
@@ -178,8 +187,7 @@ class FakeEngine:
         self._ensure("network", bodies.network_name(spec.vibespace_uid), spec.vibespace_uid)
         self._ensure("volume", bodies.shared_volume(spec.data_uid), spec.data_uid)
         self._ensure("volume", bodies.home_volume(spec.data_uid, spec.agent), spec.data_uid)
-        if spec.image in self._image_missing:
-            raise FailedPrecondition("IMAGE_NOT_FOUND", f"The engine has no image {spec.image}.", image=spec.image)
+        self._find_image(spec.image)
         self.world.put("container", name, Thing(self._log_id, spec.agent_uid, spec, started=uuid.uuid4().hex))
 
     async def _delete(self, target: Target, keep_data: bool) -> None:
@@ -201,6 +209,10 @@ class FakeEngine:
         if not keep_data:
             for name in volumes:
                 self._drop("volume", name)
+
+    def _find_image(self, image: str) -> None:
+        if image in self._image_missing:
+            raise FailedPrecondition("IMAGE_NOT_FOUND", f"The engine has no image {image}.", image=image)
 
     def _ours(self, kind: str, name: str) -> Thing | None:
         thing = self.world.things.get((kind, name))

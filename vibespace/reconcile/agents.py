@@ -88,7 +88,7 @@ def specify(
         vibespace_uid=vibespace.uid,
         vibespace=vibespace.name,
         data_uid=vibespace.data_uid,
-        image=image,
+        image=vibespace.image or image,
         resources=_resources(vibespace.spec),
         host_key=host_key,
         authorized_key=authorized_key,

@@ -211,6 +211,7 @@ class AgentStatus(message.Message):
     REASON_FIELD_NUMBER: builtins.int
     OBSERVED_GENERATION_FIELD_NUMBER: builtins.int
     IMAGE_FIELD_NUMBER: builtins.int
+    NEXT_IMAGE_FIELD_NUMBER: builtins.int
     state: AgentState.ValueType
     """How far it is."""
     reason: builtins.str
@@ -219,6 +220,8 @@ class AgentStatus(message.Message):
     """The generation that this was observed of."""
     image: builtins.str
     """Image that its container runs."""
+    next_image: builtins.str
+    """Image that it takes at its next start, when that is another one."""
     def __init__(
         self,
         *,
@@ -226,10 +229,11 @@ class AgentStatus(message.Message):
         reason: builtins.str = ...,
         observed_generation: builtins.int = ...,
         image: builtins.str = ...,
+        next_image: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["image", b"image", "observed_generation", b"observed_generation", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["image", b"image", "next_image", b"next_image", "observed_generation", b"observed_generation", "reason", b"reason", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

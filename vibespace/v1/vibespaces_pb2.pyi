@@ -208,6 +208,7 @@ class VibespaceSpec(message.Message):
     MOUNTS_FIELD_NUMBER: builtins.int
     SUDO_FIELD_NUMBER: builtins.int
     NETWORK_FIELD_NUMBER: builtins.int
+    IMAGE_FIELD_NUMBER: builtins.int
     repo: builtins.str
     """Git repository to start from: a URL, or a directory here.
 
@@ -228,6 +229,8 @@ class VibespaceSpec(message.Message):
     """Let agents become root inside their containers."""
     network: Network.ValueType
     """What agents can reach: everything that this machine can, or only each other."""
+    image: builtins.str
+    """Image that the engine has, to use instead of the agents' own."""
     @builtins.property
     def mounts(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Directory or file of the engine's machine to show inside, as HOST:CONTAINER, or HOST:CONTAINER:ro to read only.
@@ -247,10 +250,11 @@ class VibespaceSpec(message.Message):
         mounts: abc.Iterable[builtins.str] | None = ...,
         sudo: builtins.bool = ...,
         network: Network.ValueType | None = ...,
+        image: builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_network", b"_network", "_repo", b"_repo", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "memory", b"memory", "memory_limit", b"memory_limit", "network", b"network", "repo", b"repo"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_image", b"_image", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_network", b"_network", "_repo", b"_repo", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "image", b"image", "memory", b"memory", "memory_limit", b"memory_limit", "network", b"network", "repo", b"repo"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_network", b"_network", "_repo", b"_repo", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "memory", b"memory", "memory_limit", b"memory_limit", "mounts", b"mounts", "network", b"network", "repo", b"repo", "sudo", b"sudo"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_image", b"_image", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_network", b"_network", "_repo", b"_repo", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "image", b"image", "memory", b"memory", "memory_limit", b"memory_limit", "mounts", b"mounts", "network", b"network", "repo", b"repo", "sudo", b"sudo"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__branch: _TypeAlias = typing.Literal["branch"]  # noqa: Y015
     _WhichOneofArgType__branch: _TypeAlias = typing.Literal["_branch", b"_branch"]  # noqa: Y015
@@ -258,6 +262,8 @@ class VibespaceSpec(message.Message):
     _WhichOneofArgType__cpu: _TypeAlias = typing.Literal["_cpu", b"_cpu"]  # noqa: Y015
     _WhichOneofReturnType__cpu_limit: _TypeAlias = typing.Literal["cpu_limit"]  # noqa: Y015
     _WhichOneofArgType__cpu_limit: _TypeAlias = typing.Literal["_cpu_limit", b"_cpu_limit"]  # noqa: Y015
+    _WhichOneofReturnType__image: _TypeAlias = typing.Literal["image"]  # noqa: Y015
+    _WhichOneofArgType__image: _TypeAlias = typing.Literal["_image", b"_image"]  # noqa: Y015
     _WhichOneofReturnType__memory: _TypeAlias = typing.Literal["memory"]  # noqa: Y015
     _WhichOneofArgType__memory: _TypeAlias = typing.Literal["_memory", b"_memory"]  # noqa: Y015
     _WhichOneofReturnType__memory_limit: _TypeAlias = typing.Literal["memory_limit"]  # noqa: Y015
@@ -272,6 +278,8 @@ class VibespaceSpec(message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cpu) -> _WhichOneofReturnType__cpu | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cpu_limit) -> _WhichOneofReturnType__cpu_limit | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__image) -> _WhichOneofReturnType__image | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory) -> _WhichOneofReturnType__memory | None: ...
     @typing.overload

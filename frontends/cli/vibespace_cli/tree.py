@@ -26,6 +26,7 @@ BY_HAND: dict[Words, str] = {
     ("exec",): "exec",
     ("image", "build"): "image",
     ("image", "list"): "image",
+    ("image", "upgrade"): "image",
     ("init",): "init",
     ("list",): "listing",
     ("logs",): "logs",
@@ -43,7 +44,7 @@ _GROUPS: dict[Words, str] = {
     (): "A computer of its own for every coding agent, with a history of everything that happened.",
     ("audit",): "Check the history.",
     ("config",): "Say where the settings are, and what they are.",
-    ("image",): "Build and list the agents' image.",
+    ("image",): "Build, list and upgrade the agents' image.",
 }
 """Help of groups that no service tells about."""
 

@@ -15,11 +15,12 @@ from vibespace_cli.session import Session
 
 if TYPE_CHECKING:
     from vibespace.setup.image import Image
+    from vibespace.setup.init import Engine
 
 
 def command(words: tuple[str, ...]) -> click.Command:
     """The command."""
-    return {"build": Build, "list": Images}[words[-1]](words[-1])
+    return {"build": Build, "list": Images, "upgrade": Upgrade}[words[-1]](words[-1])
 
 
 class Build(Command):
@@ -47,6 +48,54 @@ class Build(Command):
             session.output.data({"image": made})
         else:
             session.output.line(made if session.output.plain or session.output.quiet else f"Image: {made}")
+
+
+class Upgrade(Command):
+    """Take newer agent programs, where this version has any; running agents take them at their next start.
+
+    The image is built only where the engine lacks the one that belongs to this version and base.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, params=[machine.base_option()], help=type(self).__doc__)
+
+    def invoke(self, ctx: click.Context) -> None:
+        session: Session = ctx.find_root().obj
+        base = ctx.params["base"] or machine.settings(session).image_base
+        found = machine.engine(session)
+        before = session.call("SystemService/GetStatus").host.image
+        made, images = machine.with_progress(session, lambda progress: _upgrade(found, base, progress))
+        if machine.recorded(session) is not None:
+            machine.record(session, found, made)
+        programs = {image.id: dict(image.programs) for image in images}
+        changed = _changes(programs.get(before, {}), programs.get(made, {}))
+        if session.output.as_json:
+            session.output.data({"image": made, "previous_image": before, "changed": changed})
+        elif session.output.plain or session.output.quiet:
+            session.output.line(made)
+        else:
+            told = ", ".join(f"{c['program']} {c['from'] or 'new'} -> {c['to']}" for c in changed)
+            session.output.line(told or "The programs are the newest that this version has.")
+            if made != before:
+                session.output.note("Running agents take the new image at their next start.")
+
+
+async def _upgrade(found: Engine, base: str, progress: Callable[[str], None]) -> tuple[str, list[Image]]:
+    from vibespace.setup import image
+    from vibespace.setup.init import api
+
+    async with api(found.choice) as speaking:
+        made = await image.ensure(speaking, base, progress)
+        return made, list(await image.list_images(speaking))
+
+
+def _changes(before: dict[str, str], after: dict[str, str]) -> list[dict[str, str]]:
+    """Programs whose version is another now."""
+    return [
+        {"program": name, "from": before.get(name, ""), "to": version}
+        for name, version in sorted(after.items())
+        if before.get(name) != version
+    ]
 
 
 class Images(Command):
