@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +25,8 @@ from vibespace.engine.base import (
     HostMount,
     Inventory,
     Logs,
+    Meter,
+    Resources,
     Snapshot,
     Status,
     Target,
@@ -46,8 +48,8 @@ c.close()
 """
 
 
-class InventoriedEngine(Engine, Inventory, Logs, Examiner, Protocol):
-    """An engine that can also list what it made, tell what was written, and look into images, as all so far can."""
+class InventoriedEngine(Engine, Inventory, Logs, Examiner, Meter, Protocol):
+    """An engine that can also list what it made, tell what was written, look into images and measure, as all so far."""
 
 
 class Factory(Protocol):
@@ -370,6 +372,17 @@ class EngineContract:
         assert (await status(engine, spec, Condition.ABSENT)).started == ""
         await engine.delete(whole(spec), keep_data=False)
         assert await engine.leftovers(frozenset()) == []
+
+    async def test_usage(self, factory: Factory, engine: InventoriedEngine, spec: AgentSpec) -> None:
+        """What runs uses memory and has processes, what does not run is not told of, and limits are known by name."""
+        stopped = agent(factory, "two", like=spec)
+        await status(engine, spec, Condition.RUNNING)
+        used = await engine.usage([spec.agent_uid, stopped.agent_uid])
+        assert list(used) == [spec.agent_uid]
+        assert used[spec.agent_uid].memory_bytes > 1 << 20
+        assert used[spec.agent_uid].processes >= 2
+        assert used[spec.agent_uid].cpu_seconds > 0
+        assert await engine.enforced() <= {field.name for field in fields(Resources)}
 
     async def test_images_are_looked_into(self, factory: Factory, engine: InventoriedEngine) -> None:
         """An image that agents run in lacks nothing, one that is not there is told, and a look leaves nothing."""

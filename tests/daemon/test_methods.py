@@ -55,6 +55,7 @@ async def test_a_vibespaces_life(daemon: Running) -> None:
     assert got.vibespace.status.state == v.VIBESPACE_STATE_RUNNING
     assert [(agent.agent_id, agent.primary, agent.status.image) for agent in got.agents] == [("boss", True, IMAGE)]
     listed = await api.ListVibespaces(v.ListVibespacesRequest())
+    got.vibespace.status.ClearField("usage")  # which a list tells only when asked
     assert (list(listed.vibespaces), listed.next_page_token) == ([got.vibespace], "")
     update = v.UpdateVibespaceRequest(vibespace=v.Vibespace(name=DEMO, spec=v.VibespaceSpec(memory_limit="1Gi")))
     update.update_mask.paths.extend(["spec.cpu", "spec.memory_limit"])
@@ -510,3 +511,40 @@ async def test_a_closed_network_needs_an_engine_that_reaches_it(home: Path, worl
         assert (type(wrong), wrong.reason) == (errors.FailedPrecondition, "NETWORK_NOT_REACHABLE")
         opened = await daemon.vibespaces.CreateVibespace(create(spec=v.VibespaceSpec(network=v.NETWORK_OPEN)))
         assert opened.vibespace.spec.network == v.NETWORK_OPEN
+
+
+async def test_limits_and_usage(daemon: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each limit that was asked for says whether it holds, and why not; what runs says what it uses, when asked."""
+    asked = v.VibespaceSpec(cpu_limit="2", memory_limit="1Gi", storage="20Gi")
+    await daemon.vibespaces.CreateVibespace(create(spec=asked))
+    await daemon.until(quiet)
+    got = await daemon.vibespaces.GetVibespace(v.GetVibespaceRequest(name=DEMO))
+    assert [(limit.setting, limit.asked, limit.enforced) for limit in got.limits] == [
+        ("cpu_limit", "2", True),
+        ("memory_limit", "1Gi", True),
+        ("storage", "20Gi", False),
+    ]
+    assert "quota" in got.limits[2].reason
+    assert got.agents[0].status.usage == got.vibespace.status.usage != a.Usage()
+    listed = [
+        (await daemon.vibespaces.ListVibespaces(v.ListVibespacesRequest(usage=usage))).vibespaces[0]
+        for usage in (False, True)
+    ]
+    assert [found.status.HasField("usage") for found in listed] == [False, True]
+    assert (await daemon.agents.GetAgent(a.GetAgentRequest(name=PRIMARY))).agent.status.usage.processes > 0
+    monkeypatch.setattr(FakeEngine, "enforced", lambda _: _nothing_holds())
+    got = await daemon.vibespaces.GetVibespace(v.GetVibespaceRequest(name=DEMO))
+    assert [limit.enforced for limit in got.limits] == [False] * 3
+    assert all(limit.reason for limit in got.limits)
+
+
+async def _nothing_holds() -> frozenset[str]:
+    return frozenset()
+
+
+async def test_an_engine_that_is_away_is_no_reason_not_to_answer(demo: Running, world: World) -> None:
+    """`info` and `list --usage` answer without what only the engine knows."""
+    world.set_reachable(False)
+    got = await demo.vibespaces.GetVibespace(v.GetVibespaceRequest(name=DEMO))
+    assert not got.agents[0].status.HasField("usage")
+    await demo.vibespaces.ListVibespaces(v.ListVibespacesRequest(usage=True))

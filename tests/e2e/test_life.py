@@ -79,7 +79,13 @@ def test_kept_data(vs: Installation) -> None:
 
 def test_limits(vs: Installation) -> None:
     """The limits of memory, swap included, and of processor time are those the kernel holds the container to."""
-    vs.ok("create", "limited", "-t", "codex", "--memory-limit", "256Mi", "--cpu-limit", "1500m")
+    vs.ok("create", "limited", "-t", "codex", "--memory-limit", "256Mi", "--cpu-limit", "1500m", "--storage", "1Gi")
+    limits = {limit["setting"]: limit["enforced"] for limit in vs.data("info", "limited")["limits"]}
+    assert limits == {"memory_limit": True, "cpu_limit": True, "storage": False}
+    shown = on_terminal(vs, "list", "--usage").stdout
+    assert "MEMORY" in shown.splitlines()[0]
+    assert "limited" in shown
+    assert "MEMORY" not in on_terminal(vs, "list").stdout
     group = "/sys/fs/cgroup"
     look = f"cat {group}/memory.max {group}/memory.swap.max {group}/cpu.max 2>/dev/null ||" + (
         f" cat {group}/memory/memory.limit_in_bytes {group}/memory/memory.memsw.limit_in_bytes;"

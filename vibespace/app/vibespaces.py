@@ -20,6 +20,7 @@ _CHECKS: Mapping[str, Callable[[Any, str], object]] = {
     "cpu_limit": quantities.cpu_millis,
     "memory": quantities.memory_bytes,
     "memory_limit": quantities.memory_bytes,
+    "storage": quantities.memory_bytes,
     "mounts": mounts.check,
     "image": images.check_reference,
 }

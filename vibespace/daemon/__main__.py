@@ -26,6 +26,7 @@ from vibespace.daemon.engines import FAKE, Dialer, open_engine
 from vibespace.daemon.events import EventServicer
 from vibespace.daemon.hostpaths import HostPaths
 from vibespace.daemon.keeper import Keeper
+from vibespace.daemon.measuring import Measuring
 from vibespace.daemon.sealing import Sealing
 from vibespace.daemon.system import SystemServicer
 from vibespace.daemon.vibespaces import VibespaceServicer
@@ -187,6 +188,7 @@ class Daemon:
 
     def _servicers(self, log: Log) -> dict[str, object]:
         feed, writer, sealing = self._feed, self._writer, Sealing(self._feed, self._vault)
+        measuring = Measuring(feed, lambda: self._dialer.engine)
         system = SystemServicer(
             feed,
             writer,
@@ -198,10 +200,10 @@ class Daemon:
         )
         return {
             "vibespace.v1.VibespaceService": VibespaceServicer(
-                feed, writer, self._repositories, sealing, self._paths, self._dialer.examine
+                feed, writer, self._repositories, sealing, self._paths, self._dialer.examine, measuring
             ),
             "vibespace.v1.AgentService": AgentServicer(
-                feed, writer, self._shell, sealing, Files(self._shell), self._dialer
+                feed, writer, self._shell, sealing, measuring, Files(self._shell), self._dialer
             ),
             "vibespace.v1.EventService": EventServicer(feed, log, self._auditor, _now),
             "vibespace.v1.SystemService": system,

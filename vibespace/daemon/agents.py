@@ -13,6 +13,7 @@ from vibespace.app import agents as commands
 from vibespace.app.feed import Feed
 from vibespace.app.writer import Command, Request, Writer
 from vibespace.daemon import convert, mutations, pages, streams
+from vibespace.daemon.measuring import Measuring
 from vibespace.daemon.principal import request_of
 from vibespace.daemon.sealing import Sealing
 from vibespace.domain import environment, names, repositories, states
@@ -35,12 +36,20 @@ class AgentServicer(AgentServiceServicer):
     """Translates; the commands decide, and the shell carries the streams."""
 
     def __init__(
-        self, feed: Feed, writer: Writer, shell: Shell, sealing: Sealing, files: Files, logs: Logs
+        self,
+        feed: Feed,
+        writer: Writer,
+        shell: Shell,
+        sealing: Sealing,
+        measuring: Measuring,
+        files: Files,
+        logs: Logs,
     ) -> None:
         self._feed = feed
         self._writer = writer
         self._shell = shell
         self._sealing = sealing
+        self._measuring = measuring
         self._files = files
         self._logs = logs
 
@@ -59,7 +68,9 @@ class AgentServicer(AgentServiceServicer):
         return v1.CreateAgentResponse(**created)
 
     async def GetAgent(self, request: v1.GetAgentRequest, context: Context) -> v1.GetAgentResponse:
-        return v1.GetAgentResponse(agent=self._message(self._feed.state.agent(*names.parse_agent(request.name))))
+        found = self._message(self._feed.state.agent(*names.parse_agent(request.name)))
+        await self._measuring.add([found])
+        return v1.GetAgentResponse(agent=found)
 
     async def ListAgents(self, request: v1.ListAgentsRequest, context: Context) -> v1.ListAgentsResponse:
         state, parent = self._feed.state, names.parse_vibespace(request.parent or "vibespaces/-", "parent")

@@ -33,7 +33,7 @@ _REPOSITORY_STATES = {
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _KEPT = (ROOT, HOME)
-_SPEC = ("repo", "branch", "cpu", "cpu_limit", "memory", "memory_limit", "image")
+_SPEC = ("repo", "branch", "cpu", "cpu_limit", "memory", "memory_limit", "image", "storage")
 
 
 def agent_type(settings: agents_pb2.AgentSettings) -> str:

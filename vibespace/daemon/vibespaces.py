@@ -14,6 +14,7 @@ from vibespace.app.feed import Feed
 from vibespace.app.writer import Command, Request, Writer
 from vibespace.daemon import convert, mutations, pages, streams
 from vibespace.daemon.hostpaths import HostPaths
+from vibespace.daemon.measuring import Measuring
 from vibespace.daemon.principal import principal, request_of
 from vibespace.daemon.sealing import Sealing
 from vibespace.domain import environment, images, mounts, names, repositories, states
@@ -39,6 +40,7 @@ class VibespaceServicer(VibespaceServiceServicer):
         sealing: Sealing,
         paths: HostPaths,
         examine: Callable[[str], Awaitable[None]],
+        measuring: Measuring,
     ) -> None:
         """`examine` raises what an image lacks to be an agent's computer."""
         self._feed = feed
@@ -47,6 +49,7 @@ class VibespaceServicer(VibespaceServiceServicer):
         self._sealing = sealing
         self._paths = paths
         self._examine = examine
+        self._measuring = measuring
 
     async def CreateVibespace(self, request: v1.CreateVibespaceRequest, context: Context) -> v1.CreateVibespaceResponse:
         values = environment.parse(request.agent.env, "agent.env")
@@ -71,12 +74,18 @@ class VibespaceServicer(VibespaceServiceServicer):
         state, known = self._feed.state, self._feed.engine_seen
         found = state.vibespace(names.parse_vibespace(request.name))
         agents = [convert.agent_message(agent, state, known=known) for agent in state.agents(found.name)]
-        return v1.GetVibespaceResponse(vibespace=convert.vibespace_message(found, state, known=known), agents=agents)
+        message = convert.vibespace_message(found, state, known=known)
+        await self._measuring.add(agents)
+        await self._measuring.add_sums([message])
+        limits = await self._measuring.limits(found.spec)
+        return v1.GetVibespaceResponse(vibespace=message, agents=agents, limits=limits)
 
     async def ListVibespaces(self, request: v1.ListVibespacesRequest, context: Context) -> v1.ListVibespacesResponse:
         state, known = self._feed.state, self._feed.engine_seen
         page, token = pages.cut(sorted(state.vibespaces), request.page_size, request.page_token)
         found = [convert.vibespace_message(state.vibespaces[name], state, known=known) for name in page]
+        if request.usage:
+            await self._measuring.add_sums(found)
         return v1.ListVibespacesResponse(vibespaces=found, next_page_token=token, cursor=self._cursor(state.position))
 
     async def UpdateVibespace(self, request: v1.UpdateVibespaceRequest, context: Context) -> v1.UpdateVibespaceResponse:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -196,6 +196,27 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Let go of connections. Containers go on."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one container uses now."""
+
+    memory_bytes: int = 0
+    cpu_seconds: float = 0
+    """Since its start."""
+    processes: int = 0
+
+
+@runtime_checkable
+class Meter(Protocol):
+    """Optional: an engine that measures, and knows which limits it holds containers to."""
+
+    async def usage(self, agent_uids: Collection[str]) -> Mapping[str, Usage]:
+        """Of those of these agents whose containers run."""
+
+    async def enforced(self) -> frozenset[str]:
+        """Names of the fields of Resources that have an effect here."""
 
 
 @runtime_checkable

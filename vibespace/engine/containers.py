@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
-from vibespace.engine import bodies, examination, files, logs, sshport
+from vibespace.engine import bodies, examination, files, logs, meter, sshport
 from vibespace.engine.api import Api
-from vibespace.engine.base import AgentSpec, Identity, Leftover, Snapshot, Target, Written, spec_hash
+from vibespace.engine.base import AgentSpec, Identity, Leftover, Snapshot, Target, Usage, Written, spec_hash
 from vibespace.engine.observer import Observer, ssh_address
 from vibespace.errors import Aborted, AlreadyExists, Error, FailedPrecondition, NotFound, Unavailable
 
@@ -129,6 +129,12 @@ class ContainersEngine:
             raise Aborted("ENGINE_REFUSED", f"A look into {image} took more than {examination.SECONDS:.0f} s.") from e
         finally:
             await _gone(self._api.delete(path, force=True, v=True))
+
+    async def usage(self, agent_uids: Collection[str]) -> Mapping[str, Usage]:
+        return await meter.usage(self._api, agent_uids)
+
+    async def enforced(self) -> frozenset[str]:
+        return await meter.enforced(self._api)
 
     async def close(self) -> None:
         await self._api.close()

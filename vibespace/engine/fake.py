@@ -6,8 +6,8 @@ import asyncio
 import socket
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -17,9 +17,11 @@ from vibespace.engine.base import (
     Condition,
     Identity,
     Leftover,
+    Resources,
     Snapshot,
     Status,
     Target,
+    Usage,
     Written,
     spec_hash,
 )
@@ -121,6 +123,16 @@ class FakeEngine:
         self._reach()
         self._find_image(image)
         return self._lacking.get(image, ())
+
+    async def usage(self, agent_uids: Collection[str]) -> Mapping[str, Usage]:
+        self._reach()
+        found = {uid: self._ours("container", bodies.container_name(uid)) for uid in agent_uids}
+        running = [uid for uid, thing in found.items() if thing and not thing.ended]
+        return {uid: Usage(memory_bytes=2 << 20, cpu_seconds=0.5, processes=2) for uid in running}
+
+    async def enforced(self) -> frozenset[str]:
+        self._reach()
+        return frozenset(field.name for field in fields(Resources))
 
     async def close(self) -> None:
         await asyncio.gather(*(inside.close() for inside in self._insides.values()))

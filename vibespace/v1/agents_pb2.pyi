@@ -212,6 +212,7 @@ class AgentStatus(message.Message):
     OBSERVED_GENERATION_FIELD_NUMBER: builtins.int
     IMAGE_FIELD_NUMBER: builtins.int
     NEXT_IMAGE_FIELD_NUMBER: builtins.int
+    USAGE_FIELD_NUMBER: builtins.int
     state: AgentState.ValueType
     """How far it is."""
     reason: builtins.str
@@ -222,6 +223,10 @@ class AgentStatus(message.Message):
     """Image that its container runs."""
     next_image: builtins.str
     """Image that it takes at its next start, when that is another one."""
+    @builtins.property
+    def usage(self) -> Usage:
+        """What it uses; only in answers that were asked for it, and of what runs."""
+
     def __init__(
         self,
         *,
@@ -230,10 +235,39 @@ class AgentStatus(message.Message):
         observed_generation: builtins.int = ...,
         image: builtins.str = ...,
         next_image: builtins.str = ...,
+        usage: Usage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["usage", b"usage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["image", b"image", "next_image", b"next_image", "observed_generation", b"observed_generation", "reason", b"reason", "state", b"state", "usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Usage(message.Message):
+    """What containers use now, as the engine measures it."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    MEMORY_BYTES_FIELD_NUMBER: builtins.int
+    CPU_SECONDS_FIELD_NUMBER: builtins.int
+    PROCESSES_FIELD_NUMBER: builtins.int
+    memory_bytes: builtins.int
+    """Memory in use."""
+    cpu_seconds: builtins.int
+    """Processor time used since the start."""
+    processes: builtins.int
+    """Processes and threads."""
+    def __init__(
+        self,
+        *,
+        memory_bytes: builtins.int = ...,
+        cpu_seconds: builtins.int = ...,
+        processes: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["image", b"image", "next_image", b"next_image", "observed_generation", b"observed_generation", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cpu_seconds", b"cpu_seconds", "memory_bytes", b"memory_bytes", "processes", b"processes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

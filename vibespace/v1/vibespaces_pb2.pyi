@@ -209,6 +209,7 @@ class VibespaceSpec(message.Message):
     SUDO_FIELD_NUMBER: builtins.int
     NETWORK_FIELD_NUMBER: builtins.int
     IMAGE_FIELD_NUMBER: builtins.int
+    STORAGE_FIELD_NUMBER: builtins.int
     repo: builtins.str
     """Git repository to start from: a URL, or a directory here.
 
@@ -231,6 +232,8 @@ class VibespaceSpec(message.Message):
     """What agents can reach: everything that this machine can, or only each other."""
     image: builtins.str
     """Image that the engine has, to use instead of the agents' own."""
+    storage: builtins.str
+    """Disk space for the shared files and homes together, such as `20Gi`; `info` says whether it is enforced."""
     @builtins.property
     def mounts(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Directory or file of the engine's machine to show inside, as HOST:CONTAINER, or HOST:CONTAINER:ro to read only.
@@ -251,10 +254,11 @@ class VibespaceSpec(message.Message):
         sudo: builtins.bool = ...,
         network: Network.ValueType | None = ...,
         image: builtins.str | None = ...,
+        storage: builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_image", b"_image", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_network", b"_network", "_repo", b"_repo", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "image", b"image", "memory", b"memory", "memory_limit", b"memory_limit", "network", b"network", "repo", b"repo"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_image", b"_image", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_network", b"_network", "_repo", b"_repo", "_storage", b"_storage", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "image", b"image", "memory", b"memory", "memory_limit", b"memory_limit", "network", b"network", "repo", b"repo", "storage", b"storage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_image", b"_image", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_network", b"_network", "_repo", b"_repo", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "image", b"image", "memory", b"memory", "memory_limit", b"memory_limit", "mounts", b"mounts", "network", b"network", "repo", b"repo", "sudo", b"sudo"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_image", b"_image", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_network", b"_network", "_repo", b"_repo", "_storage", b"_storage", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "image", b"image", "memory", b"memory", "memory_limit", b"memory_limit", "mounts", b"mounts", "network", b"network", "repo", b"repo", "storage", b"storage", "sudo", b"sudo"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__branch: _TypeAlias = typing.Literal["branch"]  # noqa: Y015
     _WhichOneofArgType__branch: _TypeAlias = typing.Literal["_branch", b"_branch"]  # noqa: Y015
@@ -272,6 +276,8 @@ class VibespaceSpec(message.Message):
     _WhichOneofArgType__network: _TypeAlias = typing.Literal["_network", b"_network"]  # noqa: Y015
     _WhichOneofReturnType__repo: _TypeAlias = typing.Literal["repo"]  # noqa: Y015
     _WhichOneofArgType__repo: _TypeAlias = typing.Literal["_repo", b"_repo"]  # noqa: Y015
+    _WhichOneofReturnType__storage: _TypeAlias = typing.Literal["storage"]  # noqa: Y015
+    _WhichOneofArgType__storage: _TypeAlias = typing.Literal["_storage", b"_storage"]  # noqa: Y015
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__branch) -> _WhichOneofReturnType__branch | None: ...
     @typing.overload
@@ -288,6 +294,8 @@ class VibespaceSpec(message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__network) -> _WhichOneofReturnType__network | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__repo) -> _WhichOneofReturnType__repo | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__storage) -> _WhichOneofReturnType__storage | None: ...
 
 @typing.final
 class VibespaceStatus(message.Message):
@@ -302,6 +310,7 @@ class VibespaceStatus(message.Message):
     AGENTS_RUNNING_FIELD_NUMBER: builtins.int
     KEPT_DIRECTORIES_FIELD_NUMBER: builtins.int
     PROFILE_FIELD_NUMBER: builtins.int
+    USAGE_FIELD_NUMBER: builtins.int
     state: VibespaceState.ValueType
     """Its agents' states and its repository's, taken together."""
     reason: builtins.str
@@ -320,6 +329,10 @@ class VibespaceStatus(message.Message):
     def kept_directories(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Directories inside that survive `stop`; everything else is made anew from the image at each start."""
 
+    @builtins.property
+    def usage(self) -> agents_pb2.Usage:
+        """What its containers use together; only in answers that were asked for it."""
+
     def __init__(
         self,
         *,
@@ -330,10 +343,43 @@ class VibespaceStatus(message.Message):
         agents_running: builtins.int = ...,
         kept_directories: abc.Iterable[builtins.str] | None = ...,
         profile: Profile.ValueType = ...,
+        usage: agents_pb2.Usage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["repository", b"repository"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["repository", b"repository", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "agents_running", b"agents_running", "kept_directories", b"kept_directories", "profile", b"profile", "reason", b"reason", "repository", b"repository", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "agents_running", b"agents_running", "kept_directories", b"kept_directories", "profile", b"profile", "reason", b"reason", "repository", b"repository", "state", b"state", "usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Limit(message.Message):
+    """A limit that was asked for, and what became of it."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SETTING_FIELD_NUMBER: builtins.int
+    ASKED_FIELD_NUMBER: builtins.int
+    ENFORCED_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    setting: builtins.str
+    """Name of the setting, such as `memory_limit`."""
+    asked: builtins.str
+    """What was asked."""
+    enforced: builtins.bool
+    """Whether the engine holds containers to it."""
+    reason: builtins.str
+    """Why it does not."""
+    def __init__(
+        self,
+        *,
+        setting: builtins.str = ...,
+        asked: builtins.str = ...,
+        enforced: builtins.bool = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["asked", b"asked", "enforced", b"enforced", "reason", b"reason", "setting", b"setting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -473,23 +519,29 @@ class GetVibespaceResponse(message.Message):
 
     VIBESPACE_FIELD_NUMBER: builtins.int
     AGENTS_FIELD_NUMBER: builtins.int
+    LIMITS_FIELD_NUMBER: builtins.int
     @builtins.property
     def vibespace(self) -> Vibespace:
         """The vibespace."""
 
     @builtins.property
     def agents(self) -> containers.RepeatedCompositeFieldContainer[agents_pb2.Agent]:
-        """Its agents, the primary first."""
+        """Its agents, the primary first, with what they use."""
+
+    @builtins.property
+    def limits(self) -> containers.RepeatedCompositeFieldContainer[Limit]:
+        """The limits that were asked for."""
 
     def __init__(
         self,
         *,
         vibespace: Vibespace | None = ...,
         agents: abc.Iterable[agents_pb2.Agent] | None = ...,
+        limits: abc.Iterable[Limit] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["vibespace", b"vibespace"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "vibespace", b"vibespace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "limits", b"limits", "vibespace", b"vibespace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -501,19 +553,23 @@ class ListVibespacesRequest(message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    USAGE_FIELD_NUMBER: builtins.int
     page_size: builtins.int
     """Most vibespaces in one answer; 0 means all."""
     page_token: builtins.str
     """From the answer before, for the next page."""
+    usage: builtins.bool
+    """Say also what each uses now."""
     def __init__(
         self,
         *,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
+        usage: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["page_size", b"page_size", "page_token", b"page_token", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

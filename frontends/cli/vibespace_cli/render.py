@@ -24,7 +24,9 @@ _COLOURS = {"running": "green", "ready": "green", "failed": "red", "starting": "
 
 def render(output: Output, response: Any) -> None:
     """Write `response` to stdout as the flags say, JSON excepted."""
-    parts = [f for f in response.DESCRIPTOR.fields if f.name not in _PLUMBING]
+    every = [f for f in response.DESCRIPTOR.fields if f.name not in _PLUMBING]
+    # Of several lists only those that have something; one alone says that it has nothing.
+    parts = [f for f in every if not (is_message(f) and f.is_repeated) or getattr(response, f.name)] or every[:1]
     alone = len(parts) == 1
     if output.plain and output.header and any(not (is_message(f) and f.is_repeated) for f in parts):
         output.line("FIELD\tVALUE")
@@ -47,7 +49,9 @@ def columns(descriptor: Any) -> list[Leaf]:
 
 def rows(output: Output, messages: Sequence[Any], shown: Sequence[Leaf]) -> list[list[str]]:
     """A row a message."""
-    return [[text(m, leaf, local=not output.plain) or "" for leaf in shown] for m in messages]
+    if output.plain:
+        return [[text(m, leaf) or "" for leaf in shown] for m in messages]
+    return [[_brief(_label(leaf.path[-1:]), text(m, leaf, local=True) or "")[1] for leaf in shown] for m in messages]
 
 
 def header(shown: Sequence[Leaf]) -> list[str]:
@@ -75,7 +79,7 @@ def table_lines(
 
 
 def _list(output: Output, descriptor: Any, messages: Sequence[Any], title: str) -> None:
-    shown = columns(descriptor)
+    shown = [leaf for leaf in columns(descriptor) if not messages or _anywhere(messages, leaf)]
     if output.quiet:
         for row in rows(output, messages, shown):
             output.line(row[0])
@@ -83,11 +87,22 @@ def _list(output: Output, descriptor: Any, messages: Sequence[Any], title: str) 
     if title and not output.plain:
         output.line(output.paint(f"{title}:", "bold"))
     if messages:
-        write_table(output, header(shown), rows(output, messages, shown), "  " if title else "")
+        write_table(output, _titles(output, shown), rows(output, messages, shown), "  " if title else "")
     elif output.plain and output.header:
         write_table(output, header(shown), [])
     else:
         output.note(f"No {title or descriptor.name.lower() + 's'}.")
+
+
+def _titles(output: Output, shown: Sequence[Leaf]) -> list[str]:
+    """Amounts that are shown as people read them have their unit beside them."""
+    names = header(shown)
+    return names if output.plain else [name.removesuffix(" BYTES").removesuffix(" SECONDS") for name in names]
+
+
+def _anywhere(messages: Sequence[Any], leaf: Leaf) -> bool:
+    """A column that no row has a value for, because nobody asked for it, is left out."""
+    return any(text(message, leaf) is not None for message in messages)
 
 
 def _detail(output: Output, message: Any, title: str) -> None:
@@ -116,9 +131,9 @@ def _detail(output: Output, message: Any, title: str) -> None:
 
 def _brief(label: str, value: str) -> tuple[str, str]:
     """A field as it is read, not computed with; its unit is told by its name."""
-    if label.endswith(" seconds"):
+    if value and label.endswith(" seconds"):
         return label.removesuffix(" seconds"), human.duration(int(value))
-    if label.endswith(" bytes"):
+    if value and label.endswith(" bytes"):
         return label.removesuffix(" bytes"), human.size(int(value))
     return label, human.digest(value)
 

@@ -1,0 +1,80 @@
+"""What is used, and which limits hold, for the answers that tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from vibespace.app.feed import Feed
+from vibespace.domain.vibespaces import Spec
+from vibespace.engine.base import Engine, Meter, Usage
+from vibespace.errors import Unavailable
+from vibespace.v1 import agents_pb2, vibespaces_pb2
+
+FIELDS = {
+    "cpu": "cpu_millis",
+    "cpu_limit": "cpu_limit_millis",
+    "memory": "memory_bytes",
+    "memory_limit": "memory_limit_bytes",
+}
+"""Setting of a spec -> field of engine.base.Resources."""
+
+_NO_QUOTA = "volumes have no quotas of their own here: the file system's free space is the limit"
+_NOT_ENFORCED = "the engine does not enforce it on this machine"
+_NOT_ASKED = "the engine cannot be asked now"
+
+
+class Measuring:
+    """For servicers. `engine` says which one there is by now, if any."""
+
+    def __init__(self, feed: Feed, engine: Callable[[], Engine | None]) -> None:
+        self._feed = feed
+        self._engine = engine
+
+    async def add(self, agents: Sequence[agents_pb2.Agent]) -> None:
+        """Fill in what each of them uses."""
+        used = await self._usage([agent.uid for agent in agents])
+        for agent in agents:
+            if agent.uid in used:
+                agent.status.usage.CopyFrom(_message([used[agent.uid]]))
+
+    async def add_sums(self, vibespaces: Sequence[vibespaces_pb2.Vibespace]) -> None:
+        """Fill in what the agents of each use together."""
+        members = {found.uid: [a.uid for a in self._feed.state.agents(found.vibespace_id)] for found in vibespaces}
+        used = await self._usage([uid for uids in members.values() for uid in uids])
+        for found in vibespaces:
+            running = [used[uid] for uid in members[found.uid] if uid in used]
+            found.status.usage.CopyFrom(_message(running))
+
+    async def limits(self, spec: Spec) -> list[vibespaces_pb2.Limit]:
+        """What became of each limit that was asked for."""
+        asked = [name for name in (*FIELDS, "storage") if name in spec]
+        holds = await self._enforced() if asked else frozenset()
+        return [_limit(name, spec[name], holds) for name in asked]
+
+    async def _usage(self, uids: Sequence[str]) -> Mapping[str, Usage]:
+        engine = self._engine()
+        try:
+            return await engine.usage(uids) if isinstance(engine, Meter) else {}
+        except Unavailable:  # what else was asked is answered all the same, and says that the engine is away
+            return {}
+
+    async def _enforced(self) -> frozenset[str] | None:
+        engine = self._engine()
+        try:
+            return await engine.enforced() if isinstance(engine, Meter) else None
+        except Unavailable:
+            return None
+
+
+def _limit(setting: str, asked: str, holds: frozenset[str] | None) -> vibespaces_pb2.Limit:
+    enforced = holds is not None and FIELDS.get(setting) in holds
+    why = _NO_QUOTA if setting not in FIELDS else _NOT_ASKED if holds is None else _NOT_ENFORCED
+    return vibespaces_pb2.Limit(setting=setting, asked=asked, enforced=enforced, reason="" if enforced else why)
+
+
+def _message(used: Sequence[Usage]) -> agents_pb2.Usage:
+    return agents_pb2.Usage(
+        memory_bytes=sum(each.memory_bytes for each in used),
+        cpu_seconds=round(sum(each.cpu_seconds for each in used)),
+        processes=sum(each.processes for each in used),
+    )

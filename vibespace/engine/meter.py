@@ -1,0 +1,46 @@
+"""What containers use, and which limits an engine holds them to, by the API that Podman and Docker have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from vibespace.engine import bodies
+from vibespace.engine.api import Api
+from vibespace.engine.base import Usage
+from vibespace.errors import Aborted, NotFound
+
+_NEEDS = {
+    "cpu_millis": ("CPUShares",),
+    "cpu_limit_millis": ("CpuCfsPeriod", "CpuCfsQuota"),
+    "memory_bytes": ("MemoryLimit",),
+    "memory_limit_bytes": ("MemoryLimit", "SwapLimit"),
+    "pids": ("PidsLimit",),
+}
+"""Field of Resources -> what the engine must say it can."""
+
+
+async def usage(api: Api, agent_uids: Collection[str]) -> Mapping[str, Usage]:
+    """By agent uid; what does not run is not in it."""
+    measured = await asyncio.gather(*(_one(api, uid) for uid in agent_uids))
+    return {uid: found for uid, found in zip(agent_uids, measured, strict=True) if found is not None}
+
+
+async def enforced(api: Api) -> frozenset[str]:
+    """A rootless engine lacks some where control groups were not delegated to its user."""
+    info = await api.get("/info")
+    return frozenset(field for field, needs in _NEEDS.items() if all(info.get(need) for need in needs))
+
+
+async def _one(api: Api, agent_uid: str) -> Usage | None:
+    path = f"/containers/{bodies.container_name(agent_uid)}/stats"
+    try:
+        told: dict[str, Any] = await api.get(path, **{"stream": False, "one-shot": True})
+    except (NotFound, Aborted):  # gone, or stopped, which Podman calls an error
+        return None
+    memory, processes = told.get("memory_stats") or {}, told.get("pids_stats") or {}
+    if not processes.get("current"):
+        return None
+    cpu = (told.get("cpu_stats") or {}).get("cpu_usage") or {}
+    return Usage(int(memory.get("usage", 0)), cpu.get("total_usage", 0) / 1e9, int(processes["current"]))
