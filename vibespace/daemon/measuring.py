@@ -18,7 +18,7 @@ FIELDS = {
 }
 """Setting of a spec -> field of engine.base.Resources."""
 
-_NO_QUOTA = "volumes have no quotas of their own here: the file system's free space is the limit"
+_NO_QUOTA = "volumes have no quotas here; the free disk space is the limit"
 _NOT_ENFORCED = "the engine does not enforce it on this machine"
 _NOT_ASKED = "the engine cannot be asked now"
 
