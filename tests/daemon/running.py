@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -20,7 +20,7 @@ from vibespace.domain.host import Host
 from vibespace.domain.states import is_current, should_run
 from vibespace.domain.vibespaces import PENDING
 from vibespace.engine import bodies
-from vibespace.engine.fake import FakeEngine
+from vibespace.engine.fake import FakeEngine, Fault
 from vibespace.engine.fake_world import World
 from vibespace.errgrpc import from_call
 from vibespace.errors import Error
@@ -70,12 +70,12 @@ class Running:
 
 
 @asynccontextmanager
-async def serving(home: Path, world: World | None = None) -> AsyncIterator[Running]:
+async def serving(home: Path, world: World | None = None, faults: Iterable[Fault] = ()) -> AsyncIterator[Running]:
     """Serve `home` until the block ends, as by SIGTERM; with `world`, containers are kept there."""
     ensure_home(home)
     with pytest.MonkeyPatch.context() as patch:
         if world is not None:
-            patch.setattr(composition, "open_engine", opener(world))
+            patch.setattr(composition, "open_engine", opener(world, faults))
         daemon = composition.Daemon(State(home))
         ready, tell = os.pipe()
         task = asyncio.create_task(daemon.run(tell))
@@ -97,11 +97,14 @@ async def serving(home: Path, world: World | None = None) -> AsyncIterator[Runni
         await task
 
 
-def opener(world: World) -> Callable[[Host, State, Mapping[str, str]], Awaitable[FakeEngine]]:
+Opener = Callable[[Host, State, Mapping[str, str]], Awaitable[FakeEngine]]
+
+
+def opener(world: World, faults: Iterable[Fault] = ()) -> Opener:
     """In place of engines.open_engine: always the fake engine on `world`."""
 
     async def open_engine(host: Host, _state: State, _environ: Mapping[str, str]) -> FakeEngine:
-        return FakeEngine(host.uid, world)
+        return FakeEngine(host.uid, world, faults=faults)
 
     return open_engine
 

@@ -48,11 +48,11 @@ class Forge:
         self.state = State(home)
         self.pid = 0
 
-    def begin(self) -> None:
-        """Start one, which may be killed before it serves."""
+    def begin(self, *death: str) -> None:
+        """Start one, which may be killed before it serves, or kills itself at a point and topic (see points.py)."""
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(f"{self.state.home}\n")
+        self._process.stdin.write("\t".join((str(self.state.home), *filter(None, death))) + "\n")
         self._process.stdin.flush()
         self.pid = int(self._process.stdout.readline())
 
@@ -64,6 +64,10 @@ class Forge:
     async def kill(self) -> None:
         """As suddenly as a process can end; returns when it is gone."""
         os.kill(self.pid, signal.SIGKILL)
+        await self.died()
+
+    async def died(self) -> None:
+        """Return when it is gone."""
         self.pid = 0
         await asyncio.to_thread(wait_until_ended, self.state)
 

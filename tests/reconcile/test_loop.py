@@ -296,8 +296,8 @@ async def test_asking_again_does_not_wait_for_the_next_try(tmp_path: Path) -> No
 
 
 FAULTS = [
-    *(Fault("apply", nth, kind) for nth in (1, 2) for kind in ("fail", "lose", "twice")),
-    *(Fault("delete", nth, kind) for nth in (1, 2) for kind in ("fail", "lose", "twice")),
+    *(Fault("apply", nth, kind) for nth in (1, 2) for kind in ("fail", "lose", "twice", "hang")),
+    *(Fault("delete", nth, kind) for nth in (1, 2) for kind in ("fail", "lose", "twice", "hang")),
     *(Fault("watch", nth, kind) for nth in (1, 2) for kind in ("fail", "twice")),
 ]
 
@@ -305,7 +305,7 @@ FAULTS = [
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.verb}-{fault.nth}-{fault.kind}")
 @in_virtual_time
 async def test_a_fault_delays_and_changes_nothing(tmp_path: Path, fault: Fault) -> None:
-    """Whichever call of the engine fails, loses its answer or is done twice: the end is what was asked for."""
+    """Whichever call of the engine fails, hangs, loses its answer or is done twice: the end is what was asked for."""
     async with site(tmp_path) as made, made.reconciling(faults=[fault]):
         await made.house.ask(create())
         await made.house.ask(add())

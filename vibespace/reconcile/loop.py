@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Protocol
 from uuid import UUID
@@ -34,6 +35,8 @@ _AT_ONCE = 8
 """Engine calls under way at the same time."""
 _SECOND_LOOK = 5.0
 """Seconds after which an engine that said yes is looked at again, should no Snapshot have come."""
+_LONGEST = 600.0
+"""Seconds after which one that does not answer is given up. Its calls have limits of their own; this holds for all."""
 _PATIENCE = 5.0
 """Longest pause, in seconds, before the engine is asked again whether it answers."""
 
@@ -215,7 +218,7 @@ class Reconciler:
     async def _ask_engine(self, ask: Callable[[], Awaitable[None]], agent: Agent, vibespace: Vibespace) -> bool:
         """Tell the engine; the next Snapshot wakes the key again. False when it refused, and the agent shows why."""
         try:
-            async with self._slots:
+            async with self._slots, _limited():
                 await ask()
         except Unavailable:
             raise
@@ -240,7 +243,7 @@ class Reconciler:
         """Take away what is left of it; False when the engine refused, and the vibespace shows why."""
         command: Command = partial(vibespace_commands.complete_deletion, name=vibespace.name)
         try:
-            async with self._slots:
+            async with self._slots, _limited():
                 await self._engine.delete(target, keep_data=keep_data)
         except Unavailable:
             raise
@@ -279,6 +282,15 @@ class Reconciler:
         state = self._feed.state
         host = [state.host] if state.host else []
         await self._writer.run(command, Request("daemon", cause=state.cause(*about, *host) if about else ""))
+
+
+@asynccontextmanager
+async def _limited() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(_LONGEST):
+            yield
+    except TimeoutError as e:
+        raise Unavailable("ENGINE_UNREACHABLE", "The container engine did not answer in time.") from e
 
 
 def _is_asked(state: State, aggregate: Aggregate, position: int) -> bool:
