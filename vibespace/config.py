@@ -49,7 +49,7 @@ def load(path: Path) -> Settings:
     except yaml.MarkedYAMLError as e:
         where = _place(path, e.problem_mark or e.context_mark)
         raise InvalidArgument("CONFIG_INVALID", f"{where} is not YAML: {e.problem}.", hint=_HINT) from e
-    except yaml.YAMLError as e:
+    except (yaml.YAMLError, RecursionError) as e:  # the second: nested without an end
         said = " ".join(str(e).split())
         raise InvalidArgument("CONFIG_INVALID", f"{path} is not YAML: {said}.", hint=_HINT) from e
     return Settings(**dict(_settings(path, tree)))

@@ -60,7 +60,7 @@ async def test_refused_inside(copies: Files, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(NotFound, match="There is no folder '/no/such' inside"):
         await copies.receive(AGENT, "", b"/no/such/place", pieces(*archive(tmp_path / "file")))
-    with pytest.raises(NotFound, match="There is no '.*none' inside"):
+    with pytest.raises(NotFound, match=r"There is no '.*none' inside"):
         [piece async for piece in copies.send(AGENT, "", b"none")]
 
 
@@ -95,10 +95,7 @@ async def test_connection_breaks(copies: Files, sshd: Sshd, tmp_path: Path) -> N
 
 async def test_reader_goes_away(copies: Files, tmp_path: Path) -> None:
     """Who stops reading ends the program that reads inside."""
-    with open("/tmp/vs-copies-big", "wb") as big:
-        os.truncate(big.fileno(), 0)
-        big.write(os.urandom(1 << 20) * 50)
-    os.chmod("/tmp/vs-copies-big", 0o644)
+    _make_big(Path("/tmp/vs-copies-big"))
     word = b"/tmp/vs-copies-big".hex()
     try:
         sending = copies.send(AGENT, "", b"/tmp/vs-copies-big")
@@ -108,6 +105,11 @@ async def test_reader_goes_away(copies: Files, tmp_path: Path) -> None:
         assert not processes(word)
     finally:
         os.unlink("/tmp/vs-copies-big")
+
+
+def _make_big(path: Path) -> None:
+    path.write_bytes(os.urandom(1 << 20) * 50)
+    path.chmod(0o644)
 
 
 LINES = [

@@ -70,7 +70,12 @@ def _vibespace(session: Session, method: Method, flag: Flag, typed: str | None) 
 def _put(message: Any, flag: Flag, value: Any) -> None:
     for name in flag.path[:-1]:
         message = getattr(message, name)
-    if flag.repeated:
-        getattr(message, flag.path[-1]).extend(value)
-    else:
-        setattr(message, flag.path[-1], value)
+    try:
+        if flag.repeated:
+            getattr(message, flag.path[-1]).extend(value)
+        else:
+            setattr(message, flag.path[-1], value)
+    except UnicodeEncodeError as e:  # bytes of the command line that are no characters
+        raise InvalidArgument("NOT_TEXT", f"{value!a} is not UTF-8.", field=".".join(flag.path)) from e
+    except ValueError as e:  # a number too large for the field
+        raise InvalidArgument("OUT_OF_RANGE", f"{value} is out of range.", field=".".join(flag.path)) from e

@@ -78,10 +78,10 @@ def _primary(session: Session, parent: str) -> str:
 def _bare(typed: str, prefix: str) -> str:
     """`typed` without its collection; a path would name something else than what was meant."""
     name = typed.removeprefix(prefix) if prefix else typed
-    if not name or "/" in name or "@" in name:
+    if not name or "/" in name or "@" in name or not name.isprintable():  # a byte that is no character is not
         raise InvalidArgument(
             "NAME_INVALID",
-            f"'{typed}' is not a name.",
+            f"{typed!a} is not a name.",
             hint="Names are small letters, digits and '-', at most 30.",
             field="name",
         )

@@ -84,15 +84,16 @@ class Tree(Carrying, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        typed = args[0]  # click itself takes what looks like a flag off the list
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as e:
             import difflib
 
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), 1)
+            near = difflib.get_close_matches(typed, self.list_commands(ctx), 1)
             if not near:
                 raise
-            raise click.UsageError(f"No such command '{args[0]}'. Did you mean '{near[0]}'?", ctx) from e
+            raise click.UsageError(f"No such command '{typed}'. Did you mean '{near[0]}'?", ctx) from e
 
 
 @click.pass_context
