@@ -52,7 +52,11 @@ def add_agent(
         name = f"{names.PREFIXES[type]}-{state.numbers.get((vibespace.uid, names.PREFIXES[type]), 0) + 1}"
     if name in state.members.get(vibespace.name, {}):
         raise AlreadyExists(
-            "AGENT_EXISTS", f"There is an agent '{name}' in '{vibespace.name}' already.", field="agent_id", agent=name
+            "AGENT_EXISTS",
+            f"There is an agent '{name}' in '{vibespace.name}' already.",
+            field="agent_id",
+            hint=f"'vibespace agent info {name}@{vibespace.name}' shows it.",
+            agent=name,
         )
     return transaction.add(
         Agent.create(

@@ -47,14 +47,18 @@ def create_vibespace(
     _check_spec(spec)
     if name in state.vibespaces:
         raise AlreadyExists(
-            "VIBESPACE_EXISTS", f"There is a vibespace '{name}' already.", field="vibespace_id", vibespace=name
+            "VIBESPACE_EXISTS",
+            f"There is a vibespace '{name}' already.",
+            field="vibespace_id",
+            hint=f"'vibespace info {name}' shows it.",
+            vibespace=name,
         )
     kept = state.kept.get(name)
     if kept and not reuse_data:
         raise FailedPrecondition(
             "DATA_KEPT",
             f"Data of an earlier vibespace '{name}' was kept.",
-            hint="Take it over with --reuse-data; to discard it, delete that vibespace again without --keep-data.",
+            hint="Take it over with --reuse-data; to discard it, do so and then delete without --keep-data.",
             vibespace=name,
         )
     if reuse_data and not kept:

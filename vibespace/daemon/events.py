@@ -69,12 +69,7 @@ class EventServicer(EventServiceServicer):
         if isinstance(at, datetime):
             return await self._position_at(at, newest)
         if not 1 <= at <= newest:
-            raise InvalidArgument(
-                "POSITION_INVALID",
-                f"The history has positions 1 to {newest}.",
-                field="moment" if request.moment else "at",
-                hint="See 'vibespace events'.",
-            )
+            raise _no_position(newest, "moment" if request.moment else "at")
         return at
 
     async def _position_at(self, time: datetime, newest: int) -> int:
@@ -111,6 +106,8 @@ class EventServicer(EventServiceServicer):
         self, request: v1.StreamEventsRequest, context: Context
     ) -> AsyncIterator[v1.StreamEventsResponse]:
         wanted = Wanted(names.parse_vibespace(request.parent, "parent") if request.parent else "", request.type)
+        if request.after_position > self._feed.state.position:
+            raise _no_position(self._feed.state.position, "after_position")
         after = self._feed.check(request.after.log_id, request.after.position or request.after_position)
         left = _limit(request)
         async for page, upto in self._feed.events(after, follow=request.follow, wanted=wanted):
@@ -122,6 +119,12 @@ class EventServicer(EventServiceServicer):
             yield response
             if left == 0:
                 return
+
+
+def _no_position(newest: int, field: str) -> InvalidArgument:
+    return InvalidArgument(
+        "POSITION_INVALID", f"The history has positions 1 to {newest}.", field=field, hint="See 'vibespace events'."
+    )
 
 
 class _Shared:

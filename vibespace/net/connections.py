@@ -101,7 +101,7 @@ class Connections:
 
 
 def _unreachable(message: str) -> Unavailable:
-    return Unavailable("AGENT_UNREACHABLE", message, hint="See how the agent is with `vibespace info`.")
+    return Unavailable("AGENT_UNREACHABLE", message, hint="See how the agent is with 'vibespace info'.")
 
 
 def _is(making: asyncio.Task[asyncssh.SSHClientConnection], connection: asyncssh.SSHClientConnection) -> bool:

@@ -143,7 +143,7 @@ class Git:
 def failure(why: str) -> FailedPrecondition:
     """REPOSITORY_FAILED, with the sentence that says why."""
     return FailedPrecondition(
-        "REPOSITORY_FAILED", why, hint="When that is mended, `vibespace start` with its name tries again."
+        "REPOSITORY_FAILED", why, hint="When that is mended, 'vibespace start' with its name tries again."
     )
 
 

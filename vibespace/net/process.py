@@ -102,7 +102,7 @@ class SshProcess(Channel, asyncssh.SSHClientSession[bytes]):
             raise Unavailable(
                 "AGENT_UNREACHABLE",
                 "The connection to the agent broke while the command ran.",
-                hint="See how the agent is with `vibespace info`.",
+                hint="See how the agent is with 'vibespace info'.",
             )
         return self._exit
 

@@ -171,5 +171,5 @@ def _broke() -> Error:
     return Unavailable(
         "AGENT_UNREACHABLE",
         "The connection to the agent broke.",
-        hint="See how the agent is with `vibespace info`.",
+        hint="See how the agent is with 'vibespace info'.",
     )

@@ -71,6 +71,17 @@ def record(session: Session, found: Engine | None, image: str) -> Any:
     return session.call("SystemService/Initialize", request)
 
 
+def seen(session: Session, host: Any) -> Any:
+    """`host` once its engine has shown the daemon what runs, or the daemon knows why it does not."""
+    from vibespace.v1.events_pb2 import WatchRequest, WatchResponse
+
+    news = session.client.follow("EventService/Watch", WatchRequest(), WatchResponse)
+    while not (host.engine_reachable or host.engine_reason):
+        next(news)
+        host = session.call("SystemService/GetStatus").host
+    return host
+
+
 def with_progress(session: Session, work: Callable[[Callable[[str], None]], Any]) -> Any:
     """Run `work`, a coroutine function that tells what it does; what it tells is seen on a terminal."""
     with Progress(session.output) as progress:

@@ -26,7 +26,8 @@ Before or after its name:
 {everywhere}
 
 `VIBESPACE_HOME` moves the state directory (`~/.vibespace`), `VIBESPACE_NAME` names the vibespace that is meant where
-none is given, `VIBESPACE_DEBUG=1` writes `debug.log` into the state directory, and `NO_COLOR` is honoured.
+none is given, `VIBESPACE_DEBUG=1` has a daemon that a command starts write `debug.log` into the state directory, and
+`NO_COLOR` is honoured.
 
 Agents are named `AGENT@VIBESPACE`, or `AGENT` beside `--vibespace NAME`. Where neither says which vibespace, and there
 is exactly one, it is meant; never for what stops, destroys or changes settings.

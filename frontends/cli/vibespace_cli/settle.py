@@ -39,6 +39,7 @@ from vibespace_cli.shape import to_data
 
 Resource = Vibespace | Agent
 
+_ALL_RESTS = "Everything is at rest, and the daemon has ended."
 _RUNNING = {Vibespace: VIBESPACE_STATE_RUNNING, Agent: AGENT_STATE_RUNNING}
 _STOPPED = {Vibespace: VIBESPACE_STATE_STOPPED, Agent: AGENT_STATE_STOPPED}
 _UNSEEN = {
@@ -82,15 +83,10 @@ def tell(invocation: Invocation, response: Any) -> None:
     """One sentence about what was done."""
     output, resource = invocation.session.output, _resource(response)
     if resource is None:
-        said = "resting" if response.host.resting else "awake"
+        resting = response.host.resting or not response.host.initialized
+        plain, sentence = ("resting", _ALL_RESTS) if resting else ("awake", "Everything is back.")
         if not output.quiet:
-            output.line(
-                said
-                if output.plain
-                else "Everything is at rest, and the daemon has ended."
-                if response.host.resting
-                else "Everything is back."
-            )
+            output.line(plain if output.plain else sentence)
         return
     name = names.short(resource.name)
     state = to_data(resource)["status"]["state"] if resource.HasField("status") else "accepted"
@@ -101,7 +97,20 @@ def tell(invocation: Invocation, response: Any) -> None:
     elif output.plain:
         output.line(f"{name}\t{state}")
     else:
-        output.line(f"{name} is {state}.")
+        output.line(f"{name} is {state}{_but(invocation, resource)}.")
+
+
+def _but(invocation: Invocation, resource: Resource) -> str:
+    """What else is so, that who asked may not expect."""
+    if isinstance(resource, Agent) and _waits(resource) and not invocation.method.destroys:
+        return f"; it runs when its vibespace does: 'vibespace start {resource.vibespace_id}'"
+    if isinstance(resource, Vibespace) and invocation.params.get("keep_data"):
+        return f"; its data is kept: 'vibespace create {resource.vibespace_id} --reuse-data -t TYPE' takes it over"
+    return ""
+
+
+def _waits(agent: Agent) -> bool:
+    return agent.intent != RUN_INTENT_STOP and agent.status.state == AGENT_STATE_STOPPED
 
 
 def changes(session: Session, request: WatchRequest) -> Iterator[WatchResponse]:

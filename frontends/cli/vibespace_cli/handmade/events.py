@@ -10,6 +10,7 @@ import click
 from vibespace.v1.events_pb2 import Event, StreamEventsResponse
 from vibespace_cli import build, render, table
 from vibespace_cli.invocation import Invocation
+from vibespace_cli.names import short
 from vibespace_cli.output import Output
 from vibespace_cli.shape import to_data
 
@@ -65,20 +66,33 @@ class _Printer:
             lines = table.tabbed(names if self._output.header else (), rows)
             self._output.header = False
         else:
-            lines = self._aligned(names, rows)
+            lines = self._aligned(names, rows, events)
         for line in lines:
             self._output.line(line)
         self._output.flush()
 
-    def _aligned(self, names: list[str], rows: list[list[str]]) -> list[str]:
-        """Columns keep their widths from batch to batch, unless a later one needs more."""
+    def _aligned(self, names: list[str], rows: list[list[str]], events: Any) -> list[str]:
+        """Columns keep their widths from batch to batch, unless a later one needs more. People get names as they type
+        them, and what the event says.
+        """
         first = not self._widths
         width = table.terminal_width()
-        if width < _WIDE:
-            at = names.index("TIME")
-            rows = [[*row[:at], row[at].rpartition(" ")[2], *row[at + 1 :]] for row in rows]
-        whole = [names.index(n) for n in ("POSITION", "TIME", "TYPE")]
+        about, at = names.index("SUBJECT"), names.index("TIME")
+        for row, event in zip(rows, events, strict=True):
+            row[about] = short(event.subject)
+            row[at] = row[at].rpartition(" ")[2] if width < _WIDE else row[at]
+            row.append(_said(event))
+        names = [*names, "WHAT"]
+        whole = [names.index(n) for n in ("POSITION", "TIME", "TYPE", "SUBJECT")]
         lines = table.lines(names, rows, width, self._widths, whole)
         if first:
             return [self._output.paint(lines[0], "bold"), *lines[1:]]
         return lines[1:]
+
+
+def _said(event: Event) -> str:
+    """What its data tell a person: nothing that the subject says, no ids, no counters, nothing that is empty."""
+    data = json.loads(event.data) if event.data else {}
+    texts = {name: value for name, value in data.items() if value and isinstance(value, str)}
+    told = {name: value for name, value in texts.items() if name not in ("name", "vibespace") and "uid" not in name}
+    return ", ".join(value if name in ("state", "reason") else f"{name} {value}" for name, value in told.items())

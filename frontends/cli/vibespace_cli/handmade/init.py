@@ -41,6 +41,7 @@ class Init(Command):
         output.step(f"State directory: {state.home}")
         found, image = (None, machine.FAKE) if machine.fake() else _engine_and_image(session, ctx.params["base"])
         response = machine.record(session, found, image)
+        response.host.CopyFrom(machine.seen(session, response.host))
         output.step(f"Daemon: serves {state.socket}")
         if output.as_json:
             output.data(to_data(response))
