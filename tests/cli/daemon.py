@@ -48,8 +48,8 @@ class _Handler(grpc.GenericRpcHandler):
         full_name = details.method.removeprefix("/vibespace.v1.")
         name = full_name.rpartition("/")[2]
         request_class = catalog.load().message_class(f"{name}Request")
-        streams_in = name in ("Exec", "UploadRepository")
-        streams_out = name in ("Exec", "Watch", "StreamEvents")
+        streams_in = name in ("Exec", "UploadRepository", "UploadFiles")
+        streams_out = name in ("Exec", "Watch", "StreamEvents", "StreamLogs", "DownloadFiles")
 
         def answer(request: Any, context: Any) -> Any:
             if not streams_in:

@@ -26,6 +26,7 @@ TABLE: list[tuple[list[str], set[str]]] = [
     (["info", "demo"], HEAVY | {"vibespace_cli.settle"}),
     (["events"], HEAVY | {"vibespace_cli.settle", "vibespace_cli.run"}),
     (["exec", "claude-1@demo", "--", "true"], HEAVY | {"vibespace_cli.settle", "vibespace_cli.render"}),
+    (["logs", "claude-1@demo"], HEAVY | {"vibespace_cli.settle", "vibespace_cli.render", "vibespace.archive"}),
     (["config", "path"], HEAVY | {"grpc", "vibespace.client"}),
     (["version"], HEAVY | {"vibespace_cli.settle"}),
     (["list", "--help"], HEAVY | {"grpc", "vibespace.client"}),
@@ -41,6 +42,7 @@ def test_a_command_imports_no_more_than_it_needs(daemon: Daemon, line: list[str]
         "VibespaceService/GetVibespace": lambda _: vibespaces_pb2.GetVibespaceResponse(vibespace=made("demo")),
         "AgentService/GetAgent": lambda _: agents_pb2.GetAgentResponse(agent=agent("claude-1", "demo")),
         "AgentService/Exec": lambda _: iter([agents_pb2.ExecResponse(exit=agents_pb2.ExecExit(code=0))]),
+        "AgentService/StreamLogs": lambda _: iter([agents_pb2.StreamLogsResponse()]),
         "EventService/StreamEvents": lambda _: iter([events_pb2.StreamEventsResponse()]),
         "SystemService/GetVersion": lambda _: system_version(),
     }

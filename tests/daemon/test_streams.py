@@ -18,7 +18,15 @@ from tests.net.sshd import Sshd, processes, running
 from vibespace.daemon import streams
 from vibespace.errors import InvalidArgument, Unavailable
 from vibespace.net.shell import SshShell
-from vibespace.v1.agents_pb2 import DialRequest, DialResponse, ExecRequest, ExecResponse, ExecStart
+from vibespace.v1.agents_pb2 import (
+    DialRequest,
+    DialResponse,
+    ExecRequest,
+    ExecResponse,
+    ExecStart,
+    Terminal,
+    TerminalSize,
+)
 from vibespace.v1.agents_pb2_grpc import (
     AgentServiceServicer,
     AgentServiceStub,
@@ -158,6 +166,25 @@ async def test_exec_signal(stub: Any) -> None:
     assert (ended.code, ended.signal) == (130, "INT")
 
 
+async def test_exec_on_a_terminal(stub: Any) -> None:
+    """A command gets the terminal that is asked for, and hears of its new size."""
+    requests: asyncio.Queue[ExecRequest] = asyncio.Queue()
+
+    async def sent() -> AsyncIterator[ExecRequest]:
+        while True:
+            yield await requests.get()
+
+    script = "stty size; echo $TERM >&2; until stty size | grep '50 120'; do sleep 0.01; done"
+    first = start("sh", "-c", script)
+    first.start.terminal.CopyFrom(Terminal(type="xterm", size=TerminalSize(columns=93, rows=31)))
+    requests.put_nowait(first)
+    call = stub.Exec(sent())
+    shown = (await call.read()).stdout
+    requests.put_nowait(ExecRequest(resize=TerminalSize(columns=120, rows=50)))
+    out, err, ended = await outcome(call)
+    assert (shown + out, err, ended.code) == (b"31 93\r\nxterm\r\n50 120\r\n", b"", 0)
+
+
 async def test_exec_ends_without_its_client(stub: Any, servicer: Servicer) -> None:
     """The stream ends with the command, though the client would send more; nothing is left to clean up."""
     _, _, ended = await outcome(stub.Exec(endless(start("true"))))
@@ -208,6 +235,8 @@ async def test_exec_slow_client(stub: Any, shell: SshShell) -> None:
         ([start("sleep", "1000"), ExecRequest()], "STREAM_INVALID", "request"),
         ([start("sleep", "1000"), ExecRequest(signal="BAD")], "SIGNAL_UNKNOWN", "signal"),
         ([start("a\0b")], "COMMAND_INVALID", "command"),
+        ([ExecRequest(start=ExecStart(command=["id"], terminal=Terminal(type="xterm")))], "TERMINAL_INVALID", "size"),
+        ([start("sleep", "1000"), ExecRequest(resize=TerminalSize(columns=-1, rows=1))], "TERMINAL_INVALID", "size"),
     ],
 )
 async def test_exec_wrong_messages(

@@ -93,14 +93,15 @@ class _Copy:
     def upload(self, path: bytes, agent: str, destination: bytes) -> None:
         self._what = f"{shown(path)} to {names.short(agent)}"
         failures: list[Failure] = []
+        name = os.path.basename(os.path.realpath(path))
+        pieces = pack(path, name, "here", self._count, self._leave_out)
+        first = UploadFilesRequest(name=agent, path=destination, data=next(pieces))  # nobody is asked for nothing
 
         def requests() -> Iterator[UploadFilesRequest]:
-            request = UploadFilesRequest(name=agent, path=destination)
+            yield first
             try:
-                for piece in pack(path, os.path.basename(os.path.realpath(path)), "here", self._count, self._leave_out):
-                    request.data = piece
-                    yield request
-                    request = UploadFilesRequest()
+                for piece in pieces:
+                    yield UploadFilesRequest(data=piece)
             except Failure as e:  # gRPC tells only that something went wrong
                 failures.append(e)
                 raise
