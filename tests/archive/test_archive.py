@@ -221,6 +221,8 @@ HOSTILE = {
     "NUL": [folder(b"top"), file(b"top/a\0b")],
     "nothing": [],
     "too deep": [folder(b"/".join([b"d"] * depth)) for depth in range(1, DEEPEST + 2)],
+    "a link to NUL": [Entry(b"top", LINK, target=b"a\0b")],
+    "a file larger than any": [Entry(b"top", FILE, size=9_999_999_999_999_999_999, extents=[(0, 0)])],
     "a map that goes back": [(Entry(b"top", FILE, size=9000, extents=[(5000, 10), (100, 10)]), bytes(20))],
     "a map beyond the end": [(Entry(b"top", FILE, size=9000, extents=[(8999, 10)]), bytes(10))],
 }

@@ -39,7 +39,7 @@ def of(error: OSError, path: bytes, where: str) -> Failure:
     if number == errno.ENOENT:
         return Failure("NotFound", "FILE_NOT_FOUND", f"There is no {name} {where}.")
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return Failure("PermissionDenied", "FILE_DENIED", f"{name} {where}: {_why(error)}.", "Choose another place.")
+        return Failure("PermissionDenied", "FILE_DENIED", f"{name} {where}: {_why(error)}.")
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         hint = "Nothing was changed; make room, then try again."
         return Failure("Exhausted", "DISK_FULL", f"There is no room for {name} {where}: {_why(error)}.", hint)

@@ -15,6 +15,9 @@ BLOCK = 512
 PIECE = 1 << 18
 """Most bytes handed on in one piece."""
 
+LARGEST = 1 << 62
+"""Bytes of the largest file that is believed: what a system can be asked to make."""
+
 LONGEST = 1 << 20
 """Bytes of the longest header that is believed."""
 
@@ -165,6 +168,8 @@ def _entry(block: bytes, kind: bytes, size: int, records: dict[bytes, bytes], so
         size=_decimal(records.get(b"GNU.sparse.realsize"), size) if sparse else size,
         target=records.get(b"linkpath", _text(block[157:257])),
     )
+    if entry.size >= LARGEST or b"\0" in entry.target:
+        raise broken("a header cannot be")
     entry.extents = _map(source, size) if sparse else [(0, size)]
     return entry
 
