@@ -37,6 +37,9 @@ module.main(*sys.argv[1:])
 """
 """Reads the program from the first line of its input: as an argument it would stand in every list of processes."""
 
+MESSAGE = 1 << 18
+"""Bytes that are put together before they are handed on, so that there are fewer messages."""
+
 MISSING = 127
 """Exit code of a shell that does not find a program."""
 
@@ -80,13 +83,17 @@ class Files:
         process = await self._shell.start(agent_uid, _command("out", path), directory=directory)
         try:
             await process.write(_program())
-            said = bytearray()
+            said, held = bytearray(), bytearray()
             async for piece in process.output():
                 if piece.stderr:
                     said += piece.data
                     del said[:-KEPT]
-                else:
-                    yield piece.data
+                    continue
+                held += piece.data
+                if len(held) >= MESSAGE:
+                    yield bytes(held)
+                    held.clear()
+            yield bytes(held)
             if code := (await process.wait()).code:
                 raise _error(code, bytes(said))
         finally:
