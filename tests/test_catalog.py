@@ -50,7 +50,7 @@ def test_flags_reach_into_the_messages_of_a_request(api: catalog.Catalog) -> Non
 
 def test_an_enum_is_words(api: catalog.Catalog) -> None:
     """AGENT_TYPE_CLAUDE_CODE is typed `claude-code`; the unspecified value is not offered."""
-    flag = next(f for f in api.flags(_one(api, "create")) if f.kind == "choice")
+    flag = next(f for f in api.flags(_one(api, "create")) if f.word == "agent-type")
     assert [c.word for c in flag.choices] == ["claude-code", "codex"]
 
 

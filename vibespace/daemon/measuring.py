@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from vibespace.app.feed import Feed
 from vibespace.domain.vibespaces import Spec
 from vibespace.engine.base import Engine, Meter, Usage
-from vibespace.errors import Unavailable
+from vibespace.errors import Error
 from vibespace.v1 import agents_pb2, vibespaces_pb2
 
 FIELDS = {
@@ -17,6 +18,9 @@ FIELDS = {
     "memory_limit": "memory_limit_bytes",
 }
 """Setting of a spec -> field of engine.base.Resources."""
+
+_PATIENCE = 3.0
+"""Seconds that an answer waits for the engine's figures, which Docker may take one second to give."""
 
 _NO_QUOTA = "volumes have no quotas here; the free disk space is the limit"
 _NOT_ENFORCED = "the engine does not enforce it on this machine"
@@ -54,15 +58,17 @@ class Measuring:
     async def _usage(self, uids: Sequence[str]) -> Mapping[str, Usage]:
         engine = self._engine()
         try:
-            return await engine.usage(uids) if isinstance(engine, Meter) else {}
-        except Unavailable:  # what else was asked is answered all the same, and says that the engine is away
+            async with asyncio.timeout(_PATIENCE):
+                return await engine.usage(uids) if isinstance(engine, Meter) else {}
+        except (Error, TimeoutError):  # what else was asked is answered all the same, and says that the engine is away
             return {}
 
     async def _enforced(self) -> frozenset[str] | None:
         engine = self._engine()
         try:
-            return await engine.enforced() if isinstance(engine, Meter) else None
-        except Unavailable:
+            async with asyncio.timeout(_PATIENCE):
+                return await engine.enforced() if isinstance(engine, Meter) else None
+        except (Error, TimeoutError):
             return None
 
 
