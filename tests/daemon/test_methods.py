@@ -150,15 +150,15 @@ async def test_an_upload_that_nobody_waits_for_is_refused(demo: Running) -> None
 
 
 async def test_the_daemon_tells_about_itself(demo: Running, home: Path) -> None:
-    """Status counts what there is, version names the API, and diagnosis finds that the engine answers."""
+    """Status counts what there is, version names the API, and diagnosis finds that engine and log are well."""
     status = await demo.system.GetStatus(s.GetStatusRequest())
     assert (status.vibespaces, status.agents, status.agents_running) == (1, 1, 1)
     assert status.daemon.home == str(home)
     assert (status.host.initialized, status.host.engine_reachable, status.host.engine.brand) == (True, True, "fake")
     assert status.cursor.position == demo.feed.state.position
     assert (await demo.system.GetVersion(s.GetVersionRequest())).api == "vibespace.v1"
-    [finding] = (await demo.system.Diagnose(s.DiagnoseRequest())).findings
-    assert (finding.subject, finding.severity) == ("engine", s.SEVERITY_OK)
+    findings = (await demo.system.Diagnose(s.DiagnoseRequest())).findings
+    assert [(f.subject, f.severity) for f in findings] == [("engine", s.SEVERITY_OK), ("log", s.SEVERITY_OK)]
 
 
 async def test_diagnosis_finds_leftovers_and_deletes_nothing(demo: Running, world: World) -> None:
@@ -170,6 +170,7 @@ async def test_diagnosis_finds_leftovers_and_deletes_nothing(demo: Running, worl
     assert [(f.severity, f.subject) for f in findings] == [
         (s.SEVERITY_WARNING, "volume vibespace-stray"),
         (s.SEVERITY_OK, "engine"),
+        (s.SEVERITY_OK, "log"),
     ]
     assert ("volume", "vibespace-stray") in world.things
 
@@ -209,8 +210,8 @@ async def test_before_init_only_what_needs_no_engine_answers(home: Path, world: 
     """Status, diagnosis, version, stop and init itself; all others are NOT_INITIALIZED, and say what to do."""
     async with serving(home, world) as daemon:
         assert not (await daemon.system.GetStatus(s.GetStatusRequest())).host.initialized
-        [finding] = (await daemon.system.Diagnose(s.DiagnoseRequest())).findings
-        assert finding.severity == s.SEVERITY_ERROR
+        findings = (await daemon.system.Diagnose(s.DiagnoseRequest())).findings
+        assert [(f.subject, f.severity) for f in findings] == [("engine", s.SEVERITY_ERROR), ("log", s.SEVERITY_OK)]
         assert (await daemon.system.GetVersion(s.GetVersionRequest())).version
         calls: list[Any] = [
             daemon.vibespaces.CreateVibespace(create()),
@@ -230,6 +231,7 @@ async def test_before_init_only_what_needs_no_engine_answers(home: Path, world: 
             whole(daemon.agents.Exec(iter([a.ExecRequest()]))),
             whole(daemon.agents.Dial(iter([a.DialRequest()]))),
             daemon.events.Replay(ev.ReplayRequest()),
+            daemon.events.VerifyLog(ev.VerifyLogRequest()),
             whole(daemon.events.Watch(ev.WatchRequest())),
             whole(daemon.events.StreamEvents(ev.StreamEventsRequest())),
             daemon.system.Wake(s.WakeRequest()),

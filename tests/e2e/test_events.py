@@ -58,3 +58,18 @@ def test_replayed_now(vs: Installation, demo: str) -> None:
     told = vs.data("replay")
     assert told["vibespaces"] == vs.data("list")["vibespaces"]
     assert demo in [found["vibespace_id"] for found in told["vibespaces"]]
+
+
+def test_compared_and_verified(own: Installation) -> None:
+    """What is different between a moment and now, a moment by its time, and a log that is as it was written."""
+    own.ok("create", "one", "-t", "codex")
+    before = own.events()[-1]
+    own.ok("stop", "one")
+    position = str(before["cursor"]["position"])
+    told = own.data("replay", "--at", position, "--diff")
+    [changed] = [one for one in told["differences"] if one["name"] == "vibespaces/one"]
+    assert {field["field"] for field in changed["fields"]} >= {"intent", "status.state"}
+    assert own.data("replay", "--at", before["time"])["cursor"]["position"] <= int(position)
+    assert own.refused("replay", "--at", "tomorrow")[:2] == (2, "MOMENT_INVALID")
+    verified = own.data("audit", "verify")
+    assert (verified["damages"], verified["cursor"]["position"]) == ([], own.events()[-1]["cursor"]["position"])
