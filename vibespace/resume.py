@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from vibespace.errors import Error
-from vibespace.v1.cursor_pb2 import Cursor
-from vibespace.v1.events_pb2 import WatchRequest
+
+if TYPE_CHECKING:
+    from vibespace.v1.cursor_pb2 import Cursor
 
 LOST = "DAEMON_LOST"
 """Reason of the error that a call ends with when its daemon does."""
@@ -35,7 +36,7 @@ class Resume(Generic[R]):
     def __init__(self, request: Any) -> None:
         self.request = type(request)()
         self.request.CopyFrom(request)
-        self._in_pieces = isinstance(request, WatchRequest)
+        self._in_pieces = request.DESCRIPTOR.name == "WatchRequest"
         self._begun: R | None = None
         self._fruitless = 0
         self.complete = False
