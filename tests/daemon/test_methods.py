@@ -375,7 +375,11 @@ async def test_errors_go_over_the_wire_as_google_writes_them(demo: Running) -> N
     info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     assert status.details[0].Unpack(info)
     assert status.details[1].Unpack(bad)
-    assert (info.reason, info.domain, dict(info.metadata)) == ("VIBESPACE_EXISTS", "vibespace", {"vibespace": "demo"})
+    assert (info.reason, info.domain, dict(info.metadata)) == (
+        "VIBESPACE_EXISTS",
+        "vibespace",
+        {"vibespace": "demo", "hint": "'vibespace info demo' shows it."},
+    )
     assert bad.field_violations[0].field == "vibespace_id"
     assert status.message == error_of(e.value).message
 

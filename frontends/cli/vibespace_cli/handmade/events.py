@@ -16,6 +16,8 @@ from vibespace_cli.shape import to_data
 
 _WIDE = 90
 """Columns from which on there is room for the date; below, the time of day."""
+_ROOMY = 72
+"""Columns from which on there is room for what an event says."""
 
 
 def command(words: tuple[str, ...]) -> click.Command:
@@ -81,9 +83,9 @@ class _Printer:
         for row, event in zip(rows, events, strict=True):
             row[about] = short(event.subject)
             row[at] = row[at].rpartition(" ")[2] if width < _WIDE else row[at]
-            row.append(_said(event))
-        names = [*names, "WHAT"]
-        whole = [names.index(n) for n in ("POSITION", "TIME", "TYPE", "SUBJECT")]
+            row += [_said(event)] * (width >= _ROOMY)
+        names = [*names, *["WHAT"] * (width >= _ROOMY)]
+        whole = [names.index(n) for n in ("POSITION", "TIME", "TYPE")]
         lines = table.lines(names, rows, width, self._widths, whole)
         if first:
             return [self._output.paint(lines[0], "bold"), *lines[1:]]
