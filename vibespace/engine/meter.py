@@ -36,11 +36,11 @@ async def enforced(api: Api) -> frozenset[str]:
 async def _one(api: Api, agent_uid: str) -> Usage | None:
     path = f"/containers/{bodies.container_name(agent_uid)}/stats"
     try:
-        told: dict[str, Any] = await api.get(path, **{"stream": False, "one-shot": True})
+        told: dict[str, Any] = await api.get(path, **{"stream": False, "one-shot": True}) or {}
     except (NotFound, Aborted):  # gone, or stopped, which Podman calls an error
         return None
     memory, processes = told.get("memory_stats") or {}, told.get("pids_stats") or {}
-    if not processes.get("current"):
+    if not processes.get("current"):  # made, and not started yet: Podman then says nothing at all
         return None
     cpu = (told.get("cpu_stats") or {}).get("cpu_usage") or {}
     return Usage(int(memory.get("usage", 0)), cpu.get("total_usage", 0) / 1e9, int(processes["current"]))
