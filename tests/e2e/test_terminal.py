@@ -153,7 +153,7 @@ def test_agent_or_daemon_goes(own: Installation) -> None:
 
 def test_not_interactive(vs: Installation, agent: str) -> None:
     """With -t alone nothing typed is passed on, and Ctrl-C is a signal for the command."""
-    with person(vs, "exec", "-t", agent, "--", "sh", "-c", "tty -s && echo up; sleep 1000") as there:
+    with person(vs, "exec", "-t", agent, "--", "sh", "-c", "tty -s && echo up; exec sleep 1000") as there:
         there.sees("up")
         assert there.restored
         there.process.send_signal(signal.SIGINT)
