@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -180,12 +181,23 @@ def test_a_defect_of_ours_is_one_sentence(vibespace: Run, monkeypatch: pytest.Mo
     assert (done.code, done.err.count("\n"), "Traceback" in done.err) == (1, 1, False)
 
 
-def test_a_defect_is_kept_in_the_debug_log(vibespace: Run, home: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """VIBESPACE_DEBUG=1 says where it happened, in debug.log of the state directory."""
+def test_a_defect_is_kept_in_the_debug_log(vibespace: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """VIBESPACE_DEBUG=1 says where it happened, in debug.log of the state directory, and shows no values."""
     monkeypatch.setenv("VIBESPACE_DEBUG", "1")
-    monkeypatch.setattr("vibespace_cli.run.render", lambda *_: 1 / 0)
+    monkeypatch.setattr("vibespace_cli.run.render", lambda *_: int("a-secret"))
     assert "debug.log" in vibespace("list", "--plain").err
-    assert "ZeroDivisionError" in (home / "debug.log").read_text()  # type: ignore[operator]
+    [line] = (home / "debug.log").read_text().splitlines()
+    assert json.loads(line)["message"] == "ValueError"
+    assert "test_answers.py" in json.loads(line)["traceback"][-1]
+    assert "a-secret" not in line
+
+
+def test_no_value_of_a_variable_is_echoed(vibespace: Run, daemon: Daemon) -> None:
+    """What is wrong with an --env is said without what may be a secret."""
+    for words in (["--env", "hunter2-hunter2"], ["--env", "TOKEN=hunter2-hunter2", "--env", "B=x\udcff"]):
+        done = vibespace("create", "demo", "-t", "codex", *words)
+        assert done.code == 2
+        assert "hunter2" not in done.err + done.out
 
 
 def test_events_are_objects_a_line_with_data_as_an_object(vibespace: Run, daemon: Daemon) -> None:

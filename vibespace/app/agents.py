@@ -10,7 +10,7 @@ from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain import names
 from vibespace.domain.agents import Agent
 from vibespace.domain.vibespaces import Vibespace
-from vibespace.errors import AlreadyExists, FailedPrecondition, InvalidArgument
+from vibespace.errors import AlreadyExists, InvalidArgument
 
 
 def create_agent(
@@ -18,13 +18,7 @@ def create_agent(
 ) -> Agent:
     """One more agent; an empty type means the primary's, an empty name the next number. See add_agent."""
     home = transaction.state.vibespace(vibespace)
-    if home.deleting:
-        raise FailedPrecondition(
-            "DELETING",
-            f"Vibespace '{vibespace}' is being deleted.",
-            hint=f"'vibespace info {vibespace}' shows how far it is.",
-            vibespace=vibespace,
-        )
+    home.must_stay()
     host.require_awake(transaction.state.host)
     kind = type or transaction.state.primary(vibespace).type
     return add_agent(transaction, home, name=name, type=kind, primary=False, uid=uid, env=env)

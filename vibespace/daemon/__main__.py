@@ -251,7 +251,7 @@ def main() -> int:
             return LOCKED
         return _refuse(arguments.ready_fd, e)
     except OSError as e:
-        return _refuse(arguments.ready_fd, Unavailable("HOME_UNUSABLE", f"The state directory cannot be used: {e}."))
+        return _refuse(arguments.ready_fd, Unavailable("HOME_NOT_USABLE", f"The state directory cannot be used: {e}."))
     return 0
 
 

@@ -14,8 +14,8 @@ from vibespace.v1 import options_pb2
 
 
 def check_fields(request: Any, caller: Principal) -> None:
-    """Raises PermissionDenied FIELD_NOT_ALLOWED, naming the field, for a device that sets what only the host may."""
-    if caller.kind != "device" or not isinstance(request, Message):
+    """Raises PermissionDenied FIELD_NOT_ALLOWED, naming the field, for who is not of this machine."""
+    if caller.kind in ("local", "daemon") or not isinstance(request, Message):
         return
     for path in _host_fields(request.DESCRIPTOR):
         if _is_set(request, path):

@@ -36,7 +36,7 @@ class Measuring:
 
     async def add(self, agents: Sequence[agents_pb2.Agent]) -> None:
         """Fill in what each of them uses."""
-        used = await self._usage([agent.uid for agent in agents])
+        used = await self._usage([agent.uid for agent in agents]) or {}
         for agent in agents:
             if agent.uid in used:
                 agent.status.usage.CopyFrom(_message([used[agent.uid]]))
@@ -45,6 +45,8 @@ class Measuring:
         """Fill in what the agents of each use together."""
         members = {found.uid: [a.uid for a in self._feed.state.agents(found.vibespace_id)] for found in vibespaces}
         used = await self._usage([uid for uids in members.values() for uid in uids])
+        if used is None:
+            return
         for found in vibespaces:
             running = [used[uid] for uid in members[found.uid] if uid in used]
             found.status.usage.CopyFrom(_message(running))
@@ -55,13 +57,14 @@ class Measuring:
         holds = await self._enforced() if asked else frozenset()
         return [_limit(name, spec[name], holds) for name in asked]
 
-    async def _usage(self, uids: Sequence[str]) -> Mapping[str, Usage]:
+    async def _usage(self, uids: Sequence[str]) -> Mapping[str, Usage] | None:
+        """None when the engine cannot be asked: then nothing is told, which is not the same as nothing used."""
         engine = self._engine()
         try:
             async with asyncio.timeout(_PATIENCE):
-                return await engine.usage(uids) if isinstance(engine, Meter) else {}
+                return await engine.usage(uids) if isinstance(engine, Meter) else None
         except (Error, TimeoutError):  # what else was asked is answered all the same, and says that the engine is away
-            return {}
+            return None
 
     async def _enforced(self) -> frozenset[str] | None:
         engine = self._engine()

@@ -83,20 +83,20 @@ class Vibespace(Aggregate):
         return [mounts.parse(text, "spec.mounts") for text in self.spec.get("mounts", ())]
 
     def change_spec(self, spec: Spec) -> None:
-        """Other limits."""
-        self._must_stay()
+        """Other settings; which may change is the command's to say."""
+        self.must_stay()
         if spec != self.spec:
             self._change_spec(spec=spec)
 
     def start(self, again: bool = False) -> None:
         """Bring its agents back, and try a failed repository again; `again`: an agent failed and is tried again."""
-        self._must_stay()
+        self.must_stay()
         if again or not self.started or self.repository == FAILED:
             self._start()
 
     def stop(self) -> None:
         """Put its agents to rest."""
-        self._must_stay()
+        self.must_stay()
         if self.started:
             self._stop()
 
@@ -126,7 +126,8 @@ class Vibespace(Aggregate):
             self._keep_data(name=self.name, data_uid=self.data_uid)
         self._complete_deletion()
 
-    def _must_stay(self) -> None:
+    def must_stay(self) -> None:
+        """Raises FailedPrecondition DELETING."""
         if self.deleting:
             raise FailedPrecondition(
                 "DELETING",

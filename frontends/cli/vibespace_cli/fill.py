@@ -51,9 +51,10 @@ def _with_value(flag: Flag, entry: str) -> str:
     if "=" in entry:
         return entry
     if entry not in os.environ:
+        shown = entry[:60] if entry.isidentifier() else "What has no '='"  # a value whose name was forgotten, perhaps
         raise InvalidArgument(
             "ENV_NOT_SET",
-            f"{entry[:60]!a} is not set in the environment here.",
+            f"{shown} is not set in the environment here.",
             field=".".join(flag.path),
             hint=f"Set it, or give the value with --{flag.word} NAME=VALUE.",
         )
@@ -76,6 +77,7 @@ def _put(message: Any, flag: Flag, value: Any) -> None:
         else:
             setattr(message, flag.path[-1], value)
     except UnicodeEncodeError as e:  # bytes of the command line that are no characters
-        raise InvalidArgument("NOT_TEXT", f"{value!a} is not UTF-8.", field=".".join(flag.path)) from e
+        shown = f"What --{flag.word} was given" if flag.environment else ascii(value)
+        raise InvalidArgument("NOT_TEXT", f"{shown} is not UTF-8.", field=".".join(flag.path)) from e
     except ValueError as e:  # a number too large for the field
         raise InvalidArgument("OUT_OF_RANGE", f"{value} is out of range.", field=".".join(flag.path)) from e

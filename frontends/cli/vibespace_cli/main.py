@@ -127,16 +127,25 @@ def _usage(error: object) -> "Error":
 def _defect(error: Exception) -> "Error":
     from vibespace.errors import Internal
 
-    where = ""
+    hint = "With VIBESPACE_DEBUG=1, debug.log says where."
     if os.environ.get("VIBESPACE_DEBUG") == "1":
-        import traceback
-
-        from vibespace.state import state
-
-        log = state().debug_log
-        with log.open("a") as file:
-            traceback.print_exception(error, file=file)
-        where = f"{log} says where."
+        hint = f"{_note(error)} says where."
     what = f"{type(error).__name__}: {error}".rstrip(": ")
-    hint = where or "With VIBESPACE_DEBUG=1, debug.log says where."
     return Internal("DEFECT", f"This is a defect of vibespace ({what}).", hint=hint)
+
+
+def _note(error: Exception) -> str:
+    """Write into debug.log where it happened, and where that is; no values: some may be secret, and only the daemon
+    knows which.
+    """
+    import json
+    import time
+    import traceback
+
+    from vibespace.state import state
+
+    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    line = {"level": "ERROR", "logger": "vibespace_cli", "message": type(error).__name__, "traceback": places}
+    with state().debug_log.open("a") as file:
+        file.write(json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **line}) + "\n")
+    return str(state().debug_log)
