@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
 import grpc
 
 from vibespace import launch
-from vibespace.client import OPTIONS, error_of, given_up, target
+from vibespace.client import OPTIONS, error_of, given_up, is_last, target
 from vibespace.errors import Error, Unavailable
 from vibespace.resume import lost
 from vibespace.state import State
@@ -29,11 +30,11 @@ class Channel:
         self._dialling = asyncio.Lock()
 
     def unary_unary(self, method: str, *codec: Any, **more: Any) -> Callable[..., Awaitable[Any]]:
-        """One request, one response. A lost call is made once more, under the same request_id."""
+        """One request, one response. A lost call is made again, under the same request_id."""
 
         async def call(request: Any, **options: Any) -> Any:
             request = _identified(request)
-            for last in (False, True):
+            for attempt in count(1):
                 channel, began = await self._open(), time.monotonic()
                 try:
                     return await channel.unary_unary(method, *codec, **more)(request, **options)
@@ -41,7 +42,7 @@ class Channel:
                     error = self._ended(channel, e)
                     if not lost(error):
                         raise error from None
-                    if last:
+                    if is_last(attempt, began):
                         raise given_up(self._state, error, began) from None
             raise AssertionError("not reached")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from urllib.parse import quote
 
@@ -72,7 +73,7 @@ class Client:
 
     def unary(self, method: str, request: Message, response: type[M]) -> M:
         """One request, one response."""
-        for last in (False, True):
+        for attempt in count(1):
             began = time.monotonic()
             call = self._open().unary_unary(_path(method), _serialize, response.FromString)
             try:
@@ -82,7 +83,7 @@ class Client:
                 error = error_of(e)
                 if not lost(error):
                     raise error from None
-                if last:
+                if is_last(attempt, began):
                     raise given_up(self.state, error, began) from None
                 self.close()
         raise AssertionError("not reached")
@@ -163,10 +164,21 @@ def error_of(failed: Any) -> Error:
     return error
 
 
+def is_last(attempt: int, since: float) -> bool:
+    """Whether not to try again after an attempt, begun at `since`, that was lost. The second may still have met the
+    daemon that the first did, on its way out; the third has not, and one that took its time hangs.
+    """
+    return attempt > 2 or (attempt == 2 and _took_long(since))
+
+
 def given_up(state: State, error: Error, since: float) -> Error:
-    """What to raise when a second try, begun at `since`, was lost too. What listens and took its time to fail hangs."""
-    hangs = time.monotonic() - since > _FIRST_WORD / 2 and launch.answers(state.socket)
+    """What to raise when the last try, begun at `since`, was lost too. What listens and took its time to fail hangs."""
+    hangs = _took_long(since) and launch.answers(state.socket)
     return launch.silent(launch.holder(state)) if hangs else error
+
+
+def _took_long(since: float) -> bool:
+    return time.monotonic() - since > _FIRST_WORD / 2
 
 
 def _path(method: str) -> str:
