@@ -61,11 +61,16 @@ def packages() -> dict[str, bytes]:
     return {name.removeprefix(CLI): (ROOT / name).read_bytes() for name in tracked("vibespace", CLI)}
 
 
+def manual() -> dict[str, bytes]:
+    """Path in the wheel -> bytes, of the pages that an installation puts where `man` looks."""
+    return {f"{NAME}.data/data/share/man/man1/{Path(n).name}": (ROOT / n).read_bytes() for n in tracked("docs/man")}
+
+
 def test_the_wheel_holds_our_packages_and_nothing_else(built: Built) -> None:
-    """Every file of both packages, byte for byte: code, image, descriptors, types; no tests, no generators."""
+    """Every file of both packages, byte for byte: code, image, descriptors, types, manual; no tests, no generators."""
     found = contents(built.wheel)
     ours = {name: data for name, data in found.items() if not name.startswith(f"{NAME}.dist-info/")}
-    assert ours == packages()
+    assert ours == packages() | manual()
     whole = {"vibespace/py.typed", "vibespace/v1/api.binpb", "vibespace/v1/agents_pb2.pyi", "vibespace/image/entry"}
     assert ours.keys() > whole
 
@@ -81,7 +86,7 @@ def test_the_sdist_holds_what_it_is_built_from_and_nothing_else(built: Built) ->
         found = {m.name.removeprefix(f"{NAME}/") for m in archive.getmembers() if m.isfile()}
     beside = {"README.md", "CHANGELOG.md", "MANIFEST.in", "pyproject.toml"}
     packed = {"PKG-INFO", "setup.cfg"} | {name for name in found if name.startswith("vibespace.egg-info/")}
-    assert found - packed == beside | set(tracked("vibespace", CLI, "protos"))
+    assert found - packed == beside | set(tracked("vibespace", CLI, "protos", "docs/man"))
 
 
 def test_nothing_in_the_packages_knows_this_checkout(built: Built) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -14,6 +15,10 @@ _SHARE = 0.05
 """Of one processor, for the check that nobody asked for."""
 _AGAIN = 24 * 3600
 """Seconds from one to the next."""
+_LATER = 60
+"""Seconds to the next after one that could not be done."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -35,10 +40,15 @@ class Auditor:
         self.last: Report | None = None
 
     async def run(self) -> None:
-        """For as long as the daemon lives."""
+        """For as long as the daemon lives. What keeps it from reading, such as no file to be had, ends nothing."""
         while True:
-            await self.examine(_SHARE)
-            await asyncio.sleep(_AGAIN)
+            try:
+                await self.examine(_SHARE)
+                pause = _AGAIN
+            except Exception:
+                _log.warning("the log could not be looked at", exc_info=True)
+                pause = _LATER
+            await asyncio.sleep(pause)
 
     async def examine(self, share: float = 1) -> Report:
         """Look at every event that there is now, for at most this share of the time."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Callable
 
 from vibespace.app.feed import Feed
 from vibespace.app.head import Head
 from vibespace.app.log import Log
-from vibespace.errors import Error
 
 EVERY = 10_000
 """Events from one checkpoint to the next: so many, or half a second's work, a start may have to fold."""
@@ -51,8 +49,8 @@ class Keeper:
 
 
 async def _in_thread(work: Callable[[], None]) -> None:
-    """What cannot be kept is made anew when it is needed: a full disk is no reason to end."""
+    """What cannot be kept is made anew when it is needed: no full disk, nor anything else, is a reason to end."""
     try:
         await asyncio.to_thread(work)
-    except (OSError, sqlite3.Error, Error) as e:
+    except Exception as e:
         _log.debug("not kept: %s", e)
