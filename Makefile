@@ -5,7 +5,7 @@
 # make generate  after a change of protos/
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate bench system
+.PHONY: help demo test check generate bench system test-system
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,6 +21,8 @@ export VIBESPACE_TEST_BASE := $(BASE)
 # Podman with all it asks for at run time, a Debian to start from, and what the tests look through.
 PACKAGES := podman netavark aardvark-dns runc iptables catatonit uidmap slirp4netns fuse-overlayfs \
             mmdebstrap git openssh-client openssh-server python3-venv procps strace tmux zsh fish man-db
+# Tests alone run on Docker as well, and start their own; nobody needs its service.
+TEST_PACKAGES := docker.io rootlesskit iproute2
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
@@ -28,7 +30,7 @@ help:
 demo: $(VENV)/.installed $(BASE)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/demo "$(BASE)"
 
-test: $(VENV)/.installed $(BASE)
+test: $(VENV)/.installed $(BASE) test-system
 	$(BIN)/pytest --durations=15 $(TESTS)
 
 check: $(VENV)/.installed
@@ -48,11 +50,18 @@ bench: $(VENV)/.installed $(BASE)
 	$(BIN)/python -m tests.bench $(BENCH)
 
 # Installs only what is missing, so that nothing asks for root on a machine that has it all.
+define install
+@missing="$$(for p in $(1); do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || echo $$p; done)"; \
+if [ -n "$$missing" ]; then \
+  $(SUDO) apt-get update -q && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -q -y --no-install-recommends $$missing; \
+fi
+endef
+
 system:
-	@missing="$$(for p in $(PACKAGES); do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || echo $$p; done)"; \
-	if [ -n "$$missing" ]; then \
-	  $(SUDO) apt-get update -q && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -q -y --no-install-recommends $$missing; \
-	fi
+	$(call install,$(PACKAGES))
+
+test-system:
+	$(call install,$(TEST_PACKAGES))
 
 $(VENV)/.installed: pyproject.toml | system
 	python3 -m venv $(VENV)

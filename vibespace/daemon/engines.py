@@ -14,7 +14,8 @@ from vibespace.engine.containers import ContainersEngine
 from vibespace.engine.fake import FakeEngine, faults
 from vibespace.engine.fake_world import World
 from vibespace.errors import FailedPrecondition, Unavailable
-from vibespace.setup.engine import Choice, reopen
+from vibespace.setup import engine
+from vibespace.setup.engine import Choice
 from vibespace.state import State
 
 FAKE = "fake"
@@ -28,9 +29,10 @@ async def open_engine(host: Host, state: State, environ: Mapping[str, str]) -> E
         world = World(Path(environ.get("VIBESPACE_FAKE_ENGINE") or state.engine / FAKE))
         return FakeEngine(host.uid, world, faults=faults(environ.get("VIBESPACE_FAKE_FAULTS", "")))
     choice = Choice(chosen["brand"], chosen["address"], bool(host.engine["private"]))
-    revive = partial(asyncio.to_thread, reopen, choice, state)
+    revive = partial(asyncio.to_thread, engine.reopen, choice, state)
     await revive()
-    return ContainersEngine(choice.socket, host.uid, revive=revive)
+    guard = partial(asyncio.to_thread, engine.guard, choice, state)
+    return ContainersEngine(choice.socket, host.uid, revive=revive, guard=guard)
 
 
 class Dialer:

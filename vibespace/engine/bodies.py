@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from vibespace.engine.base import SSHD_PORT, USER_ID, AgentSpec, HostMount, Resources, spec_hash
@@ -84,7 +85,9 @@ def volume(log_id: str, data_uid: str, name: str, vibespace: str) -> dict[str, A
     return {"Name": name, "Labels": labels(log_id, data_uid, **{"vibespace.vibespace": vibespace})}
 
 
-def container(log_id: str, spec: AgentSpec, ulimits: Mapping[str, int]) -> dict[str, Any]:
+def container(
+    log_id: str, spec: AgentSpec, ulimits: Mapping[str, int], sysctls: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """A user without privileges, the engine's seccomp filter, limits, own network. See `profile`."""
     network = network_name(spec.vibespace_uid)
     names = {"vibespace.agent": spec.agent, "vibespace.vibespace": spec.vibespace}
@@ -107,8 +110,9 @@ def container(log_id: str, spec: AgentSpec, ulimits: Mapping[str, int]) -> dict[
             "Init": True,
             **profile(spec),
             "Sysctls": {  # ping and ports below 1024, which the dropped capabilities would forbid
-                "net.ipv4.ping_group_range": "0 2147483647",
+                "net.ipv4.ping_group_range": f"{USER_ID} {USER_ID}",  # a rootless engine may only name groups it has
                 "net.ipv4.ip_unprivileged_port_start": "0",
+                **sysctls,
             },
             "Ulimits": [{"Name": name, "Soft": top, "Hard": top} for name, top in ulimits.items()],
             **limits(spec.resources),

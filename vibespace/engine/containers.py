@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
 from vibespace.engine import bodies, examination, files, logs, meter, sshport
-from vibespace.engine.api import Api
+from vibespace.engine.api import Api, brand, rootless
 from vibespace.engine.base import AgentSpec, Identity, Leftover, Snapshot, Target, Usage, Written, spec_hash
 from vibespace.engine.observer import Observer, ssh_address
 from vibespace.errors import Aborted, AlreadyExists, Error, FailedPrecondition, NotFound, Unavailable
@@ -31,15 +31,27 @@ class ContainersEngine:
     made again. The verbs may run side by side; those of one agent wait for each other.
     """
 
-    def __init__(self, socket: str, log_id: str, *, revive: Callable[[], Awaitable[None]] | None = None) -> None:
-        """`revive` is awaited before every watch: it may start the engine, and raises Unavailable when it cannot."""
+    def __init__(
+        self,
+        socket: str,
+        log_id: str,
+        *,
+        revive: Callable[[], Awaitable[None]] | None = None,
+        guard: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`revive` is awaited before every watch: it may start the engine, and raises Unavailable when it cannot.
+
+        `guard` is awaited after every start of a container: it keeps networks apart where that can be done no sooner.
+        """
         self._revive = revive
+        self._guard = guard
         self._api = Api(socket)
         self._log_id = log_id
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._making: set[str] = set()
         self._observers: WeakSet[Observer] = WeakSet()
         self._ulimits = _ulimits()
+        self._sysctls = _sysctls()
         self._identity: Identity | None = None
 
     async def apply(self, spec: AgentSpec) -> None:
@@ -105,10 +117,7 @@ class ContainersEngine:
             await self._api.ping()
             return self._identity
         version, info = await asyncio.gather(self._api.get("/version"), self._api.get("/info"))
-        podman = any(c["Name"] == "Podman Engine" for c in version.get("Components") or ())
-        rootless = bool(info.get("Rootless")) or "name=rootless" in (info.get("SecurityOptions") or ())
-        brand = "podman" if podman else "docker"
-        self._identity = Identity(brand, str(version["Version"]), self._api.socket, rootless)
+        self._identity = Identity(brand(version), str(version["Version"]), self._api.socket, rootless(info))
         return self._identity
 
     async def examine(self, image: str) -> Sequence[str]:
@@ -174,7 +183,7 @@ class ContainersEngine:
                 self._ensure_volume(home, spec),
             )
         )
-        body = bodies.container(self._log_id, spec, self._ulimits)
+        body = bodies.container(self._log_id, spec, self._ulimits, self._sysctls)
         try:
             made = await self._api.post("/containers/create", body, name=bodies.container_name(spec.agent_uid))
         except (NotFound, AlreadyExists) as e:
@@ -184,6 +193,12 @@ class ContainersEngine:
         path = f"/containers/{made['Id']}"
         await self._api.put(f"{path}/archive", files.archive(spec), path="/")
         await self._api.post(f"{path}/start")
+        if self._guard is not None:
+            try:
+                await self._guard()
+            except Error:
+                await self._api.delete(path, force=True)  # rather none than one that reaches others
+                raise
 
     async def _ensure_network(self, spec: AgentSpec) -> None:
         """The network, by its name. Refused is either the name (then it must be ours) or the subnet (then another)."""
@@ -219,6 +234,10 @@ class ContainersEngine:
             await self._api.delete(path, force=True)
         except NotFound:
             return  # gone meanwhile, which is what was wanted
+        except Aborted as e:
+            if "already in progress" not in e.message:
+                raise
+            await _gone(self._api.post(f"{path}/wait", condition="removed"))  # Docker, when somebody else removes it
 
     async def _remove_network(self, vibespace_uid: str) -> None:
         path = f"/networks/{bodies.network_name(vibespace_uid)}"
@@ -321,3 +340,9 @@ def _ulimits() -> dict[str, int]:
         "nofile": files if files != resource.RLIM_INFINITY else 1 << 20,
         "nproc": min(processes, top) if processes != resource.RLIM_INFINITY else top,
     }
+
+
+def _sysctls() -> dict[str, str]:
+    """Docker closes ::1 where its networks have no IPv6; many a server inside listens there only."""
+    there = Path("/proc/sys/net/ipv6").exists()  # a kernel without it refuses the container
+    return {"net.ipv6.conf.lo.disable_ipv6": "0"} if there else {}

@@ -71,6 +71,15 @@ def reopen(choice: Choice, state: State) -> None:
         _asked_for(choice.socket, "the engine of this state directory")
 
 
+def guard(choice: Choice, state: State) -> None:
+    """See that vibespaces stay apart, after a container was started. Raises Aborted FIREWALL_REFUSED.
+
+    Docker does that by itself, and for root's Podman it was done when that was opened.
+    """
+    if choice.brand == "podman" and os.geteuid() != 0:
+        podman.guard(podman.environment(state.engine) if choice.private else os.environ)
+
+
 def _asked_for(path: str, by: str) -> Choice:
     brand = brand_at(Path(path).expanduser())
     if not brand:

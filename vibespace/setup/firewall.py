@@ -14,6 +14,8 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from vibespace.errors import Aborted, FailedPrecondition
@@ -28,13 +30,24 @@ _BRIDGE_FILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 """There where the kernel shows the firewall also what stays inside one bridge, which must pass."""
 
 
-def keep_networks_apart() -> None:
-    """Make the rule, where it is not there. Needs root. Raises Aborted FIREWALL_REFUSED."""
+@dataclass(frozen=True)
+class Inside:
+    """Where the networks are: this machine's own place for them, or one that a command enters."""
+
+    enter: Sequence[str] = ()
+    environment: Mapping[str, str] | None = None
+
+
+HOST = Inside()
+
+
+def keep_networks_apart(inside: Inside = HOST) -> None:
+    """Make the rule, where it is not there. Needs root, or a user's own networks. Raises Aborted FIREWALL_REFUSED."""
     # physdev would load br_netfilter, which changes how all bridges of the machine behave: only where it is anyway.
     wanted, other = (_NOT_BRIDGED, _ROUTED) if _BRIDGE_FILTER.exists() else (_ROUTED, _NOT_BRIDGED)
-    if _mangle("-C", *wanted).returncode == 0:
+    if _mangle(inside, "-C", *wanted).returncode == 0:
         return
-    made = _mangle("-I", *wanted)
+    made = _mangle(inside, "-I", *wanted)
     if made.returncode != 0:
         raise Aborted(
             "FIREWALL_REFUSED",
@@ -42,7 +55,7 @@ def keep_networks_apart() -> None:
             hint="See 'iptables -t mangle -S FORWARD' as root.",
         )
     if wanted is _NOT_BRIDGED:
-        _mangle("-D", *other)
+        _mangle(inside, "-D", *other)
 
 
 def close_networks() -> None:
@@ -55,9 +68,9 @@ def close_networks() -> None:
             "NETWORK_NOT_CLOSED", "only root can close a network to this machine", hint="Leave --network out."
         )
     for family in _families():
-        if _mangle("-C", *_FROM_CLOSED, chain="INPUT", family=family).returncode == 0:
+        if _mangle(HOST, "-C", *_FROM_CLOSED, chain="INPUT", family=family).returncode == 0:
             continue
-        made = _mangle("-I", *_FROM_CLOSED, chain="INPUT", family=family)
+        made = _mangle(HOST, "-I", *_FROM_CLOSED, chain="INPUT", family=family)
         if made.returncode != 0:
             raise Aborted(
                 "FIREWALL_REFUSED",
@@ -94,9 +107,9 @@ def _is_daemon(path: Path) -> bool:
 def remove() -> None:
     """Take the rules away; where they are not there, nothing happens."""
     for rule in (_ROUTED, _NOT_BRIDGED) if _BRIDGE_FILTER.exists() else (_ROUTED,):
-        _mangle("-D", *rule)
+        _mangle(HOST, "-D", *rule)
     for family in _families():
-        _mangle("-D", *_FROM_CLOSED, chain="INPUT", family=family)
+        _mangle(HOST, "-D", *_FROM_CLOSED, chain="INPUT", family=family)
 
 
 def _families() -> tuple[str, ...]:
@@ -105,11 +118,11 @@ def _families() -> tuple[str, ...]:
 
 
 def _mangle(
-    verb: str, *match: str, chain: str = "FORWARD", family: str = "iptables"
+    inside: Inside, verb: str, *match: str, chain: str = "FORWARD", family: str = "iptables"
 ) -> subprocess.CompletedProcess[str]:
     """The mangle table comes before the one in which others, netavark too, accept."""
-    command = [_program(family), "-w", "-t", "mangle", verb, chain, *match, *_DROP]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [*inside.enter, _program(family), "-w", "-t", "mangle", verb, chain, *match, *_DROP]
+    return subprocess.run(command, env=inside.environment, capture_output=True, text=True, check=False)
 
 
 def _program(family: str = "iptables") -> str:

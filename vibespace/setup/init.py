@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from vibespace.config import TEMPLATE, Settings
-from vibespace.engine.api import Api
+from vibespace.engine.api import Api, rootless
 from vibespace.setup import engine, image
 from vibespace.setup.build import Progress
 from vibespace.setup.engine import Choice
@@ -33,7 +33,7 @@ async def find_engine(state: State, settings: Settings, environ: Mapping[str, st
         await asyncio.to_thread(engine.reopen, choice, state)
     async with api(choice) as speaking:
         version, info = await speaking.get("/version"), await speaking.get("/info")
-    return Engine(choice, version["Version"], any("rootless" in o for o in info.get("SecurityOptions") or ()))
+    return Engine(choice, version["Version"], rootless(info))
 
 
 async def ensure_image(choice: Choice, base: str, progress: Progress) -> str:

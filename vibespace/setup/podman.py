@@ -13,12 +13,12 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vibespace.errors import FailedPrecondition, Unavailable
-from vibespace.setup.firewall import keep_networks_apart
+from vibespace.setup.firewall import Inside, keep_networks_apart
 from vibespace.setup.ping import brand_at
 
 START_SECONDS = 20.0
@@ -70,22 +70,43 @@ def ensure(directory: Path) -> Path:
     return socket_path(directory)
 
 
+def guard(environment: Mapping[str, str]) -> None:
+    """Keep a user's networks apart: their place comes with his first container and goes with the last.
+
+    To be called when one has just been started. Raises Aborted FIREWALL_REFUSED.
+    """
+    keep_networks_apart(Inside(("podman", "unshare", "--rootless-netns"), environment))
+
+
 def stop(directory: Path) -> None:
     """End the service, not the containers. Once none is left, nothing of it is mounted any more either."""
     if directory.is_dir():
         with _locked(directory):
             _end(directory)
+            _end_pause(directory)
             _unmount(directory / "store")
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """What makes any `podman` command speak of this Podman."""
+    """What makes any `podman` command speak of this Podman, once it has been served."""
     return {
         **os.environ,
+        **(_session(directory) if os.geteuid() else {}),
         "CONTAINERS_CONF": str(directory / "containers.conf"),
         "CONTAINERS_STORAGE_CONF": str(directory / "storage.conf"),
         "TMPDIR": str(directory / "work"),  # it keeps what is uploaded there, and forgets some of it
     }
+
+
+def _session(directory: Path) -> dict[str, str]:
+    """Where a user's Podman keeps what runs: in its own directory, as two with one forget each other's mounts.
+
+    The systemd of the user's session, which delegates control groups, is still found where it is.
+    """
+    own = {"XDG_RUNTIME_DIR": str(directory / "session")}
+    if "DBUS_SESSION_BUS_ADDRESS" not in os.environ and "XDG_RUNTIME_DIR" in os.environ:
+        own["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={os.environ['XDG_RUNTIME_DIR']}/bus"
+    return own
 
 
 @contextmanager
@@ -102,8 +123,9 @@ def _start(directory: Path) -> None:
     (directory / "work").mkdir(mode=0o700)
     log = directory / "service.log"
     with open(log, "wb") as output:
+        # Podman 4.3 does not read the root from the settings of a user; once told, its storage remembers it.
         service = subprocess.Popen(
-            ["podman", "system", "service", "--time=0", f"unix://{socket}"],
+            ["podman", f"--root={directory / 'store'}", "system", "service", "--time=0", f"unix://{socket}"],
             env=environment(directory),
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -126,29 +148,43 @@ def _start(directory: Path) -> None:
 
 
 def _end(directory: Path) -> None:
-    """End the service the pid file names, if that is what the process still is."""
-    try:
-        pid = int((directory / "pid").read_text())
-    except (FileNotFoundError, ValueError):
+    """End the service: a user's consists of two processes, of which the one that serves survives the other."""
+    if not (directory / "pid").exists():
         return
     for kind in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + STOP_SECONDS
-        while _is_service(pid, directory):
-            if time.monotonic() > deadline:
-                break
-            os.kill(pid, kind)
+        while (found := processes(b"service", f"unix://{socket_path(directory)}")) and time.monotonic() < deadline:
+            _signal(found, kind)
             time.sleep(0.02)
     (directory / "pid").unlink(missing_ok=True)
     socket_path(directory).unlink(missing_ok=True)
 
 
-def _is_service(pid: int, directory: Path) -> bool:
-    """By its command line: the number alone may have been given to another process since."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return b"service" in command and f"unix://{socket_path(directory)}".encode() in command
+def _end_pause(directory: Path) -> None:
+    """End the process that keeps a user's namespaces, and with them his mounts; not while a container needs them."""
+    noted = directory / "tmp/pause.pid"
+    if noted.exists() and not processes(
+        b"--runroot", str(directory / "session/containers")
+    ):  # each container's conmon has these
+        _signal([pid for pid in processes(b"-P", "catatonit") if str(pid) == noted.read_text()], signal.SIGKILL)
+        noted.unlink()
+
+
+def processes(word: bytes, other: str) -> list[int]:
+    """By their command lines: a number alone may have been given to another process since."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # ended while we looked
+            words = path.read_bytes().split(b"\0")
+            if word in words and other.encode() in words:
+                found.append(int(path.parent.name))
+    return found
+
+
+def _signal(pids: list[int], kind: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, kind)
 
 
 def _unmount(store: Path) -> None:
@@ -167,14 +203,14 @@ def _forget_former_boot(directory: Path) -> None:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     noted = directory / "boot"
     if noted.exists() and noted.read_text() != boot:
-        for name in ("run", "tmp"):
+        for name in ("run", "tmp", "session"):
             shutil.rmtree(directory / name, ignore_errors=True)
     noted.write_text(boot)
 
 
 def _write_settings(directory: Path) -> None:
     store = directory / "store"
-    for name in ("store", "run", "tmp", "networks"):
+    for name in ("store", "run", "tmp", "networks", "session"):
         (directory / name).mkdir(mode=0o700, exist_ok=True)
     root = os.geteuid() == 0
     _write(

@@ -1,0 +1,369 @@
+"""What every engine of containers promises beyond the suite, proved by real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import socket
+import tarfile
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contracts.engine import EngineContract, agent, inside, run, shown, status, uid
+from tests.engines import Served
+from tests.places import entered
+from tests.podman import purge
+from vibespace.engine import bodies, examination
+from vibespace.engine.api import Api
+from vibespace.engine.base import AgentSpec, Condition, HostMount, Resources
+from vibespace.engine.containers import ContainersEngine
+from vibespace.errors import NotFound
+from vibespace.setup import firewall
+from vibespace.setup.context import pieces
+
+MIB = 1 << 20
+
+
+class ContainersFactory:
+    """`contracts.engine.Factory` for one real engine."""
+
+    def __init__(self, served: Served, image: str) -> None:
+        self.socket = served.socket
+        self.image = image
+        self.served = served
+        self.opened: list[ContainersEngine] = []
+        self.logs: set[str] = set()
+
+    def open(self, log_id: str) -> ContainersEngine:
+        self.logs.add(log_id)
+        guard = partial(asyncio.to_thread, self.served.guard)
+        self.opened.append(ContainersEngine(self.socket, log_id, guard=guard))
+        return self.opened[-1]
+
+    async def remove_by_hand(self, agent_uid: str) -> None:
+        await self.call("delete", f"/containers/{bodies.container_name(agent_uid)}", force=True)
+
+    async def end_by_itself(self, agent_uid: str) -> None:
+        await self.call("post", f"/containers/{bodies.container_name(agent_uid)}/stop", t=0)
+
+    async def bounce(self) -> None:
+        await asyncio.to_thread(self.served.kill)
+        await asyncio.to_thread(self.served.serve)
+
+    async def call(self, method: str, path: str, *body: object, **query: Any) -> Any:
+        """What somebody else at the engine's socket would do."""
+        api = Api(self.socket)
+        try:
+            return await getattr(api, method)(path, *body, **query)
+        finally:
+            await api.close()
+
+    async def load(self, name: str, tar: AsyncIterator[bytes]) -> None:
+        """Make an image of the files in `tar`."""
+        api = Api(self.socket)
+        try:
+            async for _ in api.stream("POST", "/images/create", tar=tar, fromSrc="-", repo=name):
+                pass  # progress; a failure raises
+        finally:
+            await api.close()
+
+    async def close(self) -> None:
+        await asyncio.gather(*(engine.close() for engine in self.opened))
+        await asyncio.gather(*(purge(self.socket, log_id) for log_id in self.logs))
+
+
+class ContainersContract(EngineContract):
+    """The suite, and what is true of containers only. Subclasses provide the fixture `served`."""
+
+    @pytest.fixture
+    async def factory(self, served: Served, agent_image: str) -> AsyncIterator[ContainersFactory]:
+        with entered(served.place):
+            factory = ContainersFactory(served, agent_image)
+            yield factory
+            await factory.close()
+
+    @pytest.fixture
+    def tmp_path(self, served: Served, tmp_path: Path) -> Iterator[Path]:
+        """A directory that the engine's user can reach too: pytest's own ones are closed to others."""
+        if served.place.home is None:
+            yield tmp_path
+            return
+        with tempfile.TemporaryDirectory(dir=served.place.home) as made:
+            Path(made).chmod(0o755)
+            yield Path(made)
+
+    async def test_user_without_powers(
+        self, factory: ContainersFactory, engine: ContainersEngine, spec: AgentSpec
+    ) -> None:
+        """Inside is uid 1000, without capabilities, with no new privileges, under a seccomp filter."""
+        assert await run(engine, spec, "id -u; id -g") == "1000\n1000"
+        lines = (await run(engine, spec, "cat /proc/self/status")).splitlines()
+        told = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        assert {told[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0000000000000000"}
+        assert (told["NoNewPrivs"], told["Seccomp"]) == ("1", "2")
+
+    async def test_sudo_is_root_inside_and_no_more(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
+        """With sudo the user is uid 1000 without capabilities until he asks, then root who may install and not more."""
+        spec = replace(agent(factory), sudo=True)
+        await engine.apply(spec)
+        assert await run(engine, spec, "id -u; grep CapEff /proc/self/status") == "1000\nCapEff:\t0000000000000000"
+        script = "id -u; touch /usr/installed && chown 1000 /usr/installed && stat -c %u /usr/installed"
+        assert await run(engine, spec, f"sudo sh -c '{script}'") == "0\n1000"
+        forbidden = "mount -t tmpfs x /mnt || mknod /tmp/sda b 8 0 || date -s 2001-01-01 || echo none"
+        assert (await run(engine, spec, f"sudo sh -c '{forbidden}' 2>/dev/null")).splitlines()[-1] == "none"
+
+    async def test_without_sudo_there_is_no_way_up(self, engine: ContainersEngine, spec: AgentSpec) -> None:
+        """sudo is there and says that it cannot."""
+        assert "no new privileges" in await run(engine, spec, "sudo -n true 2>&1 || true")
+
+    async def test_read_only_mounts(self, factory: ContainersFactory, engine: ContainersEngine, tmp_path: Path) -> None:
+        """What is mounted to read cannot be written, by root inside neither."""
+        mount = HostMount(str(shown(tmp_path / "the data", "hello")), "/mnt/data", read_only=True)
+        spec = replace(agent(factory), mounts=(mount,), sudo=True)
+        await engine.apply(spec)
+        assert await run(engine, spec, "cat /mnt/data/file") == "hello"
+        for who in ("", "sudo "):
+            told = await run(engine, spec, f"{who}sh -c 'echo x > /mnt/data/file' 2>&1 || true")
+            assert "Read-only file system" in told
+
+    async def test_an_empty_image_has_no_shell(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
+        """An image in which nothing can be started lacks a shell, and looking leaves nothing."""
+        empty = io.BytesIO()
+        with tarfile.open(fileobj=empty, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo("file"))
+        name = f"localhost/vibespace-test-{uid()}"
+        await factory.load(name, pieces(io.BytesIO(empty.getvalue()[: tar.offset])))
+        try:
+            assert list(await engine.examine(name)) == [examination.NO_SHELL]
+        finally:
+            await factory.call("delete", f"/images/{name}")
+        assert await engine.leftovers(frozenset()) == []
+
+    async def test_a_renamed_container_is_still_ours(
+        self, factory: ContainersFactory, engine: ContainersEngine, spec: AgentSpec
+    ) -> None:
+        """A container that somebody gave another name is stopped and taken away all the same."""
+        await engine.apply(spec)
+        name = f"other-{spec.agent_uid}"
+        await factory.call("post", f"/containers/{bodies.container_name(spec.agent_uid)}/rename", name=name)
+        await engine.apply(replace(spec, running=False))
+        with pytest.raises(NotFound):
+            await factory.call("get", f"/containers/{name}/json")
+
+    async def test_volumes_belong_to_the_user(self, engine: ContainersEngine, spec: AgentSpec) -> None:
+        """/vibespace and the home are uid 1000's, and writable."""
+        assert await run(engine, spec, "stat -c %u:%g /vibespace /home/agent") == "1000:1000\n1000:1000"
+        await run(engine, spec, "touch /vibespace/x /home/agent/x")
+
+    async def test_ssh_files_are_read_only(self, engine: ContainersEngine, spec: AgentSpec) -> None:
+        """Host key and authorized keys are root's, readable for the user's group, and he cannot change them."""
+        files = "/etc/vibespace/ssh/host_key /etc/vibespace/ssh/authorized_keys /etc/vibespace/environment"
+        assert (await run(engine, spec, f"stat -c '%u:%g %a' {files}")).split("\n") == ["0:1000 440"] * 3
+        assert await run(engine, spec, f"for f in {files}; do test -w $f && echo writable; done; true") == ""
+
+    async def test_low_ports_and_ping_are_allowed(self, engine: ContainersEngine, spec: AgentSpec) -> None:
+        """The user may bind port 80 and open an ICMP socket without any capability."""
+        script = "import socket as s; s.create_server(('127.0.0.1', 80)); s.socket(s.AF_INET, s.SOCK_DGRAM, 1)"
+        await run(engine, spec, f'python3 -c "{script}"')
+
+    async def test_sshd_is_on_loopback_only(
+        self, factory: ContainersFactory, engine: ContainersEngine, spec: AgentSpec
+    ) -> None:
+        """The container's one published port is bound to 127.0.0.1."""
+        found = await factory.call("get", f"/containers/{bodies.container_name(spec.agent_uid)}/json")
+        published = found["NetworkSettings"]["Ports"]
+        assert list(published) == ["2222/tcp"]
+        assert [binding["HostIp"] for binding in published["2222/tcp"]] == ["127.0.0.1"]
+
+    async def test_vibespaces_cannot_reach_each_other(
+        self, factory: ContainersFactory, engine: ContainersEngine, spec: AgentSpec
+    ) -> None:
+        """An agent reaches its sibling's sshd over their network, and no agent of another vibespace.
+
+        Nor does it once a third vibespace has stopped, which is when netavark 1.4 forgets to keep networks apart.
+        """
+        sibling, stranger = agent(factory, "sibling", like=spec), agent(factory, "stranger")
+        third = agent(factory, "third")
+        await asyncio.gather(*(engine.apply(other) for other in (sibling, stranger, third)))
+        await engine.apply(replace(third, running=False))
+        await asyncio.gather(*(status(engine, other, Condition.RUNNING) for other in (sibling, stranger)))
+        assert await run(engine, spec, knock(await address(engine, sibling))) == "True"
+        assert await run(engine, spec, knock(await address(engine, stranger))) == "False"
+
+    async def test_host_loopback_is_closed(self, engine: ContainersEngine, spec: AgentSpec) -> None:
+        """A server on this machine's loopback is not reached from inside, by any of the machine's addresses there."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            gateway = (await address(engine, spec)).rpartition(".")[0] + ".1"
+            for host in ("127.0.0.1", gateway, "host.containers.internal"):
+                assert await run(engine, spec, knock(host, port)) == "False"
+
+    async def test_the_hosts_names_stay_outside(self, engine: ContainersEngine, spec: AgentSpec) -> None:
+        """What this machine's /etc/hosts knows is not told inside."""
+        own = socket.gethostname()
+        assert own not in (await run(engine, spec, "cat /etc/hosts")).split()
+        assert await run(engine, spec, "cat /etc/hostname") == spec.agent
+
+    async def test_no_secret_in_what_the_engine_tells(
+        self, factory: ContainersFactory, engine: ContainersEngine, spec: AgentSpec
+    ) -> None:
+        """`inspect` shows neither the host key, nor the key that may log in, nor a value of the environment."""
+        given = replace(spec, environment={"TOKEN": "hunter2-hunter2"})
+        await engine.apply(given)
+        assert await run(engine, given, "printenv TOKEN") == "hunter2-hunter2"
+        told = json.dumps(await factory.call("get", f"/containers/{bodies.container_name(spec.agent_uid)}/json"))
+        assert "hunter2" not in told
+        key = spec.host_key.decode().splitlines()[1]
+        assert key not in told
+        assert spec.authorized_key.split()[1] not in told
+
+    async def test_half_made_is_made_again(
+        self, factory: ContainersFactory, engine: ContainersEngine, log_id: str
+    ) -> None:
+        """A container that was created and never got its keys, as a crash leaves it, is replaced by the next apply."""
+        spec = agent(factory)
+        await engine.apply(spec)
+        await engine.apply(replace(spec, running=False))
+        body = bodies.container(log_id, spec, {})
+        await factory.call("post", "/containers/create", body, name=bodies.container_name(spec.agent_uid))
+        assert (await status(engine, spec, Condition.STOPPED)).reason == "it was made but never started"
+        await engine.apply(spec)
+        assert await run(engine, spec, "echo whole") == "whole"
+
+    @pytest.mark.parametrize("calls", range(1, 8))
+    async def test_cut_off_anywhere_converges(self, factory: ContainersFactory, log_id: str, calls: int) -> None:
+        """An apply that is cut off after any of its calls is completed by the next one."""
+        spec, broken = agent(factory), factory.open(log_id)
+        cut(broken, calls)
+        with pytest.raises(asyncio.CancelledError):
+            await broken.apply(spec)
+        whole = factory.open(log_id)
+        await whole.apply(spec)
+        assert await run(whole, spec, "echo whole") == "whole"
+
+    async def test_subnet_taken(
+        self, factory: ContainersFactory, engine: ContainersEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """When another network has the subnet, the next one is used."""
+        first, second = agent(factory), agent(factory)
+        taken = list(bodies.subnets(first.vibespace_uid))[:2]
+        monkeypatch.setattr(bodies, "subnets", lambda _uid: iter(taken))
+        await asyncio.gather(engine.apply(first), engine.apply(second))
+        addresses = await asyncio.gather(address(engine, first), address(engine, second))
+        assert sorted(a.rpartition(".")[0] for a in addresses) == sorted(s.rpartition(".")[0] for s in taken)
+
+
+class ClosedNetworkContract:
+    """What holds where the daemon is root, who alone closes networks. Mixed into a ContainersContract."""
+
+    async def test_closed_network(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
+        """In a closed network an agent is reached and reaches its sibling, and nothing of this machine, no other
+        vibespace, no name and no address outside.
+        """
+        firewall.close_networks()  # by this thread, which is where the engine's networks are
+        spec = replace(agent(factory), closed=True)
+        sibling, stranger = replace(agent(factory, "sibling", like=spec), closed=True), agent(factory, "stranger")
+        await asyncio.gather(*(engine.apply(each) for each in (spec, sibling, stranger)))
+        await asyncio.gather(*(status(engine, each, Condition.RUNNING) for each in (spec, sibling, stranger)))
+        assert await run(engine, spec, knock(await address(engine, sibling))) == "True"
+        assert await run(engine, spec, knock(await address(engine, stranger))) == "False"
+        assert await run(engine, spec, "ip route show default") == ""
+        with socket.create_server(("0.0.0.0", 0)) as server:
+            port = server.getsockname()[1]
+            own = await address(engine, spec)
+            assert await run(engine, stranger, knock(own)) == "False"
+            gateway = own.rpartition(".")[0] + ".1"
+            assert await run(engine, spec, knock(gateway, port)) == "False"
+            assert await run(engine, spec, knock("host.containers.internal", port)) == "False"
+        ask = "import socket as s; c = s.socket(s.AF_INET, s.SOCK_DGRAM); c.settimeout(1); "
+        ask += f"c.sendto(bytes.fromhex({QUERY.hex()!r}), ({gateway!r}, 53)); c.recv(100)"
+        assert await run(engine, spec, f'python3 -c "{ask}" 2>/dev/null || echo nobody') == "nobody"
+        assert await run(engine, stranger, "getent hosts stranger | wc -l") == "1"
+
+
+class LimitsContract:
+    """What holds where the engine may set limits. Mixed into a ContainersContract."""
+
+    async def test_limits_are_in_force(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
+        """Processor, memory with swap, and processes are limited in the container's cgroup as asked."""
+        asked = Resources(
+            cpu_millis=250, cpu_limit_millis=500, memory_bytes=64 * MIB, memory_limit_bytes=128 * MIB, pids=123
+        )
+        spec = replace(agent(factory), resources=asked)
+        await engine.apply(spec)
+        limits = await run(engine, spec, CGROUP)
+        assert limits.split() == expected_limits()
+
+    async def test_memory_really_ends(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
+        """A process that takes more memory than the limit is killed; the container lives on."""
+        spec = replace(agent(factory), resources=Resources(memory_limit_bytes=128 * MIB))
+        await engine.apply(spec)
+        async with inside(engine, spec) as connection:
+            eater = await connection.run("python3 -c 'x = bytearray(1 << 29)'")
+            assert eater.exit_status != 0 or eater.exit_signal
+        assert await run(engine, spec, "echo alive") == "alive"
+
+    async def test_a_fork_bomb_ends_at_the_limit(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
+        """Nobody inside can start more processes than the limit."""
+        spec = replace(agent(factory), resources=Resources(pids=40))
+        await engine.apply(spec)
+        bomb = "import os\nn = 0\ntry:\n while n < 100:\n  n += 1\n  if not os.fork(): os.read(0, 1); os._exit(0)\n"
+        bomb += "except BlockingIOError: print('refused', n < 40)\nos.killpg(0, 9)"
+        async with inside(engine, spec) as connection:
+            result = await connection.run(f'python3 -uc "{bomb}"')
+            assert result.stdout == "refused True\n"
+
+    async def test_default_limit_of_processes(self, engine: ContainersEngine, spec: AgentSpec) -> None:
+        """Also an agent for which nothing was asked has a limit of processes."""
+        assert await run(engine, spec, PIDS) == str(bodies.PIDS)
+
+
+def cut(engine: ContainersEngine, calls: int) -> None:
+    """Let the engine's n-th call go through, and the process be gone before its answer is used."""
+    original, left = engine._api._call, calls
+
+    async def counted(*arguments: object, **more: object) -> object:
+        nonlocal left
+        left -= 1
+        answer = await original(*arguments, **more)  # type: ignore[arg-type]
+        if left <= 0:
+            raise asyncio.CancelledError
+        return answer
+
+    engine._api._call = counted  # type: ignore[method-assign]
+
+
+async def address(engine: ContainersEngine, spec: AgentSpec) -> str:
+    return (await run(engine, spec, "hostname -I")).split()[0]
+
+
+def knock(host: str, port: int = 2222) -> str:
+    """A command that prints whether a connection is accepted there."""
+    script = f"import socket as s; c = s.socket(); c.settimeout(1); print(c.connect_ex(('{host}', {port})) == 0)"
+    return f'python3 -c "{script}" 2>/dev/null || echo False'
+
+
+QUERY = bytes.fromhex("000101000001000000000000" + "07" + b"sibling".hex() + "00" + "00010001")
+"""A question to a name server: the address of `sibling`."""
+
+V2 = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+PIDS = f"cat /sys/fs/cgroup/{'' if V2 else 'pids/'}pids.max"
+FILES_1 = (
+    *("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us", "cpu/cpu.shares", "memory/memory.soft_limit_in_bytes"),
+    *("memory/memory.limit_in_bytes", "memory/memory.memsw.limit_in_bytes", "pids/pids.max"),
+)
+FILES_2 = ("cpu.max", "memory.low", "memory.max", "memory.swap.max", "pids.max")
+CGROUP = f"cd /sys/fs/cgroup; cat {' '.join(FILES_2 if V2 else FILES_1)}"
+
+
+def expected_limits() -> list[str]:
+    if V2:
+        return ["50000", "100000", str(64 * MIB), str(128 * MIB), "0", "123"]
+    return ["50000", "100000", "256", str(64 * MIB), str(128 * MIB), str(128 * MIB), "123"]
