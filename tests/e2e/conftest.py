@@ -1,4 +1,7 @@
-"""The shared installation: initialised once (2 s), on the Podman and the agents' image that all tests share."""
+"""The shared installation: initialised once for each engine (2 s), on the engines and the image that all tests share.
+
+Every test runs on root's Podman. Those marked `core` run on the other three engines as well.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +10,68 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.installation import Installation, installation
+from tests.engines import KINDS, Podman, Served, apart_network, docker, docker_rootless, podman_rootless, unprivileged
 from tests.image.engine import agent_image
-from tests.podman import podman_socket
+from tests.places import Place
+from tests.podman import cache, podman_socket
 
-__all__ = ["agent_image", "podman_socket"]
+__all__ = [
+    "agent_image",
+    "apart_network",
+    "docker",
+    "docker_rootless",
+    "podman_rootless",
+    "podman_socket",
+    "unprivileged",
+]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One run of a test for each engine that it is to hold on."""
+    if "engine_kind" in metafunc.fixturenames:
+        core = metafunc.definition.get_closest_marker("core")
+        metafunc.parametrize("engine_kind", KINDS if core else KINDS[:1], indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
-def engine(podman_socket: str, agent_image: str) -> str:
-    """The socket of the shared Podman, which has the agents' image."""
-    return podman_socket
+def engine_kind(request: pytest.FixtureRequest) -> str:
+    """Which engine: one of KINDS."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")
-def vs(engine: str) -> Iterator[Installation]:
+def served(engine_kind: str, podman_socket: str, agent_image: str, request: pytest.FixtureRequest) -> Served:
+    """The engine, which has the agents' image."""
+    if engine_kind == "podman":
+        return Podman(cache() / "podman", Place())
+    found: Served = request.getfixturevalue(engine_kind.replace("-", "_"))
+    return found
+
+
+@pytest.fixture(scope="session")
+def engine(served: Served) -> str:
+    """The engine's socket."""
+    return served.socket
+
+
+@pytest.fixture(scope="session")
+def vs(served: Served) -> Iterator[Installation]:
     """The installation that most tests share. Who kills or stops its daemon takes one of their own."""
-    with installation(engine) as shared:
+    with installation(served.socket, place=served.place) as shared:
         yield shared.init()
 
 
 @pytest.fixture
-def own(engine: str) -> Iterator[Installation]:
+def own(served: Served) -> Iterator[Installation]:
     """An installation for one test, initialised."""
-    with installation(engine) as made:
+    with installation(served.socket, place=served.place) as made:
         yield made.init()
 
 
 @pytest.fixture
-def bare(engine: str) -> Iterator[Installation]:
+def bare(served: Served) -> Iterator[Installation]:
     """An installation for one test, before `init`."""
-    with installation(engine) as made:
+    with installation(served.socket, place=served.place) as made:
         yield made
 
 

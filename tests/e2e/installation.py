@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.image.engine import base
+from tests.places import Place
 from tests.podman import purge
 from vibespace.engine import bodies
 from vibespace.engine.api import Api
@@ -31,12 +32,17 @@ Done = subprocess.CompletedProcess[str]
 
 
 class Installation:
-    """A state directory of its own under /tmp, on an engine that it may share with others."""
+    """A state directory of its own, on an engine that it may share with others: under /tmp, or in a user's home."""
 
-    def __init__(self, engine: str, socket: str = "") -> None:
-        """`engine` is where the engine really listens; `socket` what config.yaml says, when that is a relay."""
+    def __init__(self, engine: str, socket: str = "", place: Place | None = None) -> None:
+        """`engine` is where the engine really listens; `socket` what config.yaml says, when that is a relay.
+
+        `place` is where the program runs, and as whom.
+        """
         self.engine = engine
-        self.home = Path(tempfile.mkdtemp(prefix="vs-e2e-", dir="/tmp"))
+        self.place = place or Place()
+        self.home = Path(tempfile.mkdtemp(prefix="vs-e2e-", dir=self.place.home or "/tmp"))
+        self.place.give(self.home)
         settings = {"engine": {"socket": socket or engine}, "image": {"base": base()}}
         (self.home / "config.yaml").write_text(json.dumps(settings))  # JSON is YAML
         self.log_id = ""
@@ -44,13 +50,14 @@ class Installation:
     def environment(self, **more: str) -> dict[str, str]:
         """What the program gets to see of the world."""
         path = f"{Path(PROGRAM).parent}:{os.environ['PATH']}"
-        return {"PATH": path, "HOME": str(self.home), "LANG": "C.UTF-8", "VIBESPACE_HOME": str(self.home), **more}
+        home = str(self.place.home or self.home)
+        return {"PATH": path, "HOME": home, "LANG": "C.UTF-8", "VIBESPACE_HOME": str(self.home), **more}
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, **more: Any) -> Done:
         """Run one command line to its end, piped. stdin is empty unless `input` says otherwise."""
         more.setdefault("input", "")
         return subprocess.run(
-            [PROGRAM, *arguments],
+            self.place.command(PROGRAM, *arguments, cwd=more.get("cwd", "")),
             env=self.environment(**(env or {})),
             capture_output=True,
             text=True,
@@ -60,7 +67,8 @@ class Installation:
     def popen(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
         """Start one command line and go on; its outputs are pipes unless said otherwise."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen([PROGRAM, *arguments], env=self.environment(), text=True, **(pipes | more))
+        command = self.place.command(PROGRAM, *arguments)
+        return subprocess.Popen(command, env=self.environment(), text=True, **(pipes | more))
 
     def ok(self, *arguments: str, **more: Any) -> str:
         """What it wrote to stdout, which must have ended well, without a word on stderr that is a traceback."""
@@ -181,9 +189,9 @@ class Installation:
 
 
 @contextmanager
-def installation(engine: str, socket: str = "") -> Iterator[Installation]:
+def installation(engine: str, socket: str = "", place: Place | None = None) -> Iterator[Installation]:
     """An installation that is gone afterwards."""
-    made = Installation(engine, socket)
+    made = Installation(engine, socket, place)
     try:
         yield made
     finally:
@@ -203,7 +211,7 @@ def on_terminal(installation: Installation, *arguments: str, typed: str = "", cw
     """Run one command line on a terminal of its own; all it showed is in stdout, without carriage returns."""
     mine, its = pty.openpty()
     with subprocess.Popen(
-        [PROGRAM, *arguments],
+        installation.place.command(PROGRAM, *arguments, cwd=cwd or ""),
         env=installation.environment(TERM="xterm", COLUMNS="200"),
         stdin=its,
         stdout=its,

@@ -57,6 +57,7 @@ def test_one_daemon(own: Installation) -> None:
     assert daemons(own) == [own.pid]
 
 
+@pytest.mark.core
 def test_ends_and_comes_back(own: Installation) -> None:
     """Killed or asked to end, the next command finds everything: running agents, files, history, and the same answers.
 
@@ -95,6 +96,7 @@ def test_ends_and_comes_back(own: Installation) -> None:
     assert own.inside("claude-1@demo", "cat ~/file") == "mine"
 
 
+@pytest.mark.core
 def test_follower_outlives_the_daemon(own: Installation) -> None:
     """Who follows the history misses nothing and is told nothing twice when the daemon is killed."""
     with own.popen("events", "--follow") as following:

@@ -59,6 +59,7 @@ def test_engine_stops_at_work(engine: str, relay: Relay) -> None:
         assert len(own.objects()["containers"]) == 1
 
 
+@pytest.mark.core
 def test_container_taken_away(own: Installation) -> None:
     """A container that somebody removes comes back, with its home, and the history tells of both."""
     own.ok("create", "robbed", "-t", "codex")
@@ -94,6 +95,7 @@ def test_image_gone(own: Installation, engine: str) -> None:
     assert own.agent("codex-1@blank")["status"]["image"] == found["image"]
 
 
+@pytest.mark.core
 def test_leftovers(own: Installation) -> None:
     """What has our label and belongs to nothing is shown by doctor, and never deleted unasked."""
     name = f"left-{Path(own.home).name}"

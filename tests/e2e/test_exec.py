@@ -26,18 +26,21 @@ def test_bytes(vs: Installation, agent: str) -> None:
     assert done.stdout == sent
 
 
+@pytest.mark.core
 def test_words(vs: Installation, agent: str) -> None:
     """Words arrive as they were typed: no shell reads them on the way."""
     words = ["a b", "$HOME", "'", '"', "*", "", "\\", "line\nbreak", "ä€𝄞", "-n", "--json", ";", "`id`"]
     assert vs.ok("exec", agent, "--", "printf", "<%s>\\0", *words) == "".join(f"<{word}>\0" for word in words)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -9 $$", 137)])
 def test_exit_codes(vs: Installation, agent: str, script: str, code: int) -> None:
     """The exit code is the command's own."""
     assert vs.run("exec", agent, "--", "sh", "-c", script).returncode == code
 
 
+@pytest.mark.core
 def test_both_outputs(vs: Installation, agent: str) -> None:
     """The command's stdout and stderr stay apart."""
     done = vs.run("exec", agent, "--", "sh", "-c", "echo out; echo err >&2")
@@ -51,12 +54,14 @@ def test_unknown_program(vs: Installation, agent: str) -> None:
     assert "no-such-program" in done.stderr
 
 
+@pytest.mark.core
 def test_directory(vs: Installation, agent: str) -> None:
     """Commands begin in a directory that is kept, as the agent's user, with no standing powers."""
     assert vs.inside(agent, "id -u; grep CapEff /proc/self/status").split() == ["1000", "CapEff:", "0" * 16]
     assert vs.inside(agent, "pwd").startswith("/vibespace")
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=lambda v: str(int(v))
 )
@@ -70,6 +75,7 @@ def test_signals(vs: Installation, agent: str, number: signal.Signals, code: int
     assert vs.inside(agent, f"test -e /proc/{inside} || echo gone") == "gone"
 
 
+@pytest.mark.core
 def test_client_killed(vs: Installation, agent: str) -> None:
     """A client that is killed takes its command with it."""
     vs.inside(agent, "rm -f /tmp/ended; mkfifo /tmp/ended")
@@ -99,6 +105,7 @@ def test_no_input_on_a_terminal(vs: Installation, agent: str) -> None:
     assert on_terminal(vs, "exec", "-i", agent, "--", "head", "-1", typed="typed\n").stdout.split()[-1] == "typed"
 
 
+@pytest.mark.core
 def test_many_at_once(vs: Installation, agent: str) -> None:
     """Ten commands at once are ten commands."""
     running = [vs.popen("exec", agent, "--", "echo", str(number)) for number in range(10)]

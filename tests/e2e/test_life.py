@@ -11,6 +11,7 @@ pytestmark = pytest.mark.containers
 NOTHING: dict[str, list[str]] = {"containers": [], "networks": [], "volumes": []}
 
 
+@pytest.mark.core
 def test_whole_life(vs: Installation) -> None:
     """Create, list, info, exec, a second agent on the same files, stop, start, all still there, delete, name free."""
     assert vs.data("create", "life", "-t", "claude-code")["vibespace"]["status"]["state"] == "running"
@@ -40,6 +41,7 @@ def test_whole_life(vs: Installation) -> None:
     vs.ok("delete", "life", "--force")
 
 
+@pytest.mark.core
 def test_agents(vs: Installation, demo: str) -> None:
     """An agent is created by the primary's type, stops and starts alone, goes with its home, and its number with it."""
     assert vs.data("agent", "create", "--vibespace", demo)["agent"]["name"].endswith("/claude-2")
@@ -62,6 +64,7 @@ def test_agents(vs: Installation, demo: str) -> None:
         vs.ok("agent", "delete", f"{name}@{demo}", "--force")
 
 
+@pytest.mark.core
 def test_kept_data(vs: Installation) -> None:
     """What --keep-data leaves, --reuse-data takes over, files and homes; without it the name is refused."""
     vs.ok("create", "keeper", "-t", "codex")
@@ -112,6 +115,7 @@ def test_rehearsed(vs: Installation, demo: str) -> None:
     assert vs.events()[-1]["cursor"]["position"] == position
 
 
+@pytest.mark.core
 def test_on_a_terminal(vs: Installation, demo: str) -> None:
     """On a terminal people read sentences and tables, in a pipe programs read JSON, with --plain columns."""
     assert on_terminal(vs, "list", "--no-color").stdout.split()[:2] == ["VIBESPACE", "STATE"]
