@@ -100,8 +100,16 @@ def apart_network() -> Iterator[Apart]:
 
 @pytest.fixture(scope="session")
 def podman_rootless(unprivileged: User, podman_socket: str, agent_image: str) -> Iterator[Served]:
-    """The user's Podman."""
-    with _shared("podman-rootless", Podman(unprivileged.home / "podman", unprivileged), podman_socket) as served:
+    """The user's Podman, which is also the one that his `podman` speaks of."""
+    at = unprivileged.home / "podman"
+    variables = {
+        "CONTAINERS_CONF": str(at / "containers.conf"),
+        "CONTAINERS_STORAGE_CONF": str(at / "storage.conf"),
+        "XDG_RUNTIME_DIR": str(at / "session"),
+        "TMPDIR": str(at / "work"),
+    }
+    his = User(unprivileged.home, unprivileged.process, variables)
+    with _shared("podman-rootless", Podman(at, his), podman_socket) as served:
         yield served
 
 

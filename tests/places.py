@@ -11,9 +11,10 @@ import ctypes
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 USER = "vs-test"
 USER_ID = 59321
@@ -51,6 +52,8 @@ class Place:
 
     home: Path | None = None
     """The home of who runs programs here, where that matters."""
+    variables: Mapping[str, str] = MappingProxyType({})
+    """What is in everybody's environment here."""
 
     def command(self, *words: str, cwd: Path | str = "") -> list[str]:
         """The command line that runs `words` in this place; `cwd` for who must be told again."""
@@ -88,9 +91,10 @@ class Apart(Place):
 class User(Place):
     """An ordinary user in his view of the machine: no session, no capabilities."""
 
-    def __init__(self, home: Path, process: int) -> None:
+    def __init__(self, home: Path, process: int, variables: Mapping[str, str] = MappingProxyType({})) -> None:
         self.home: Path = home
         self.process = process
+        self.variables = variables
 
     def command(self, *words: str, cwd: Path | str = "") -> list[str]:
         enter = ["nsenter", f"--mount=/proc/{self.process}/ns/mnt"]
@@ -102,7 +106,7 @@ class User(Place):
 
     def environment(self, **more: str) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
-        return {"HOME": str(self.home), "PATH": path, "LANG": "C.UTF-8", **more}
+        return {"HOME": str(self.home), "PATH": path, "LANG": "C.UTF-8", **self.variables, **more}
 
 
 @contextmanager

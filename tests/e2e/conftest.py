@@ -10,20 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.installation import Installation, installation
-from tests.engines import KINDS, Podman, Served, apart_network, docker, docker_rootless, podman_rootless, unprivileged
-from tests.image.engine import agent_image
+from tests.engines import KINDS, Podman, Served
 from tests.places import Place
-from tests.podman import cache, podman_socket
-
-__all__ = [
-    "agent_image",
-    "apart_network",
-    "docker",
-    "docker_rootless",
-    "podman_rootless",
-    "podman_socket",
-    "unprivileged",
-]
+from tests.podman import cache
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -51,7 +51,8 @@ class Installation:
         """What the program gets to see of the world."""
         path = f"{Path(PROGRAM).parent}:{os.environ['PATH']}"
         home = str(self.place.home or self.home)
-        return {"PATH": path, "HOME": home, "LANG": "C.UTF-8", "VIBESPACE_HOME": str(self.home), **more}
+        own = {"PATH": path, "HOME": home, "LANG": "C.UTF-8", "VIBESPACE_HOME": str(self.home)}
+        return {**self.place.variables, **own, **more}
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, **more: Any) -> Done:
         """Run one command line to its end, piped. stdin is empty unless `input` says otherwise."""

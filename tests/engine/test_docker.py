@@ -6,13 +6,9 @@ import pytest
 
 from tests.contracts.containers import ClosedNetworkContract, ContainersContract, LimitsContract
 from tests.contracts.engine import Factory, run, status, until, watching
-from tests.engines import Served, apart_network, docker, docker_rootless, unprivileged
-from tests.image.engine import agent_image
-from tests.podman import podman_socket
+from tests.engines import Served
 from vibespace.engine.base import AgentSpec, Condition, Engine
 from vibespace.errors import Unavailable
-
-__all__ = ["agent_image", "apart_network", "docker", "docker_rootless", "podman_socket", "unprivileged"]
 
 pytestmark = pytest.mark.containers
 

@@ -9,15 +9,12 @@ import pytest
 from tests import engines
 from tests.contracts.containers import ClosedNetworkContract, ContainersContract, ContainersFactory, LimitsContract
 from tests.contracts.engine import status, watching
-from tests.engines import Served, podman_rootless, unprivileged
-from tests.image.engine import agent_image
+from tests.engines import Served
 from tests.places import Place
-from tests.podman import cache, podman_socket
+from tests.podman import cache
 from vibespace.engine.base import AgentSpec, Condition
 from vibespace.engine.containers import ContainersEngine
 from vibespace.setup import podman
-
-__all__ = ["agent_image", "podman_rootless", "podman_socket", "unprivileged"]
 
 pytestmark = pytest.mark.containers
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vibespace.errors import FailedPrecondition, Unavailable
+from vibespace.errors import Aborted, FailedPrecondition, Unavailable
 from vibespace.setup.firewall import Inside, keep_networks_apart
 from vibespace.setup.ping import brand_at
 
@@ -73,9 +73,20 @@ def ensure(directory: Path) -> Path:
 def guard(environment: Mapping[str, str]) -> None:
     """Keep a user's networks apart: their place comes with his first container and goes with the last.
 
-    To be called when one has just been started. Raises Aborted FIREWALL_REFUSED.
+    To be called when one has just been started; `environment` is what `podman` finds that very Podman by. Raises
+    Aborted FIREWALL_REFUSED, also where `podman` speaks of another one.
     """
-    keep_networks_apart(Inside(("podman", "unshare", "--rootless-netns"), environment))
+    enter = ("podman", "unshare", "--rootless-netns")
+    look = subprocess.run(
+        [*enter, "cat", "/proc/net/dev"], env=environment, capture_output=True, text=True, check=False
+    )
+    if not any(line.lstrip().startswith("vs") for line in look.stdout.splitlines()):
+        raise Aborted(
+            "FIREWALL_REFUSED",
+            "The networks of this Podman are not where 'podman' looks for them, so vibespaces cannot be kept apart.",
+            hint="Leave engine.socket unset, for a Podman that vibespace serves itself, or set CONTAINERS_CONF to its.",
+        )
+    keep_networks_apart(Inside(enter, environment))
 
 
 def stop(directory: Path) -> None:
