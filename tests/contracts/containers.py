@@ -173,6 +173,21 @@ class ContainersContract(EngineContract):
         script = "import socket as s; s.create_server(('127.0.0.1', 80)); s.socket(s.AF_INET, s.SOCK_DGRAM, 1)"
         await run(engine, spec, f'python3 -c "{script}"')
 
+    async def test_limits_hold_or_are_told(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
+        """A limit that the engine does not name as one it cannot enforce is in force; the others harm nothing."""
+        spec = replace(
+            agent(factory), resources=Resources(cpu_limit_millis=500, memory_limit_bytes=128 * MIB, pids=123)
+        )
+        await engine.apply(spec)
+        told = (await engine.identity()).unenforced_limits
+        inside = await run(engine, spec, f"{PIDS} || echo none; {MEMORY} || echo none")
+        held = {"processes": "123", "memory": str(128 * MIB)}
+        assert {name for name, found in zip(held, inside.split(), strict=True) if found != held[name]} == {*told} - {
+            "cpu"
+        }
+        fields = {"cpu": "cpu_limit_millis", "memory": "memory_limit_bytes", "processes": "pids"}
+        assert {fields[name] for name in told} == {*fields.values()} - await engine.enforced()
+
     async def test_sshd_is_on_loopback_only(
         self, factory: ContainersFactory, engine: ContainersEngine, spec: AgentSpec
     ) -> None:
@@ -300,6 +315,7 @@ class LimitsContract:
         await engine.apply(spec)
         limits = await run(engine, spec, CGROUP)
         assert limits.split() == expected_limits()
+        assert (await engine.identity()).unenforced_limits == ()
 
     async def test_memory_really_ends(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
         """A process that takes more memory than the limit is killed; the container lives on."""
@@ -355,6 +371,7 @@ QUERY = bytes.fromhex("000101000001000000000000" + "07" + b"sibling".hex() + "00
 
 V2 = Path("/sys/fs/cgroup/cgroup.controllers").exists()
 PIDS = f"cat /sys/fs/cgroup/{'' if V2 else 'pids/'}pids.max"
+MEMORY = f"cat /sys/fs/cgroup/{'memory.max' if V2 else 'memory/memory.limit_in_bytes'}"
 FILES_1 = (
     *("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us", "cpu/cpu.shares", "memory/memory.soft_limit_in_bytes"),
     *("memory/memory.limit_in_bytes", "memory/memory.memsw.limit_in_bytes", "pids/pids.max"),

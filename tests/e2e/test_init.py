@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.installation import Installation
+from tests.e2e.installation import Installation, on_terminal
 
 pytestmark = pytest.mark.containers
 
@@ -44,6 +44,21 @@ def test_twice(own: Installation, engine: str) -> None:
     assert again["host"]["image"] == before["host"]["image"] == after["host"]["image"]
     assert after["cursor"] == before["cursor"]
     assert after["host"]["engine"]["address"] == engine
+
+
+@pytest.mark.core
+def test_the_engine_is_named(vs: Installation, engine: str, engine_kind: str) -> None:
+    """`status` tells which engine, version, where, whether a user's, and what it cannot enforce, as `doctor` does."""
+    told = vs.data("status")["host"]["engine"]
+    brand, _, rootless = engine_kind.partition("-")
+    assert (told["brand"], told["address"], told["rootless"]) == (brand, engine, bool(rootless))
+    assert told["version"]
+    shown = on_terminal(vs, "status").stdout
+    for word in (brand, told["version"], engine, "rootless"):
+        assert word in shown
+    limits = told["unenforced_limits"]
+    warned = [found["message"] for found in vs.data("doctor")["findings"] if found["severity"] == "warning"]
+    assert [message for message in warned if ", ".join(limits) in message] == (warned[:1] if limits else [])
 
 
 @pytest.mark.core

@@ -9,9 +9,9 @@ from vibespace.app.log import Log
 from vibespace.daemon.auditor import Auditor
 from vibespace.domain import states
 from vibespace.domain.states import State
-from vibespace.engine.base import Engine, Inventory
+from vibespace.engine.base import Engine, Identity, Inventory
 from vibespace.errors import Error
-from vibespace.v1.system_pb2 import SEVERITY_ERROR, SEVERITY_OK, SEVERITY_WARNING, Finding
+from vibespace.v1.system_pb2 import SEVERITY_ERROR, SEVERITY_OK, SEVERITY_WARNING, Finding, Severity
 
 _RESTORE = "Restore events.db from a backup: what is there goes on being used, and is never edited."
 _SHORTER = "Bring back the whole of events.db; if a backup was restored on purpose, remove the file 'head' beside it."
@@ -30,7 +30,7 @@ class Doctor:
 
     async def examine(self) -> list[Finding]:
         """All findings, in no order."""
-        return [await self._engine(), *self._log(), *self._disk(), *self._resources(), *await self._leftovers()]
+        return [*await self._engine(), *self._log(), *self._disk(), *self._resources(), *await self._leftovers()]
 
     def _log(self) -> Sequence[Finding]:
         """What the last look at the whole log has found."""
@@ -58,28 +58,20 @@ class Doctor:
         text = "It is full: nothing can be recorded but what makes room, such as a deletion."
         return [Finding(severity=SEVERITY_ERROR, subject="disk", message=text, hint="Make room.")]
 
-    async def _engine(self) -> Finding:
+    async def _engine(self) -> Sequence[Finding]:
         host = self._feed.state.host
         if host is None or not host.engine:
-            return Finding(
-                severity=SEVERITY_ERROR,
-                subject="engine",
-                message="No engine has been chosen.",
-                hint="Run 'vibespace init'.",
-            )
+            return [_engine(SEVERITY_ERROR, "No engine has been chosen.", "Run 'vibespace init'.")]
         if not self._feed.engine_seen or self.engine is None:
-            return Finding(
-                severity=SEVERITY_ERROR,
-                subject="engine",
-                message=f"{host.engine['brand']} does not answer: {host.reason or 'it has not been seen yet'}",
-                hint=f"See that it serves {host.engine['address']}.",
-            )
+            message = f"{host.engine['brand']} does not answer: {host.reason or 'it has not been seen yet'}"
+            return [_engine(SEVERITY_ERROR, message, f"See that it serves {host.engine['address']}.")]
         try:
             identity = await self.engine.identity()
         except Error as e:
-            return Finding(severity=SEVERITY_ERROR, subject="engine", message=e.message, hint=e.hint)
-        text = f"{identity.brand} {identity.version} answers at {identity.address}."
-        return Finding(severity=SEVERITY_OK, subject="engine", message=text)
+            return [_engine(SEVERITY_ERROR, e.message, e.hint)]
+        kind = "rootless " if identity.rootless else ""
+        text = f"{kind}{identity.brand} {identity.version} answers at {identity.address}."
+        return [_engine(SEVERITY_OK, text), *_limits(identity)]
 
     def _resources(self) -> Sequence[Finding]:
         state = self._feed.state
@@ -113,3 +105,20 @@ class Doctor:
             )
             for left in leftovers
         ]
+
+
+def _engine(severity: Severity.ValueType, message: str, hint: str = "") -> Finding:
+    return Finding(severity=severity, subject="engine", message=message, hint=hint)
+
+
+def _limits(identity: Identity) -> Sequence[Finding]:
+    if not identity.unenforced_limits:
+        return []
+    message = f"It takes limits of {', '.join(identity.unenforced_limits)}, and cannot hold containers to them."
+    return [_engine(SEVERITY_WARNING, message, _DELEGATION if identity.rootless else "See what its 'info' warns of.")]
+
+
+_DELEGATION = (
+    "A user's engine needs control groups of version 2, delegated to him: 'systemd.unified_cgroup_hierarchy=1' for the "
+    "kernel, and 'Delegate=cpu memory pids' for user@.service. Then log in again, and 'vibespace init'."
+)

@@ -6,19 +6,29 @@ from collections.abc import Sequence
 
 from vibespace.domain.host import Host
 
-_KERNEL = (
-    "network interfaces vs…, their routes, mounts and control groups: while agents run",
-    "firewall rules of the engine, and ours with the comment 'vibespace': until the next boot",
-    "/run/containers/networks, /run/runc, /run/netns: the engine's notes of what runs, until the next boot",
-)
+_KERNEL = "network interfaces vs…, their routes, mounts and control groups: while agents run"
+_OF_ROOT = {
+    "podman": (
+        _KERNEL,
+        "firewall rules of the engine, and ours with the comment 'vibespace': until the next boot",
+        "/run/containers/networks, /run/runc, /run/netns: the engine's notes of what runs, until the next boot",
+    ),
+    "docker": (
+        _KERNEL,
+        "firewall rules of the engine: while it runs",
+        "ours with the comment 'vibespace', once a network was closed: until the next boot",
+    ),
+}
+_OF_A_USER = ("namespaces of this user, with his containers' networks, firewall rules and mounts: while agents run",)
 
 
 def listing(host: Host | None) -> Sequence[str]:
     """One line a thing, for people."""
     if host is None or not host.engine or host.engine["brand"] == "fake":
         return ()
+    kernel = _OF_A_USER if host.engine["rootless"] else _OF_ROOT[host.engine["brand"]]
     if host.engine["private"]:
-        return _KERNEL
+        return kernel
     where = host.engine["address"]
     theirs = f"containers, volumes and networks labelled vibespace.log={host.uid}: in {where}"
-    return (theirs, f"the agents' image, which stays after an uninstall: in {where}", *_KERNEL)
+    return (theirs, f"the agents' image, which stays after an uninstall: in {where}", *kernel)

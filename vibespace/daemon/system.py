@@ -81,6 +81,7 @@ class SystemServicer(SystemServiceServicer):
             "address": request.engine.address,
             "private": request.engine.private,
             "rootless": request.engine.rootless,
+            "unenforced_limits": list(request.engine.unenforced_limits),
         }
         command = partial(commands.initialize, engine=engine, image=request.image)
         return v1.InitializeResponse(**await self._run(command, request_of(request)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -138,16 +138,6 @@ class Api:
             hint="See that it runs; 'vibespace doctor' looks for the cause.",
             socket=self.socket,
         )
-
-
-def brand(version: Mapping[str, Any]) -> str:
-    """Whose answer to `/version` this is."""
-    return "podman" if any(c["Name"] == "Podman Engine" for c in version.get("Components") or ()) else "docker"
-
-
-def rootless(info: Mapping[str, Any]) -> bool:
-    """Whether the engine that answered `/info` so belongs to an ordinary user: each brand has its own way to say it."""
-    return bool(info.get("Rootless")) or "name=rootless" in (info.get("SecurityOptions") or ())
 
 
 _LIST_ATTEMPTS = 10

@@ -153,6 +153,8 @@ class Identity:
     address: str
     """Socket path or context name."""
     rootless: bool = False
+    unenforced_limits: Sequence[str] = ()
+    """Limits that it takes and cannot hold containers to: of `cpu`, `memory`, `processes`."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
 from vibespace.engine import bodies, examination, files, logs, meter, sshport
-from vibespace.engine.api import Api, brand, rootless
+from vibespace.engine.api import Api
 from vibespace.engine.base import AgentSpec, Identity, Leftover, Snapshot, Target, Usage, Written, spec_hash
+from vibespace.engine.identify import identify
 from vibespace.engine.observer import Observer, ssh_address
 from vibespace.errors import Aborted, AlreadyExists, Error, FailedPrecondition, NotFound, Unavailable
 
@@ -116,8 +117,7 @@ class ContainersEngine:
         if self._identity is not None:
             await self._api.ping()
             return self._identity
-        version, info = await asyncio.gather(self._api.get("/version"), self._api.get("/info"))
-        self._identity = Identity(brand(version), str(version["Version"]), self._api.socket, rootless(info))
+        self._identity = await identify(self._api)
         return self._identity
 
     async def examine(self, image: str) -> Sequence[str]:
@@ -143,7 +143,7 @@ class ContainersEngine:
         return await meter.usage(self._api, agent_uids)
 
     async def enforced(self) -> frozenset[str]:
-        return await meter.enforced(self._api)
+        return meter.enforced((await self.identity()).unenforced_limits)
 
     async def close(self) -> None:
         await self._api.close()

@@ -11,14 +11,12 @@ from vibespace.engine.api import Api
 from vibespace.engine.base import Usage
 from vibespace.errors import Aborted, NotFound
 
-_NEEDS = {
-    "cpu_millis": ("CPUShares",),
-    "cpu_limit_millis": ("CpuCfsPeriod", "CpuCfsQuota"),
-    "memory_bytes": ("MemoryLimit",),
-    "memory_limit_bytes": ("MemoryLimit", "SwapLimit"),
-    "pids": ("PidsLimit",),
+_FIELDS = {
+    "cpu": {"cpu_millis", "cpu_limit_millis"},
+    "memory": {"memory_bytes", "memory_limit_bytes"},
+    "processes": {"pids"},
 }
-"""Field of Resources -> what the engine must say it can."""
+"""By the word for a limit in `Identity.unenforced_limits`: the fields of Resources."""
 
 
 async def usage(api: Api, agent_uids: Collection[str]) -> Mapping[str, Usage]:
@@ -27,10 +25,9 @@ async def usage(api: Api, agent_uids: Collection[str]) -> Mapping[str, Usage]:
     return {uid: found for uid, found in zip(agent_uids, measured, strict=True) if found is not None}
 
 
-async def enforced(api: Api) -> frozenset[str]:
+def enforced(unenforced_limits: Collection[str]) -> frozenset[str]:
     """A rootless engine lacks some where control groups were not delegated to its user."""
-    info = await api.get("/info")
-    return frozenset(field for field, needs in _NEEDS.items() if all(info.get(need) for need in needs))
+    return frozenset().union(*(fields for limit, fields in _FIELDS.items() if limit not in unenforced_limits))
 
 
 async def _one(api: Api, agent_uid: str) -> Usage | None:

@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from vibespace.config import TEMPLATE, Settings
-from vibespace.engine.api import Api, rootless
+from vibespace.engine.api import Api
+from vibespace.engine.base import Identity
+from vibespace.engine.identify import identify
 from vibespace.setup import engine, image
 from vibespace.setup.build import Progress
 from vibespace.setup.engine import Choice
@@ -20,8 +22,7 @@ class Engine:
     """An engine that answered."""
 
     choice: Choice
-    version: str
-    rootless: bool
+    identity: Identity
 
 
 async def find_engine(state: State, settings: Settings, environ: Mapping[str, str], chosen: Choice | None) -> Engine:
@@ -32,8 +33,7 @@ async def find_engine(state: State, settings: Settings, environ: Mapping[str, st
         choice = chosen
         await asyncio.to_thread(engine.reopen, choice, state)
     async with api(choice) as speaking:
-        version, info = await speaking.get("/version"), await speaking.get("/info")
-    return Engine(choice, version["Version"], rootless(info))
+        return Engine(choice, await identify(speaking))
 
 
 async def ensure_image(choice: Choice, base: str, progress: Progress) -> str:

@@ -20,11 +20,13 @@ from pathlib import Path
 from vibespace.errors import Aborted, FailedPrecondition, Unavailable
 from vibespace.setup.firewall import Inside, keep_networks_apart
 from vibespace.setup.ping import brand_at
+from vibespace.setup.unprivileged import obstacles
 
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
 
 _HELPERS = ("/usr/libexec/podman", "/usr/lib/podman", "/usr/local/libexec/podman", "/usr/local/lib/podman")
+_PACKAGES_OF_USERS = {"newuidmap": "uidmap", "slirp4netns": "slirp4netns"}
 _PACKAGES = {
     "podman": "podman",
     "netavark": "netavark",
@@ -42,22 +44,19 @@ def socket_path(directory: Path) -> Path:
 
 def missing() -> list[str]:
     """Debian packages without which it cannot run containers here; nothing when it can."""
-    packages = [package for program, package in _PACKAGES.items() if not _program(program)]
+    needed = _PACKAGES | (_PACKAGES_OF_USERS if os.geteuid() else {})
+    packages = [package for program, package in needed.items() if not _program(program)]
     return packages if _runtime() else [*packages, "runc"]
 
 
 def ensure(directory: Path) -> Path:
     """See that it is served, whoever else is just doing the same; the socket's path.
 
-    Raises FailedPrecondition ENGINE_MISSING naming packages, Unavailable ENGINE_UNREACHABLE when it does not start,
-    Aborted FIREWALL_REFUSED.
+    Raises FailedPrecondition ENGINE_MISSING naming packages or USER_UNPREPARED, Unavailable ENGINE_UNREACHABLE when it
+    does not start, Aborted FIREWALL_REFUSED.
     """
-    if not brand_at(socket_path(directory)) and (packages := missing()):
-        raise FailedPrecondition(
-            "ENGINE_MISSING",
-            "Podman cannot run containers here: something it needs is not installed.",
-            hint=f"As root: apt-get install -y {' '.join(packages)}",
-        )
+    if not brand_at(socket_path(directory)):
+        _require()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(directory):
         if not brand_at(socket_path(directory)):
@@ -68,6 +67,19 @@ def ensure(directory: Path) -> Path:
         if os.geteuid() == 0:
             keep_networks_apart()
     return socket_path(directory)
+
+
+def _require() -> None:
+    if packages := missing():
+        raise FailedPrecondition(
+            "ENGINE_MISSING",
+            "Podman cannot run containers here: something it needs is not installed.",
+            hint=f"As root: apt-get install -y {' '.join(packages)}",
+        )
+    if found := obstacles():
+        message = " ".join(obstacle.message for obstacle in found)
+        hint = "; ".join([found[0].hint, *(obstacle.hint.removeprefix("As root: ") for obstacle in found[1:])])
+        raise FailedPrecondition("USER_UNPREPARED", message, hint=hint)
 
 
 def guard(environment: Mapping[str, str]) -> None:

@@ -98,6 +98,7 @@ class HostEngine(message.Message):
     ADDRESS_FIELD_NUMBER: builtins.int
     PRIVATE_FIELD_NUMBER: builtins.int
     ROOTLESS_FIELD_NUMBER: builtins.int
+    UNENFORCED_LIMITS_FIELD_NUMBER: builtins.int
     brand: builtins.str
     """`podman`, `docker`, `kubernetes` or `fake`."""
     version: builtins.str
@@ -108,6 +109,10 @@ class HostEngine(message.Message):
     """It is served by the daemon itself, from the state directory."""
     rootless: builtins.bool
     """It runs without root."""
+    @builtins.property
+    def unenforced_limits(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Limits that it takes and cannot hold containers to: of `cpu`, `memory`, `processes`."""
+
     def __init__(
         self,
         *,
@@ -116,10 +121,11 @@ class HostEngine(message.Message):
         address: builtins.str = ...,
         private: builtins.bool = ...,
         rootless: builtins.bool = ...,
+        unenforced_limits: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "brand", b"brand", "private", b"private", "rootless", b"rootless", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "brand", b"brand", "private", b"private", "rootless", b"rootless", "unenforced_limits", b"unenforced_limits", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

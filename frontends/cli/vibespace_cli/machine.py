@@ -59,13 +59,14 @@ def record(session: Session, found: Engine | None, image: str) -> Any:
     if found is None:
         said = HostEngine(brand=FAKE, version="1", address="memory")
     else:
-        choice = found.choice
+        choice, identity = found.choice, found.identity
         said = HostEngine(
             brand=choice.brand,
-            version=found.version,
+            version=identity.version,
             address=choice.socket,
             private=choice.private,
-            rootless=found.rootless,
+            rootless=identity.rootless,
+            unenforced_limits=identity.unenforced_limits,
         )
     request = InitializeRequest(engine=said, image=image, request_id=session.output.request_id)
     return session.call("SystemService/Initialize", request)

@@ -76,16 +76,20 @@ def _git() -> Finding:
 
 
 def _setup(session: Session) -> Iterator[Finding]:
-    """Whether our own Podman could run here; of interest until another engine was chosen."""
-    from vibespace.setup import podman
+    """Whether our own Podman could run here; of less interest where another engine is used."""
+    from vibespace.setup import podman, unprivileged
 
-    if (session.state.engine).exists() and (packages := podman.missing()):
+    ours = session.state.engine.exists()
+    if ours and (packages := podman.missing()):
         yield Finding(
             severity=SEVERITY_ERROR,
             subject="podman",
             message=f"Podman misses {', '.join(packages)}.",
             hint=f"As root: apt-get install -y {' '.join(packages)}",
         )
+    severity = SEVERITY_ERROR if ours else SEVERITY_WARNING
+    for found in unprivileged.obstacles():
+        yield Finding(severity=severity, subject="podman", message=found.message, hint=found.hint)
 
 
 def _tell(output: Output, finding: Finding) -> None:

@@ -56,7 +56,10 @@ def _engine_and_image(session: Session, base: str | None) -> tuple[Engine, str]:
     ensure_template(session.state)
     found = machine.engine(session)
     output, choice = session.output, found.choice
-    output.step(f"Engine: {choice.brand} {found.version} at {choice.socket}{' (our own)' if choice.private else ''}")
+    kind = ", ".join(("our own",) * choice.private + ("rootless",) * found.identity.rootless)
+    output.step(f"Engine: {choice.brand} {found.identity.version} at {choice.socket}{f' ({kind})' if kind else ''}")
+    if limits := found.identity.unenforced_limits:
+        output.note(f"It cannot enforce limits of {', '.join(limits)}: 'vibespace doctor' says why.")
     work = partial(ensure_image, choice, base or machine.settings(session).image_base)
     image: str = machine.with_progress(session, work)
     output.step(f"Image: {image}")
