@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.places import Apart, User
 from vibespace.setup.ping import brand_at
+from vibespace.setup.podman import processes
 
 START_SECONDS = 60.0
+STOP_SECONDS = 30.0
 
 ROOTLESS = (
     *("--net=slirp4netns", "--mtu=65520", "--slirp4netns-sandbox=auto", "--slirp4netns-seccomp=auto"),
@@ -52,8 +56,13 @@ class Dockerd:
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it, and all it started."""
+        """End it, and all it started; also one that is left of a run which was killed."""
         self._end(signal.SIGTERM)
+        while left := processes(b"--host=unix://" + self.socket.encode(), f"--pidfile={self.directory / 'pid'}"):
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
 
     def _start(self) -> None:
         at = self.directory
@@ -82,7 +91,11 @@ class Dockerd:
     def _end(self, kind: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(kind)
-            self._process.wait()
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
             self._process = None
 
     def _last_words(self) -> str:

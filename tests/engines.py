@@ -132,6 +132,7 @@ def _shared(name: str, engine: Served, source: str) -> Iterator[Served]:
     """`engine` with the image of `source`. One run at a time has it: its network or its user's view is that run's."""
     with open(cache() / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        engine.stop()  # what is left of a run that was killed lives in that run's network or view
         try:
             engine.serve()
             asyncio.run(_take_image(source, engine.socket))

@@ -96,7 +96,6 @@ def test_ends_and_comes_back(own: Installation) -> None:
     assert own.inside("claude-1@demo", "cat ~/file") == "mine"
 
 
-@pytest.mark.core
 def test_follower_outlives_the_daemon(own: Installation) -> None:
     """Who follows the history misses nothing and is told nothing twice when the daemon is killed."""
     with own.popen("events", "--follow") as following:

@@ -14,7 +14,6 @@ LIFE = ["vibespace.created", "agent.created", "agent.observed"]
 END = ["vibespace.deletion_requested", "agent.deleted", "vibespace.deleted"]
 
 
-@pytest.mark.core
 def test_followed(vs: Installation) -> None:
     """A create is seen as it happens, and whoever comes later with --after sees the rest."""
     after = str(vs.events()[-1]["cursor"]["position"])
@@ -54,7 +53,6 @@ def test_replayed(own: Installation) -> None:
     assert own.refused("replay", "--at", "0")[:2] == (2, "POSITION_INVALID")
 
 
-@pytest.mark.core
 def test_replayed_now(vs: Installation, demo: str) -> None:
     """The newest moment is what `list` shows."""
     told = vs.data("replay")

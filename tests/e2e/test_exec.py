@@ -33,14 +33,12 @@ def test_words(vs: Installation, agent: str) -> None:
     assert vs.ok("exec", agent, "--", "printf", "<%s>\\0", *words) == "".join(f"<{word}>\0" for word in words)
 
 
-@pytest.mark.core
 @pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -9 $$", 137)])
 def test_exit_codes(vs: Installation, agent: str, script: str, code: int) -> None:
     """The exit code is the command's own."""
     assert vs.run("exec", agent, "--", "sh", "-c", script).returncode == code
 
 
-@pytest.mark.core
 def test_both_outputs(vs: Installation, agent: str) -> None:
     """The command's stdout and stderr stay apart."""
     done = vs.run("exec", agent, "--", "sh", "-c", "echo out; echo err >&2")
@@ -105,7 +103,6 @@ def test_no_input_on_a_terminal(vs: Installation, agent: str) -> None:
     assert on_terminal(vs, "exec", "-i", agent, "--", "head", "-1", typed="typed\n").stdout.split()[-1] == "typed"
 
 
-@pytest.mark.core
 def test_many_at_once(vs: Installation, agent: str) -> None:
     """Ten commands at once are ten commands."""
     running = [vs.popen("exec", agent, "--", "echo", str(number)) for number in range(10)]

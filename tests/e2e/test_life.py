@@ -41,7 +41,6 @@ def test_whole_life(vs: Installation) -> None:
     vs.ok("delete", "life", "--force")
 
 
-@pytest.mark.core
 def test_agents(vs: Installation, demo: str) -> None:
     """An agent is created by the primary's type, stops and starts alone, goes with its home, and its number with it."""
     assert vs.data("agent", "create", "--vibespace", demo)["agent"]["name"].endswith("/claude-2")
@@ -64,7 +63,6 @@ def test_agents(vs: Installation, demo: str) -> None:
         vs.ok("agent", "delete", f"{name}@{demo}", "--force")
 
 
-@pytest.mark.core
 def test_kept_data(vs: Installation) -> None:
     """What --keep-data leaves, --reuse-data takes over, files and homes; without it the name is refused."""
     vs.ok("create", "keeper", "-t", "codex")
@@ -115,7 +113,6 @@ def test_rehearsed(vs: Installation, demo: str) -> None:
     assert vs.events()[-1]["cursor"]["position"] == position
 
 
-@pytest.mark.core
 def test_on_a_terminal(vs: Installation, demo: str) -> None:
     """On a terminal people read sentences and tables, in a pipe programs read JSON, with --plain columns."""
     assert on_terminal(vs, "list", "--no-color").stdout.split()[:2] == ["VIBESPACE", "STATE"]

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+from dataclasses import replace
+
 import pytest
 
-from tests.contracts.containers import ClosedNetworkContract, ContainersContract, LimitsContract
-from tests.contracts.engine import Factory, run, status, until, watching
+from tests.contracts.containers import (
+    ClosedNetworkContract,
+    ContainersContract,
+    ContainersFactory,
+    LimitsContract,
+    knock,
+)
+from tests.contracts.engine import Factory, agent, run, status, until, watching
 from tests.engines import Served
+from tests.places import Apart, apart, entered
 from vibespace.engine.base import AgentSpec, Condition, Engine
+from vibespace.engine.containers import ContainersEngine
 from vibespace.errors import Unavailable
 
 pytestmark = pytest.mark.containers
+
+OUTSIDE = "198.51.100.2"
 
 
 class TestDockerEngine(LimitsContract, ClosedNetworkContract, ContainersContract):
@@ -19,6 +33,24 @@ class TestDockerEngine(LimitsContract, ClosedNetworkContract, ContainersContract
     @pytest.fixture
     def served(self, docker: Served) -> Served:
         return docker
+
+    async def test_a_closed_network_leads_nowhere(
+        self, factory: ContainersFactory, engine: ContainersEngine, apart_network: Apart
+    ) -> None:
+        """A server on another machine is reached from an open network, and not from a closed one."""
+        closed, opened = replace(agent(factory), closed=True), agent(factory)
+        await asyncio.gather(engine.apply(closed), engine.apply(opened))
+        with apart() as outside:
+            apart_network.run(*f"ip link add out type veth peer name out netns {outside.process}".split())
+            for place, address in ((apart_network, "198.51.100.1"), (outside, OUTSIDE)):
+                place.run(*f"ip address add {address}/24 dev out".split())
+                place.run(*["ip", "link", "set", "out", "up"])
+            with entered(outside):
+                server = socket.create_server((OUTSIDE, 0))
+            with server:
+                port = server.getsockname()[1]
+                assert await run(engine, opened, knock(OUTSIDE, port)) == "True"
+                assert await run(engine, closed, knock(OUTSIDE, port)) == "False"
 
 
 class TestRootlessDockerEngine(ContainersContract):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from tests import engines
 from tests.contracts.containers import ClosedNetworkContract, ContainersContract, ContainersFactory, LimitsContract
-from tests.contracts.engine import status, watching
+from tests.contracts.engine import agent, run, status, watching
 from tests.engines import Served
 from tests.places import Place
 from tests.podman import cache
@@ -25,6 +26,12 @@ class TestPodmanEngine(LimitsContract, ClosedNetworkContract, ContainersContract
     @pytest.fixture
     def served(self, podman_socket: str) -> Served:
         return engines.Podman(cache() / "podman", Place())
+
+    async def test_a_closed_network_leads_nowhere(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
+        """Its containers have no default route. Docker's have, and its firewall drops what takes it."""
+        spec = replace(agent(factory), closed=True)
+        await engine.apply(spec)
+        assert await run(engine, spec, "ip route show default") == ""
 
     async def test_what_a_bare_image_lacks(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
         """A bare Debian, which is where the agents' image is built, lacks what that adds; looking leaves nothing."""
