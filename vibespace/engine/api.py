@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -64,7 +64,9 @@ class Api:
         """DELETE; the decoded answer."""
         return await self._call("DELETE", path, query)
 
-    async def stream(self, method: str, path: str, /, tar: Body = None, **query: Any) -> AsyncIterator[dict[str, Any]]:
+    async def stream(
+        self, method: str, path: str, /, tar: Body = None, **query: Any
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """The JSON objects of a streamed answer (build, image import, events) as they come.
 
         An object with an `error` ends it: it is raised as the refusal it is.
