@@ -35,7 +35,6 @@ def test_before_init(bare: Installation) -> None:
     assert "_VIBESPACE_COMPLETE" in bare.ok("completion", "bash")
 
 
-@pytest.mark.core
 def test_twice(own: Installation, engine: str) -> None:
     """A second `init` finds all there: the same image, and not one event more."""
     before = own.data("status")
@@ -62,7 +61,6 @@ def test_the_engine_is_named(vs: Installation, engine: str, engine_kind: str) ->
     assert [", ".join(limits) in message for message in warned] == [True] * bool(limits)
 
 
-@pytest.mark.core
 def test_closed_to_others(own: Installation) -> None:
     """The state directory is its owner's alone, and so is every file with a key in it."""
     assert own.home.stat().st_mode & 0o777 == 0o700
