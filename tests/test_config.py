@@ -29,6 +29,10 @@ def test_what_is_set_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("engine: {socket: /x}\nimage:\n  base: '12'\n")
     assert load(path) == Settings(engine_socket="/x", image_base="12")
+    path.write_text("network:\n  allow: [10.0.0.0/8:80, 'fd00:0::/8:443', 10.0.0.0/8:80]\n")
+    assert load(path) == Settings(network_allow=("10.0.0.0/8:80", "fd00::/8:443"))
+    path.write_text("network: {allow: []}\n")
+    assert load(path) == Settings()
 
 
 def test_the_template_shows_every_setting(tmp_path: Path) -> None:
@@ -50,6 +54,17 @@ def test_the_template_shows_every_setting(tmp_path: Path) -> None:
         ("engine:\n  socket: 7\n", "2:11", "'engine.socket' must be text."),
         ("engine:\n  socket: [/x]\n", "2:11", "'engine.socket' must be text."),
         ("engine:\n  socket: /x\n  socket: /y\n", "3:3", "'engine.socket' is set twice."),
+        ("network:\n  allow: 10.0.0.0/8:80\n", "2:10", "'network.allow' must be a list."),
+        ("network:\n  allow: [10.0.0.0/8:80, 7]\n", "2:26", "'network.allow' must be text."),
+        (
+            "network:\n  allow:\n  - 10.0.0.0/8\n",
+            "3:5",
+            "'10.0.0.0/8' is no CIDR:PORT, such as '192.",
+        ),
+        ("network:\n  allow: ['10.0.0.1:80']\n", "2:11", "'10.0.0.1:80' is no CIDR:PORT"),
+        ("network:\n  allow: ['10.0.0.0/8:65536']\n", "2:11", "'10.0.0.0/8:65536' is no CIDR:PORT"),
+        ("network:\n  allow: ['10.0.0.1/8:80']\n", "2:11", "10.0.0.1/8 has host bits set."),
+        ("network:\n  allow: ['10.0.0.0/99:80']\n", "2:11", "does not appear to be an IPv4 or IPv6 network."),
         ("engine: /x\n", "1:9", "there must be settings by name below 'engine'."),
         ("- engine\n", "1:1", "there must be settings by name, such as 'engine:'."),
         ("engine:\n  socket: 'x\n", "3:1", "is not YAML: found unexpected end of stream."),

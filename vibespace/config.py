@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 import yaml
-from yaml import MappingNode, Mark, Node, ScalarNode
+from yaml import MappingNode, Mark, Node, ScalarNode, SequenceNode
 
 from vibespace.errors import InvalidArgument
 from vibespace.state import UNIX_PATH_MAX as UNIX_PATH_MAX
@@ -24,6 +25,8 @@ class Settings:
     """Unix socket of the engine to use, instead of looking for one."""
     image_base: str = "docker.io/library/debian:bookworm-slim"
     """What the agents' image is built from: a reference, or a tar of a Debian root file system."""
+    network_allow: tuple[str, ...] = ()
+    """What new vibespaces reach of this machine and of private networks, CIDR:PORT each."""
 
 
 TEMPLATE = """\
@@ -33,6 +36,8 @@ TEMPLATE = """\
 #   socket: /run/podman/podman.sock   # the engine to use; without it one is looked for
 # image:
 #   base: docker.io/library/debian:bookworm-slim   # a reference, or a tar of a Debian root file system
+# network:
+#   allow: [192.168.1.10/32:5432]   # what new vibespaces reach of this machine and private networks, CIDR:PORT each
 """
 
 
@@ -52,13 +57,21 @@ def load(path: Path) -> Settings:
     except (yaml.YAMLError, RecursionError) as e:  # the second: nested without an end
         said = " ".join(str(e).split())
         raise InvalidArgument("CONFIG_INVALID", f"{path} is not YAML: {said}.", hint=_HINT) from e
-    return Settings(**dict(_settings(path, tree)))
+    return Settings(**dict(_settings(path, tree)))  # type: ignore[arg-type]
+
+
+def parse_allowance(text: str) -> tuple[IPv4Network | IPv6Network, int]:
+    """The network and the port of CIDR:PORT. Raises ValueError saying what is wrong."""
+    cidr, _, port = text.rpartition(":")
+    if "/" not in cidr or not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 1 << 16):
+        raise ValueError(f"{text!a} is no CIDR:PORT, such as '192.168.1.10/32:5432'")
+    return ip_network(cidr), int(port)
 
 
 _HINT = "Mend it, or move it away: 'vibespace init' then makes a template."
 
 
-def _settings(path: Path, tree: Node | None) -> Iterator[tuple[str, str]]:
+def _settings(path: Path, tree: Node | None) -> Iterator[tuple[str, str | tuple[str, ...]]]:
     """Field of Settings and value, each once. Raises InvalidArgument with line and column of what is wrong."""
     known = {f.name: f.name.replace("_", ".", 1) for f in fields(Settings)}
     seen: set[str] = set()
@@ -72,10 +85,28 @@ def _settings(path: Path, tree: Node | None) -> Iterator[tuple[str, str]]:
                 raise _wrong(path, key, f"there is no setting '{told}'", hint=meant)
             if name in seen:
                 raise _wrong(path, key, f"'{told}' is set twice", hint="Leave one out.")
-            if not isinstance(value, ScalarNode) or value.tag != _TEXT:
-                raise _wrong(path, value, f"'{told}' must be text", hint="Quote it if it is meant as it stands.")
             seen.add(name)
-            yield name, value.value
+            yield name, _allowances(path, value, told) if name == "network_allow" else _text(path, value, told)
+
+
+def _allowances(path: Path, value: Node, told: str) -> tuple[str, ...]:
+    """Each once, as it will be compared."""
+    if not isinstance(value, SequenceNode):
+        raise _wrong(path, value, f"'{told}' must be a list", hint="Such as [192.168.1.10/32:5432].")
+    found: dict[str, None] = {}
+    for item in value.value:
+        try:
+            network, port = parse_allowance(_text(path, item, told))
+        except ValueError as e:
+            raise _wrong(path, item, f"'{told}': {e}", hint="Write CIDR:PORT, such as 192.168.1.10/32:5432.") from e
+        found[f"{network}:{port}"] = None
+    return tuple(found)
+
+
+def _text(path: Path, value: Node, told: str) -> str:
+    if not isinstance(value, ScalarNode) or value.tag != _TEXT:
+        raise _wrong(path, value, f"'{told}' must be text", hint="Quote it if it is meant as it stands.")
+    return str(value.value)
 
 
 def _pairs(path: Path, node: Node | None, wanted: str) -> list[tuple[ScalarNode, Node]]:

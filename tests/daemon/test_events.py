@@ -20,7 +20,9 @@ from vibespace.app.writer import Request
 from vibespace.daemon.auditor import Auditor
 from vibespace.daemon.doctor import Doctor
 from vibespace.daemon.events import EventServicer
+from vibespace.daemon.guard import Guard
 from vibespace.errors import AlreadyExists, FailedPrecondition, InvalidArgument
+from vibespace.setup import guard
 from vibespace.v1 import agents_pb2 as a
 from vibespace.v1 import events_pb2 as ev
 from vibespace.v1 import system_pb2 as s
@@ -445,7 +447,7 @@ async def test_damage_is_told(house: House, servicer: EventServicer) -> None:
     await house.ask(stop())
     house.log.keep_head(Head(house.feed.log_id, house.log.position, house.log.hash))
     house.log.keep(house.feed.state.copy(), house.feed.hash)
-    doctor = Doctor(house.feed, house.log, servicer._auditor)
+    doctor = Doctor(house.feed, house.log, servicer._auditor, Guard(house.feed, guard, lambda _: "", lambda _: True))
     fine = await servicer.VerifyLog(ev.VerifyLogRequest(), CONTEXT)
     assert (list(fine.damages), fine.more, fine.cursor) == ([], 0, here(house))
     assert [f.severity for f in doctor._log()] == [s.SEVERITY_OK]

@@ -150,7 +150,8 @@ async def test_an_upload_that_nobody_waits_for_is_refused(demo: Running) -> None
 
 
 async def test_the_daemon_tells_about_itself(demo: Running, home: Path) -> None:
-    """Status counts what there is, version names the API, and diagnosis finds that engine and log are well."""
+    """Status counts what there is, version names the API, and diagnosis finds that engine and log are well, and the
+    engine in memory is no Podman."""
     status = await demo.system.GetStatus(s.GetStatusRequest())
     assert (status.vibespaces, status.agents, status.agents_running) == (1, 1, 1)
     assert status.daemon.home == str(home)
@@ -158,7 +159,11 @@ async def test_the_daemon_tells_about_itself(demo: Running, home: Path) -> None:
     assert status.cursor.position == demo.feed.state.position
     assert (await demo.system.GetVersion(s.GetVersionRequest())).api == "vibespace.v1"
     findings = (await demo.system.Diagnose(s.DiagnoseRequest())).findings
-    assert [(f.subject, f.severity) for f in findings] == [("engine", s.SEVERITY_OK), ("log", s.SEVERITY_OK)]
+    assert [(f.subject, f.severity) for f in findings] == [
+        ("guard", s.SEVERITY_WARNING),
+        ("engine", s.SEVERITY_OK),
+        ("log", s.SEVERITY_OK),
+    ]
 
 
 async def test_diagnosis_finds_leftovers_and_deletes_nothing(demo: Running, world: World) -> None:
@@ -169,6 +174,7 @@ async def test_diagnosis_finds_leftovers_and_deletes_nothing(demo: Running, worl
     findings = (await demo.system.Diagnose(s.DiagnoseRequest())).findings
     assert [(f.severity, f.subject) for f in findings] == [
         (s.SEVERITY_WARNING, "volume vibespace-stray"),
+        (s.SEVERITY_WARNING, "guard"),
         (s.SEVERITY_OK, "engine"),
         (s.SEVERITY_OK, "log"),
     ]
@@ -517,6 +523,26 @@ async def test_a_closed_network_needs_an_engine_that_reaches_it(home: Path, worl
         assert (type(wrong), wrong.reason) == (errors.FailedPrecondition, "NETWORK_NOT_REACHABLE")
         opened = await daemon.vibespaces.CreateVibespace(create(spec=v.VibespaceSpec(network=v.NETWORK_OPEN)))
         assert opened.vibespace.spec.network == v.NETWORK_OPEN
+
+
+async def test_what_is_allowed_comes_from_the_settings(daemon: Running, home: Path) -> None:
+    """As they are at create, whatever the request says; a closed network opens nothing, wrong settings refuse."""
+    settings = home / "config.yaml"
+    settings.write_text("network: {allow: [10.0.0.0/8:80]}")
+    asked = v.VibespaceSpec(allow=["0.0.0.0/0:22"])
+    got = await daemon.vibespaces.CreateVibespace(create(spec=asked))
+    assert got.vibespace.spec.allow == ["10.0.0.0/8:80"]
+    settings.write_text("network: {allow: [10.0.0.0/8:x]}")
+    wrong = await refused(daemon.vibespaces.CreateVibespace(create("other")))
+    assert (type(wrong), wrong.reason) == (errors.InvalidArgument, "CONFIG_INVALID")
+    assert f"{settings}:1:19: 'network.allow': '10.0.0.0/8:x' is no CIDR:PORT" in wrong.message
+    closed = v.VibespaceSpec(network=v.NETWORK_NONE)
+    settings.write_text("network: {allow: [10.0.0.0/8:80]}")
+    other = await daemon.vibespaces.CreateVibespace(create("other", spec=closed))
+    assert other.vibespace.spec.allow == []
+    found = await daemon.vibespaces.GetVibespace(v.GetVibespaceRequest(name=DEMO))
+    assert found.vibespace.spec.allow == ["10.0.0.0/8:80"]
+    assert (found.guard.held, "the engine is fake" in found.guard.reason) == (False, True)
 
 
 async def test_limits_and_usage(daemon: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,10 @@ import sys
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from uuid import uuid4
 
-from vibespace import __version__
+from vibespace import __version__, config
 from vibespace.app import host as host_commands
 from vibespace.app.feed import Feed
 from vibespace.app.log import Log
@@ -24,6 +25,7 @@ from vibespace.daemon.auditor import Auditor
 from vibespace.daemon.doctor import Doctor
 from vibespace.daemon.engines import FAKE, Dialer, open_engine
 from vibespace.daemon.events import EventServicer
+from vibespace.daemon.guard import Guard
 from vibespace.daemon.hostpaths import HostPaths
 from vibespace.daemon.keeper import Keeper
 from vibespace.daemon.measuring import Measuring
@@ -32,6 +34,8 @@ from vibespace.daemon.system import SystemServicer
 from vibespace.daemon.vibespaces import VibespaceServicer
 from vibespace.domain import states
 from vibespace.domain.host import Host
+from vibespace.domain.vibespaces import Vibespace
+from vibespace.engine import bodies
 from vibespace.engine.base import AgentSpec
 from vibespace.errors import Error, Exhausted, Unavailable
 from vibespace.launch import LOCKED, READY, ensure_home, failure
@@ -40,7 +44,7 @@ from vibespace.net.git import Git
 from vibespace.net.keys import KeyFiles
 from vibespace.net.shell import SshShell
 from vibespace.reconcile.loop import Reconciler
-from vibespace.setup import firewall, installation, podman, sshconfig
+from vibespace.setup import firewall, guard, installation, podman, sshconfig
 from vibespace.setup.engine import Choice
 from vibespace.setup.installation import Installation
 from vibespace.state import State
@@ -83,7 +87,8 @@ class Daemon:
             self._mark()
             self._keys = KeyFiles(self._state.keys)
             self._paths = HostPaths(self._state.home, self._engine_address, os.environ)
-            self._dialer, self._doctor = Dialer(), Doctor(self._feed, log, self._auditor)
+            self._guard = Guard(self._feed, guard, _bridge, lambda bridge: (Path("/sys/class/net") / bridge).exists())
+            self._dialer, self._doctor = Dialer(), Doctor(self._feed, log, self._auditor, self._guard)
             self._shell = SshShell(self._dialer, self._keys)
             stack.push_async_callback(self._shell.close)
             self._repositories = Git(self._shell)
@@ -95,7 +100,7 @@ class Daemon:
         """Reconcile until told to stop, or until all rests; then our own Podman ends too."""
         async with asyncio.TaskGroup() as tasks:
             reconciling, resting = tasks.create_task(self._reconcile()), tasks.create_task(self._end_at_rest())
-            looking_after = [tasks.create_task(self._keeper.run()), tasks.create_task(self._auditor.run())]
+            looking_after = [tasks.create_task(each.run()) for each in (self._keeper, self._auditor, self._guard)]
             await self._first_look()
             gc.collect()
             gc.freeze()  # what a start has made stays: looking through it again and again costs callers 20 ms each time
@@ -176,8 +181,9 @@ class Daemon:
         )
 
     def _prepare(self, spec: AgentSpec) -> None:
-        """Before an agent starts: what is shown to it is what was agreed to, and a closed network is closed."""
+        """Before an agent starts: what is shown to it is what was agreed to, and its network leads where it may."""
         self._paths.recheck(mount.source for mount in spec.mounts)
+        self._guard.hold()
         host = self._feed.state.host
         if spec.closed and host and host.engine["brand"] != FAKE:
             firewall.close_networks()
@@ -200,7 +206,15 @@ class Daemon:
         )
         return {
             "vibespace.v1.VibespaceService": VibespaceServicer(
-                feed, writer, self._repositories, sealing, self._paths, self._dialer.examine, measuring
+                feed,
+                writer,
+                self._repositories,
+                sealing,
+                self._paths,
+                self._dialer.examine,
+                measuring,
+                self._guard,
+                lambda: config.load(self._state.config).network_allow,
             ),
             "vibespace.v1.AgentService": AgentServicer(
                 feed, writer, self._shell, sealing, measuring, Files(self._shell), self._dialer
@@ -208,6 +222,10 @@ class Daemon:
             "vibespace.v1.EventService": EventServicer(feed, log, self._auditor, _now),
             "vibespace.v1.SystemService": system,
         }
+
+
+def _bridge(vibespace: Vibespace) -> str:
+    return bodies.bridge(vibespace.uid, closed=vibespace.closed)
 
 
 def _now() -> datetime:

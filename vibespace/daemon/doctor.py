@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from vibespace.app.feed import Feed
 from vibespace.app.log import Log
 from vibespace.daemon.auditor import Auditor
+from vibespace.daemon.guard import Guard
 from vibespace.domain import states
 from vibespace.domain.states import State
 from vibespace.engine.base import Engine, Identity, Inventory
@@ -21,16 +22,19 @@ _CHECK = "To check them now: 'vibespace audit verify'."
 class Doctor:
     """Looks; changes nothing."""
 
-    def __init__(self, feed: Feed, log: Log, auditor: Auditor) -> None:
+    def __init__(self, feed: Feed, log: Log, auditor: Auditor, guard: Guard) -> None:
         self._feed = feed
         self._reserve = log.reserve
         self._auditor = auditor
+        self._guard = guard
         self.engine: Engine | None = None
         """Set when there is one."""
 
     async def examine(self) -> list[Finding]:
         """All findings, in no order."""
-        return [*await self._engine(), *self._log(), *self._disk(), *self._resources(), *await self._leftovers()]
+        found = [*await self._engine(), *self._log(), *self._disk(), *self._resources(), *await self._leftovers()]
+        host = self._feed.state.host
+        return [*found, await self._guard.finding()] if host and host.engine else found
 
     def _log(self) -> Sequence[Finding]:
         """What the last look at the whole log has found."""

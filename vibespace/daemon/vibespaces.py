@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,13 +13,14 @@ from vibespace.app import vibespaces as commands
 from vibespace.app.feed import Feed
 from vibespace.app.writer import Command, Request, Writer
 from vibespace.daemon import convert, mutations, pages, streams
+from vibespace.daemon.guard import Guard
 from vibespace.daemon.hostpaths import HostPaths
 from vibespace.daemon.measuring import Measuring
 from vibespace.daemon.principal import principal, request_of
 from vibespace.daemon.sealing import Sealing
 from vibespace.domain import environment, images, mounts, names, repositories, states
 from vibespace.domain.states import State
-from vibespace.domain.vibespaces import Spec, Vibespace
+from vibespace.domain.vibespaces import NONE, Spec, Vibespace
 from vibespace.errors import FailedPrecondition, InvalidArgument
 from vibespace.net.base import Repositories
 from vibespace.v1 import cursor_pb2
@@ -41,8 +42,10 @@ class VibespaceServicer(VibespaceServiceServicer):
         paths: HostPaths,
         examine: Callable[[str], Awaitable[None]],
         measuring: Measuring,
+        guard: Guard,
+        allowed: Callable[[], Sequence[str]],
     ) -> None:
-        """`examine` raises what an image lacks to be an agent's computer."""
+        """`examine` raises what an image lacks to be an agent's computer; `allowed` is what config.yaml opens now."""
         self._feed = feed
         self._writer = writer
         self._repositories = repositories
@@ -50,6 +53,8 @@ class VibespaceServicer(VibespaceServiceServicer):
         self._paths = paths
         self._examine = examine
         self._measuring = measuring
+        self._guard = guard
+        self._allowed = allowed
 
     async def CreateVibespace(self, request: v1.CreateVibespaceRequest, context: Context) -> v1.CreateVibespaceResponse:
         values = environment.parse(request.agent.env, "agent.env")
@@ -78,7 +83,8 @@ class VibespaceServicer(VibespaceServiceServicer):
         await self._measuring.add(agents)
         await self._measuring.add_sums([message])
         limits = await self._measuring.limits(found.spec)
-        return v1.GetVibespaceResponse(vibespace=message, agents=agents, limits=limits)
+        guard = await self._guard.of(found)
+        return v1.GetVibespaceResponse(vibespace=message, agents=agents, limits=limits, guard=guard)
 
     async def ListVibespaces(self, request: v1.ListVibespacesRequest, context: Context) -> v1.ListVibespacesResponse:
         state, known = self._feed.state, self._feed.engine_seen
@@ -158,7 +164,11 @@ class VibespaceServicer(VibespaceServiceServicer):
         return found
 
     async def _resolved(self, spec: Spec) -> Spec:
-        """With the real paths of this machine in its mounts: what is agreed to now is what is shown later."""
+        """With what config.yaml opens, and the real paths of this machine in its mounts: what is agreed to now is what
+        is shown later.
+        """
+        if spec.get("network") != NONE and (allowed := await asyncio.to_thread(self._allowed)):
+            spec = spec | {"allow": list(allowed)}
         if "mounts" not in spec:
             return spec
         asked = [mounts.parse(text, "spec.mounts") for text in spec["mounts"]]

@@ -19,7 +19,7 @@ OPEN, NONE = "open", "none"
 """What its network may lead to: out into the world (the default), or nowhere."""
 
 Spec = dict[str, Any]
-"""Settings by name, those that were asked for: text, but `sudo` is true and `mounts` a list of text."""
+"""Settings by name, those that were asked for: text, but `sudo` is true, `mounts` and `allow` lists of text."""
 
 
 class Vibespace(Aggregate):

@@ -18,7 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vibespace.errors import Aborted, FailedPrecondition, Unavailable
-from vibespace.setup.firewall import Inside, keep_networks_apart
+from vibespace.setup.firewall import keep_networks_apart
+from vibespace.setup.iptables import Inside
 from vibespace.setup.ping import brand_at
 from vibespace.setup.unprivileged import obstacles
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
-from vibespace.setup import engine, firewall, installation, objects, podman, sshconfig, tree
+from vibespace.setup import engine, firewall, guard, installation, objects, podman, sshconfig, tree
 from vibespace.setup.build import Progress
 from vibespace.setup.ending import alone
 from vibespace.setup.engine import Choice
@@ -76,6 +76,7 @@ def carry_out(plan: Plan, progress: Progress) -> None:
             asyncio.run(_take(plan, progress))
         podman.stop(state.engine)  # also one that an `init` has tried, and then taken another
         if os.geteuid() == 0:
+            guard.release(found.log_id)
             firewall.remove_unless_used()
         sshconfig.remove(state)
         progress(f"Removing {state.home}")

@@ -31,7 +31,7 @@ class _NetworkEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Network.ValueT
     DESCRIPTOR: descriptor.EnumDescriptor
     NETWORK_UNSPECIFIED: _Network.ValueType  # 0
     NETWORK_OPEN: _Network.ValueType  # 1
-    """Whatever the engine's machine leads to, but neither its loopback nor other vibespaces."""
+    """The internet, and not other vibespaces; nor the engine's machine and private networks, where `info` says so."""
     NETWORK_NONE: _Network.ValueType  # 2
     """The agents of the same vibespace, and nothing else."""
 
@@ -40,7 +40,7 @@ class Network(_Network, metaclass=_NetworkEnumTypeWrapper):
 
 NETWORK_UNSPECIFIED: Network.ValueType  # 0
 NETWORK_OPEN: Network.ValueType  # 1
-"""Whatever the engine's machine leads to, but neither its loopback nor other vibespaces."""
+"""The internet, and not other vibespaces; nor the engine's machine and private networks, where `info` says so."""
 NETWORK_NONE: Network.ValueType  # 2
 """The agents of the same vibespace, and nothing else."""
 
@@ -210,6 +210,7 @@ class VibespaceSpec(message.Message):
     NETWORK_FIELD_NUMBER: builtins.int
     IMAGE_FIELD_NUMBER: builtins.int
     STORAGE_FIELD_NUMBER: builtins.int
+    ALLOW_FIELD_NUMBER: builtins.int
     repo: builtins.str
     """Git repository to start from: a URL, or a directory here.
 
@@ -229,7 +230,7 @@ class VibespaceSpec(message.Message):
     sudo: builtins.bool
     """Let agents become root inside their containers."""
     network: Network.ValueType
-    """What agents can reach: everything that this machine can, or only each other."""
+    """What agents can reach: the internet, or only each other."""
     image: builtins.str
     """Image that the engine has, to use instead of the agents' own."""
     storage: builtins.str
@@ -239,6 +240,13 @@ class VibespaceSpec(message.Message):
         """Directory or file of the engine's machine to show inside, as HOST:CONTAINER, or HOST:CONTAINER:ro to read only.
 
         Both are absolute paths; HOST is taken with its symbolic links followed.
+        """
+
+    @builtins.property
+    def allow(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What its agents reach of this machine and of private networks, CIDR:PORT each, by TCP and UDP.
+
+        Taken from `network.allow` of config.yaml at create; what a request says here is ignored.
         """
 
     def __init__(
@@ -255,10 +263,11 @@ class VibespaceSpec(message.Message):
         network: Network.ValueType | None = ...,
         image: builtins.str | None = ...,
         storage: builtins.str | None = ...,
+        allow: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_image", b"_image", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_network", b"_network", "_repo", b"_repo", "_storage", b"_storage", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "image", b"image", "memory", b"memory", "memory_limit", b"memory_limit", "network", b"network", "repo", b"repo", "storage", b"storage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_image", b"_image", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_network", b"_network", "_repo", b"_repo", "_storage", b"_storage", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "image", b"image", "memory", b"memory", "memory_limit", b"memory_limit", "mounts", b"mounts", "network", b"network", "repo", b"repo", "storage", b"storage", "sudo", b"sudo"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_image", b"_image", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_network", b"_network", "_repo", b"_repo", "_storage", b"_storage", "allow", b"allow", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "image", b"image", "memory", b"memory", "memory_limit", b"memory_limit", "mounts", b"mounts", "network", b"network", "repo", b"repo", "storage", b"storage", "sudo", b"sudo"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__branch: _TypeAlias = typing.Literal["branch"]  # noqa: Y015
     _WhichOneofArgType__branch: _TypeAlias = typing.Literal["_branch", b"_branch"]  # noqa: Y015
@@ -380,6 +389,30 @@ class Limit(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["asked", b"asked", "enforced", b"enforced", "reason", b"reason", "setting", b"setting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Guard(message.Message):
+    """Whether agents are kept from what listens on the engine's machine, and from private networks."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    HELD_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    held: builtins.bool
+    """They are, but for what `spec.allow` opens."""
+    reason: builtins.str
+    """Why they are not."""
+    def __init__(
+        self,
+        *,
+        held: builtins.bool = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["held", b"held", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -520,6 +553,7 @@ class GetVibespaceResponse(message.Message):
     VIBESPACE_FIELD_NUMBER: builtins.int
     AGENTS_FIELD_NUMBER: builtins.int
     LIMITS_FIELD_NUMBER: builtins.int
+    GUARD_FIELD_NUMBER: builtins.int
     @builtins.property
     def vibespace(self) -> Vibespace:
         """The vibespace."""
@@ -532,16 +566,21 @@ class GetVibespaceResponse(message.Message):
     def limits(self) -> containers.RepeatedCompositeFieldContainer[Limit]:
         """The limits that were asked for."""
 
+    @builtins.property
+    def guard(self) -> Guard:
+        """Whether its agents are kept from the engine's machine and private networks."""
+
     def __init__(
         self,
         *,
         vibespace: Vibespace | None = ...,
         agents: abc.Iterable[agents_pb2.Agent] | None = ...,
         limits: abc.Iterable[Limit] | None = ...,
+        guard: Guard | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["vibespace", b"vibespace"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["guard", b"guard", "vibespace", b"vibespace"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "limits", b"limits", "vibespace", b"vibespace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "guard", b"guard", "limits", b"limits", "vibespace", b"vibespace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

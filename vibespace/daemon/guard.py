@@ -1,0 +1,103 @@
+"""Whether agents are kept from this machine and private networks, and that they are where that can be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from threading import Lock
+from typing import Protocol
+
+from vibespace.app.feed import Feed
+from vibespace.domain.agents import RUNNING
+from vibespace.domain.vibespaces import Vibespace
+from vibespace.errors import Error
+from vibespace.v1.system_pb2 import SEVERITY_OK, SEVERITY_WARNING, Finding
+from vibespace.v1.vibespaces_pb2 import Guard as GuardMessage
+
+
+class Firewall(Protocol):
+    """See setup/guard.py."""
+
+    def hold(self, owner: str, allowed: Collection[tuple[str, str]]) -> None:
+        """Make all rules, and open exactly what is `allowed`."""
+
+    def missing(self) -> str:
+        """Why they do not hold."""
+
+
+class Guard:
+    """Of one engine. `bridge` says which interface a vibespace's network is, `there` whether this machine has it."""
+
+    def __init__(
+        self, feed: Feed, firewall: Firewall, bridge: Callable[[Vibespace], str], there: Callable[[str], bool]
+    ) -> None:
+        self._feed = feed
+        self._firewall = firewall
+        self._bridge = bridge
+        self._there = there
+        self._one_at_a_time = Lock()
+        self._refusal = ""
+
+    async def run(self) -> None:
+        """From the start on, and when what is opened changes, the firewall has it."""
+        held: object = None
+        while True:
+            wanted = self._wanted() if self._feed.state.host and not self._cannot() else None
+            if wanted is not None and wanted != held:
+                with suppress(Error):  # `info` and `doctor` tell it, and an agent that starts fails of it
+                    await asyncio.to_thread(self.hold)
+                held = wanted
+            await self._feed.news()
+
+    def hold(self) -> None:
+        """See that the firewall has it, where it can. Raises Aborted FIREWALL_REFUSED."""
+        if self._cannot():
+            return
+        with self._one_at_a_time:  # what is wanted is looked up inside: the last one knows the most
+            try:
+                self._firewall.hold(self._feed.log_id, self._wanted())
+            except Error as e:
+                self._refusal = e.message
+                raise
+            self._refusal = ""
+
+    async def of(self, vibespace: Vibespace) -> GuardMessage:
+        """What `info` says of one."""
+        reason = await asyncio.to_thread(self._why_not)
+        running = any(agent.observed == RUNNING for agent in self._feed.state.agents(vibespace.name))
+        if not reason and running and not self._there(self._bridge(vibespace)):
+            reason = "its network is not on this machine: the engine is on another"
+        return GuardMessage(held=not reason, reason=reason)
+
+    async def finding(self) -> Finding:
+        """What `doctor` says."""
+        reason = await asyncio.to_thread(self._why_not)
+        if not reason:
+            text = "Agents reach neither what listens on this machine nor private networks."
+            return Finding(severity=SEVERITY_OK, subject="guard", message=text)
+        text = f"Agents may reach what listens on this machine, and private networks: {reason}."
+        hint = "docs/security.md says what holds all the same; '--network none' closes a network."
+        return Finding(severity=SEVERITY_WARNING, subject="guard", message=text, hint=hint)
+
+    def _why_not(self) -> str:
+        try:
+            return self._cannot() or self._refusal or self._firewall.missing()
+        except Error as e:
+            return e.message
+
+    def _cannot(self) -> str:
+        """Why rules here would be of no use."""
+        host = self._feed.state.host
+        if host is None or not host.engine:
+            return "no engine has been chosen"
+        if host.engine["brand"] != "podman":
+            return f"only networks of Podman are guarded, and the engine is {host.engine['brand']}"
+        if host.engine.get("rootless"):
+            return "only root can guard this machine, and the engine runs without root"
+        return ""
+
+    def _wanted(self) -> set[tuple[str, str]]:
+        everything = list(self._feed.state.vibespaces.values())  # at once: this is another thread than the feed's
+        found = [each for each in everything if "allow" in each.spec]
+        return {(self._bridge(each), text) for each in found for text in each.spec["allow"]}
