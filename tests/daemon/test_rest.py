@@ -9,7 +9,7 @@ import pytest
 from tests.daemon.running import IMAGE, serving
 from vibespace.engine.fake import FakeEngine
 from vibespace.engine.fake_world import World
-from vibespace.setup import podman
+from vibespace.setup import guard, podman
 from vibespace.state import State
 from vibespace.v1.system_pb2 import HostEngine, InitializeRequest
 
@@ -25,6 +25,7 @@ async def test_our_own_podman_ends_last(home: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(FakeEngine, "close", closed)
     monkeypatch.setattr(podman, "stop", lambda _: happened.append("ended"))
+    monkeypatch.setattr(guard, "hold", lambda _owner, _allowed: None)  # this machine's firewall has no part in it
     async with serving(home, World()) as running:
         State(home).engine.mkdir()
         ours = HostEngine(brand="podman", version="1", address="memory", private=True)
