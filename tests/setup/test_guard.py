@@ -17,6 +17,7 @@ START = """
 import subprocess
 from vibespace.setup import guard, iptables
 
+guard._RESOLVERS = ()
 BRIDGE, OTHER = "vs0123456789ab", "vsfedcba987654"
 
 def rules(family="iptables"):
@@ -66,6 +67,24 @@ assert not any("a 10.0.0.0/8:80" in line for line in rules())
 guard.release("a")
 guard.release("a")
 assert opened() == 4
+""")
+
+
+def test_this_machines_name_servers_answer(tmp_path: Path) -> None:
+    """On their port, as they are when it is held, and not the loopback's."""
+    path = tmp_path / "resolv.conf"
+    alone(f"""
+from pathlib import Path
+path = Path({str(path)!r})
+guard._RESOLVERS = (path,)
+path.write_text("search x\\nnameserver 10.1.1.1\\nnameserver fd00::1\\nnameserver 127.0.0.53\\nnameserver x\\n")
+guard.hold("a", ())
+assert opened() == 8
+assert any("-d 10.1.1.1/32 -i vs+ -p udp -m udp --dport 53" in line for line in rules())
+path.write_text("nameserver 10.1.1.2\\n")
+guard.hold("a", ())
+assert opened() == 4
+assert not any("10.1.1.1" in line for line in rules())
 """)
 
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator
-from ipaddress import IPv6Network
+from contextlib import suppress
+from ipaddress import IPv6Network, ip_network
+from pathlib import Path
 
 from vibespace.config import parse_allowance
 from vibespace.errors import Aborted
@@ -39,7 +41,9 @@ _PRIVATE = {
     "iptables": ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"),
     "ip6tables": ("fc00::/7", "fe80::/10"),
 }
-_OURS = re.compile(r' -i (\S+) .*--comment "vibespace (\S+) (\S+)"')
+_RESOLVERS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
+"""What names this machine's name servers, to which Docker passes questions on from inside."""
+_OURS = re.compile(r' -i (\S+) .*--comment "vibespace (\S*) (\S+)"')
 
 
 def hold(owner: str, allowed: Collection[Allowance]) -> None:
@@ -49,9 +53,10 @@ def hold(owner: str, allowed: Collection[Allowance]) -> None:
     """
     if os.geteuid() != 0:
         return
+    everything = {*allowed, *_name_servers()}
     for family in iptables.families():
         there = iptables.rules(family)
-        wanted = {each for each in allowed if _family(each) == family}
+        wanted = {each for each in everything if _family(each) == family}
         open_now = set(_opened(there, owner))
         lines = [
             *(() if _whole(there) else _chains(family, there)),
@@ -90,6 +95,16 @@ def remove() -> None:
         chains = [chain for chain in (_HOST, _OUT) if any(line.startswith(f":{chain} ") for line in there)]
         if jumps or chains:
             iptables.change(family, *jumps, *(f"-F {chain}" for chain in chains), *(f"-X {chain}" for chain in chains))
+
+
+def _name_servers() -> Iterator[Allowance]:
+    """Those of this machine: what they say, agents are told by their network's own in any case."""
+    for path in _RESOLVERS:
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else ()
+        for words in map(str.split, lines):
+            with suppress(ValueError):
+                if words[:1] == ["nameserver"] and not (address := ip_network(words[-1])).is_loopback:
+                    yield "vs+", f"{address}:53"
 
 
 def _found(family: str) -> list[str]:
