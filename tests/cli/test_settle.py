@@ -239,7 +239,7 @@ def test_a_mutation_is_repeated_with_its_request_id(vibespace: Run, daemon: Daem
 
 
 def test_a_daemon_that_dies_each_time_is_given_up(vibespace: Run, daemon: Daemon) -> None:
-    """Once more, not for ever."""
+    """Twice more, not for ever."""
 
     def answer(_: Any) -> Any:
         raise ConnectionError
@@ -247,4 +247,4 @@ def test_a_daemon_that_dies_each_time_is_given_up(vibespace: Run, daemon: Daemon
     daemon.answers[CREATE] = answer
     done = vibespace(*LINE)
     assert (done.code, done.json["error"]["reason"]) == (15, "DAEMON_LOST")
-    assert len(daemon.asked(CREATE)) == 2
+    assert len(daemon.asked(CREATE)) == 3
