@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -11,7 +12,7 @@ from pathlib import Path
 import yaml
 from yaml import MappingNode, Mark, Node, ScalarNode, SequenceNode
 
-from vibespace.errors import InvalidArgument
+from vibespace.errors import Exhausted, InvalidArgument
 from vibespace.state import UNIX_PATH_MAX as UNIX_PATH_MAX
 from vibespace.state import State as State
 from vibespace.state import state as state
@@ -42,12 +43,18 @@ TEMPLATE = """\
 
 
 def load(path: Path) -> Settings:
-    """What `path` sets, over the defaults. Raises InvalidArgument naming the file and what is wrong in it."""
+    """What `path` sets, over the defaults. Raises InvalidArgument naming the file and what is wrong in it,
+    Exhausted TOO_MANY_FILES when there is nothing wrong in it.
+    """
     try:
         text = path.read_text()
     except FileNotFoundError:
         return Settings()
-    except (OSError, UnicodeDecodeError) as e:
+    except OSError as e:
+        if e.errno in (errno.EMFILE, errno.ENFILE):
+            raise Exhausted("TOO_MANY_FILES", f"{path} cannot be read: {e.strerror}.", hint="Try again.") from e
+        raise InvalidArgument("CONFIG_INVALID", f"{path} cannot be read: {e.strerror}.", hint=_HINT) from e
+    except UnicodeDecodeError as e:
         raise InvalidArgument("CONFIG_INVALID", f"{path} cannot be read: {e}.", hint=_HINT) from e
     try:
         tree = yaml.compose(text, yaml.SafeLoader)

@@ -65,9 +65,7 @@ def _check(done: Done, family: str) -> None:
 def _run(name: str, *arguments: str, text: str = "", inside: Inside = HOST) -> Done:
     command = (*inside.enter, program(name) or name, *arguments)
     try:
-        return subprocess.run(
-            command, input=text, env=inside.environment, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(command, input=text, env=inside.environment, capture_output=True, text=True, check=False)
     except OSError as e:
         raise Aborted(
             "FIREWALL_REFUSED", f"{name} cannot be run: {e.strerror}", hint="As root: apt-get install -y iptables"
