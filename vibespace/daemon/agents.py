@@ -69,7 +69,8 @@ class AgentServicer(AgentServiceServicer):
 
     async def GetAgent(self, request: v1.GetAgentRequest, context: Context) -> v1.GetAgentResponse:
         found = self._message(self._feed.state.agent(*names.parse_agent(request.name)))
-        await self._measuring.add([found])
+        if request.view == v1.VIEW_FULL:
+            await self._measuring.add(agents=[found])
         return v1.GetAgentResponse(agent=found)
 
     async def ListAgents(self, request: v1.ListAgentsRequest, context: Context) -> v1.ListAgentsResponse:

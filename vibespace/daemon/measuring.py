@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from vibespace.app.feed import Feed
 from vibespace.domain.vibespaces import Spec
@@ -34,22 +34,21 @@ class Measuring:
         self._feed = feed
         self._engine = engine
 
-    async def add(self, agents: Sequence[agents_pb2.Agent]) -> None:
-        """Fill in what each of them uses."""
-        used = await self._usage([agent.uid for agent in agents]) or {}
-        for agent in agents:
-            if agent.uid in used:
-                agent.status.usage.CopyFrom(_message([used[agent.uid]]))
-
-    async def add_sums(self, vibespaces: Sequence[vibespaces_pb2.Vibespace]) -> None:
-        """Fill in what the agents of each use together."""
-        members = {found.uid: [a.uid for a in self._feed.state.agents(found.vibespace_id)] for found in vibespaces}
-        used = await self._usage([uid for uids in members.values() for uid in uids])
+    async def add(
+        self, vibespaces: Iterable[vibespaces_pb2.Vibespace] = (), agents: Iterable[agents_pb2.Agent] = ()
+    ) -> None:
+        """Fill in what each of `agents` uses, and the agents of each of `vibespaces` together: the engine is asked
+        once.
+        """
+        members = [(found, [a.uid for a in self._feed.state.agents(found.vibespace_id)]) for found in vibespaces]
+        known = {agent.uid: agent for agent in agents}
+        used = await self._usage({uid for _, uids in members for uid in uids} | known.keys())
         if used is None:
             return
-        for found in vibespaces:
-            running = [used[uid] for uid in members[found.uid] if uid in used]
-            found.status.usage.CopyFrom(_message(running))
+        for found, uids in members:
+            found.status.usage.CopyFrom(_message([used[uid] for uid in uids if uid in used]))
+        for uid in known.keys() & used.keys():
+            known[uid].status.usage.CopyFrom(_message([used[uid]]))
 
     async def limits(self, spec: Spec) -> list[vibespaces_pb2.Limit]:
         """What became of each limit that was asked for."""
@@ -57,7 +56,7 @@ class Measuring:
         holds = await self._enforced() if asked else frozenset()
         return [_limit(name, spec[name], holds) for name in asked]
 
-    async def _usage(self, uids: Sequence[str]) -> Mapping[str, Usage] | None:
+    async def _usage(self, uids: Collection[str]) -> Mapping[str, Usage] | None:
         """None when the engine cannot be asked: then nothing is told, which is not the same as nothing used."""
         engine = self._engine()
         try:

@@ -23,7 +23,7 @@ from vibespace.domain.states import State
 from vibespace.domain.vibespaces import NONE, Spec, Vibespace
 from vibespace.errors import FailedPrecondition, InvalidArgument
 from vibespace.net.base import Repositories
-from vibespace.v1 import cursor_pb2
+from vibespace.v1 import agents_pb2, cursor_pb2
 from vibespace.v1 import vibespaces_pb2 as v1
 from vibespace.v1.vibespaces_pb2_grpc import VibespaceServiceServicer
 
@@ -79,19 +79,21 @@ class VibespaceServicer(VibespaceServiceServicer):
         state, known = self._feed.state, self._feed.engine_seen
         found = state.vibespace(names.parse_vibespace(request.name))
         agents = [convert.agent_message(agent, state, known=known) for agent in state.agents(found.name)]
-        message = convert.vibespace_message(found, state, known=known)
-        await self._measuring.add(agents)
-        await self._measuring.add_sums([message])
-        limits = await self._measuring.limits(found.spec)
-        guard = await self._guard.of(found)
-        return v1.GetVibespaceResponse(vibespace=message, agents=agents, limits=limits, guard=guard)
+        response = v1.GetVibespaceResponse(
+            vibespace=convert.vibespace_message(found, state, known=known), agents=agents
+        )
+        if request.view == agents_pb2.VIEW_FULL:
+            await self._measuring.add([response.vibespace], response.agents)
+            response.limits.extend(await self._measuring.limits(found.spec))
+            response.guard.CopyFrom(await self._guard.of(found))
+        return response
 
     async def ListVibespaces(self, request: v1.ListVibespacesRequest, context: Context) -> v1.ListVibespacesResponse:
         state, known = self._feed.state, self._feed.engine_seen
         page, token = pages.cut(sorted(state.vibespaces), request.page_size, request.page_token)
         found = [convert.vibespace_message(state.vibespaces[name], state, known=known) for name in page]
         if request.usage:
-            await self._measuring.add_sums(found)
+            await self._measuring.add(found)
         return v1.ListVibespacesResponse(vibespaces=found, next_page_token=token, cursor=self._cursor(state.position))
 
     async def UpdateVibespace(self, request: v1.UpdateVibespaceRequest, context: Context) -> v1.UpdateVibespaceResponse:

@@ -42,6 +42,33 @@ AGENT_TYPE_CLAUDE_CODE: AgentType.ValueType  # 1
 AGENT_TYPE_CODEX: AgentType.ValueType  # 2
 """OpenAI's Codex."""
 
+class _View:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ViewEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_View.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    VIEW_UNSPECIFIED: _View.ValueType  # 0
+    """As VIEW_BASIC."""
+    VIEW_BASIC: _View.ValueType  # 1
+    """What the daemon knows."""
+    VIEW_FULL: _View.ValueType  # 2
+    """Also what the engine and the firewall have to be asked for, which takes longer: what is used, which limits hold,
+    and whether agents are kept from the machine.
+    """
+
+class View(_View, metaclass=_ViewEnumTypeWrapper):
+    """How much to tell of a resource (AIP-157)."""
+
+VIEW_UNSPECIFIED: View.ValueType  # 0
+"""As VIEW_BASIC."""
+VIEW_BASIC: View.ValueType  # 1
+"""What the daemon knows."""
+VIEW_FULL: View.ValueType  # 2
+"""Also what the engine and the firewall have to be asked for, which takes longer: what is used, which limits hold,
+and whether agents are kept from the machine.
+"""
+
 class _RunIntent:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -340,16 +367,20 @@ class GetAgentRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     NAME_FIELD_NUMBER: builtins.int
+    VIEW_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name of the agent, `agent@vibespace`, or `agent` with --vibespace."""
+    view: View.ValueType
+    """How much to tell of it."""
     def __init__(
         self,
         *,
         name: builtins.str = ...,
+        view: View.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -531,16 +531,20 @@ class GetVibespaceRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     NAME_FIELD_NUMBER: builtins.int
+    VIEW_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name of the vibespace."""
+    view: agents_pb2.View.ValueType
+    """How much to tell of it."""
     def __init__(
         self,
         *,
         name: builtins.str = ...,
+        view: agents_pb2.View.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -560,15 +564,15 @@ class GetVibespaceResponse(message.Message):
 
     @builtins.property
     def agents(self) -> containers.RepeatedCompositeFieldContainer[agents_pb2.Agent]:
-        """Its agents, the primary first, with what they use."""
+        """Its agents, the primary first."""
 
     @builtins.property
     def limits(self) -> containers.RepeatedCompositeFieldContainer[Limit]:
-        """The limits that were asked for."""
+        """The limits that were asked for. Only with VIEW_FULL."""
 
     @builtins.property
     def guard(self) -> Guard:
-        """Whether its agents are kept from the engine's machine and private networks."""
+        """Whether its agents are kept from the engine's machine and private networks. Only with VIEW_FULL."""
 
     def __init__(
         self,

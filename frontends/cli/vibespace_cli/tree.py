@@ -14,6 +14,7 @@ from vibespace_cli.everywhere import Carrying
 Words = tuple[str, ...]
 
 BY_HAND: dict[Words, str] = {
+    ("agent", "info"): "info",
     ("audit", "verify"): "audit",
     ("completion",): "completion",
     ("config", "file"): "config",
@@ -27,6 +28,7 @@ BY_HAND: dict[Words, str] = {
     ("image", "build"): "image",
     ("image", "list"): "image",
     ("image", "upgrade"): "image",
+    ("info",): "info",
     ("init",): "init",
     ("list",): "listing",
     ("logs",): "logs",
