@@ -71,7 +71,7 @@ assert opened() == 4
 
 
 def test_this_machines_name_servers_answer(tmp_path: Path) -> None:
-    """On their port, as they are when it is held, and not the loopback's."""
+    """On their port, as they are when it is held, and not the loopback's; once for all installations there are."""
     path = tmp_path / "resolv.conf"
     alone(f"""
 from pathlib import Path
@@ -79,6 +79,9 @@ path = Path({str(path)!r})
 guard._RESOLVERS = (path,)
 path.write_text("search x\\nnameserver 10.1.1.1\\nnameserver fd00::1\\nnameserver 127.0.0.53\\nnameserver x\\n")
 guard.hold("a", ())
+assert opened() == 8
+guard.hold("b", ())
+guard.release("a")
 assert opened() == 8
 assert any("-d 10.1.1.1/32 -i vs+ -p udp -m udp --dport 53" in line for line in rules())
 path.write_text("nameserver 10.1.1.2\\n")

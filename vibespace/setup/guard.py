@@ -43,6 +43,8 @@ _PRIVATE = {
 }
 _RESOLVERS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
 """What names this machine's name servers, to which Docker passes questions on from inside."""
+_MACHINE = "machine"
+"""Whose they are, which all installations need alike: no log's id."""
 _OURS = re.compile(r' -i (\S+) .*--comment "vibespace (\S*) (\S+)"')
 
 
@@ -53,15 +55,15 @@ def hold(owner: str, allowed: Collection[Allowance]) -> None:
     """
     if os.geteuid() != 0:
         return
-    everything = {*allowed, *_name_servers()}
+    everything = {(owner, each) for each in allowed} | {(_MACHINE, each) for each in _name_servers()}
     for family in iptables.families():
         there = iptables.rules(family)
-        wanted = {each for each in everything if _family(each) == family}
-        open_now = set(_opened(there, owner))
+        wanted = {(whose, each) for whose, each in everything if _family(each) == family}
+        open_now = {(whose, each) for whose in (owner, _MACHINE) for each in _opened(there, whose)}
         lines = [
             *(() if _whole(there) else _chains(family, there)),
-            *(rule for each in sorted(open_now - wanted) for rule in _rules("-D", owner, each)),
-            *(rule for each in sorted(wanted - open_now) for rule in _rules("-I", owner, each)),
+            *(rule for whose, each in sorted(open_now - wanted) for rule in _rules("-D", whose, each)),
+            *(rule for whose, each in sorted(wanted - open_now) for rule in _rules("-I", whose, each)),
         ]
         if lines:
             iptables.change(family, *lines)
