@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.podman import purge
 from vibespace.engine.api import Api
 from vibespace.engine.bodies import LOG
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
@@ -65,8 +66,13 @@ def state() -> Iterator[State]:
     made = State(Path(f"/tmp/vs-{uuid4().hex[:8]}"))
     ensure_home(made.home)
     yield made
-    podman.stop(made.engine)
-    shutil.rmtree(made.home, ignore_errors=True)
+    try:
+        if made.engine.exists():  # containers go on without the service, and without their directory
+            asyncio.run(purge(str(podman.ensure(made.engine))))
+    finally:
+        podman.stop(made.engine)
+        shutil.rmtree(made.home, ignore_errors=True)
+    assert traces(str(made.home)) == []
 
 
 @pytest.fixture
