@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.running import Running, quiet, serving
+from tests.daemon.running import Running, create, quiet, serving
 from vibespace.engine.fake_world import World
 
 
@@ -29,3 +29,11 @@ async def daemon(home: Path, world: World) -> AsyncIterator[Running]:
         await running.init()
         await running.until(quiet)
         yield running
+
+
+@pytest.fixture
+async def demo(daemon: Running) -> Running:
+    """With a vibespace `demo` that runs."""
+    await daemon.vibespaces.CreateVibespace(create())
+    await daemon.until(quiet)
+    return daemon

@@ -26,6 +26,8 @@ from vibespace.errgrpc import from_call
 from vibespace.errors import Error
 from vibespace.launch import ensure_home
 from vibespace.state import State
+from vibespace.v1 import agents_pb2 as a
+from vibespace.v1 import vibespaces_pb2 as v
 from vibespace.v1.agents_pb2_grpc import AgentServiceStub
 from vibespace.v1.events_pb2_grpc import EventServiceStub
 from vibespace.v1.system_pb2 import HostEngine, InitializeRequest, RestRequest
@@ -33,7 +35,15 @@ from vibespace.v1.system_pb2_grpc import SystemServiceStub
 from vibespace.v1.vibespaces_pb2_grpc import VibespaceServiceStub
 
 IMAGE = "an-image"
+CLAUDE = a.AgentSettings(type=a.AGENT_TYPE_CLAUDE_CODE)
+DEMO = "vibespaces/demo"
+PRIMARY = f"{DEMO}/agents/claude-1"
 M = TypeVar("M")
+
+
+def create(name: str = "demo", **more: Any) -> v.CreateVibespaceRequest:
+    fields: dict[str, Any] = {"vibespace_id": name, "agent": CLAUDE} | more
+    return v.CreateVibespaceRequest(**fields)
 
 
 class Running:

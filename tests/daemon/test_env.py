@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.daemon.running import Running, quiet, refused, serving
-from tests.daemon.test_methods import DEMO, PRIMARY, create
+from tests.daemon.running import DEMO, PRIMARY, Running, create, quiet, refused, serving
 from vibespace.engine.fake_world import World
 from vibespace.v1 import agents_pb2 as a
 from vibespace.v1 import events_pb2 as ev

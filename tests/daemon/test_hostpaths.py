@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.running import Running, quiet, refused, serving
-from tests.daemon.test_methods import DEMO, create
+from tests.daemon.running import DEMO, Running, create, quiet, refused, serving
 from vibespace.daemon import server
 from vibespace.daemon.access import check_fields
 from vibespace.daemon.hostpaths import HostPaths

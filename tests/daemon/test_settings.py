@@ -1,0 +1,121 @@
+"""What agents are given to run on, over the wire: their image, network and limits, and what they use of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon.running import DEMO, IMAGE, PRIMARY, Running, create, quiet, refused, serving
+from vibespace import errors
+from vibespace.daemon import __main__ as composition
+from vibespace.engine.fake import FakeEngine
+from vibespace.engine.fake_world import World
+from vibespace.v1 import agents_pb2 as a
+from vibespace.v1 import system_pb2 as s
+from vibespace.v1 import vibespaces_pb2 as v
+
+
+async def test_another_image_is_taken_at_the_next_start(demo: Running) -> None:
+    """After a newer image was recorded an agent shows both, until it has started again."""
+    engine = s.HostEngine(brand="fake", version="1", address="memory")
+    await demo.system.Initialize(s.InitializeRequest(engine=engine, image="a-newer-image"))
+    status = (await demo.agents.GetAgent(a.GetAgentRequest(name=PRIMARY))).agent.status
+    assert (status.image, status.next_image) == (IMAGE, "a-newer-image")
+    await demo.vibespaces.StopVibespace(v.StopVibespaceRequest(name=DEMO))
+    await demo.until(quiet)
+    await demo.vibespaces.StartVibespace(v.StartVibespaceRequest(name=DEMO))
+    await demo.until(quiet)
+    status = (await demo.agents.GetAgent(a.GetAgentRequest(name=PRIMARY))).agent.status
+    assert (status.image, status.next_image) == ("a-newer-image", "")
+
+
+async def test_an_image_of_ones_own(home: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is used for the vibespace's agents; what it lacks is told before anything is created."""
+
+    async def open_engine(host: Any, *_: object) -> FakeEngine:
+        lacking = {"bare": ("the program git", "/bin/bash")}
+        return FakeEngine(host.uid, world, image_missing=frozenset({"missing"}), lacking=lacking)
+
+    async with serving(home, world) as daemon:
+        monkeypatch.setattr(composition, "open_engine", open_engine)
+        await daemon.init()
+        await daemon.until(quiet)
+        for image, reason in (("bare", "IMAGE_UNFIT"), ("missing", "IMAGE_NOT_FOUND"), ("-x y", "IMAGE_INVALID")):
+            wrong = await refused(daemon.vibespaces.CreateVibespace(create(spec=v.VibespaceSpec(image=image))))
+            assert wrong.reason == reason
+        assert daemon.feed.state.vibespaces == {}
+        await daemon.vibespaces.CreateVibespace(create(spec=v.VibespaceSpec(image="mine")))
+        await daemon.until(quiet)
+        got = await daemon.agents.GetAgent(a.GetAgentRequest(name=PRIMARY))
+        assert (got.agent.status.image, got.agent.status.next_image) == ("mine", "")
+
+
+async def test_a_closed_network_needs_an_engine_that_reaches_it(home: Path, world: World) -> None:
+    """On a rootless engine it is refused before anything is created."""
+    async with serving(home, world) as daemon:
+        engine = s.HostEngine(brand="fake", version="1", address="memory", rootless=True)
+        await daemon.system.Initialize(s.InitializeRequest(engine=engine, image=IMAGE))
+        closed = v.VibespaceSpec(network=v.NETWORK_NONE)
+        wrong = await refused(daemon.vibespaces.CreateVibespace(create(spec=closed)))
+        assert (type(wrong), wrong.reason) == (errors.FailedPrecondition, "NETWORK_NOT_REACHABLE")
+        opened = await daemon.vibespaces.CreateVibespace(create(spec=v.VibespaceSpec(network=v.NETWORK_OPEN)))
+        assert opened.vibespace.spec.network == v.NETWORK_OPEN
+
+
+async def test_what_is_allowed_comes_from_the_settings(daemon: Running, home: Path) -> None:
+    """As they are at create, whatever the request says; a closed network opens nothing, wrong settings refuse."""
+    settings = home / "config.yaml"
+    settings.write_text("network: {allow: [10.0.0.0/8:80]}")
+    asked = v.VibespaceSpec(allow=["0.0.0.0/0:22"])
+    got = await daemon.vibespaces.CreateVibespace(create(spec=asked))
+    assert got.vibespace.spec.allow == ["10.0.0.0/8:80"]
+    settings.write_text("network: {allow: [10.0.0.0/8:x]}")
+    wrong = await refused(daemon.vibespaces.CreateVibespace(create("other")))
+    assert (type(wrong), wrong.reason) == (errors.InvalidArgument, "CONFIG_INVALID")
+    assert f"{settings}:1:19: 'network.allow': '10.0.0.0/8:x' is no CIDR:PORT" in wrong.message
+    closed = v.VibespaceSpec(network=v.NETWORK_NONE)
+    settings.write_text("network: {allow: [10.0.0.0/8:80]}")
+    other = await daemon.vibespaces.CreateVibespace(create("other", spec=closed))
+    assert other.vibespace.spec.allow == []
+    found = await daemon.vibespaces.GetVibespace(v.GetVibespaceRequest(name=DEMO))
+    assert found.vibespace.spec.allow == ["10.0.0.0/8:80"]
+    assert (found.guard.held, "the engine is fake" in found.guard.reason) == (False, True)
+
+
+async def test_limits_and_usage(daemon: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each limit that was asked for says whether it holds, and why not; what runs says what it uses, when asked."""
+    asked = v.VibespaceSpec(cpu_limit="2", memory_limit="1Gi", storage="20Gi")
+    await daemon.vibespaces.CreateVibespace(create(spec=asked))
+    await daemon.until(quiet)
+    got = await daemon.vibespaces.GetVibespace(v.GetVibespaceRequest(name=DEMO))
+    assert [(limit.setting, limit.asked, limit.enforced) for limit in got.limits] == [
+        ("cpu_limit", "2", True),
+        ("memory_limit", "1Gi", True),
+        ("storage", "20Gi", False),
+    ]
+    assert "quota" in got.limits[2].reason
+    assert got.agents[0].status.usage == got.vibespace.status.usage != a.Usage()
+    listed = [
+        (await daemon.vibespaces.ListVibespaces(v.ListVibespacesRequest(usage=usage))).vibespaces[0]
+        for usage in (False, True)
+    ]
+    assert [found.status.HasField("usage") for found in listed] == [False, True]
+    assert (await daemon.agents.GetAgent(a.GetAgentRequest(name=PRIMARY))).agent.status.usage.processes > 0
+    monkeypatch.setattr(FakeEngine, "enforced", lambda _: _nothing_holds())
+    got = await daemon.vibespaces.GetVibespace(v.GetVibespaceRequest(name=DEMO))
+    assert [limit.enforced for limit in got.limits] == [False] * 3
+    assert all(limit.reason for limit in got.limits)
+
+
+async def _nothing_holds() -> frozenset[str]:
+    return frozenset()
+
+
+async def test_an_engine_that_is_away_is_no_reason_not_to_answer(demo: Running, world: World) -> None:
+    """`info` and `list --usage` answer without what only the engine knows."""
+    world.set_reachable(False)
+    got = await demo.vibespaces.GetVibespace(v.GetVibespaceRequest(name=DEMO))
+    assert not got.agents[0].status.HasField("usage")
+    await demo.vibespaces.ListVibespaces(v.ListVibespacesRequest(usage=True))
