@@ -1,4 +1,4 @@
-"""A daemon for each test, initialized, on an engine in memory (it costs about 60 ms)."""
+"""A daemon for each test, initialized, on an engine in memory (it costs about 60 ms); or its log and feed alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.running import Running, create, quiet, serving
+from tests.app.house import ENGINE, House
+from tests.daemon.running import IMAGE, Running, create, quiet, serving
+from vibespace.app import host
+from vibespace.daemon.auditor import Auditor
+from vibespace.daemon.events import EventServicer
 from vibespace.engine.fake_world import World
 
 
@@ -37,3 +41,20 @@ async def demo(daemon: Running) -> Running:
     await daemon.vibespaces.CreateVibespace(create())
     await daemon.until(quiet)
     return daemon
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    """Without a daemon: initialized, its engine seen, and a clock of the test's own."""
+    opened = House(tmp_path / "events.db")
+    await opened.open()
+    await opened.ask(lambda transaction: host.initialize(transaction, engine=ENGINE, image=IMAGE))
+    await opened.ask(lambda transaction: host.observe_engine(transaction, reason=""))
+    opened.feed.engine_is_seen(True)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def servicer(house: House) -> EventServicer:
+    return EventServicer(house.feed, house.log, Auditor(house.feed, house.log), house.clock)

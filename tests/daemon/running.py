@@ -13,6 +13,7 @@ from urllib.parse import quote
 import grpc
 import pytest
 
+from tests.app.house import House
 from vibespace.app.feed import Feed
 from vibespace.daemon import __main__ as composition
 from vibespace.domain import agents as observed
@@ -29,6 +30,7 @@ from vibespace.state import State
 from vibespace.v1 import agents_pb2 as a
 from vibespace.v1 import vibespaces_pb2 as v
 from vibespace.v1.agents_pb2_grpc import AgentServiceStub
+from vibespace.v1.cursor_pb2 import Cursor
 from vibespace.v1.events_pb2_grpc import EventServiceStub
 from vibespace.v1.system_pb2 import HostEngine, InitializeRequest, RestRequest
 from vibespace.v1.system_pb2_grpc import SystemServiceStub
@@ -38,6 +40,8 @@ IMAGE = "an-image"
 CLAUDE = a.AgentSettings(type=a.AGENT_TYPE_CLAUDE_CODE)
 DEMO = "vibespaces/demo"
 PRIMARY = f"{DEMO}/agents/claude-1"
+CONTEXT: Any = None
+"""What gRPC hands to a method; those that tests call without gRPC do not look at it."""
 M = TypeVar("M")
 
 
@@ -161,3 +165,8 @@ async def whole(call: grpc.aio.UnaryStreamCall[Any, M] | grpc.aio.StreamStreamCa
 def container(agent_uid: str) -> str:
     """What an agent's container is called in a World."""
     return bodies.container_name(agent_uid)
+
+
+def here(house: House) -> Cursor:
+    """The cursor of all that a House holds by now."""
+    return Cursor(log_id=house.feed.log_id, position=house.feed.state.position)
