@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.engine import EngineContract, agent, inside, run, shown, status, uid
+from tests.contracts.engine import EngineContract
+from tests.contracts.factory import agent, inside, run, shown, status, uid
 from tests.engines import Served
 from tests.places import entered
 from tests.podman import purge
@@ -35,7 +36,7 @@ HOST = "host.containers.internal"
 
 
 class ContainersFactory:
-    """`contracts.engine.Factory` for one real engine."""
+    """`contracts.factory.Factory` for one real engine."""
 
     def __init__(self, served: Served, image: str) -> None:
         self.socket = served.socket

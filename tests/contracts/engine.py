@@ -1,340 +1,21 @@
-"""What every engine promises: a suite that each one's test inherits, with a factory of its own.
-
-Commands run inside by ssh over `dial`, as the house does it, with the host key pinned.
-"""
+"""What every engine promises: a suite that each one's test inherits, with a factory of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
 from dataclasses import fields, replace
-from pathlib import Path
-from typing import Protocol
 
-import asyncssh
 import pytest
 
-from vibespace.engine.base import (
-    AgentSpec,
-    Condition,
-    Engine,
-    Examiner,
-    HostMount,
-    Inventory,
-    Logs,
-    Meter,
-    Resources,
-    Snapshot,
-    Status,
-    Target,
-    spec_hash,
-)
+from tests.contracts.agents import AgentContract
+from tests.contracts.factory import Factory, InventoriedEngine, agent, run, status, uid, until, watching, whole
+from vibespace.engine.base import AgentSpec, Condition, Engine, Resources, Target
 from vibespace.errors import FailedPrecondition, NotFound, Unavailable
 
-CLIENT = asyncssh.generate_private_key("ssh-ed25519")
-HOSTS = [asyncssh.generate_private_key("ssh-ed25519") for _ in range(2)]
-"""Keys cost a little: the same ones serve all tests."""
 
-SERVER = """\
-import socket
-s = socket.create_server(({host!r}, 0), family=socket.{family})
-print(s.getsockname()[1], flush=True)
-c, _ = s.accept()
-c.sendall(c.recv(100).upper())
-c.close()
-"""
-
-
-class InventoriedEngine(Engine, Inventory, Logs, Examiner, Meter, Protocol):
-    """An engine that can also list what it made, tell what was written, look into images and measure, as all so far."""
-
-
-class Factory(Protocol):
-    """What a test of one engine hands to the suite."""
-
-    image: str
-    """An image with sshd and python3."""
-
-    def open(self, log_id: str) -> InventoriedEngine:
-        """A new engine object for that log on the one engine under test; the factory closes it."""
-
-    async def remove_by_hand(self, agent_uid: str) -> None:
-        """Take the agent's container away behind the engine's back."""
-
-    async def end_by_itself(self, agent_uid: str) -> None:
-        """Make the agent's container end although nobody asked."""
-
-    async def bounce(self) -> None:
-        """Let the engine die and come back; its containers go on."""
-
-
-def uid() -> str:
-    return str(uuid.uuid4())
-
-
-def agent(factory: Factory, name: str = "one", like: AgentSpec | None = None) -> AgentSpec:
-    """A spec: in a vibespace of its own, or in the one of `like`."""
-    vibespace_uid, data_uid = (like.vibespace_uid, like.data_uid) if like else (uid(), uid())
-    return AgentSpec(
-        agent_uid=uid(),
-        agent=name,
-        vibespace_uid=vibespace_uid,
-        vibespace="demo",
-        data_uid=data_uid,
-        image=factory.image,
-        host_key=HOSTS[0].export_private_key(),
-        authorized_key=CLIENT.export_public_key().decode(),
-    )
-
-
-def shown(directory: Path, content: str) -> Path:
-    """A directory with one `file`, which everybody may read and write, as uid 1000 inside must."""
-    directory.mkdir()
-    directory.chmod(0o777)
-    (directory / "file").write_text(content + "\n")
-    return directory
-
-
-def whole(spec: AgentSpec) -> Target:
-    return Target(spec.vibespace_uid, spec.data_uid)
-
-
-@asynccontextmanager
-async def inside(
-    engine: Engine, spec: AgentSpec, host: asyncssh.SSHKey = HOSTS[0]
-) -> AsyncIterator[asyncssh.SSHClientConnection]:
-    """A connection to the agent's sshd, which must show `host`."""
-    pinned = asyncssh.import_known_hosts(f"* {host.export_public_key().decode()}")
-    async with asyncssh.connect(
-        sock=await engine.dial(spec.agent_uid), username="agent", client_keys=[CLIENT], known_hosts=pinned, config=[]
-    ) as connection:
-        yield connection
-
-
-async def run(engine: Engine, spec: AgentSpec, command: str) -> str:
-    """What the command printed; it must succeed."""
-    async with inside(engine, spec) as connection:
-        return str((await connection.run(command, check=True)).stdout).strip()
-
-
-@asynccontextmanager
-async def watching(engine: Engine) -> AsyncIterator[AsyncIterator[Snapshot]]:
-    """A watch that is closed again, as every one is an asynchronous generator."""
-    snapshots = engine.watch()
-    assert isinstance(snapshots, AsyncGenerator)
-    async with aclosing(snapshots):
-        yield snapshots
-
-
-async def status(engine: Engine, spec: AgentSpec, condition: Condition) -> Status:
-    """The first status that shows this condition. ABSENT is told as an empty status."""
-    async with watching(engine) as snapshots:
-        async for snapshot in snapshots:
-            found = find(snapshot, spec)
-            if found.condition is condition:
-                return found
-    raise AssertionError("a watch ends by raising only")
-
-
-def find(snapshot: Snapshot, spec: AgentSpec) -> Status:
-    absent = Status(spec.agent_uid, Condition.ABSENT)
-    return next((found for found in snapshot.statuses if found.agent_uid == spec.agent_uid), absent)
-
-
-class EngineContract:
-    """Holds for every engine. Subclasses provide the fixture `factory`."""
-
-    @pytest.fixture
-    def log_id(self) -> str:
-        return uid()
-
-    @pytest.fixture
-    def engine(self, factory: Factory, log_id: str) -> InventoriedEngine:
-        return factory.open(log_id)
-
-    @pytest.fixture
-    async def spec(self, factory: Factory, engine: Engine) -> AgentSpec:
-        """An agent that runs."""
-        spec = agent(factory)
-        await engine.apply(spec)
-        return spec
-
-    async def test_apply_runs_what_the_spec_says(self, engine: Engine, spec: AgentSpec) -> None:
-        """After apply the container is RUNNING with the spec's hash, and a command runs in it."""
-        found = await status(engine, spec, Condition.RUNNING)
-        assert (found.spec_hash, found.reason) == (spec_hash(spec), "")
-        assert found.started
-        assert await run(engine, spec, "echo hello") == "hello"
-
-    async def test_apply_again_changes_nothing(self, engine: Engine, spec: AgentSpec) -> None:
-        """A second apply of an equal spec leaves the very run of the container that is there."""
-        before = await status(engine, spec, Condition.RUNNING)
-        await engine.apply(replace(spec))
-        assert await status(engine, spec, Condition.RUNNING) == before
-
-    async def test_another_object_of_the_same_log_changes_nothing(
-        self, factory: Factory, log_id: str, engine: Engine, spec: AgentSpec
-    ) -> None:
-        """Nothing is kept in the engine object: another one, as after a restart, sees the same and changes nothing."""
-        before = await status(engine, spec, Condition.RUNNING)
-        second = factory.open(log_id)
-        await second.apply(spec)
-        assert await status(second, spec, Condition.RUNNING) == before
-
-    async def test_change_replaces_and_keeps_volumes(self, engine: Engine, spec: AgentSpec) -> None:
-        """Another host key makes another container with that key; /vibespace and the home are as they were."""
-        before = await status(engine, spec, Condition.RUNNING)
-        await run(engine, spec, "echo shared > /vibespace/file; echo own > /home/agent/file")
-        changed = replace(spec, host_key=HOSTS[1].export_private_key())
-        await engine.apply(changed)
-        async with inside(engine, changed, HOSTS[1]) as connection:
-            read = await connection.run("cat /vibespace/file /home/agent/file", check=True)
-        after = await status(engine, spec, Condition.RUNNING)
-        assert read.stdout == "shared\nown\n"
-        assert after.spec_hash == spec_hash(changed)
-        assert after.started != before.started
-
-    async def test_stop_and_start_keep_volumes(self, engine: Engine, spec: AgentSpec) -> None:
-        """running=False takes the container away, running=True brings it back with /vibespace and the home."""
-        await run(engine, spec, "echo shared > /vibespace/file; echo own > /home/agent/file")
-        await engine.apply(replace(spec, running=False))
-        assert (await status(engine, spec, Condition.ABSENT)).started == ""
-        await engine.apply(replace(spec, running=False))
-        await engine.apply(spec)
-        assert await run(engine, spec, "cat /vibespace/file /home/agent/file") == "shared\nown"
-
-    async def test_environment_reaches_commands(self, factory: Factory, engine: Engine) -> None:
-        """Every command has the spec's environment, word for word; another value makes another container."""
-        value = "two words, 'quotes' and \"more\",\n$HOME `id` \\ and a second line"
-        spec = replace(agent(factory), environment={"GIVEN": value, "OTHER": "x"})
-        await engine.apply(spec)
-        assert await run(engine, spec, 'sh -c \'printf "%s|%s" "$GIVEN" "$OTHER"\'') == f"{value}|x"
-        await engine.apply(replace(spec, environment={"GIVEN": "new"}))
-        assert await run(engine, spec, "printenv GIVEN; printenv OTHER || echo gone") == "new\ngone"
-
-    async def test_mounts_are_seen(self, factory: Factory, engine: Engine, tmp_path: Path) -> None:
-        """A directory of this machine is seen where the spec says, and another mount makes another container."""
-        source = shown(tmp_path / "from-here", "hello")
-        spec = replace(agent(factory), mounts=(HostMount(str(source), "/mnt/data"),))
-        await engine.apply(spec)
-        assert await run(engine, spec, "cat /mnt/data/file; echo written > /mnt/data/new") == "hello"
-        assert (source / "new").read_text() == "written\n"
-        await engine.apply(replace(spec, mounts=(HostMount(str(source), "/mnt/else"),)))
-        assert await run(engine, spec, "cat /mnt/else/file; cat /mnt/data/file 2>/dev/null || echo gone") == (
-            "hello\ngone"
-        )
-
-    async def test_agents_share_the_vibespace_and_not_the_home(
-        self, factory: Factory, engine: Engine, spec: AgentSpec
-    ) -> None:
-        """Two agents of one vibespace see one /vibespace, and each its own home."""
-        second = agent(factory, "two", like=spec)
-        await engine.apply(second)
-        await run(engine, spec, "echo shared > /vibespace/file; echo own > /home/agent/mine")
-        assert await run(engine, second, "cat /vibespace/file; ls /home/agent/mine 2>/dev/null || echo none") == (
-            "shared\nnone"
-        )
-
-    async def test_vibespaces_share_nothing(self, factory: Factory, engine: Engine, spec: AgentSpec) -> None:
-        """An agent of the same name in another vibespace sees neither the other's /vibespace nor its home."""
-        other = agent(factory)
-        await engine.apply(other)
-        await run(engine, spec, "touch /vibespace/mine /home/agent/mine")
-        assert await run(engine, other, "ls /vibespace/mine /home/agent/mine 2>/dev/null || echo none") == "none"
-
-    @pytest.mark.parametrize(
-        ("bound", "dialled"), [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("0.0.0.0", "127.0.0.1")]
-    )
-    async def test_servers_inside_are_reached(self, engine: Engine, spec: AgentSpec, bound: str, dialled: str) -> None:
-        """A server inside that is bound to either loopback or to every address is reached by ssh direct-tcpip."""
-        family = "AF_INET6" if ":" in bound else "AF_INET"
-        async with inside(engine, spec) as connection:
-            script = SERVER.format(host=bound, family=family)
-            server = await connection.create_process("python3 -", stdin=asyncssh.PIPE)
-            server.stdin.write(script)
-            server.stdin.write_eof()
-            port = int(await server.stdout.readline())
-            reader, writer = await connection.open_connection(dialled, port)
-            writer.write(b"hello")
-            assert await reader.read() == b"HELLO"
-            writer.close()
-            await server.wait()
-
-    async def test_host_key_is_the_pinned_one(self, engine: Engine, spec: AgentSpec) -> None:
-        """The container shows the key of its spec and no other."""
-        with pytest.raises(asyncssh.HostKeyNotVerifiable):
-            async with inside(engine, spec, HOSTS[1]):
-                pass
-
-    async def test_only_the_authorized_key_may_log_in(self, engine: Engine, spec: AgentSpec) -> None:
-        """Another key than the spec's is refused."""
-        stranger = asyncssh.generate_private_key("ssh-ed25519")
-        with pytest.raises(asyncssh.PermissionDenied):
-            await asyncssh.connect(
-                sock=await engine.dial(spec.agent_uid),
-                username="agent",
-                client_keys=[stranger],
-                known_hosts=None,
-                config=[],
-            )
-
-    async def test_removed_by_hand_shows_and_comes_back(
-        self, factory: Factory, engine: Engine, spec: AgentSpec
-    ) -> None:
-        """A container somebody removed is ABSENT, and apply brings it back with its data."""
-        await run(engine, spec, "echo own > /home/agent/file")
-        await factory.remove_by_hand(spec.agent_uid)
-        await status(engine, spec, Condition.ABSENT)
-        await engine.apply(spec)
-        assert await run(engine, spec, "cat /home/agent/file") == "own"
-
-    async def test_ended_by_itself_shows_and_comes_back(
-        self, factory: Factory, engine: Engine, spec: AgentSpec
-    ) -> None:
-        """A container that ended is STOPPED and says why; apply brings it back."""
-        await status(engine, spec, Condition.RUNNING)
-        await factory.end_by_itself(spec.agent_uid)
-        ended = await status(engine, spec, Condition.STOPPED)
-        assert ended.reason != ""
-        with pytest.raises(Unavailable) as refused:
-            await engine.dial(spec.agent_uid)
-        assert refused.value.reason == "AGENT_UNREACHABLE"
-        await engine.apply(spec)
-        assert (await status(engine, spec, Condition.RUNNING)).started != ended.started
-
-    async def test_delete_agent_takes_its_home_only(
-        self, factory: Factory, engine: InventoriedEngine, spec: AgentSpec
-    ) -> None:
-        """Deleting an agent takes its container and home; /vibespace and the other agent stay. Twice is no error."""
-        second = agent(factory, "two", like=spec)
-        await engine.apply(second)
-        await run(engine, spec, "echo shared > /vibespace/file")
-        target = Target(spec.vibespace_uid, spec.data_uid, spec.agent_uid, spec.agent)
-        for _ in range(2):
-            await engine.delete(target, keep_data=False)
-        assert await run(engine, second, "cat /vibespace/file") == "shared"
-        volumes = [left.name for left in await engine.leftovers(frozenset()) if left.kind == "volume"]
-        assert sorted(volumes) == [f"vs-{spec.data_uid}", f"vs-{spec.data_uid}-home-two"]
-
-    async def test_delete_vibespace_takes_all(self, engine: InventoriedEngine, spec: AgentSpec) -> None:
-        """Deleting a vibespace without its data leaves nothing of it. Twice is no error."""
-        for _ in range(2):
-            await engine.delete(whole(spec), keep_data=False)
-        assert await engine.leftovers(frozenset()) == []
-        assert (await status(engine, spec, Condition.ABSENT)).started == ""
-
-    async def test_delete_keeping_data(self, engine: InventoriedEngine, spec: AgentSpec) -> None:
-        """With keep_data the volumes stay, and a new vibespace of the same data uid finds them."""
-        await run(engine, spec, "echo shared > /vibespace/file")
-        await engine.delete(whole(spec), keep_data=True)
-        left = await engine.leftovers(frozenset())
-        assert {(thing.kind, thing.owner_uid) for thing in left} == {("volume", spec.data_uid)}
-        again = replace(spec, vibespace_uid=uid(), agent_uid=uid())
-        await engine.apply(again)
-        assert await run(engine, again, "cat /vibespace/file") == "shared"
+class EngineContract(AgentContract):
+    """The whole suite, and what is true of an engine with all its agents. Subclasses provide the fixture `factory`."""
 
     async def test_leftovers_are_reported_by_owner(self, engine: InventoriedEngine, spec: AgentSpec) -> None:
         """What no known uid accounts for is reported with its owner, what one does is not."""
@@ -362,16 +43,6 @@ class EngineContract:
         await delete_refused(stranger, whole(spec))
         await delete_refused(stranger, Target(spec.vibespace_uid, spec.data_uid, spec.agent_uid, spec.agent))
         assert await status(engine, spec, Condition.RUNNING) == before
-
-    async def test_missing_image(self, factory: Factory, engine: InventoriedEngine) -> None:
-        """An image the engine has not is refused with a reason, and no container is left."""
-        spec = replace(agent(factory), image="localhost/vibespace-absent:none")
-        with pytest.raises(FailedPrecondition) as refused:
-            await engine.apply(spec)
-        assert refused.value.reason == "IMAGE_NOT_FOUND"
-        assert (await status(engine, spec, Condition.ABSENT)).started == ""
-        await engine.delete(whole(spec), keep_data=False)
-        assert await engine.leftovers(frozenset()) == []
 
     async def test_usage(self, factory: Factory, engine: InventoriedEngine, spec: AgentSpec) -> None:
         """What runs uses memory and has processes, what does not run is not told of, and limits are known by name.
@@ -404,12 +75,6 @@ class EngineContract:
         assert await engine.identity() == first
         assert first.brand
         assert first.version
-
-    async def test_dial_where_nothing_runs(self, factory: Factory, engine: Engine) -> None:
-        """Dialling an agent without a container is Unavailable."""
-        with pytest.raises(Unavailable) as refused:
-            await engine.dial(agent(factory).agent_uid)
-        assert refused.value.reason == "AGENT_UNREACHABLE"
 
     async def test_many_at_once(self, factory: Factory, engine: InventoriedEngine) -> None:
         """Applies of several agents and vibespaces, each twice, run at once and all come up."""
@@ -460,12 +125,6 @@ class EngineContract:
         assert lost.value.reason == "ENGINE_UNREACHABLE"
         assert await status(engine, spec, Condition.RUNNING) == before
         assert await run(engine, spec, "echo still here") == "still here"
-
-
-async def until(snapshots: AsyncIterator[Snapshot], specs: Sequence[AgentSpec], condition: Condition) -> None:
-    async for snapshot in snapshots:
-        if all(find(snapshot, spec).condition is condition for spec in specs):
-            return
 
 
 async def delete_refused(engine: Engine, target: Target) -> None:

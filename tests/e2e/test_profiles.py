@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.engine import shown
+from tests.contracts.factory import shown
 from tests.e2e.installation import Installation
 
 pytestmark = pytest.mark.containers

@@ -15,7 +15,7 @@ from tests.contracts.containers import (
     LimitsContract,
     knock,
 )
-from tests.contracts.engine import Factory, agent, run, status, until, watching
+from tests.contracts.factory import Factory, agent, run, status, until, watching
 from tests.engines import Served
 from tests.places import Apart, apart, entered
 from vibespace.engine.base import AgentSpec, Condition, Engine

@@ -8,18 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.engine import (
-    EngineContract,
-    Factory,
-    agent,
-    find,
-    inside,
-    run,
-    status,
-    uid,
-    watching,
-    whole,
-)
+from tests.contracts.engine import EngineContract
+from tests.contracts.factory import Factory, agent, find, inside, run, status, uid, watching, whole
 from vibespace.engine import bodies
 from vibespace.engine.base import AgentSpec, Condition
 from vibespace.engine.fake import FakeEngine, Fault, faults

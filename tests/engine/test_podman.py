@@ -9,7 +9,7 @@ import pytest
 
 from tests import engines
 from tests.contracts.containers import ClosedNetworkContract, ContainersContract, ContainersFactory, LimitsContract
-from tests.contracts.engine import agent, run, status, watching
+from tests.contracts.factory import agent, run, status, watching
 from tests.engines import Served
 from tests.places import Place
 from tests.podman import cache
