@@ -58,7 +58,8 @@ def test_what_was_touched_is_not_opened(directory: Path, harm: str) -> None:
         case "swapped":
             shutil.copy(directory / UID / "B", a)
         case "changed":
-            a.write_bytes(a.read_bytes()[:-1] + b"x")
+            sealed = a.read_bytes()
+            a.write_bytes(sealed[:-1] + bytes([sealed[-1] ^ 1]))
         case "cut":
             a.write_bytes(a.read_bytes()[:20])
         case "other master":

@@ -94,11 +94,11 @@ async def answers(daemon: Running) -> dict[str, bytes]:
     pages = await daemon.vibespaces.ListVibespaces(v.ListVibespacesRequest(page_size=1))
     found["first page"] = [pages]
     for one in vibespaces.vibespaces:
-        found[one.name] = [await daemon.vibespaces.GetVibespace(v.GetVibespaceRequest(name=one.name))]
+        found[one.name] = [await daemon.vibespaces.GetVibespace(v.GetVibespaceRequest(name=one.name, view=a.VIEW_FULL))]
         found[f"agents of {one.name}"] = [await daemon.agents.ListAgents(a.ListAgentsRequest(parent=one.name))]
         found[f"watch {one.name}"] = await whole(daemon.events.Watch(ev.WatchRequest(parent=one.name)))
     for two in agents.agents:
-        found[two.name] = [await daemon.agents.GetAgent(a.GetAgentRequest(name=two.name))]
+        found[two.name] = [await daemon.agents.GetAgent(a.GetAgentRequest(name=two.name, view=a.VIEW_FULL))]
     found["watch"] = await whole(daemon.events.Watch(ev.WatchRequest()))
     for position in range(1, vibespaces.cursor.position + 1):
         after = Cursor(log_id=vibespaces.cursor.log_id, position=position)

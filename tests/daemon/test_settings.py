@@ -5,16 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from tests.daemon.running import DEMO, IMAGE, PRIMARY, Running, create, quiet, refused, serving
 from vibespace import errors
 from vibespace.daemon import __main__ as composition
+from vibespace.daemon.guard import Guard
 from vibespace.engine.fake import FakeEngine
 from vibespace.engine.fake_world import World
 from vibespace.v1 import agents_pb2 as a
 from vibespace.v1 import system_pb2 as s
 from vibespace.v1 import vibespaces_pb2 as v
+
+FULL = v.GetVibespaceRequest(name=DEMO, view=a.VIEW_FULL)
+BASIC = v.GetVibespaceRequest(name=DEMO)
 
 
 async def test_another_image_is_taken_at_the_next_start(demo: Running) -> None:
@@ -79,7 +84,7 @@ async def test_what_is_allowed_comes_from_the_settings(daemon: Running, home: Pa
     settings.write_text("network: {allow: [10.0.0.0/8:80]}")
     other = await daemon.vibespaces.CreateVibespace(create("other", spec=closed))
     assert other.vibespace.spec.allow == []
-    found = await daemon.vibespaces.GetVibespace(v.GetVibespaceRequest(name=DEMO))
+    found = await daemon.vibespaces.GetVibespace(FULL)
     assert found.vibespace.spec.allow == ["10.0.0.0/8:80"]
     assert (found.guard.held, "the engine is fake" in found.guard.reason) == (False, True)
 
@@ -89,7 +94,7 @@ async def test_limits_and_usage(daemon: Running, monkeypatch: pytest.MonkeyPatch
     asked = v.VibespaceSpec(cpu_limit="2", memory_limit="1Gi", storage="20Gi")
     await daemon.vibespaces.CreateVibespace(create(spec=asked))
     await daemon.until(quiet)
-    got = await daemon.vibespaces.GetVibespace(v.GetVibespaceRequest(name=DEMO))
+    got = await daemon.vibespaces.GetVibespace(FULL)
     assert [(limit.setting, limit.asked, limit.enforced) for limit in got.limits] == [
         ("cpu_limit", "2", True),
         ("memory_limit", "1Gi", True),
@@ -102,9 +107,11 @@ async def test_limits_and_usage(daemon: Running, monkeypatch: pytest.MonkeyPatch
         for usage in (False, True)
     ]
     assert [found.status.HasField("usage") for found in listed] == [False, True]
-    assert (await daemon.agents.GetAgent(a.GetAgentRequest(name=PRIMARY))).agent.status.usage.processes > 0
+    assert (
+        await daemon.agents.GetAgent(a.GetAgentRequest(name=PRIMARY, view=a.VIEW_FULL))
+    ).agent.status.usage.processes > 0
     monkeypatch.setattr(FakeEngine, "enforced", lambda _: _nothing_holds())
-    got = await daemon.vibespaces.GetVibespace(v.GetVibespaceRequest(name=DEMO))
+    got = await daemon.vibespaces.GetVibespace(FULL)
     assert [limit.enforced for limit in got.limits] == [False] * 3
     assert all(limit.reason for limit in got.limits)
 
@@ -116,6 +123,25 @@ async def _nothing_holds() -> frozenset[str]:
 async def test_an_engine_that_is_away_is_no_reason_not_to_answer(demo: Running, world: World) -> None:
     """`info` and `list --usage` answer without what only the engine knows."""
     world.set_reachable(False)
-    got = await demo.vibespaces.GetVibespace(v.GetVibespaceRequest(name=DEMO))
+    got = await demo.vibespaces.GetVibespace(FULL)
     assert not got.agents[0].status.HasField("usage")
     await demo.vibespaces.ListVibespaces(v.ListVibespacesRequest(usage=True))
+
+
+async def test_who_does_not_want_to_know_waits_for_no_engine(daemon: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without VIEW_FULL neither engine nor firewall is asked, nor told of."""
+    await daemon.vibespaces.CreateVibespace(create(spec=v.VibespaceSpec(cpu_limit="2")))
+    await daemon.until(quiet)
+    for asked in ("usage", "enforced"):
+        monkeypatch.setattr(FakeEngine, asked, _not_to_be_asked)
+    monkeypatch.setattr(Guard, "of", _not_to_be_asked)
+    got = await daemon.vibespaces.GetVibespace(BASIC)
+    assert (got.HasField("guard"), list(got.limits)) == (False, [])
+    agent = (await daemon.agents.GetAgent(a.GetAgentRequest(name=PRIMARY))).agent
+    assert [one.status.HasField("usage") for one in (got.vibespace, got.agents[0], agent)] == [False] * 3
+    with pytest.raises(grpc.aio.AioRpcError):
+        await daemon.vibespaces.GetVibespace(FULL)
+
+
+async def _not_to_be_asked(*_: object) -> object:
+    raise AssertionError
