@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Any
 
 import yaml
 from yaml import MappingNode, Mark, Node, ScalarNode, SequenceNode
@@ -64,7 +65,8 @@ def load(path: Path) -> Settings:
     except (yaml.YAMLError, RecursionError) as e:  # the second: nested without an end
         said = " ".join(str(e).split())
         raise InvalidArgument("CONFIG_INVALID", f"{path} is not YAML: {said}.", hint=_HINT) from e
-    return Settings(**dict(_settings(path, tree)))  # type: ignore[arg-type]
+    found: dict[str, Any] = dict(_settings(path, tree))
+    return Settings(**found)
 
 
 def parse_allowance(text: str) -> tuple[IPv4Network | IPv6Network, int]:

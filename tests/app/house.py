@@ -92,7 +92,7 @@ class House:
         return await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def create(name: str = "demo", *, type: str = "claude-code", reuse: bool = False, **spec: str) -> Command:
+def create(name: str = "demo", *, type: str = "claude-code", reuse: bool = False, **spec: Any) -> Command:
     """A vibespace."""
     return partial(vibespaces.create_vibespace, name=name, spec=spec, agent_name="", agent_type=type, reuse_data=reuse)
 

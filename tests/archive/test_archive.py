@@ -92,7 +92,9 @@ def test_other_programs_read_it(source: Path, tmp_path: Path) -> None:
     subprocess.run(["tar", "-xpf", "a.tar", "-C", "gnu"], cwd=tmp_path, check=True)
     assert listing(tmp_path / "gnu/source") == listing(source)
     with tarfile.open(tmp_path / "a.tar") as read:
-        assert read.extractfile("source/deep/er/file").read() == (source / "deep/er/file").read_bytes()  # type: ignore[union-attr]
+        file = read.extractfile("source/deep/er/file")
+        assert file is not None
+        assert file.read() == (source / "deep/er/file").read_bytes()
 
 
 @pytest.mark.parametrize("format", ["gnu", "pax", "ustar"])

@@ -256,10 +256,12 @@ class ContainersContract(EngineContract):
         assert await run(engine, spec, "echo whole") == "whole"
 
     @pytest.mark.parametrize("calls", range(1, 8))
-    async def test_cut_off_anywhere_converges(self, factory: ContainersFactory, log_id: str, calls: int) -> None:
+    async def test_cut_off_anywhere_converges(
+        self, factory: ContainersFactory, log_id: str, monkeypatch: pytest.MonkeyPatch, calls: int
+    ) -> None:
         """An apply that is cut off after any of its calls is completed by the next one."""
         spec, broken = agent(factory), factory.open(log_id)
-        cut(broken, calls)
+        cut(monkeypatch, broken, calls)
         with pytest.raises(asyncio.CancelledError):
             await broken.apply(spec)
         whole = factory.open(log_id)
@@ -343,19 +345,19 @@ class LimitsContract:
         assert await run(engine, spec, PIDS) == str(bodies.PIDS)
 
 
-def cut(engine: ContainersEngine, calls: int) -> None:
+def cut(monkeypatch: pytest.MonkeyPatch, engine: ContainersEngine, calls: int) -> None:
     """Let the engine's n-th call go through, and the process be gone before its answer is used."""
     original, left = engine._api._call, calls
 
-    async def counted(*arguments: object, **more: object) -> object:
+    async def counted(*arguments: Any, **more: Any) -> Any:
         nonlocal left
         left -= 1
-        answer = await original(*arguments, **more)  # type: ignore[arg-type]
+        answer = await original(*arguments, **more)
         if left <= 0:
             raise asyncio.CancelledError
         return answer
 
-    engine._api._call = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(engine._api, "_call", counted)
 
 
 async def address(engine: ContainersEngine, spec: AgentSpec) -> str:

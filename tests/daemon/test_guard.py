@@ -136,7 +136,7 @@ async def test_what_is_opened_goes_with_its_vibespace(house: House, guard: Guard
     await initialize(house)
     running = asyncio.create_task(guard.run())
     assert await rules.next() == set()
-    await house.ask(create("demo", allow=ALLOWED))  # type: ignore[arg-type]
+    await house.ask(create("demo", allow=ALLOWED))
     await house.ask(create("other"))
     assert await rules.next() == {("vs-demo", text) for text in ALLOWED}
     await house.ask(delete("demo"))

@@ -179,12 +179,12 @@ def daemon_busy(daemon: Running) -> Iterator[Any]:
         go.wait()
         return commit(work)
 
-    writer._commit = wait_and_commit  # type: ignore[method-assign]
-    try:
-        yield go.set
-    finally:
-        go.set()
-        writer._commit = commit  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "_commit", wait_and_commit)
+        try:
+            yield go.set
+        finally:
+            go.set()
 
 
 async def initialize(channel: grpc.aio.Channel) -> None:

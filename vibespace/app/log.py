@@ -169,8 +169,9 @@ class Recorder(SQLiteApplicationRecorder):
     def pick(self, positions: Sequence[int]) -> list[Recorded]:
         """The events at `positions`, in order."""
         places = ",".join(map(str, positions))
+        statement = f"SELECT * FROM stored_events WHERE position IN ({places}) ORDER BY position"  # noqa: S608 (numbers)
         with self.datastore.transaction(commit=False) as cursor:
-            cursor.execute(f"SELECT * FROM stored_events WHERE position IN ({places}) ORDER BY position")  # noqa: S608
+            cursor.execute(statement)
             return [_recorded(row) for row in cursor.fetchall()]
 
     def _rows(self, after: int, limit: int, until: int | None) -> list[Any]:

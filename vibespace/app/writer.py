@@ -230,7 +230,7 @@ class Writer:
             changed = [(draft, [self._log.encode(event) for event in draft.collect_events()]) for draft in drafts]
         except Error:
             raise
-        except Exception as e:
+        except Exception as e:  # a defect in one command must not end the one writer
             raise Internal("COMMAND_DEFECT", "The daemon met a defect of its own; nothing was recorded.") from e
         return about, [(draft, stored) for draft, stored in changed if stored]
 

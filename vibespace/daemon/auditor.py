@@ -45,7 +45,7 @@ class Auditor:
             try:
                 await self.examine(_SHARE)
                 pause = _AGAIN
-            except Exception:
+            except Exception:  # a look is a help: whatever spoils it, the daemon serves on
                 _log.warning("the log could not be looked at", exc_info=True)
                 pause = _LATER
             await asyncio.sleep(pause)

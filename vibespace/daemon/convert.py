@@ -46,7 +46,7 @@ def spec(message: vibespaces_pb2.VibespaceSpec) -> vibespaces.Spec:
     found: vibespaces.Spec = {
         name: getattr(message, name)
         for name in _SPEC
-        if message.HasField(name)  # type: ignore[arg-type]
+        if message.HasField(name)  # type: ignore[arg-type]  # each is one of its fields
     }
     if message.mounts:
         found["mounts"] = list(message.mounts)

@@ -52,5 +52,5 @@ async def _in_thread(work: Callable[[], None]) -> None:
     """What cannot be kept is made anew when it is needed: no full disk, nor anything else, is a reason to end."""
     try:
         await asyncio.to_thread(work)
-    except Exception as e:
+    except Exception as e:  # whatever it is: keeping is a help, not a duty
         _log.debug("not kept: %s", e)

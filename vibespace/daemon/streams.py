@@ -190,7 +190,7 @@ async def _beside(work: Callable[[], Awaitable[None]], peer: Process | Stream) -
     async def guarded() -> None:
         try:
             await work()
-        except Exception as e:
+        except Exception as e:  # whatever it is, who reads the list raises it
             failures.append(e)
             await peer.close()
 

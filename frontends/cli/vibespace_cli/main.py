@@ -84,7 +84,7 @@ def run(arguments: list[str], session: "Session | None" = None) -> int:
         # The flush of what is still buffered must not fail as well.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as e:
+    except Exception as e:  # whatever it is, nobody at a prompt is shown a traceback
         if isinstance(e, OSError) and e.filename is None:
             raise  # Writing the answer failed: a full disk, most likely.
         return _failed(session, _defect(e), arguments)
