@@ -11,7 +11,7 @@ from tests.app.house import House, agent_deleted, create, plain, stop
 from vibespace.app import agents
 from vibespace.app import feed as feed_module
 from vibespace.app.feed import Feed
-from vibespace.app.log import Recorded
+from vibespace.app.recorder import Recorded
 from vibespace.app.writer import Request
 from vibespace.errors import FailedPrecondition
 

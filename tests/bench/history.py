@@ -19,7 +19,8 @@ from eventsourcing.persistence import StoredEvent
 
 from tests.podman import cache
 from vibespace.app import checkpoint
-from vibespace.app.log import Log, link
+from vibespace.app.log import Log
+from vibespace.app.recorder import link
 from vibespace.domain.agents import RUNNING, STOPPED, Agent
 from vibespace.domain.aggregate import Aggregate, Origin, acting
 from vibespace.domain.host import Host

@@ -11,7 +11,8 @@ from time import monotonic
 
 from eventsourcing.persistence import StoredEvent
 
-from vibespace.app.log import Log, Recorded
+from vibespace.app.log import Log
+from vibespace.app.recorder import Recorded
 from vibespace.daemon import __main__ as daemon
 from vibespace.state import state
 

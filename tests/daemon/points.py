@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from vibespace.app.feed import Feed
-from vibespace.app.log import Log, Recorder
+from vibespace.app.log import Log
+from vibespace.app.recorder import Recorder
 
 POINTS: dict[str, tuple[type[Any], str, bool]] = {
     "before the transaction": (Log, "append", True),

@@ -18,7 +18,7 @@ from google.protobuf.json_format import MessageToDict
 from tests.app.house import ENGINE, House, add, agent_deleted, create, delete, deleted, start, stop
 from vibespace.app import agents, host, vibespaces
 from vibespace.app.live import State
-from vibespace.app.log import Recorded
+from vibespace.app.recorder import Recorded
 from vibespace.daemon import convert
 
 HERE = Path(__file__).parent

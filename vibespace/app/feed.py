@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 
 from vibespace.app.index import Wanted
 from vibespace.app.live import State
-from vibespace.app.log import Log, Recorded
+from vibespace.app.log import Log
+from vibespace.app.recorder import Recorded
 from vibespace.app.writer import Batch
 from vibespace.errors import FailedPrecondition
 

@@ -22,7 +22,8 @@ from uuid import UUID
 from eventsourcing.persistence import PersistenceError, StoredEvent
 
 from vibespace.app.live import State
-from vibespace.app.log import Log, Recorded
+from vibespace.app.log import Log
+from vibespace.app.recorder import Recorded
 from vibespace.domain.aggregate import Aggregate, Origin, acting
 from vibespace.errors import Error, Exhausted, Internal, InvalidArgument, Unavailable
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from vibespace.app.live import State
-from vibespace.app.log import Recorded
+from vibespace.app.recorder import Recorded
 from vibespace.domain import states, vibespaces
 from vibespace.domain.agents import Agent
 from vibespace.domain.host import Host

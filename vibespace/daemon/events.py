@@ -13,7 +13,8 @@ import grpc
 from vibespace.app import audit
 from vibespace.app.feed import Feed
 from vibespace.app.index import Wanted
-from vibespace.app.log import Log, Recorded
+from vibespace.app.log import Log
+from vibespace.app.recorder import Recorded
 from vibespace.daemon import convert, moments
 from vibespace.daemon.auditor import Auditor
 from vibespace.domain import names
