@@ -137,10 +137,18 @@ async def test_it_is_written_beside_writers(house: House, tmp_path: Path) -> Non
     assert plain(found.state) == plain(house.log.fold(found.state.position)) == plain(state)
 
 
-async def test_a_moment_long_ago_is_made_of_what_was_there(house: House) -> None:
-    """replay(until) holds the same things at the same places as the fold of all events, at every position."""
+@pytest.mark.parametrize("indexed", [True, False])
+async def test_a_moment_long_ago_is_made_of_what_was_there(house: House, indexed: bool) -> None:
+    """replay(until) holds the same things at the same places as the fold of all events, at every position: also where
+    a name was somebody else's before, and where there can be no index.
+    """
     await live(house)
+    await house.ask(create("goes"))
     house.log.keep(house.feed.state.copy(), house.feed.hash)
+    if not indexed:
+        index = house.path.with_name("index.db")
+        index.unlink()
+        index.mkdir()
     for position in range(1, house.log.position):
         there, all_ = plain(house.log.replay(position)), plain(house.log.fold(position))
         for what in ("position", "host", "vibespaces", "members", "aggregates"):

@@ -134,6 +134,18 @@ async def test_the_past_can_be_folded(house: House) -> None:
         assert plain(house.log.fold(past["position"])) == past
 
 
+async def test_a_log_with_the_index_of_before_goes_on(house: House) -> None:
+    """Logs once had an index over aggregates; it stays, and nothing minds."""
+    await house.ask(create())
+    await house.close()
+    connection = sqlite3.connect(house.path)
+    connection.execute("CREATE UNIQUE INDEX before ON stored_events (originator_id, originator_version)")
+    connection.close()
+    await house.open()
+    await house.ask(stop())
+    assert plain(house.log.fold()) == plain(house.feed.state)
+
+
 @pytest.mark.parametrize("content", [b"not a database, by far", b"SQLite format 3\0" + bytes(4080) + b"x" * 4096])
 def test_a_file_that_is_no_database_is_refused_and_untouched(tmp_path: Path, content: bytes) -> None:
     """Garbage is LOG_UNUSABLE, and stays as it was."""

@@ -73,6 +73,22 @@ async def test_a_defect_refuses_one_command_only(house: House) -> None:
     assert topics(house)[1:] == ["vibespace.created", "agent.created"]
 
 
+async def test_a_decision_about_what_has_moved_on_is_refused(house: House) -> None:
+    """An event that would be the second of its version is a defect: the table would take it."""
+    await house.ask(create())
+    old = house.feed.state.vibespace("demo").draft()
+    await house.ask(stop())
+
+    def late(transaction: Transaction) -> Aggregate:
+        transaction.drafts[old.id] = old
+        return stop()(transaction)
+
+    with pytest.raises(Internal) as e:
+        await house.ask(late)
+    assert isinstance(e.value.__cause__, ValueError)
+    assert topics(house)[-1] == "vibespace.stop_requested"
+
+
 async def test_a_command_sees_what_the_one_before_it_decided(house: House) -> None:
     """In one batch, a create, a stop and a start of the same thing are decided one upon the other."""
     await house.together(

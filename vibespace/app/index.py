@@ -67,10 +67,10 @@ class Index:
 
     def find(self, wanted: Wanted, after: int, until: int, limit: int) -> list[int]:
         """Up to `limit` positions of events that are `wanted`, in order. Raises sqlite3.Error."""
-        with self._open() as connection:
-            if not wanted.vibespace:
+        if not wanted.vibespace:
+            with self._open() as connection:
                 return _by_topic(connection, wanted.type, after, until, limit)
-            _fill(connection, until)
+        with self.filled(until) as connection:
             return _column(
                 connection,
                 "SELECT position FROM places WHERE vibespace = ? AND position > ? AND position <= ? "
@@ -80,8 +80,15 @@ class Index:
 
     def fill(self, until: int) -> None:
         """Take in the events up to position `until`. Raises sqlite3.Error."""
+        with self.filled(until):
+            pass
+
+    @contextmanager
+    def filled(self, until: int) -> Iterator[sqlite3.Connection]:
+        """The file, holding `places` up to position `until`, with the log attached as `log`. Raises sqlite3.Error."""
         with self._open() as connection:
             _fill(connection, until)
+            yield connection
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -7,37 +7,36 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 _THERE = """
 WITH gone AS MATERIALIZED (
-  SELECT originator_id FROM stored_events WHERE topic = 'vibespace.deleted' AND position <= :until
+  SELECT originator_id FROM log.stored_events WHERE topic = 'vibespace.deleted' AND position <= :until
 )
-SELECT originator_id FROM stored_events WHERE topic = 'host.created'
-UNION ALL
-SELECT originator_id FROM stored_events
+SELECT substr(json_extract(CAST(state AS TEXT), '$.subject'), 12) AS vibespace, position AS since
+FROM log.stored_events
 WHERE topic = 'vibespace.created' AND position <= :until AND originator_id NOT IN gone
-UNION ALL
-SELECT originator_id FROM stored_events
-WHERE topic = 'agent.created' AND position <= :until
-AND replace(json_extract(CAST(state AS TEXT), '$.vibespace_uid'), '-', '') NOT IN gone
 """
-"""The machine, the vibespaces that were there, and all agents they ever had: one that went was a change to them too."""
+"""Names of the vibespaces that were there, and where each began: what had the name before is another. A subject is
+`vibespaces/NAME`; NAME starts at its twelfth character.
+"""
 
 _EVENTS = """
-SELECT stored_events.* FROM there CROSS JOIN stored_events USING (originator_id)
-WHERE position <= :until ORDER BY position
+SELECT * FROM log.stored_events WHERE position IN (
+  SELECT position FROM log.stored_events WHERE topic > 'host.' AND topic < 'host/' AND position <= :until
+  UNION ALL
+  SELECT position FROM there CROSS JOIN places USING (vibespace) WHERE position BETWEEN since AND :until
+) ORDER BY position
 """
+"""Of the machine and of the vibespaces with all agents they ever had: one that went was a change to them too."""
 
 
-def events(log: Path, until: int) -> Iterator[Any]:
-    """The rows of the log at `log`, up to position `until`, that make up what was there then, in order."""
-    connection = sqlite3.connect(f"{log.absolute().as_uri()}?mode=ro", uri=True)
-    connection.row_factory = sqlite3.Row
-    try:
-        connection.execute("PRAGMA temp_store = MEMORY")  # the disk may be full
-        connection.execute(f"CREATE TEMP TABLE there AS {_THERE}", {"until": until})
-        yield from connection.execute(_EVENTS, {"until": until})
-    finally:
-        connection.close()
+def events(index: sqlite3.Connection, until: int) -> Iterator[Any]:
+    """The rows of the log, up to position `until`, that make up what was there then, in order.
+
+    `index` is filled up to there. Raises sqlite3.Error.
+    """
+    index.row_factory = sqlite3.Row
+    index.execute("PRAGMA temp_store = MEMORY")  # the disk may be full
+    index.execute(f"CREATE TEMP TABLE there AS {_THERE}", {"until": until})
+    yield from index.execute(_EVENTS, {"until": until})

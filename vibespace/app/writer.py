@@ -227,13 +227,20 @@ class Writer:
         try:
             with acting(origin):
                 about = command(transaction)
-            drafts = transaction.drafts.values()
-            changed = [(draft, [self._log.encode(event) for event in draft.collect_events()]) for draft in drafts]
+            changed = [(draft, self._events(draft)) for draft in transaction.drafts.values()]
         except Error:
             raise
         except Exception as e:  # a defect in one command must not end the one writer
             raise Internal("COMMAND_DEFECT", "The daemon met a defect of its own; nothing was recorded.") from e
         return about, [(draft, stored) for draft, stored in changed if stored]
+
+    def _events(self, draft: Aggregate) -> list[StoredEvent]:
+        """What `draft` decided. Raises ValueError where it is not about the newest version: the log takes any."""
+        known = self._state.aggregates.get(draft.id)
+        stored = [self._log.encode(event) for event in draft.collect_events()]
+        if stored and stored[0].originator_version != (known.version if known else 0) + 1:
+            raise ValueError(f"{draft.id} is not what was decided about")
+        return stored
 
     def _answer(self, batch: Batch, work: list[_Waiting]) -> None:
         if batch.recorded:
