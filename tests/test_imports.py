@@ -89,6 +89,12 @@ ROWS = [
         "it reaches containers only through `dial`",
     ),
     Row(
+        "vibespace/moments.py",
+        words(""),
+        words("grpc google asyncio time"),
+        "both ends read what a person typed, each with its own clock",
+    ),
+    Row(
         "vibespace/vault.py",
         words("vibespace.durable"),
         words("grpc google kubernetes asyncssh aiohttp eventsourcing asyncio"),
@@ -105,7 +111,10 @@ ROWS = [
     ),
     Row(
         "vibespace/daemon/*.py",
-        words("vibespace.daemon vibespace.app vibespace.domain vibespace.v1 vibespace.errgrpc vibespace.state")
+        words(
+            "vibespace.daemon vibespace.app vibespace.domain vibespace.v1 vibespace.errgrpc vibespace.state "
+            "vibespace.moments"
+        )
         | CONTRACTS,
         words("eventsourcing asyncssh aiohttp kubernetes"),
         "a servicer translates; which engine and which net it works with is handed in",
@@ -139,7 +148,8 @@ ROWS = [
         "frontends/cli/**/*.py",
         words(
             "vibespace_cli vibespace.v1 vibespace.errgrpc vibespace.config vibespace.state vibespace.client "
-            "vibespace.launch vibespace.catalog vibespace.setup vibespace.engine.api vibespace.archive"
+            "vibespace.launch vibespace.catalog vibespace.setup vibespace.engine.api vibespace.archive "
+            "vibespace.moments"
         ),
         words("eventsourcing asyncssh kubernetes"),
         "frontends start fast and work against a remote daemon",

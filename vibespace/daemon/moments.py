@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from vibespace.errors import InvalidArgument
-
-_AGO = re.compile(r"(\d{1,9})(s|m|h|d|w)")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+from vibespace.moments import ago
 
 
 def parse(text: str, now: datetime) -> int | datetime:
@@ -34,10 +32,10 @@ def parse(text: str, now: datetime) -> int | datetime:
 
 
 def _time(text: str, now: datetime) -> datetime | None:
+    if time := ago(text, now):
+        return time
     try:
-        if ago := _AGO.fullmatch(text):
-            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         time = datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
-    return time if time.tzinfo else None
+    return time if time.tzinfo else None  # whoever asks may be in another zone than this daemon

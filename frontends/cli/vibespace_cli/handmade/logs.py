@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
-import time
-from datetime import datetime
+from datetime import UTC, datetime
 
 import click
 
 from vibespace.errors import InvalidArgument
+from vibespace.moments import ago
 from vibespace.v1.agents_pb2 import StreamLogsResponse
 from vibespace_cli import build
 from vibespace_cli.attach import write
 from vibespace_cli.invocation import Invocation
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
 
 def command(words: tuple[str, ...]) -> click.Command:
     """The command."""
-    text = "Only what was written since: 90s, 10m, 2h, 7d, or a time such as 2026-01-31T12:00."
+    text = "Only what was written since: 90s, 10m, 2h, 7d, 2w, or a time such as 2026-01-31T12:00."
     return build.command(words, run, [click.Option(["--since"], metavar="TIME", help=text)], content=True)
 
 
@@ -35,10 +32,10 @@ def run(invocation: Invocation) -> None:
 
 def _moment(typed: str) -> float:
     """Seconds since 1970. Raises InvalidArgument."""
-    if ago := re.fullmatch(r"(\d{1,9})([smhd])", typed):
-        return max(time.time() - int(ago[1]) * _UNITS[ago[2]], 0)
     try:
-        return max(datetime.fromisoformat(typed).astimezone().timestamp(), 0)
+        # Without a zone it is this machine's: whoever typed it looks at the clock here.
+        moment = ago(typed, datetime.now(UTC)) or datetime.fromisoformat(typed).astimezone()
+        return max(moment.timestamp(), 0)
     except (ValueError, OverflowError):
-        hint = "90s, 10m, 2h, 7d, or 2026-01-31T12:00 can be said."
+        hint = "90s, 10m, 2h, 7d, 2w, or 2026-01-31T12:00 can be said."
         raise InvalidArgument("TIME_INVALID", f"'{typed}' is no time.", hint=hint, field="since") from None

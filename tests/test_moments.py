@@ -1,0 +1,33 @@
+"""How long ago, as it is typed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from vibespace.moments import ago
+
+NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "then"),
+    [
+        ("0s", NOW),
+        ("90s", datetime(2026, 1, 15, 11, 58, 30, tzinfo=UTC)),
+        ("10m", datetime(2026, 1, 15, 11, 50, tzinfo=UTC)),
+        ("12h", datetime(2026, 1, 15, tzinfo=UTC)),
+        ("7d", datetime(2026, 1, 8, 12, tzinfo=UTC)),
+        ("2w", datetime(2026, 1, 1, 12, tzinfo=UTC)),
+    ],
+)
+def test_units(text: str, then: datetime) -> None:
+    """Seconds, minutes, hours, days and weeks are known by their first letters."""
+    assert ago(text, NOW) == then
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "-1s", "1.5h", "1y", "1h30m", "10 m", "1234567890s", "999999999w"])
+def test_no_time(text: str) -> None:
+    """What is no amount of one unit, or reaches back before there are years, is no time."""
+    assert ago(text, NOW) is None
