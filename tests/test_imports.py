@@ -103,8 +103,8 @@ ROWS = [
     Row(
         "vibespace/setup/*.py",
         words(
-            "vibespace.setup vibespace.config vibespace.state vibespace.engine.base vibespace.engine.api "
-            "vibespace.engine.bodies.LOG vibespace.engine.identify"
+            "vibespace.setup vibespace.config vibespace.state vibespace.durable vibespace.engine.base "
+            "vibespace.engine.api vibespace.engine.bodies.LOG vibespace.engine.identify"
         ),
         words("grpc google eventsourcing asyncssh"),
         "it runs before and after any daemon, and speaks to engines by the API and the label they share",

@@ -24,6 +24,29 @@ def write_new(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
+def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Have `path` hold `data`, durably and with that mode, or what it held before. Raises OSError.
+
+    By one caller at a time: the draft is one for all.
+    """
+    new = draft(path)
+    try:
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
+def draft(path: Path) -> Path:
+    """Where `replace` writes first. Always there, so that what a crash leaves is used again, and can be found."""
+    return path.with_name(f".{path.name}.vibespace")
+
+
 def make_directory(path: Path) -> None:
     """A directory of ours, 0700, that is still there after a crash."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)

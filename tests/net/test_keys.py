@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +55,16 @@ def test_deleted(keys: KeyFiles) -> None:
     with pytest.raises(Unavailable) as caught:
         keys.host_key(UID)
     assert caught.value.reason == "AGENT_UNREACHABLE"
+
+
+def test_on_the_disk(keys: KeyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that is handed out will still be found: its file, its name and its directory's name are synced."""
+    synced: set[str] = set()
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.add(os.readlink(f"/proc/self/fd/{descriptor}")))
+    keys.client_key()
+    [file] = synced - {str(tmp_path), str(tmp_path / "keys")}
+    assert len(synced) == 3
+    assert file.startswith(str(tmp_path / "keys/.client."))
 
 
 def test_made_at_once(keys: KeyFiles) -> None:

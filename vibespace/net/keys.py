@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from vibespace.durable import write_new
+from vibespace.durable import make_directory, write_new
 from vibespace.errors import Internal, Unavailable
 
 CLIENT = "client"
@@ -50,7 +50,7 @@ class KeyFiles:
         try:
             return path.read_bytes()
         except FileNotFoundError:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(self._directory)
             write_new(path, _private())
             return path.read_bytes()
 

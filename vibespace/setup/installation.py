@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
+from vibespace import durable
 from vibespace.errors import FailedPrecondition
 from vibespace.setup.engine import Choice
 from vibespace.state import State
@@ -39,12 +39,7 @@ def write(state: State, installation: Installation) -> None:
     """Have the marker say it, whole or not at all. Raises OSError."""
     if read(state) == installation:
         return
-    new = Path(f"{state.marker}.new")
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as file:
-        json.dump(asdict(installation), file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(state.marker)
+    durable.replace(state.marker, json.dumps(asdict(installation)).encode())
 
 
 def refuse_leaving(state: State) -> None:

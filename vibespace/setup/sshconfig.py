@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from vibespace import durable
 from vibespace.errors import InvalidArgument, Unavailable
 from vibespace.state import State
 
@@ -114,15 +115,8 @@ def _read(path: Path) -> str | None:
 def _replace(path: Path, text: str, mode: int | None = None) -> None:
     """Have `path`, or what it is a link to, hold `text`: whole or not at all, with the mode that it had."""
     real = Path(os.path.realpath(path))
-    draft = real.with_name(f".{real.name}.vibespace")
     try:
         mode = mode or (real.stat().st_mode & 0o777 if real.exists() else 0o600)
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode), "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(os.fsencode(text))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(real)
+        durable.replace(real, os.fsencode(text), mode)
     except OSError as e:
-        draft.unlink(missing_ok=True)
         raise Unavailable("SSH_CONFIG", f"{path} cannot be written: {e.strerror}.", hint="It is as it was.") from e

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vibespace import durable
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
 from vibespace.setup import engine, firewall, guard, installation, objects, podman, sshconfig, tree
 from vibespace.setup.build import Progress
@@ -89,7 +90,7 @@ def carry_out(plan: Plan, progress: Progress) -> None:
         # From here on the engine is not asked any more: its storage may be half gone.
         installation.write(state, replace(found, engine=None))
         tree.remove(_entries(state, patterns))
-        tree.remove([state.marker, Path(f"{state.marker}.new")])
+        tree.remove([state.marker, durable.draft(state.marker)])
     _remove_home(state)
 
 
@@ -161,7 +162,7 @@ def _kept(state: State, found: Installation, there: Objects) -> list[str]:
 
 
 def _left(state: State, found: Installation, entries: Sequence[Path]) -> list[str]:
-    ours = {*_entries(state, (*KEPT, *MADE)), state.marker, Path(f"{state.marker}.new")}
+    ours = {*_entries(state, (*KEPT, *MADE)), state.marker, durable.draft(state.marker)}
     left = [str(path) for path in sorted(state.home.iterdir()) if path not in ours]
     left += [f"{os.path.realpath(path)}, which {path} is a link to" for path in entries if path.is_symlink()]
     if found.engine and not found.engine.private:
