@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.places import Apart, User
+from vibespace.setup import processes
 from vibespace.setup.ping import brand_at
-from vibespace.setup.podman import processes
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -58,7 +58,7 @@ class Dockerd:
     def stop(self) -> None:
         """End it, and all it started; also one that is left of a run which was killed."""
         self._end(signal.SIGTERM)
-        while left := processes(b"--host=unix://" + self.socket.encode(), f"--pidfile={self.directory / 'pid'}"):
+        while left := processes.having(f"--host=unix://{self.socket}", f"--pidfile={self.directory / 'pid'}"):
             for pid in left:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

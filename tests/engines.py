@@ -24,7 +24,7 @@ from tests.places import Apart, Place, User, apart, user
 from tests.podman import cache, purge
 from vibespace.engine.api import Api
 from vibespace.errors import NotFound
-from vibespace.setup import context, podman
+from vibespace.setup import context, podman, processes
 from vibespace.setup.base import identity
 from vibespace.setup.image import NAME
 
@@ -73,7 +73,7 @@ class Podman:
             self._call("guard(podman.environment(at))")
 
     def kill(self) -> None:
-        for pid in podman.processes(b"service", f"unix://{self.socket}"):
+        for pid in processes.having("service", f"unix://{self.socket}"):
             with suppress(ProcessLookupError):  # a user's is two, and one may take the other with it
                 os.kill(pid, signal.SIGKILL)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from vibespace import launch
-from vibespace.errors import FailedPrecondition, Unavailable
+from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
 from vibespace.setup import ending, installation
 from vibespace.setup.ending import alone
 from vibespace.setup.installation import Installation
@@ -65,6 +65,14 @@ def test_somebody_elses_process_is_not_ended(state: State) -> None:
             pytest.fail("entered")
         assert stranger.poll() is None
         stranger.stdin.close()
+
+
+def test_a_lock_that_is_no_file(state: State) -> None:
+    """What lies in its place and is no file of ours is told of, and not waited for."""
+    os.mkfifo(state.lock)
+    with pytest.raises(PermissionDenied, match="is not a file of ours"):
+        ending.end(state)
+    state.lock.unlink()
 
 
 def test_none_is_started_meanwhile(state: State) -> None:

@@ -116,7 +116,8 @@ def test_it_cannot_be_held(monkeypatch: pytest.MonkeyPatch) -> None:
     guard.hold("a", ())
     assert guard.missing() == "only root can guard this machine, and the daemon does not run as root"
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(iptables, "program", lambda _name="": "")
+    for module in (guard, iptables):
+        monkeypatch.setattr(module, "program", lambda _: "")
     monkeypatch.setenv("PATH", "")
     assert guard.missing() == "there is no iptables on this machine"
     with pytest.raises(Aborted, match="iptables-save cannot be run: No such file or directory"):

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vibespace.errors import Unavailable
-from vibespace.state import State
+from vibespace.setup import processes
+from vibespace.state import State, open_own
 
 STOP_SECONDS = 5.0
 """What a daemon gets to end by itself before it is killed."""
@@ -70,11 +71,8 @@ def _daemon(pid: str) -> int | None:
         descriptor = os.pidfd_open(int(pid))
     except (ValueError, OSError):
         return None
-    try:
-        if b"vibespace.daemon" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-            return descriptor
-    except OSError:
-        pass  # it ended while we looked
+    if processes.DAEMON in processes.words(pid):
+        return descriptor
     os.close(descriptor)
     return None
 
@@ -90,7 +88,7 @@ def _free(lock: int) -> bool:
 
 @contextmanager
 def _open(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = open_own(path, os.O_RDWR)
     try:
         yield descriptor
     finally:

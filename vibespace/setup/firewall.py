@@ -15,8 +15,9 @@ import re
 from pathlib import Path
 
 from vibespace.errors import Aborted, FailedPrecondition
-from vibespace.setup import guard, iptables
+from vibespace.setup import guard, iptables, processes
 from vibespace.setup.iptables import HOST, Inside
+from vibespace.setup.path import program
 
 _BRIDGE = re.compile("vsn?[0-9a-f]{12}")
 _ROUTED = ("-i", "vs+", "-o", "vs+")
@@ -71,7 +72,7 @@ def remove_unless_used() -> None:
 
     A daemon that starts makes them before it opens an engine, so one that came while we looked is seen afterwards.
     """
-    if iptables.program() and not _used():
+    if program("iptables") and not _used():
         remove()
         if _used():
             keep_networks_apart()
@@ -83,14 +84,7 @@ def _used() -> bool:
     """Whether a network of ours is there, or a daemon that may make one; this installation's have gone."""
     if any(_BRIDGE.fullmatch(path.name) for path in Path("/sys/class/net").iterdir()):
         return True
-    return any(_is_daemon(path) for path in Path("/proc").glob("[0-9]*/cmdline"))
-
-
-def _is_daemon(path: Path) -> bool:
-    try:
-        return b"vibespace.daemon" in path.read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    return bool(processes.having(processes.DAEMON))
 
 
 def remove() -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from vibespace.config import parse_allowance
 from vibespace.errors import Aborted
 from vibespace.setup import iptables
+from vibespace.setup.path import program
 
 Allowance = tuple[str, str]
 """A bridge, and CIDR:PORT."""
@@ -74,7 +75,7 @@ def missing() -> str:
     if os.geteuid() != 0:
         return "only root can guard this machine, and the daemon does not run as root"
     for family in iptables.families():
-        if not iptables.program(family):
+        if not program(family):
             return f"there is no {family} on this machine"
         if not _whole(iptables.rules(family)):
             return "its rules have gone from this machine's firewall, until an agent next starts"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vibespace.errors import Aborted
+from vibespace.setup.path import program
 
 Done = subprocess.CompletedProcess[str]
 
@@ -27,11 +27,6 @@ HOST = Inside()
 def families() -> tuple[str, ...]:
     """Bridges have link-local addresses wherever there is IPv6 at all."""
     return ("iptables", "ip6tables") if Path("/proc/net/if_inet6").exists() else ("iptables",)
-
-
-def program(name: str = "iptables") -> str:
-    """Where it is, also for users whose PATH lacks sbin; empty when it is not there."""
-    return shutil.which(name, path="/usr/sbin:/sbin:/usr/bin:/usr/local/sbin") or ""
 
 
 def mangle(verb: str, chain: str, *rule: str, family: str = "iptables", inside: Inside = HOST) -> Done:

@@ -18,8 +18,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vibespace.errors import Aborted, FailedPrecondition, Unavailable
+from vibespace.setup import processes
 from vibespace.setup.firewall import keep_networks_apart
 from vibespace.setup.iptables import Inside
+from vibespace.setup.path import program
 from vibespace.setup.ping import brand_at
 from vibespace.setup.unprivileged import obstacles
 
@@ -46,7 +48,7 @@ def socket_path(directory: Path) -> Path:
 def missing() -> list[str]:
     """Debian packages without which it cannot run containers here; nothing when it can."""
     needed = _PACKAGES | (_PACKAGES_OF_USERS if os.geteuid() else {})
-    packages = [package for program, package in needed.items() if not _program(program)]
+    packages = [package for name, package in needed.items() if not _program(name)]
     return packages if _runtime() else [*packages, "runc"]
 
 
@@ -175,9 +177,10 @@ def _end(directory: Path) -> None:
     """End the service: a user's consists of two processes, of which the one that serves survives the other."""
     if not (directory / "pid").exists():
         return
+    service = ("service", f"unix://{socket_path(directory)}")
     for kind in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + STOP_SECONDS
-        while (found := processes(b"service", f"unix://{socket_path(directory)}")) and time.monotonic() < deadline:
+        while (found := processes.having(*service)) and time.monotonic() < deadline:
             _signal(found, kind)
             time.sleep(0.02)
     (directory / "pid").unlink(missing_ok=True)
@@ -187,22 +190,10 @@ def _end(directory: Path) -> None:
 def _end_pause(directory: Path) -> None:
     """End the process that keeps a user's namespaces, and with them his mounts; not while a container needs them."""
     noted = directory / "tmp/pause.pid"
-    if noted.exists() and not processes(
-        b"--runroot", str(directory / "session/containers")
-    ):  # each container's conmon has these
-        _signal([pid for pid in processes(b"-P", "catatonit") if str(pid) == noted.read_text()], signal.SIGKILL)
+    container = ("--runroot", str(directory / "session/containers"))  # words of each one's conmon
+    if noted.exists() and not processes.having(*container):
+        _signal([pid for pid in processes.having("-P", "catatonit") if str(pid) == noted.read_text()], signal.SIGKILL)
         noted.unlink()
-
-
-def processes(word: bytes, other: str) -> list[int]:
-    """By their command lines: a number alone may have been given to another process since."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(FileNotFoundError, ProcessLookupError):  # ended while we looked
-            words = path.read_bytes().split(b"\0")
-            if word in words and other.encode() in words:
-                found.append(int(path.parent.name))
-    return found
 
 
 def _signal(pids: list[int], kind: signal.Signals) -> None:
@@ -297,6 +288,5 @@ def _runtime() -> str:
 
 
 def _program(name: str) -> str:
-    """Where it is. sbin counts, also for users whose PATH lacks it: Podman itself looks there."""
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", *_HELPERS))
-    return shutil.which(name, path=path) or ""
+    """Where Podman itself finds it."""
+    return program(name, *_HELPERS)
