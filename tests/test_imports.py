@@ -149,7 +149,7 @@ ROWS = [
         words(
             "vibespace_cli vibespace.v1 vibespace.errgrpc vibespace.config vibespace.state vibespace.client "
             "vibespace.launch vibespace.catalog vibespace.setup vibespace.engine.api vibespace.archive "
-            "vibespace.moments"
+            "vibespace.moments vibespace.resume"
         ),
         words("eventsourcing asyncssh kubernetes"),
         "frontends start fast and work against a remote daemon",

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from vibespace.channel import Channel
 from vibespace.errors import Error
 from vibespace.resume import Resume
+from vibespace.resume import fold as fold  # of the public API, for who watches
 from vibespace.state import state
-from vibespace.v1.agents_pb2 import Agent
 from vibespace.v1.agents_pb2_grpc import AgentServiceStub
 from vibespace.v1.cursor_pb2 import Cursor
 from vibespace.v1.events_pb2 import Event, StreamEventsRequest, WatchRequest, WatchResponse
 from vibespace.v1.events_pb2_grpc import EventServiceStub
 from vibespace.v1.system_pb2_grpc import SystemServiceStub
-from vibespace.v1.vibespaces_pb2 import Vibespace
 from vibespace.v1.vibespaces_pb2_grpc import VibespaceServiceStub
 
 if TYPE_CHECKING:
@@ -102,16 +101,3 @@ class Client:
                 return
             except Error as e:
                 resume.broken(e)
-
-
-def fold(known: dict[str, Vibespace | Agent], response: WatchResponse) -> None:
-    """Bring `known`, resource name -> resource, up to what `response` of a watch tells."""
-    if response.snapshot:
-        known.clear()  # What is not among these is gone.
-    for change in response.changes:
-        if change.deleted:
-            known.pop(change.deleted, None)
-        elif change.HasField("agent"):
-            known[change.agent.name] = change.agent
-        else:
-            known[change.vibespace.name] = change.vibespace

@@ -21,8 +21,7 @@ import grpc
 
 from vibespace import launch
 from vibespace.errors import Error, Unavailable
-from vibespace.resume import LOST, Resume
-from vibespace.resume import lost as lost
+from vibespace.resume import LOST, Resume, lost
 from vibespace.state import State
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ class Client:
         raise AssertionError("not reached")
 
     def stream(self, method: str, request: Message, response: type[M]) -> Iterator[M]:
-        """One request, many responses. `lost()` of the error it raises tells whether to resume."""
+        """One request, many responses. `resume.lost()` of the error it raises tells whether to resume."""
         call = self._open().unary_stream(_path(method), _serialize, response.FromString)
         return self._responses(call(request))
 

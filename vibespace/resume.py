@@ -1,4 +1,4 @@
-"""A Watch or a history that goes on across daemons: where, and until when. For clients of either kind."""
+"""A Watch or a history that goes on across daemons: where, until when, and what it told. For clients of either kind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 from vibespace.errors import Error
 
 if TYPE_CHECKING:
+    from vibespace.v1.agents_pb2 import Agent
     from vibespace.v1.cursor_pb2 import Cursor
+    from vibespace.v1.events_pb2 import WatchResponse
+    from vibespace.v1.vibespaces_pb2 import Vibespace
 
 LOST = "DAEMON_LOST"
 """Reason of the error that a call ends with when its daemon does."""
@@ -71,3 +74,16 @@ class Resume(Generic[R]):
 def lost(error: Error) -> bool:
     """Whether `error` says that the daemon is gone, and not something that it answered."""
     return error.reason == LOST
+
+
+def fold(known: dict[str, Vibespace | Agent], response: WatchResponse) -> None:
+    """Bring `known`, resource name -> resource, up to what `response` of a watch tells."""
+    if response.snapshot:
+        known.clear()  # What is not among these is gone.
+    for change in response.changes:
+        if change.deleted:
+            known.pop(change.deleted, None)
+        elif change.HasField("agent"):
+            known[change.agent.name] = change.agent
+        else:
+            known[change.vibespace.name] = change.vibespace

@@ -10,8 +10,8 @@ from typing import Any
 
 from vibespace import catalog, launch
 from vibespace.catalog import Method
-from vibespace.client import lost
 from vibespace.errors import Cancelled, Error, FailedPrecondition, Unavailable
+from vibespace.resume import fold, lost
 from vibespace.v1.agents_pb2 import (
     AGENT_STATE_DELETING,
     AGENT_STATE_FAILED,
@@ -21,7 +21,7 @@ from vibespace.v1.agents_pb2 import (
     RUN_INTENT_STOP,
     Agent,
 )
-from vibespace.v1.events_pb2 import Change, WatchRequest, WatchResponse
+from vibespace.v1.events_pb2 import WatchRequest, WatchResponse
 from vibespace.v1.vibespaces_pb2 import (
     REPOSITORY_STATE_FAILED,
     VIBESPACE_STATE_DELETING,
@@ -177,14 +177,11 @@ def _everything(invocation: Invocation, response: Any, progress: Progress) -> No
                 raise
         launch.wait_until_ended(session.state)
         return
-    known: dict[str, Change] = {}
+    known: dict[str, Resource] = {}
     for batch in changes(session, WatchRequest()):
         _show(progress, batch)
-        if batch.snapshot:
-            known = {}
-        for change in batch.changes:
-            known[change.deleted or change.vibespace.name or change.agent.name] = change
-        present = [c.vibespace for c in known.values() if c.HasField("vibespace")]
+        fold(known, batch)
+        present = [each for each in known.values() if isinstance(each, Vibespace)]
         for vibespace in present:
             refuse_unreachable(vibespace)
         if all(v.intent == RUN_INTENT_STOP or _done(v) or _failed(v) for v in present):
