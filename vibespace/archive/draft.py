@@ -11,7 +11,8 @@ from collections.abc import Iterator
 PREFIX = b".vibespace-copying-"
 """How its name begins; what begins so and that nobody holds a lock on was left by a copy that was killed."""
 
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""How a folder that we made is opened: what has taken its place is not followed."""
 
 
 @contextlib.contextmanager
@@ -33,7 +34,7 @@ def _make(folder: int) -> tuple[bytes, int]:
         name = PREFIX + os.urandom(8).hex().encode()
         os.mkdir(name, 0o700, dir_fd=folder)
         with contextlib.suppress(FileNotFoundError):
-            own = os.open(name, _OPEN, dir_fd=folder)
+            own = os.open(name, OPEN, dir_fd=folder)
             if _lock(own) is not False and os.fstat(own).st_nlink:
                 return name, own
             os.close(own)
@@ -44,7 +45,7 @@ def _tidy(folder: int) -> None:
     for name in map(os.fsencode, os.listdir(folder)):
         if name.startswith(PREFIX):
             with contextlib.suppress(OSError):  # somebody else's, or just gone
-                left = os.open(name, _OPEN, dir_fd=folder)
+                left = os.open(name, OPEN, dir_fd=folder)
                 try:
                     if _lock(left):
                         remove(folder, name)
@@ -68,7 +69,7 @@ def remove(folder: int, name: bytes) -> None:
         return
     except (IsADirectoryError, PermissionError):  # macOS calls the first the second
         os.chmod(name, stat.S_IRWXU, dir_fd=folder)
-    own = os.open(name, _OPEN, dir_fd=folder)
+    own = os.open(name, OPEN, dir_fd=folder)
     try:
         for each in os.listdir(own):
             remove(own, os.fsencode(each))

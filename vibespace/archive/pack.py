@@ -8,16 +8,13 @@ from collections.abc import Callable, Iterator
 
 from vibespace.archive import tar
 from vibespace.archive.failures import Failure, of, shown
-from vibespace.archive.tar import FILE, FOLDER, LINK, OTHER, Entry, Extents
+from vibespace.archive.tar import FILE, FOLDER, LINK, OTHER, Entry, Extents, Told
 
 MOST_EXTENTS = 10_000
 """Of one sparse file; what is scattered more than that travels whole."""
 
 Counted = Callable[[int], object]
 """Hears how many bytes of content each step has added."""
-
-Told = Callable[[bytes], object]
-"""Hears of what will be left out where it arrives, by its path."""
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # what turned into a FIFO since we looked does not hold us up
 

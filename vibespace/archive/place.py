@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
+from vibespace.archive.draft import OPEN
 from vibespace.archive.failures import Failure, shown
-
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def move(source: int, name: bytes, target: int, final: bytes, path: bytes) -> None:
@@ -65,9 +64,9 @@ class _Both:
 
     def __init__(self, source: int, name: bytes, target: int, final: bytes) -> None:
         os.chmod(name, stat.S_IRWXU, dir_fd=source)  # what is in it is about to leave it
-        self._ours = os.open(name, _OPEN, dir_fd=source)
+        self._ours = os.open(name, OPEN, dir_fd=source)
         try:
-            self._theirs = os.open(final, _OPEN, dir_fd=target)
+            self._theirs = os.open(final, OPEN, dir_fd=target)
         except OSError:
             os.close(self._ours)
             raise

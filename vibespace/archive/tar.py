@@ -6,7 +6,7 @@ Not `tarfile`: that writes no sparse files, and believes an archive that says it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from vibespace.archive.failures import broken
@@ -23,6 +23,9 @@ LONGEST = 1 << 20
 
 FILE, FOLDER, LINK, OTHER = b"0", b"5", b"2", b"6"
 """Kinds of entries. What is none of the first three travels as a FIFO, and is left out where it arrives."""
+
+Told = Callable[[bytes], object]
+"""Hears, on the one end or the other, of what is left out, by its path."""
 
 END = bytes(2 * BLOCK)
 """An archive that does not end so is not whole."""

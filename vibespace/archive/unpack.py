@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from vibespace.archive import tar
-from vibespace.archive.draft import draft
+from vibespace.archive.draft import OPEN, draft
 from vibespace.archive.failures import Failure, broken, of, shown
 from vibespace.archive.place import move
-from vibespace.archive.tar import FILE, FOLDER, LINK, Entry, Source
+from vibespace.archive.tar import FILE, FOLDER, LINK, Entry, Source, Told
 
 _MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 DEEPEST = 400
 """Folders in folders: each is held open."""
-
-Told = Callable[[bytes], object]
-"""Hears of what was left out, by its path."""
 
 
 def unpack(
@@ -104,7 +100,7 @@ class _Tree:
             if len(self._open) == DEEPEST:
                 raise broken(f"its folders lie deeper than {DEEPEST}")
             os.mkdir(name, 0o700, dir_fd=folder)
-            self._open.append((os.open(name, _OPEN, dir_fd=folder), entry))
+            self._open.append((os.open(name, OPEN, dir_fd=folder), entry))
         elif entry.kind == LINK:
             os.symlink(entry.target, name, dir_fd=folder)
             os.utime(name, ns=(entry.mtime_ns,) * 2, dir_fd=folder, follow_symlinks=False)

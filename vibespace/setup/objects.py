@@ -13,7 +13,10 @@ from vibespace.errors import FailedPrecondition, NotFound
 from vibespace.setup.build import Progress
 
 STOP_SECONDS = 10
-"""What a container gets to end by itself: what it writes may be kept."""
+"""What a container gets to end by itself: what it writes may be kept.
+
+As in engine/containers.py, of which setup knows nothing.
+"""
 
 AT_ONCE = 8
 
