@@ -23,7 +23,7 @@ from vibespace.daemon import debuglog, lock, outside, server
 from vibespace.daemon.agents import AgentServicer
 from vibespace.daemon.auditor import Auditor
 from vibespace.daemon.doctor import Doctor
-from vibespace.daemon.engines import FAKE, Dialer, open_engine
+from vibespace.daemon.engines import Dialer, open_engine
 from vibespace.daemon.events import EventServicer
 from vibespace.daemon.guard import Guard
 from vibespace.daemon.hostpaths import HostPaths
@@ -36,7 +36,7 @@ from vibespace.domain import states
 from vibespace.domain.host import Host
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine import bodies
-from vibespace.engine.base import AgentSpec
+from vibespace.engine.base import FAKE, AgentSpec
 from vibespace.errors import Error, Exhausted, Unavailable
 from vibespace.launch import LOCKED, READY, ensure_home, failure
 from vibespace.net.files import Files

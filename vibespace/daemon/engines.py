@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from vibespace.domain.host import Host
-from vibespace.engine.base import Engine, Examiner, Logs, Written
+from vibespace.engine.base import FAKE, Engine, Examiner, Logs, Written
 from vibespace.engine.containers import ContainersEngine
 from vibespace.engine.fake import FakeEngine, faults
 from vibespace.engine.fake_world import World
@@ -17,9 +17,6 @@ from vibespace.errors import FailedPrecondition, Unavailable
 from vibespace.setup import engine
 from vibespace.setup.engine import Choice
 from vibespace.state import State
-
-FAKE = "fake"
-"""Brand of the engine in memory. Only `init` under VIBESPACE_ENGINE=fake ever records it."""
 
 
 async def open_engine(host: Host, state: State, environ: Mapping[str, str]) -> Engine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vibespace.domain.host import Host
+from vibespace.engine.base import FAKE
 
 _KERNEL = "network interfaces vs…, their routes, mounts and control groups: while agents run"
 _OF_ROOT = {
@@ -24,7 +25,7 @@ _OF_A_USER = ("namespaces of this user, with his containers' networks, firewall 
 
 def listing(host: Host | None) -> Sequence[str]:
     """One line a thing, for people."""
-    if host is None or not host.engine or host.engine["brand"] == "fake":
+    if host is None or not host.engine or host.engine["brand"] == FAKE:
         return ()
     kernel = _OF_A_USER if host.engine["rootless"] else _OF_ROOT[host.engine["brand"]]
     if host.engine["private"]:

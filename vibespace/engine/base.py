@@ -23,6 +23,9 @@ SSHD_PORT = 2222
 USER_ID = 1000
 """uid and gid of the agent inside; the image makes the user, the volumes belong to it."""
 
+FAKE = "fake"
+"""Brand of the engine in memory. Only `init` under VIBESPACE_ENGINE=fake ever records it."""
+
 
 class Condition(StrEnum):
     """What an engine sees of one agent's container."""

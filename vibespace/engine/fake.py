@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 from vibespace.engine import bodies, logs
 from vibespace.engine.base import (
+    FAKE,
     AgentSpec,
     Condition,
     Identity,
@@ -117,7 +118,7 @@ class FakeEngine:
 
     async def identity(self) -> Identity:
         await self._call("identity", _nothing)
-        return Identity("fake", "1", self.world.address)
+        return Identity(FAKE, "1", self.world.address)
 
     async def examine(self, image: str) -> Sequence[str]:
         self._reach()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vibespace import durable
+from vibespace.engine.base import FAKE
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
 from vibespace.setup import engine, firewall, guard, installation, objects, podman, sshconfig, tree
 from vibespace.setup.build import Progress
@@ -109,7 +110,7 @@ def _installation(state: State) -> Installation:
     if found.engine is None and not found.leaving and (state.engine / "containers.conf").exists():
         private = Choice("podman", str(podman.socket_path(state.engine)), private=True)
         return replace(found, engine=private)  # what an `init` that failed has left
-    return replace(found, engine=None) if found.engine and found.engine.brand == "fake" else found
+    return replace(found, engine=None) if found.engine and found.engine.brand == FAKE else found
 
 
 @contextmanager

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from vibespace_cli.session import Session
 
 FAKE = "fake"
-"""Engine of our own tests: VIBESPACE_ENGINE says so, and then there is nothing to find or build."""
+"""Engine of our own tests: VIBESPACE_ENGINE says so, and then there is nothing to find or build.
+engine/base.py, of which frontends know nothing, calls it so."""
 
 
 def fake() -> bool:
