@@ -15,11 +15,8 @@ from google.protobuf.descriptor_pb2 import (
     MethodDescriptorProto,
 )
 
+from vibespace.catalog import ENUMS, FIELDS, MESSAGES, METHODS, PACKAGE, SERVICES, VALUES, prose
 from vibespace.v1 import options_pb2
-
-_PACKAGE = "vibespace.v1"
-_MESSAGES, _ENUMS, _SERVICES = 4, 5, 6  # field numbers of descriptor.proto, by which comments are filed
-_FIELDS = _VALUES = _METHODS = 2
 
 _HEAD = """\
 # The API
@@ -39,7 +36,7 @@ _Comments = defaultdict[tuple[int, ...], str]
 
 def page(descriptors: bytes) -> str:
     """The whole page, of a FileDescriptorSet with comments."""
-    files = [f for f in FileDescriptorSet.FromString(descriptors).file if f.package == _PACKAGE]
+    files = [f for f in FileDescriptorSet.FromString(descriptors).file if f.package == PACKAGE]
     documented = sorted((f for f in files if not _is_options(f)), key=lambda f: (not f.service, f.name))
     return _HEAD + "".join(f"\n{block}\n" for file in documented for block in _file(file))
 
@@ -50,11 +47,11 @@ def _is_options(file: FileDescriptorProto) -> bool:
 
 def _file(file: FileDescriptorProto) -> Iterator[str]:
     comments = _Comments(str)
-    comments.update((tuple(x.path), _prose(x.leading_comments)) for x in file.source_code_info.location)
+    comments.update((tuple(x.path), prose(x.leading_comments)) for x in file.source_code_info.location)
     for i, service in enumerate(file.service):
-        yield f"## {service.name}\n\n{comments[_SERVICES, i]}"
+        yield f"## {service.name}\n\n{comments[SERVICES, i]}"
         for j, method in enumerate(service.method):
-            yield _method(method, comments[_SERVICES, i, _METHODS, j])
+            yield _method(method, comments[SERVICES, i, METHODS, j])
     if not file.service:
         yield f"## {file.name.rpartition('/')[2]}\n\n{comments[12,]}".rstrip()
     for i, message in enumerate(file.message_type):
@@ -74,19 +71,19 @@ def _method(method: MethodDescriptorProto, comment: str) -> str:
 
 def _message(message: DescriptorProto, index: int, comments: _Comments) -> str:
     rows = [
-        f"| `{field.name}` | {_type(field)} | {_cell(comments[_MESSAGES, index, _FIELDS, n])} |"
+        f"| `{field.name}` | {_type(field)} | {_cell(comments[MESSAGES, index, FIELDS, n])} |"
         for n, field in enumerate(message.field)
     ]
     table = "\n\n| field | type | |\n|---|---|---|\n" + "\n".join(rows) if rows else ""
-    return f"### {message.name}\n\n{comments[_MESSAGES, index]}{table}"
+    return f"### {message.name}\n\n{comments[MESSAGES, index]}{table}"
 
 
 def _enum(enum: EnumDescriptorProto, index: int, comments: _Comments) -> str:
     rows = [
-        f"| `{value.name}` | {value.number} | {_cell(comments[_ENUMS, index, _VALUES, n])} |"
+        f"| `{value.name}` | {value.number} | {_cell(comments[ENUMS, index, VALUES, n])} |"
         for n, value in enumerate(enum.value)
     ]
-    return f"### {enum.name}\n\n{comments[_ENUMS, index]}\n\n| value | number | |\n|---|---|---|\n" + "\n".join(rows)
+    return f"### {enum.name}\n\n{comments[ENUMS, index]}\n\n| value | number | |\n|---|---|---|\n" + "\n".join(rows)
 
 
 def _type(field: FieldDescriptorProto) -> str:
@@ -101,12 +98,7 @@ def _type(field: FieldDescriptorProto) -> str:
 
 def _link(type_name: str) -> str:
     name = type_name.rpartition(".")[2]
-    return f"[{name}](#{name.lower()})" if type_name.startswith(f".{_PACKAGE}.") else type_name.removeprefix(".")
-
-
-def _prose(comment: str) -> str:
-    paragraphs = "\n".join(line.strip() for line in comment.strip().splitlines()).split("\n\n")
-    return "\n\n".join(" ".join(p.split("\n")) for p in paragraphs)
+    return f"[{name}](#{name.lower()})" if type_name.startswith(f".{PACKAGE}.") else type_name.removeprefix(".")
 
 
 def _cell(text: str) -> str:

@@ -28,9 +28,9 @@ PACKAGE = "vibespace.v1"
 
 _API = Path(__file__).parent / "v1" / "api.binpb"
 
-# Field numbers of descriptor.proto: the paths that source comments are filed under.
-_MESSAGES, _ENUMS, _SERVICES = 4, 5, 6
-_FIELDS = _VALUES = _METHODS = 2
+MESSAGES, ENUMS, SERVICES = 4, 5, 6
+FIELDS = VALUES = METHODS = 2
+"""Field numbers of descriptor.proto: the paths that source comments are filed under."""
 
 _INTEGERS = frozenset(
     {
@@ -123,7 +123,7 @@ class Catalog:
         """The method's comment: its first sentence alone must do."""
         service, _, name = method.full_name.partition("/")
         return next(
-            self._comment(f, (_SERVICES, i, _METHODS, j))
+            self._comment(f, (SERVICES, i, METHODS, j))
             for f in self._files
             for i, s in enumerate(f.service)
             for j, m in enumerate(s.method)
@@ -134,7 +134,7 @@ class Catalog:
         """The comment of the service that `method` belongs to."""
         service = method.full_name.partition("/")[0]
         places = ((f, i, s.name) for f in self._files for i, s in enumerate(f.service))
-        return next(self._comment(f, (_SERVICES, i)) for f, i, name in places if name == service)
+        return next(self._comment(f, (SERVICES, i)) for f, i, name in places if name == service)
 
     def message_class(self, name: str) -> type[Any]:
         """The generated class of the message `name`; imports no other file than it needs."""
@@ -148,7 +148,7 @@ class Catalog:
         for number, field in enumerate(described.field):
             path = (*above, field.name)
             if field.options.HasExtension(options_pb2.flag):
-                yield self._flag(field, path, self._comment(file, (_MESSAGES, index, _FIELDS, number)))
+                yield self._flag(field, path, self._comment(file, (MESSAGES, index, FIELDS, number)))
             elif field.type == FieldDescriptorProto.TYPE_MESSAGE and field.label != FieldDescriptorProto.LABEL_REPEATED:
                 inner = field.type_name.removeprefix(f".{PACKAGE}.")
                 if inner in self._messages:
@@ -178,7 +178,7 @@ class Catalog:
             for i, enum in enumerate(file.enum_type):
                 if enum.name == name:
                     return tuple(
-                        Choice(choice_word(name, v.name), v.number, self._comment(file, (_ENUMS, i, _VALUES, j)))
+                        Choice(choice_word(name, v.name), v.number, self._comment(file, (ENUMS, i, VALUES, j)))
                         for j, v in enumerate(enum.value)
                         if v.number
                     )
@@ -188,7 +188,7 @@ class Catalog:
         known = self._comments.get(file.name)
         if known is None:
             locations = file.source_code_info.location
-            known = {tuple(x.path): _prose(x.leading_comments) for x in locations if x.leading_comments}
+            known = {tuple(x.path): prose(x.leading_comments) for x in locations if x.leading_comments}
             self._comments[file.name] = known
         return known.get(place, "")
 
@@ -212,6 +212,12 @@ def load() -> Catalog:
 def first_sentence(comment: str) -> str:
     """What stands before the first full stop that ends a sentence."""
     return re.split(r"(?<=[.!?])\s", comment, maxsplit=1)[0]
+
+
+def prose(comment: str) -> str:
+    """A source comment as paragraphs without line breaks of their own."""
+    paragraphs = "\n".join(line.strip() for line in comment.strip().splitlines()).split("\n\n")
+    return "\n\n".join(" ".join(p.split("\n")) for p in paragraphs)
 
 
 def _method(service: ServiceDescriptorProto, method: MethodDescriptorProto) -> Method | None:
@@ -240,9 +246,3 @@ def _kind(field: FieldDescriptorProto) -> str:
     if field.type == FieldDescriptorProto.TYPE_ENUM:
         return "choice"
     return "integer" if field.type in _INTEGERS else "text"
-
-
-def _prose(comment: str) -> str:
-    """A source comment as paragraphs without line breaks of their own."""
-    paragraphs = "\n".join(line.strip() for line in comment.strip().splitlines()).split("\n\n")
-    return "\n\n".join(" ".join(p.split("\n")) for p in paragraphs)
