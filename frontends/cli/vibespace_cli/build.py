@@ -132,13 +132,18 @@ def _metavar(flag: Flag) -> str | None:
     return "NAME" if flag.noun else flag.word.rpartition("-")[2].upper()
 
 
+def beside_agent() -> click.Option:
+    """--vibespace, for what takes an agent's name."""
+    text = "The agent's vibespace, where AGENT is not AGENT@VIBESPACE."
+    offer = complete.BY_NOUN["vibespace"]
+    return click.Option([fill.VIBESPACE, "--vibespace"], metavar="NAME", help=text, shell_complete=offer)
+
+
 def _beside(methods: Sequence[Method], flags: Sequence[Flag]) -> list[click.Parameter]:
     """Flags that follow from what a method is, and set no field."""
     added: list[click.Parameter] = []
     if any(f.noun == "agent" for f in flags) and not any(f.word == "vibespace" for f in flags):
-        text = "The agent's vibespace, where AGENT is not AGENT@VIBESPACE."
-        offer = complete.BY_NOUN["vibespace"]
-        added.append(click.Option([fill.VIBESPACE, "--vibespace"], metavar="NAME", help=text, shell_complete=offer))
+        added.append(beside_agent())
     if any(m.destroys for m in methods):
         added.append(click.Option(["-f", "--force"], is_flag=True, help="Do not ask."))
     if any(m.settles for m in methods):

@@ -12,7 +12,6 @@ import click
 from vibespace.catalog import first_sentence
 from vibespace_cli import reference
 from vibespace_cli.everywhere import Everywhere
-from vibespace_cli.output import EXIT_CODES
 from vibespace_cli.tree import Words, all_words
 
 _ENVIRONMENT = (
@@ -54,15 +53,8 @@ def _sections(words: Words, ctx: click.Context) -> Iterator[Iterable[str]]:
         yield _list("OPTIONS OF EVERY COMMAND", [(", ".join(p.opts), p.help or "") for p in shared])
         yield _list("ENVIRONMENT", _ENVIRONMENT)
         yield _list("FILES", _FILES)
-        yield _list("EXIT STATUS", _exit_codes())
+        yield _list("EXIT STATUS", [(str(code), " ".join(said)) for code, said in reference.exit_codes()])
     yield _see_also(words, ctx)
-
-
-def _exit_codes() -> list[tuple[str, str]]:
-    classes: dict[int, list[str]] = {0: ["Done."]}
-    for kind, code in EXIT_CODES.items():
-        classes.setdefault(code, []).append(kind.__doc__ or "")
-    return [(str(code), " ".join(said)) for code, said in sorted(classes.items())]
 
 
 def _see_also(words: Words, ctx: click.Context) -> list[str]:

@@ -38,7 +38,6 @@ that flags take; what is not set is null. Streams are one object a line, without
 
 | exit code | |
 |---|---|
-| 0 | done |
 {codes}
 
 `exec` exits as its command did.
@@ -61,12 +60,17 @@ def page() -> str:
     """The whole page."""
     shared = [p for p in Tree().params if isinstance(p, Everywhere)]
     everywhere = "\n".join(f"- `{'`, `'.join(p.opts)}`: {p.help}" for p in shared)
-    classes: dict[int, list[str]] = {}
-    for kind, code in EXIT_CODES.items():
-        classes.setdefault(code, []).append((kind.__doc__ or "").rstrip("."))
-    codes = "\n".join(f"| {code} | {'; '.join(said)} |" for code, said in sorted(classes.items()))
+    codes = "\n".join(f"| {code} | {'; '.join(s.rstrip('.') for s in said)} |" for code, said in exit_codes())
     sections = "\n".join("\n".join(_section(words)) for words in sorted(all_words()))
     return _HEAD.format(everywhere=everywhere, codes=codes) + sections.rstrip("\n") + "\n"
+
+
+def exit_codes() -> list[tuple[int, list[str]]]:
+    """Each code with what it means: a sentence for each kind of error that has it."""
+    codes = {0: ["Done."]}
+    for kind, code in EXIT_CODES.items():
+        codes.setdefault(code, []).append(kind.__doc__ or "")
+    return sorted(codes.items())
 
 
 def _section(words: tuple[str, ...]) -> Iterator[str]:

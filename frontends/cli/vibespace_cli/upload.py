@@ -15,7 +15,7 @@ from vibespace.v1.vibespaces_pb2 import (
     UploadRepositoryResponse,
     Vibespace,
 )
-from vibespace_cli import names, repository, settle
+from vibespace_cli import human, names, repository, settle
 from vibespace_cli.progress import Progress
 from vibespace_cli.repository import Repository
 from vibespace_cli.session import Session
@@ -52,7 +52,7 @@ class _Pieces:
                 first.data = piece
                 yield first
                 first, sent = UploadRepositoryRequest(), sent + len(piece)
-                self._progress.show(f"{names.short(self._name)}: sending {self._source.root} ({sent / 1e6:.1f} MB)")
+                self._progress.show(f"{names.short(self._name)}: sending {self._source.root} ({human.size(sent)})")
         except Error as e:
             self.error = e
             raise

@@ -8,6 +8,7 @@ from vibespace.errors import FailedPrecondition, InvalidArgument
 from vibespace.v1.agents_pb2 import ExecRequest, ExecStart
 from vibespace_cli import complete, names
 from vibespace_cli.attach import attach
+from vibespace_cli.build import beside_agent
 from vibespace_cli.everywhere import Command
 from vibespace_cli.session import Session
 from vibespace_cli.terminal import described, is_terminal
@@ -24,11 +25,10 @@ nohup or tmux goes on.
 
 def command(words: tuple[str, ...]) -> click.Command:
     """The command."""
-    beside = "The agent's vibespace, where AGENT is not AGENT@VIBESPACE."
     agent = "Name of the agent; without it, the primary."
     params: list[click.Parameter] = [
         click.Argument(["agent"], required=False, metavar="[AGENT]", help=agent, shell_complete=complete.agents),
-        click.Option(["--vibespace"], metavar="NAME", help=beside, shell_complete=complete.vibespaces),
+        beside_agent(),
         click.Option(["--shell"], is_flag=True, help="A shell of the agent's user."),
     ]
     return Command(words[-1], params=params, callback=click.pass_obj(run), help=_HELP)

@@ -20,7 +20,8 @@ from vibespace.v1.agents_pb2 import (
     UploadFilesRequest,
     UploadFilesResponse,
 )
-from vibespace_cli import complete, human, names
+from vibespace_cli import human, names
+from vibespace_cli.build import beside_agent
 from vibespace_cli.everywhere import Command
 from vibespace_cli.progress import Progress
 from vibespace_cli.session import Session
@@ -41,11 +42,10 @@ not. What is there is replaced file by file; nothing is there half, whatever int
 
 def command(words: tuple[str, ...]) -> click.Command:
     """The command."""
-    beside = "The agent's vibespace, where AGENT is not AGENT@VIBESPACE."
     params: list[click.Parameter] = [
         click.Argument(["src"], metavar="SRC", help="What to copy; a link is followed."),
         click.Argument(["dst"], metavar="DST", help="Where to."),
-        click.Option(["--vibespace"], metavar="NAME", help=beside, shell_complete=complete.vibespaces),
+        beside_agent(),
     ]
     return Command(words[-1], params=params, callback=click.pass_obj(run), help=_HELP)
 
