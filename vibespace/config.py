@@ -14,9 +14,6 @@ import yaml
 from yaml import MappingNode, Mark, Node, ScalarNode, SequenceNode
 
 from vibespace.errors import Exhausted, InvalidArgument
-from vibespace.state import UNIX_PATH_MAX as UNIX_PATH_MAX
-from vibespace.state import State as State
-from vibespace.state import state as state
 
 
 @dataclass(frozen=True)

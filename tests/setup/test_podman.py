@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from vibespace.config import UNIX_PATH_MAX
 from vibespace.errors import FailedPrecondition, Unavailable
 from vibespace.setup import podman
 from vibespace.setup.ping import brand_at
-from vibespace.state import State
+from vibespace.state import UNIX_PATH_MAX, State
 
 pytestmark = pytest.mark.containers
 

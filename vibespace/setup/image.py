@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vibespace.config import state
 from vibespace.engine.api import Api
 from vibespace.errors import NotFound
 from vibespace.setup import context, npm, programs
 from vibespace.setup.base import identity, provide
 from vibespace.setup.build import Progress, full_disk, run
+from vibespace.state import state
 
 NAME = "localhost/vibespace-agent"
 LATEST = f"{NAME}:latest"
