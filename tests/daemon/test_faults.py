@@ -46,7 +46,7 @@ async def live(daemon: Running) -> None:
 
 
 def engine_of(daemon: Running) -> FakeEngine:
-    engine = daemon.daemon._dialer.engine
+    engine = daemon.daemon._late.engine
     assert isinstance(engine, FakeEngine)
     return engine
 

@@ -23,7 +23,7 @@ from vibespace.daemon import debuglog, lock, outside, server
 from vibespace.daemon.agents import AgentServicer
 from vibespace.daemon.auditor import Auditor
 from vibespace.daemon.doctor import Doctor
-from vibespace.daemon.engines import Dialer, open_engine
+from vibespace.daemon.engines import LateEngine, open_engine
 from vibespace.daemon.events import EventServicer
 from vibespace.daemon.guard import Guard
 from vibespace.daemon.hostpaths import HostPaths
@@ -88,8 +88,8 @@ class Daemon:
             self._keys = KeyFiles(self._state.keys)
             self._paths = HostPaths(self._state.home, self._engine_address, os.environ)
             self._guard = Guard(self._feed, guard, _bridge, lambda bridge: (Path("/sys/class/net") / bridge).exists())
-            self._dialer, self._doctor = Dialer(), Doctor(self._feed, log, self._auditor, self._guard)
-            self._shell = SshShell(self._dialer, self._keys)
+            self._late, self._doctor = LateEngine(), Doctor(self._feed, log, self._auditor, self._guard)
+            self._shell = SshShell(self._late, self._keys)
             stack.push_async_callback(self._shell.close)
             self._repositories = Git(self._shell)
             grpc_server = await server.serve(self._state, self._feed, self._servicers(log))
@@ -143,7 +143,7 @@ class Daemon:
                 with suppress(Exhausted):  # a full disk is no reason to give up on the engine
                     await self._writer.run(lost, Request("daemon"))
                 await asyncio.sleep(_PAUSE)
-        self._dialer.engine = self._doctor.engine = engine
+        self._late.engine = self._doctor.engine = engine
         try:
             await Reconciler(
                 self._feed,
@@ -194,7 +194,7 @@ class Daemon:
 
     def _servicers(self, log: Log) -> dict[str, object]:
         feed, writer, sealing = self._feed, self._writer, Sealing(self._feed, self._vault)
-        measuring = Measuring(feed, lambda: self._dialer.engine)
+        measuring = Measuring(feed, lambda: self._late.engine)
         system = SystemServicer(
             feed,
             writer,
@@ -211,13 +211,13 @@ class Daemon:
                 self._repositories,
                 sealing,
                 self._paths,
-                self._dialer.examine,
+                self._late.examine,
                 measuring,
                 self._guard,
                 lambda: config.load(self._state.config).network_allow,
             ),
             "vibespace.v1.AgentService": AgentServicer(
-                feed, writer, self._shell, sealing, measuring, Files(self._shell), self._dialer
+                feed, writer, self._shell, sealing, measuring, Files(self._shell), self._late
             ),
             "vibespace.v1.EventService": EventServicer(feed, log, self._auditor, _now),
             "vibespace.v1.SystemService": system,

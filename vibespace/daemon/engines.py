@@ -1,4 +1,4 @@
-"""The one engine of this state directory: made when `init` has chosen it, and who dials goes through here."""
+"""The one engine of this state directory: opened once `init` has chosen it, and asked through here."""
 
 from __future__ import annotations
 
@@ -32,11 +32,15 @@ async def open_engine(host: Host, state: State, environ: Mapping[str, str]) -> E
     return ContainersEngine(choice.socket, host.uid, revive=revive, guard=guard)
 
 
-class Dialer:
-    """`net.base.Dialer`, `engine.base.Logs`, and a look into images, for an engine that may not be there yet."""
+class LateEngine:
+    """The engine for those that are made before it: until it has been opened, what they ask of it is Unavailable.
+
+    It is a `net.base.Dialer` and `engine.base.Logs`, and looks into images.
+    """
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
+        """None until it has been opened."""
 
     async def dial(self, agent_uid: str) -> socket.socket:
         """See Engine.dial."""
