@@ -33,16 +33,8 @@ def keep_networks_apart(inside: Inside = HOST) -> None:
     """Make the rule, where it is not there. Needs root, or a user's own networks. Raises Aborted FIREWALL_REFUSED."""
     # physdev would load br_netfilter, which changes how all bridges of the machine behave: only where it is anyway.
     wanted, other = (_NOT_BRIDGED, _ROUTED) if _BRIDGE_FILTER.exists() else (_ROUTED, _NOT_BRIDGED)
-    if iptables.mangle("-C", "FORWARD", *wanted, *_DROP, inside=inside).returncode == 0:
-        return
-    made = iptables.mangle("-I", "FORWARD", *wanted, *_DROP, inside=inside)
-    if made.returncode != 0:
-        raise Aborted(
-            "FIREWALL_REFUSED",
-            f"The firewall does not take the rule that keeps vibespaces apart: {made.stderr.strip()}",
-            hint="See 'iptables -t mangle -S FORWARD' as root.",
-        )
-    if wanted is _NOT_BRIDGED:
+    refused = "The firewall does not take the rule that keeps vibespaces apart"
+    if _make("FORWARD", wanted, refused, inside=inside) and wanted is _NOT_BRIDGED:
         iptables.mangle("-D", "FORWARD", *other, *_DROP, inside=inside)
 
 
@@ -56,15 +48,7 @@ def close_networks() -> None:
             "NETWORK_NOT_CLOSED", "only root can close a network to this machine", hint="Leave --network out."
         )
     for family in iptables.families():
-        if iptables.mangle("-C", "INPUT", *_FROM_CLOSED, *_DROP, family=family).returncode == 0:
-            continue
-        made = iptables.mangle("-I", "INPUT", *_FROM_CLOSED, *_DROP, family=family)
-        if made.returncode != 0:
-            raise Aborted(
-                "FIREWALL_REFUSED",
-                f"the firewall does not take the rule that closes networks: {made.stderr.strip()}",
-                hint=f"See '{family} -t mangle -S INPUT' as root.",
-            )
+        _make("INPUT", _FROM_CLOSED, "the firewall does not take the rule that closes networks", family=family)
 
 
 def remove_unless_used() -> None:
@@ -78,6 +62,17 @@ def remove_unless_used() -> None:
             keep_networks_apart()
             close_networks()
             guard.hold("", ())
+
+
+def _make(chain: str, rule: tuple[str, ...], refused: str, *, family: str = "iptables", inside: Inside = HOST) -> bool:
+    """Whether it was not there and is now. Raises Aborted FIREWALL_REFUSED that begins with `refused`."""
+    if iptables.mangle("-C", chain, *rule, *_DROP, family=family, inside=inside).returncode == 0:
+        return False
+    made = iptables.mangle("-I", chain, *rule, *_DROP, family=family, inside=inside)
+    if made.returncode != 0:
+        hint = f"See '{family} -t mangle -S {chain}' as root."
+        raise Aborted("FIREWALL_REFUSED", f"{refused}: {made.stderr.strip()}", hint=hint)
+    return True
 
 
 def _used() -> bool:
