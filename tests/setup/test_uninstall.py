@@ -52,7 +52,7 @@ def cut(module, name):
     setattr(module, name, until)
 
 for module, name in ((installation, "write"), (tree, "remove"), (podman, "stop"), (firewall, "remove_unless_used"),
-                     (objects, "take"), (objects, "_remove_container"), (objects, "_gone")):
+                     (objects, "take"), (objects, "_remove_container"), (objects, "gone")):
     cut(module, name)
 plan = uninstall.plan(State(Path(sys.argv[1])), keep_data=False)
 if plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -146,6 +146,12 @@ _LIST_ATTEMPTS = 10
 """Each one that fails means that one more thing has gone."""
 
 _TAR = {"Content-Type": "application/x-tar"}
+
+
+async def gone(removal: Awaitable[Any]) -> None:
+    """Wait for a removal; what was taken away between looking and removing is no error."""
+    with suppress(NotFound):
+        await removal
 
 
 async def _objects(content: aiohttp.StreamReader) -> AsyncIterator[dict[str, Any]]:

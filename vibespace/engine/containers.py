@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
 from vibespace.engine import bodies, examination, files, logs, meter, sshport
-from vibespace.engine.api import Api
+from vibespace.engine.api import Api, gone
 from vibespace.engine.base import AgentSpec, Identity, Leftover, Snapshot, Target, Usage, Written, spec_hash
 from vibespace.engine.identify import identify
 from vibespace.engine.observer import Observer, ssh_address
@@ -137,7 +137,7 @@ class ContainersEngine:
         except TimeoutError as e:
             raise Aborted("ENGINE_REFUSED", f"A look into {image} took more than {examination.SECONDS:.0f} s.") from e
         finally:
-            await _gone(self._api.delete(path, force=True, v=True))
+            await gone(self._api.delete(path, force=True, v=True))
 
     async def _told(self, path: str) -> Sequence[Mapping[str, str]]:
         """All lines of a look. They say themselves when they end: a user's Podman 4.3 does not tell who follows it."""
@@ -247,17 +247,17 @@ class ContainersEngine:
         except Aborted as e:
             if "already in progress" not in e.message:
                 raise
-            await _gone(self._api.post(f"{path}/wait", condition="removed"))  # Docker, when somebody else removes it
+            await gone(self._api.post(f"{path}/wait", condition="removed"))  # Docker, when somebody else removes it
 
     async def _remove_network(self, vibespace_uid: str) -> None:
         path = f"/networks/{bodies.network_name(vibespace_uid)}"
         if await self._ours(path):
-            await _gone(self._api.delete(path))
+            await gone(self._api.delete(path))
 
     async def _remove_volumes(self, names: Iterable[str]) -> None:
         async def remove(name: str) -> None:
             if await self._ours(f"/volumes/{name}"):
-                await _gone(self._api.delete(f"/volumes/{name}"))
+                await gone(self._api.delete(f"/volumes/{name}"))
 
         await _together(remove(name) for name in names)
 
@@ -309,13 +309,6 @@ async def _together(jobs: Iterable[Awaitable[None]]) -> None:
     for result in results:
         if isinstance(result, BaseException):
             raise result
-
-
-async def _gone(removal: Awaitable[Any]) -> None:
-    try:
-        await removal
-    except NotFound:
-        return  # taken away between looking and removing
 
 
 def _no_image(image: str) -> FailedPrecondition:

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vibespace.engine.api import Api
+from vibespace.engine.api import Api, gone
 from vibespace.engine.bodies import LOG
-from vibespace.errors import FailedPrecondition, NotFound
+from vibespace.errors import FailedPrecondition
 from vibespace.setup.build import Progress
 
 STOP_SECONDS = 10
@@ -66,11 +66,11 @@ async def take(api: Api, objects: Objects, progress: Progress) -> None:
     if objects.images:
         progress("Removing images")
     for image in objects.images:  # one after the other: each may take others with it
-        await _gone(api.delete(f"/images/{image}", force=True))
+        await gone(api.delete(f"/images/{image}", force=True))
 
 
 async def _remove_container(api: Api, id: str) -> None:
-    await _gone(api.post(f"/containers/{id}/stop", t=STOP_SECONDS))
+    await gone(api.post(f"/containers/{id}/stop", t=STOP_SECONDS))
     await api.delete(f"/containers/{id}", force=True)
 
 
@@ -79,18 +79,11 @@ async def _each(names: Iterable[str], remove: Callable[[str], Awaitable[Any]]) -
 
     async def one(name: str) -> None:
         async with room:
-            await _gone(remove(name))
+            await gone(remove(name))
 
     for result in await asyncio.gather(*map(one, names), return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
-
-
-async def _gone(removal: Awaitable[Any]) -> None:
-    try:
-        await removal
-    except NotFound:
-        return  # taken away between looking and removing
 
 
 def _refuse_others(found: Iterable[Mapping[str, Any]], log_id: str) -> None:
