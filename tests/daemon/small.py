@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+
+from tests.daemon import process
 
 MOUNT = 'mount -t tmpfs -o size=32m,mode=700 none "$1" && echo mounted && exec cat'
 
@@ -28,28 +29,11 @@ class Small:
 
     def start(self) -> tuple[subprocess.Popen[str], bool]:
         """A new daemon, and whether it serves."""
-        ready, tell = os.pipe()
-        daemon = subprocess.Popen(
-            self.inside(sys.executable, "-m", "vibespace.daemon", "--ready-fd", str(tell)),
-            env=os.environ | {"VIBESPACE_HOME": str(self.home), "VIBESPACE_FAKE_ENGINE": f"{self.home}.engine"},
-            stderr=subprocess.PIPE,
-            pass_fds=(tell,),
-            text=True,
-        )
-        os.close(tell)
-        with os.fdopen(ready) as told:
-            return daemon, told.readline() == "ready\n"
+        return process.start(self.home, self.inside())
 
-    @contextmanager
-    def daemon(self) -> Iterator[subprocess.Popen[str]]:
+    def daemon(self) -> AbstractContextManager[subprocess.Popen[str]]:
         """One that serves; killed at the end."""
-        process, serves = self.start()
-        try:
-            assert serves, process.communicate()
-            yield process
-        finally:
-            process.kill()
-            process.communicate()
+        return process.daemon(self.home, self.inside())
 
     def fill(self) -> None:
         """Leave not a single page."""

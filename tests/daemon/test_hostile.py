@@ -17,8 +17,8 @@ import grpc
 import pytest
 
 from tests.daemon import hostile
+from tests.daemon.process import daemon as process
 from tests.daemon.running import Running, error_of, quiet, refused, whole
-from tests.daemon.test_process import daemon as process
 from tests.daemon.test_process import dial, pid_of
 from vibespace.aio import Client
 from vibespace.errors import DeadlineExceeded, Exhausted, InvalidArgument

@@ -7,16 +7,14 @@ import json
 import os
 import signal
 import stat
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 import grpc
 import pytest
 
+from tests.daemon.process import daemon, start
 from vibespace.app.log import Log
 from vibespace.daemon import lock
 from vibespace.errors import FailedPrecondition
@@ -27,35 +25,6 @@ from vibespace.v1 import system_pb2 as s
 from vibespace.v1 import vibespaces_pb2 as v
 from vibespace.v1.system_pb2_grpc import SystemServiceStub
 from vibespace.v1.vibespaces_pb2_grpc import VibespaceServiceStub
-
-
-def start(home: Path, **environ: str) -> tuple[subprocess.Popen[str], bool]:
-    """A new daemon, and whether it serves."""
-    ready, tell = os.pipe()
-    daemon = subprocess.Popen(
-        [sys.executable, "-m", "vibespace.daemon", "--ready-fd", str(tell)],
-        env=os.environ | {"VIBESPACE_HOME": str(home), "VIBESPACE_FAKE_ENGINE": f"{home}.engine"} | environ,
-        stderr=subprocess.PIPE,
-        pass_fds=(tell,),
-        text=True,
-    )
-    os.close(tell)
-    with os.fdopen(ready) as told:
-        return daemon, told.readline() == "ready\n"
-
-
-@contextmanager
-def daemon(home: Path, **environ: str) -> Iterator[subprocess.Popen[str]]:
-    """One that serves; killed at the end if it still does."""
-    process, serves = start(home, **environ)
-    try:
-        assert serves, process.communicate()
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stderr
-        process.stderr.close()
 
 
 def dial(home: Path) -> grpc.aio.Channel:

@@ -13,7 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.daemon.test_process import daemon
+from tests.daemon.process import daemon
 from vibespace.client import error_of
 from vibespace.errors import DeadlineExceeded, Error, Internal
 from vibespace.resume import LOST

@@ -1,0 +1,39 @@
+"""The daemon as a process of a test's own, on the fake engine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def start(home: Path, enter: Sequence[str] = (), **environ: str) -> tuple[subprocess.Popen[str], bool]:
+    """A new daemon, where the command `enter` leads to, and whether it serves."""
+    ready, tell = os.pipe()
+    daemon = subprocess.Popen(
+        [*enter, sys.executable, "-m", "vibespace.daemon", "--ready-fd", str(tell)],
+        env=os.environ | {"VIBESPACE_HOME": str(home), "VIBESPACE_FAKE_ENGINE": f"{home}.engine"} | environ,
+        stderr=subprocess.PIPE,
+        pass_fds=(tell,),
+        text=True,
+    )
+    os.close(tell)
+    with os.fdopen(ready) as told:
+        return daemon, told.readline() == "ready\n"
+
+
+@contextmanager
+def daemon(home: Path, enter: Sequence[str] = (), **environ: str) -> Iterator[subprocess.Popen[str]]:
+    """One that serves; killed at the end if it still does."""
+    process, serves = start(home, enter, **environ)
+    try:
+        assert serves, process.communicate()
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stderr
+        process.stderr.close()
