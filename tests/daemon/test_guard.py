@@ -75,7 +75,7 @@ async def initialize(house: House, **engine: Any) -> None:
 @pytest.mark.parametrize(
     ("engine", "said"),
     [
-        ({"brand": "docker"}, "only networks of Podman are guarded, and the engine is docker"),
+        ({"brand": "fake"}, "the engine is fake and has no networks"),
         ({"rootless": True}, "only root can guard this machine, and the engine runs without root"),
     ],
 )

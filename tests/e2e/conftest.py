@@ -17,7 +17,8 @@ from tests.podman import cache
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One run of a test for each engine that it is to hold on."""
-    if "engine_kind" in metafunc.fixturenames:
+    told = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "engine_kind" in metafunc.fixturenames and "engine_kind" not in told:
         core = metafunc.definition.get_closest_marker("core")
         metafunc.parametrize("engine_kind", KINDS if core else KINDS[:1], indirect=True, scope="session")
 

@@ -7,11 +7,11 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 import sys
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from uuid import uuid4
 
 from vibespace import __version__, config
@@ -87,7 +87,7 @@ class Daemon:
             self._mark()
             self._keys = KeyFiles(self._state.keys)
             self._paths = HostPaths(self._state.home, self._engine_address, os.environ)
-            self._guard = Guard(self._feed, guard, _bridge, lambda bridge: (Path("/sys/class/net") / bridge).exists())
+            self._guard = Guard(self._feed, guard, _bridge, _is_here)
             self._late, self._doctor = LateEngine(), Doctor(self._feed, log, self._auditor, self._guard)
             self._shell = SshShell(self._late, self._keys)
             stack.push_async_callback(self._shell.close)
@@ -226,6 +226,10 @@ class Daemon:
 
 def _bridge(vibespace: Vibespace) -> str:
     return bodies.bridge(vibespace.uid, closed=vibespace.closed)
+
+
+def _is_here(bridge: str) -> bool:
+    return any(bridge == name for _, name in socket.if_nameindex())  # /sys may show another network than ours
 
 
 def _now() -> datetime:

@@ -11,6 +11,7 @@ from typing import Protocol
 from vibespace.app.feed import Feed
 from vibespace.domain.agents import RUNNING
 from vibespace.domain.vibespaces import Vibespace
+from vibespace.engine.base import FAKE
 from vibespace.errors import Error
 from vibespace.v1.system_pb2 import SEVERITY_OK, SEVERITY_WARNING, Finding
 from vibespace.v1.vibespaces_pb2 import Guard as GuardMessage
@@ -91,8 +92,8 @@ class Guard:
         host = self._feed.state.host
         if host is None or not host.engine:
             return "no engine has been chosen"
-        if host.engine["brand"] != "podman":
-            return f"only networks of Podman are guarded, and the engine is {host.engine['brand']}"
+        if host.engine["brand"] == FAKE:
+            return f"the engine is {FAKE} and has no networks"
         if host.engine.get("rootless"):
             return "only root can guard this machine, and the engine runs without root"
         return ""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from pathlib import Path
 
 from vibespace.errors import Aborted, FailedPrecondition
@@ -77,7 +78,7 @@ def _make(chain: str, rule: tuple[str, ...], refused: str, *, family: str = "ipt
 
 def _used() -> bool:
     """Whether a network of ours is there, or a daemon that may make one; this installation's have gone."""
-    if any(_BRIDGE.fullmatch(path.name) for path in Path("/sys/class/net").iterdir()):
+    if any(_BRIDGE.fullmatch(name) for _, name in socket.if_nameindex()):
         return True
     return bool(processes.having(processes.DAEMON))
 
