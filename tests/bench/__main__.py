@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import calls, commands, copies, create, durable, execs, long, many, report, watchers
+from tests.bench import calls, commands, copies, create, durable, execs, idle, long, many, report, watchers
 from tests.bench.pairing import Figure
 
 ROWS: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
@@ -24,6 +24,7 @@ ROWS: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "watchers": watchers.rows,
     "long": long.rows,
     "many": many.rows,
+    "idle": idle.rows,
 }
 RUNS = 3
 README = Path(__file__).parents[2] / "README.md"

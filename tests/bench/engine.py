@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import secrets
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,7 @@ class Bare:
         self._session = session
         self._image = image
         self._ulimits = containers._ulimits()
+        self._numbers = count(secrets.randbelow(1 << 14))
 
     async def call(self, method: str, path: str, **request: Any) -> Any:
         async with self._session.request(method, f"/v1.41{path}", **request) as response:
@@ -101,8 +104,7 @@ class Bare:
             host_key=key.export_private_key(),
             authorized_key=key.export_public_key().decode(),  # one pair for both ends: less to make
         )
-        subnet = next(bodies.subnets(uid))
-        await self.call("POST", "/networks/create", json=bodies.network(log_id, uid, "floor", subnet))
+        await self.call("POST", "/networks/create", json=bodies.network(log_id, uid, "floor", self._subnet()))
         for name in self._volumes(spec):
             await self.call("POST", "/volumes/create", json=bodies.volume(log_id, uid, name, "floor"))
         name = bodies.container_name(uid)
@@ -128,6 +130,11 @@ class Bare:
         await self.call("DELETE", f"/networks/{bodies.network_name(spec.vibespace_uid)}")
         for name in self._volumes(spec):
             await self.call("DELETE", f"/volumes/{name}")
+
+    def _subnet(self) -> str:
+        """One that no container of ours had: of what hashes find, two in a hundred turns are the same."""
+        number = next(self._numbers)
+        return f"10.{192 + number // 256 % 64}.{number % 256}.0/24"  # above those of `bodies.subnets`
 
     def _volumes(self, spec: AgentSpec) -> tuple[str, str]:
         return bodies.shared_volume(spec.data_uid), bodies.home_volume(spec.data_uid, spec.agent)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from tests.bench import place
+from tests.bench import place, processes
 from tests.bench.pairing import Figure, Wanted, alone
 from vibespace.v1.agents_pb2 import CreateAgentRequest
 from vibespace.v1.system_pb2 import GetStatusRequest
@@ -36,7 +35,7 @@ async def rows() -> list[Figure]:
         assert (status.vibespaces, status.agents) == (VIBESPACES, VIBESPACES * AGENTS)
         listed = [await _list(daemon) for _ in range(TURNS)]
         changed = [await _change(daemon, turn) for turn in range(TURNS * 2)]
-        resident = _resident(status.daemon.pid)
+        resident = processes.resident(status.daemon.pid)
     return [
         alone("list of 1 000 vibespaces, 5 000 agents", Wanted(100, unit="ms"), median(listed)),
         alone("one change among them", Wanted(5, unit="ms"), median(changed)),
@@ -59,9 +58,3 @@ async def _change(daemon: place.Daemon, turn: int) -> float:
     else:
         await daemon.vibespaces.StopVibespace(StopVibespaceRequest(name=name, request_id=request_id))
     return (perf_counter() - begin) * 1e3
-
-
-def _resident(pid: int) -> float:
-    """Megabytes."""
-    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS:")]
-    return int(line.split()[1]) * 1024 / 1e6
