@@ -2,10 +2,11 @@
 # make test   prove it
 # make check  style, types, and that what is generated is up to date
 # make bench  measure it against floors of the same run
+# make soak   use it for an hour without a pause, and see that it does not grow
 # make generate  after a change of protos/
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate bench system test-system
+.PHONY: help demo test check generate bench soak system test-system
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -48,6 +49,9 @@ generate: $(VENV)/.installed
 
 bench: $(VENV)/.installed $(BASE)
 	$(BIN)/python -m tests.bench $(BENCH)
+
+soak: $(VENV)/.installed $(BASE)
+	$(BIN)/python -m tests.soak $(SOAK)
 
 # Installs only what is missing, so that nothing asks for root on a machine that has it all.
 define install
