@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+
+import pytest
 
 from tests.app.house import add, create, delete, start, stop
 from tests.daemon.running import quiet
@@ -13,6 +17,8 @@ from vibespace.app import agents, host
 from vibespace.app.vibespaces import change_vibespace
 from vibespace.domain import states
 from vibespace.engine import bodies
+from vibespace.engine.base import Snapshot
+from vibespace.engine.fake import FakeEngine
 
 
 @in_virtual_time
@@ -41,6 +47,35 @@ async def test_what_is_created_comes_up_and_rests_and_comes_back(tmp_path: Path)
             "vibespace.start_requested",
         ]
         assert made.topics(before).count("agent.observed") == 4
+
+
+@in_virtual_time
+async def test_a_start_right_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an engine that is slow to tell still shows of the stopped container is not taken for the one asked for."""
+    watch = FakeEngine.watch
+
+    async def late(engine: FakeEngine) -> AsyncIterator[Snapshot]:
+        async for snapshot in watch(engine):
+            await asyncio.sleep(2)
+            yield snapshot
+
+    monkeypatch.setattr(FakeEngine, "watch", late)
+    async with site(tmp_path) as made, made.reconciling():
+        await made.house.ask(create())
+        await made.until(quiet)
+        before = made.feed.state.position
+        # Something else happens, so that a Snapshot is under way which shows what is stopped next.
+        await made.house.ask(create("other"))
+        await made.until(lambda _: len(made.things("container")) == 2)
+        await made.house.ask(stop())
+        await asyncio.sleep(1)
+        assert len(made.things("container")) == 1
+        await made.house.ask(start())
+        await made.until(lambda feed: quiet(feed) and made.state() == (states.State.RUNNING, ""))
+        assert len(made.things("container")) == 2
+        uid = made.agent().id
+        seen = [e.data["state"] for e in made.house.log.read(before) if e.uid == uid and e.topic == "agent.observed"]
+        assert seen == ["stopped", "running"]
 
 
 @in_virtual_time

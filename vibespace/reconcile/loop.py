@@ -82,6 +82,8 @@ class Reconciler:
         self._vault = vault
         self._prepare = prepare
         self._statuses: dict[str, Status] = {}
+        self._ended: dict[str, Status] = {}
+        """What was last seen of those that we have stopped since: a Snapshot that shows the same is older than that."""
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self) -> None:
@@ -136,6 +138,9 @@ class Reconciler:
 
     async def _take(self, snapshot: Snapshot) -> None:
         before, now = self._statuses, {status.agent_uid: status for status in snapshot.statuses}
+        self._ended = {uid: seen for uid, seen in self._ended.items() if now.get(uid) == seen}
+        for uid in self._ended:
+            del now[uid]
         self._statuses = now
         changed = [uid for uid in before.keys() | now.keys() if before.get(uid) != now.get(uid)]
         for uid in changed:
@@ -194,7 +199,11 @@ class Reconciler:
                 return seen == FAILED, seen != FAILED
             case agents.Apply(wanted):
                 self._queue.later(agent.uid, _SECOND_LOOK)  # the engine may say yes, and show something else
-                return True, await self._ask_engine(partial(self._apply, agent, wanted), agent, vibespace)
+                if not await self._ask_engine(partial(self._apply, agent, wanted), agent, vibespace):
+                    return True, False
+                if not wanted.running:
+                    await self._note_ended(agent.uid)
+                return wanted.running, True
             case agents.Delete(target, keep_data):
                 delete = partial(self._engine.delete, target, keep_data=keep_data)
                 if not await self._ask_engine(delete, agent, vibespace):
@@ -214,6 +223,12 @@ class Reconciler:
             agents.check_values(agent, spec)
             await asyncio.to_thread(self._prepare, spec)
         await self._engine.apply(spec)
+
+    async def _note_ended(self, agent_uid: str) -> None:
+        """Its container is gone, whatever the next Snapshot says of it: somebody may have asked for a start by now."""
+        if seen := self._statuses.pop(agent_uid, None):
+            self._ended[agent_uid] = seen
+        await self._shell.forget(agent_uid)
 
     async def _ask_engine(self, ask: Callable[[], Awaitable[None]], agent: Agent, vibespace: Vibespace) -> bool:
         """Tell the engine; the next Snapshot wakes the key again. False when it refused, and the agent shows why."""
