@@ -112,7 +112,7 @@ class User(Place):
 @contextmanager
 def apart() -> Iterator[Apart]:
     """A new network."""
-    with _holder(["--mount", "--net"], APART, [], {}) as process:
+    with holder(["--mount", "--net"], APART, [], {}) as process:
         yield Apart(process)
 
 
@@ -131,20 +131,20 @@ def user(home: Path, *shown: Path, ids: bool = True, tun: bool = True) -> Iterat
         "tun": "666" if tun else "600",
         "closed": " ".join({found for path in paths if (found := _closed(Path(path)))}),
     }
-    with _holder(["--mount"], VIEW, paths, variables) as process:
+    with holder(["--mount"], VIEW, paths, variables) as process:
         yield User(home, process)
 
 
 @contextmanager
-def _holder(namespaces: Sequence[str], script: str, arguments: Sequence[str], env: dict[str, str]) -> Iterator[int]:
+def holder(namespaces: Sequence[str], script: str, arguments: Sequence[str], env: dict[str, str]) -> Iterator[int]:
     """A process that keeps new namespaces until it is let go; its id."""
     command = ["unshare", *namespaces, "--propagation=private", "sh", "-euc", script, "sh", *arguments]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, env={**os.environ, **env}, stdin=pipe, stdout=pipe, text=True) as holder:
-        assert holder.stdin is not None
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "ready\n"
-        yield holder.pid  # leaving closes its input, which ends it
+    with subprocess.Popen(command, env={**os.environ, **env}, stdin=pipe, stdout=pipe, text=True) as kept:
+        assert kept.stdin is not None
+        assert kept.stdout is not None
+        assert kept.stdout.readline() == "ready\n"
+        yield kept.pid  # leaving closes its input, which ends it
 
 
 def _closed(path: Path) -> str:

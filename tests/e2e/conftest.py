@@ -1,32 +1,55 @@
 """The shared installation: initialised once for each engine (2 s), on the engines and the image that all tests share.
 
-Every test runs on root's Podman. Those marked `core` run on the other three engines as well.
+Every test runs on root's Podman. Those marked `core` run on the other three engines as well. Those whose client could
+as well be on another machine run once more as if it were, through a relay (tests/e2e/afar.py): all that are not marked
+`here`, which says why; `pytest -m here --collect-only tests/e2e` lists them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
+from tests.e2e.afar import afar
 from tests.e2e.installation import Installation, installation
 from tests.engines import KINDS, Podman, Served
 from tests.places import Place
 from tests.podman import cache
 
+FROM_AFAR = "-afar"
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One run of a test for each engine that it is to hold on."""
-    told = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
-    if "engine_kind" in metafunc.fixturenames and "engine_kind" not in told:
-        core = metafunc.definition.get_closest_marker("core")
-        metafunc.parametrize("engine_kind", KINDS if core else KINDS[:1], indirect=True, scope="session")
+    """One run of a test for each engine that it is to hold on, and one from afar."""
+    if "run_on" not in metafunc.fixturenames:
+        return
+    core = metafunc.definition.get_closest_marker("core")
+    runs = list(core.args or KINDS if core else KINDS[:1])
+    if not metafunc.definition.get_closest_marker("here"):
+        test = metafunc.definition.nodeid
+        assert {"vs", "own"} & set(metafunc.fixturenames), f"{test} cannot run from afar, so `here` is to say why"
+        runs.append(KINDS[0] + FROM_AFAR)
+    metafunc.parametrize("run_on", runs, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
-def engine_kind(request: pytest.FixtureRequest) -> str:
-    """Which engine: one of KINDS."""
+def run_on(request: pytest.FixtureRequest) -> str:
+    """One of KINDS, and whether from afar."""
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def engine_kind(run_on: str) -> str:
+    """Which engine: one of KINDS."""
+    return run_on.removesuffix(FROM_AFAR)
+
+
+@pytest.fixture(scope="session")
+def is_afar(run_on: str) -> bool:
+    """Whether the client is somewhere else than the daemon."""
+    return run_on.endswith(FROM_AFAR)
 
 
 @pytest.fixture(scope="session")
@@ -45,17 +68,17 @@ def engine(served: Served) -> str:
 
 
 @pytest.fixture(scope="session")
-def vs(served: Served) -> Iterator[Installation]:
+def vs(served: Served, is_afar: bool) -> Iterator[Installation]:
     """The installation that most tests share. Who kills or stops its daemon takes one of their own."""
-    with installation(served.socket, place=served.place) as shared:
-        yield shared.init()
+    with _initialised(served, is_afar) as shared:
+        yield shared
 
 
 @pytest.fixture
-def own(served: Served) -> Iterator[Installation]:
+def own(served: Served, is_afar: bool) -> Iterator[Installation]:
     """An installation for one test, initialised."""
-    with installation(served.socket, place=served.place) as made:
-        yield made.init()
+    with _initialised(served, is_afar) as made:
+        yield made
 
 
 @pytest.fixture
@@ -70,3 +93,13 @@ def demo(vs: Installation) -> str:
     """A vibespace with one agent, claude-1, that tests may use and add to, but neither stop nor delete."""
     vs.ok("create", "demo", "-t", "claude-code")
     return "demo"
+
+
+@contextmanager
+def _initialised(served: Served, is_afar: bool) -> Iterator[Installation]:
+    if is_afar:
+        with afar(served.socket) as made:
+            yield made
+    else:
+        with installation(served.socket, place=served.place) as made:
+            yield made.init()

@@ -41,6 +41,7 @@ class Installation:
         """
         self.engine = engine
         self.place = place or Place()
+        self._daemon_place = self.place
         self.home = Path(tempfile.mkdtemp(prefix="vs-e2e-", dir=self.place.home or "/tmp"))
         self.place.give(self.home)
         settings = {"engine": {"socket": socket or engine}, "image": {"base": base()}}
@@ -52,13 +53,17 @@ class Installation:
         path = f"{Path(PROGRAM).parent}:{os.environ['PATH']}"
         home = str(self.place.home or self.home)
         own = {"PATH": path, "HOME": home, "LANG": "C.UTF-8", "VIBESPACE_HOME": str(self.home)}
-        return {**self.place.variables, **own, **more}
+        return {**own, **self.place.variables, **more}
+
+    def command(self, *arguments: str, cwd: Path | str = "") -> list[str]:
+        """The command line that runs the program where it is to run; `cwd` for who gives it to Popen."""
+        return self.place.command(PROGRAM, *arguments, cwd=cwd)
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, **more: Any) -> Done:
         """Run one command line to its end, piped. stdin is empty unless `input` says otherwise."""
         more.setdefault("input", "")
         return subprocess.run(
-            self.place.command(PROGRAM, *arguments, cwd=more.get("cwd", "")),
+            self.command(*arguments, cwd=more.get("cwd", "")),
             env=self.environment(**(env or {})),
             capture_output=True,
             text=True,
@@ -68,8 +73,7 @@ class Installation:
     def popen(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
         """Start one command line and go on; its outputs are pipes unless said otherwise."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        command = self.place.command(PROGRAM, *arguments)
-        return subprocess.Popen(command, env=self.environment(), text=True, **(pipes | more))
+        return subprocess.Popen(self.command(*arguments), env=self.environment(), text=True, **(pipes | more))
 
     def ok(self, *arguments: str, **more: Any) -> str:
         """What it wrote to stdout, which must have ended well, without a word on stderr that is a traceback."""
@@ -137,6 +141,15 @@ class Installation:
         finally:
             os.close(descriptor)
         return pid
+
+    def restart(self, **more: str) -> None:
+        """Kill the daemon and start the next one where it lives, wherever the client is."""
+        self.kill()
+        place, self.place = self.place, self._daemon_place
+        try:
+            self.ok("status", env=more)
+        finally:
+            self.place = place
 
     def alive(self) -> bool:
         """Whether a daemon of ours runs."""
@@ -212,7 +225,7 @@ def on_terminal(installation: Installation, *arguments: str, typed: str = "", cw
     """Run one command line on a terminal of its own; all it showed is in stdout, without carriage returns."""
     mine, its = pty.openpty()
     with subprocess.Popen(
-        installation.place.command(PROGRAM, *arguments, cwd=cwd or ""),
+        installation.command(*arguments, cwd=cwd or ""),
         env=installation.environment(TERM="xterm", COLUMNS="200"),
         stdin=its,
         stdout=its,

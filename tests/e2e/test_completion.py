@@ -25,7 +25,7 @@ def bash(vs: Installation, *words: str) -> list[str]:
     """What bash offers for the last word."""
     line = " ".join(f"'{word}'" for word in words)
     done = subprocess.run(
-        ["bash", "--norc", "-c", BASH.format(words=line)],
+        vs.place.command("bash", "--norc", "-c", BASH.format(words=line)),
         env=vs.environment(),
         capture_output=True,
         text=True,
@@ -51,9 +51,8 @@ def test_fish(vs: Installation, demo: str) -> None:
         ("vibespace cre", "create"),
     ):
         script = f'vibespace completion fish | source; complete -C "{line}"'
-        done = subprocess.run(
-            ["fish", "--no-config", "-c", script], env=vs.environment(), capture_output=True, text=True, check=True
-        )
+        fish = vs.place.command("fish", "--no-config", "-c", script)
+        done = subprocess.run(fish, env=vs.environment(), capture_output=True, text=True, check=True)
         assert [word.split("\t")[0] for word in done.stdout.splitlines()] == [offered]
 
 
@@ -61,7 +60,7 @@ def test_zsh(vs: Installation, demo: str) -> None:
     """So does zsh, on a terminal: the word is completed when Tab is pressed."""
     mine, its = pty.openpty()
     with subprocess.Popen(
-        ["zsh", "-f", "-i"],
+        vs.place.command("zsh", "-f", "-i"),
         env=vs.environment(TERM="dumb", PS1="ready> "),
         stdin=its,
         stdout=its,
@@ -80,6 +79,7 @@ def test_zsh(vs: Installation, demo: str) -> None:
         os.close(mine)
 
 
+@pytest.mark.here("before init there is nothing to be far from")
 def test_before_there_is_anything(bare: Installation) -> None:
     """Without a daemon completion offers commands, no names, says nothing, and starts none."""
     assert bash(bare, "vibespace", "sta") == ["start", "status"]

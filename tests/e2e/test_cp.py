@@ -55,7 +55,8 @@ def test_names_of_any_bytes(vs: Installation, agent: str, tmp_path: Path) -> Non
         file.write(b"odd")
     there = os.fsencode(agent) + b":/tmp/" + name + b"!"
     for words in ([name, there], [there, b"back"]):
-        subprocess.run([os.fsencode(PROGRAM), b"cp", *words], cwd=tmp_path, env=vs.environment(), check=True)
+        line = [*map(os.fsencode, vs.command("cp", cwd=tmp_path)), *words]
+        subprocess.run(line, cwd=tmp_path, env=vs.environment(), check=True)
     assert (tmp_path / "back").read_bytes() == b"odd"
 
 
@@ -109,11 +110,10 @@ def test_disk_full(vs: Installation, agent: str, tmp_path: Path) -> None:
     assert (done.returncode, "no space left" in done.stderr) == (15, True), done.stderr
     assert vs.inside(agent, "ls -A /dev/shm") == ""
     small = 'mount -t tmpfs -o size=1m tmpfs $1 && shift && exec "$@"'
-    line: list[str | Path] = ["unshare", "--mount", "--map-root-user", "sh", "-c", small, "sh", tmp_path, PROGRAM, "cp"]
+    line = ["unshare", "--mount", "--map-root-user", "sh", "-c", small, "sh", str(tmp_path), PROGRAM, "cp"]
     vs.inside(agent, "head -c 5000000 /dev/urandom > /tmp/big")
-    done = subprocess.run(
-        [*line, f"{agent}:/tmp/big", f"{tmp_path}/copy"], env=vs.environment(), capture_output=True, text=True
-    )
+    line = vs.place.command(*line, f"{agent}:/tmp/big", f"{tmp_path}/copy")
+    done = subprocess.run(line, env=vs.environment(), capture_output=True, text=True)
     assert (done.returncode, "no space left" in done.stderr) == (15, True), done.stderr
 
 
@@ -153,7 +153,7 @@ def test_daemon_and_agent_go(own: Installation, tmp_path: Path) -> None:
     own.ok("create", "demo", "-t", "claude-code")
     with (tmp_path / "big").open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, 4 << 30)
-    for end in (own.kill, lambda: own.ok("stop", "demo")):
+    for end in (own.restart, lambda: own.ok("stop", "demo")):
         own.inside("claude-1@demo", "mkdir -p ~/to")
         with own.popen("cp", str(tmp_path / "big"), "claude-1@demo:~/to/big") as copying:
             own.inside("claude-1@demo", "until ls -A ~/to | grep -q copying; do sleep 0.01; done")

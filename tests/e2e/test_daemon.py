@@ -42,6 +42,7 @@ def told(own: Installation) -> list[Any]:
     return [kept(own.data(*words)) for words in (["info", "demo"], ["list"], ["agent", "list"])]
 
 
+@pytest.mark.here("the daemon is killed, and the next one starts beside its client")
 def test_one_daemon(own: Installation) -> None:
     """Twenty commands at once start exactly one daemon, and are all answered; a second one is refused with its pid."""
     own.kill()
@@ -57,6 +58,7 @@ def test_one_daemon(own: Installation) -> None:
     assert daemons(own) == [own.pid]
 
 
+@pytest.mark.here("the daemon is killed, and the next one starts beside its client")
 @pytest.mark.core
 def test_ends_and_comes_back(own: Installation) -> None:
     """Killed or asked to end, the next command finds everything: running agents, files, history, and the same answers.
@@ -96,6 +98,7 @@ def test_ends_and_comes_back(own: Installation) -> None:
     assert own.inside("claude-1@demo", "cat ~/file") == "mine"
 
 
+@pytest.mark.here("the daemon is killed, and the next one starts beside its client")
 def test_follower_outlives_the_daemon(own: Installation) -> None:
     """Who follows the history misses nothing and is told nothing twice when the daemon is killed."""
     with own.popen("events", "--follow") as following:
@@ -126,6 +129,7 @@ def test_interrupted_wait(own: Installation) -> None:
     assert own.inside("codex-1@slow", "echo works") == "works"
 
 
+@pytest.mark.here("the daemon is killed, and the next one starts beside its client")
 def test_no_secrets_anywhere(own: Installation) -> None:
     """Private keys are in their 0600 files and in the container only: not in log, labels, arguments or notes."""
     own.kill()

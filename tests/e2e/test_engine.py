@@ -28,6 +28,7 @@ def relay(engine: str) -> Iterator[Relay]:
     made.close()
 
 
+@pytest.mark.here("the daemon is killed, and the next one starts beside its client")
 def test_engine_stops_at_work(engine: str, relay: Relay) -> None:
     """Without its engine nothing is known and every command says so; when it is back, all that was asked is done."""
     with installation(engine, relay.socket) as own:
@@ -76,6 +77,7 @@ def test_container_taken_away(own: Installation) -> None:
     assert len(own.objects()["containers"]) == 1
 
 
+@pytest.mark.here("init makes the image of the machine it is typed on")
 def test_image_gone(own: Installation, engine: str) -> None:
     """An agent whose image is gone says so, and starts when `init` has brought the image back."""
     found = own.data("status")["host"]
@@ -104,7 +106,7 @@ def test_leftovers(own: Installation) -> None:
     assert f"volume {name}" in told
     own.ok("create", "other", "-t", "codex")
     own.ok("delete", "other", "--force")
-    own.kill()
+    own.restart()
     assert name in own.ok("doctor")
     assert own.objects()["volumes"] == [name]
 

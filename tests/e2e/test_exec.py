@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.e2e.installation import PROGRAM, Installation, on_terminal
+from tests.e2e.installation import Installation, on_terminal
 
 pytestmark = pytest.mark.containers
 
@@ -21,7 +21,8 @@ def agent(vs: Installation, demo: str) -> str:
 def test_bytes(vs: Installation, agent: str) -> None:
     """What goes in comes out, byte for byte, megabytes of it."""
     sent = os.urandom(5 << 20)
-    done = subprocess.run([PROGRAM, "exec", agent, "--", "cat"], env=vs.environment(), input=sent, capture_output=True)
+    line = vs.command("exec", agent, "--", "cat")
+    done = subprocess.run(line, env=vs.environment(), input=sent, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == sent
 

@@ -110,7 +110,8 @@ def rules(place: Place) -> str:
     return "".join(place.run(name, "-t", "mangle", "-S") for name in ("iptables", "ip6tables"))
 
 
-@pytest.mark.parametrize("engine_kind", ["podman", "docker"], indirect=True)
+@pytest.mark.here("config.yaml is written between two commands, and uninstall is beside the daemon")
+@pytest.mark.core("podman", "docker")
 def test_what_agents_reach(served: Served) -> None:
     """The internet, siblings, names, and what was opened; nothing else of this machine nor of private networks.
 

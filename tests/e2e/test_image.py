@@ -12,7 +12,7 @@ from vibespace.client import Client
 from vibespace.state import State
 from vibespace.v1.system_pb2 import HostEngine, InitializeRequest, InitializeResponse
 
-pytestmark = pytest.mark.containers
+pytestmark = [pytest.mark.containers, pytest.mark.here("image works on the engine of the machine it is typed on")]
 
 
 def test_images(own: Installation, engine: str) -> None:

@@ -11,6 +11,7 @@ from tests.e2e.installation import Installation, on_terminal
 pytestmark = pytest.mark.containers
 
 
+@pytest.mark.here("before init there is nothing to be far from")
 def test_before_init(bare: Installation) -> None:
     """Before `init`, what needs an engine says so with exit code 16; what asks and explains works."""
     for words in (
@@ -35,6 +36,7 @@ def test_before_init(bare: Installation) -> None:
     assert "_VIBESPACE_COMPLETE" in bare.ok("completion", "bash")
 
 
+@pytest.mark.here("init makes ready the machine it is typed on")
 def test_twice(own: Installation, engine: str) -> None:
     """A second `init` finds all there: the same image, and not one event more."""
     before = own.data("status")
@@ -61,6 +63,7 @@ def test_the_engine_is_named(vs: Installation, engine: str, engine_kind: str) ->
     assert [", ".join(limits) in message for message in warned] == [True] * bool(limits)
 
 
+@pytest.mark.here("it is about files of the state directory")
 def test_closed_to_others(own: Installation) -> None:
     """The state directory is its owner's alone, and so is every file with a key in it."""
     assert own.home.stat().st_mode & 0o777 == 0o700
@@ -70,6 +73,7 @@ def test_closed_to_others(own: Installation) -> None:
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
 
 
+@pytest.mark.here("before init there is nothing to be far from")
 def test_unreadable_settings(bare: Installation) -> None:
     """A settings file that says nonsense is refused by name, before anything is made."""
     (bare.home / "config.yaml").write_text("engine: {sokcet: /x}\n")
@@ -79,6 +83,7 @@ def test_unreadable_settings(bare: Installation) -> None:
     assert sorted(path.name for path in bare.home.iterdir()) == ["config.yaml"]
 
 
+@pytest.mark.here("before init there is nothing to be far from")
 def test_no_engine(bare: Installation, tmp_path: Path) -> None:
     """Without any engine `init` ends with exit code 16 and says what to install; doctor agrees."""
     (bare.home / "config.yaml").write_text("")
@@ -89,6 +94,7 @@ def test_no_engine(bare: Installation, tmp_path: Path) -> None:
     assert "apt-get install" in sentence
 
 
+@pytest.mark.here("before init there is nothing to be far from")
 def test_engine_that_does_not_answer(bare: Installation) -> None:
     """An engine that was asked for and does not answer ends `init` with exit code 15 and its address."""
     (bare.home / "config.yaml").write_text("engine: {socket: /nowhere/podman.sock}\n")
@@ -97,6 +103,7 @@ def test_engine_that_does_not_answer(bare: Installation) -> None:
     assert "/nowhere/podman.sock" in sentence
 
 
+@pytest.mark.here("before init there is nothing to be far from")
 def test_help_everywhere(bare: Installation) -> None:
     """Every command explains itself without a daemon, an engine or a state directory."""
     assert "create" in bare.ok("--help")

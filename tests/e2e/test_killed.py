@@ -15,7 +15,10 @@ import pytest
 from tests.e2e.installation import Installation, installation
 from tests.e2e.relay import Relay
 
-pytestmark = pytest.mark.containers
+pytestmark = [
+    pytest.mark.containers,
+    pytest.mark.here("the daemon is killed, and the next one starts beside its client"),
+]
 
 CREATE = ["network", "volume", "volume", "container", "keys", "start"]
 """The calls of a create, in some order where they are made together."""

@@ -16,9 +16,8 @@ VALUE = "correct horse battery staple"
 
 def test_env(own: Installation) -> None:
     """Values reach every command and outlive a stop; no file, process or event of ours shows one, nor the engine."""
-    own.kill()
-    debugging = {"TOKEN": VALUE, "VIBESPACE_DEBUG": "1"}
-    created = own.ok("create", "demo", "-t", "codex", "--env", "TOKEN", "--env", "MODE=fast", env=debugging)
+    own.restart(VIBESPACE_DEBUG="1")
+    created = own.ok("create", "demo", "-t", "codex", "--env", "TOKEN", "--env", "MODE=fast", env={"TOKEN": VALUE})
     assert own.inside("codex-1@demo", "echo $TOKEN, $MODE") == f"{VALUE}, fast"
     own.ok("stop", "demo")
     own.ok("start", "demo")

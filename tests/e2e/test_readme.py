@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.installation import Installation, on_terminal
 from tests.e2e.test_life import NOTHING
 
-pytestmark = pytest.mark.containers
+pytestmark = [pytest.mark.containers, pytest.mark.here("examples begin with init and end with uninstall")]
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", *(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))]

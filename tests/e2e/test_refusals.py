@@ -92,6 +92,7 @@ def test_long_path(vs: Installation) -> None:
     assert "VIBESPACE_HOME" in sentence
 
 
+@pytest.mark.here("before init there is nothing to be far from")
 def test_others_directory(bare: Installation) -> None:
     """A state directory that others can enter, or that belongs to somebody else, is not used; nor is a file."""
     bare.home.chmod(0o755)
@@ -108,6 +109,7 @@ def test_others_directory(bare: Installation) -> None:
     assert sorted(path.name for path in bare.home.iterdir()) == ["config.yaml", "file"]
 
 
+@pytest.mark.here("before init there is nothing to be far from")
 @pytest.mark.parametrize("kind", ["text", "database"])
 def test_foreign_log(bare: Installation, kind: str) -> None:
     """A file that is no log of ours is told of by name, and left as it is."""

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.installation import Done, Installation
 
-pytestmark = pytest.mark.containers
+pytestmark = [pytest.mark.containers, pytest.mark.here("ssh takes keys from the state directory")]
 
 HOST = "claude-1.demo.vibespace"
 

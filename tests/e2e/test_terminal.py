@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.installation import PROGRAM, Installation
+from tests.e2e.installation import Installation
 
 pytestmark = pytest.mark.containers
 
@@ -37,7 +37,12 @@ class Person:
         self.its = its
         """Kept open, so that what the command leaves of it can be looked at."""
         self.process = subprocess.Popen(
-            [PROGRAM, *arguments], env=vs.environment(TERM="xterm"), stdin=its, stdout=its, stderr=its, process_group=0
+            vs.command(*arguments),
+            env=vs.environment(TERM="xterm"),
+            stdin=its,
+            stdout=its,
+            stderr=its,
+            process_group=0,
         )
         self.seen = b""
 
@@ -142,7 +147,7 @@ def test_closed(vs: Installation, agent: str) -> None:
 def test_agent_or_daemon_goes(own: Installation) -> None:
     """When the agent is stopped, or the daemon is killed, the terminal is back, and one sentence says so."""
     own.ok("create", "demo", "-t", "claude-code")
-    ends: list[Any] = [own.kill, lambda: own.ok("stop", "demo")]
+    ends: list[Any] = [own.restart, lambda: own.ok("stop", "demo")]
     for end in ends:
         with shell(own, "claude-1@demo") as there:
             end()

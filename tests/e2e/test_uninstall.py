@@ -12,7 +12,7 @@ from tests.e2e.installation import Installation, on_terminal
 from tests.e2e.test_life import NOTHING
 from vibespace.engine.api import Api
 
-pytestmark = pytest.mark.containers
+pytestmark = [pytest.mark.containers, pytest.mark.here("uninstall takes away what is on the machine it is typed on")]
 
 
 def test_asked_first(own: Installation) -> None:

@@ -23,7 +23,6 @@ from vibespace.v1.agents_pb2 import (
 )
 from vibespace.v1.events_pb2 import WatchRequest
 from vibespace.v1.vibespaces_pb2 import (
-    VIBESPACE_STATE_STOPPED,
     GetVibespaceRequest,
     ListVibespacesRequest,
     StartVibespaceRequest,
@@ -50,7 +49,6 @@ async def live(home: Path, name: str, *, copies: bool) -> None:
         await _second_agent(daemon, name)
         request = f"vibespaces/{name}"
         await daemon.vibespaces.StopVibespace(StopVibespaceRequest(name=request, request_id=str(uuid.uuid4())))
-        await _stopped(daemon, request)
         await daemon.vibespaces.StartVibespace(StartVibespaceRequest(name=request, request_id=str(uuid.uuid4())))
         await daemon.running(name)
         await daemon.execute(agent, "true")
@@ -132,11 +130,6 @@ async def _second_agent(daemon: Daemon, name: str) -> None:
     await daemon.execute(created.agent.name, "true")
     await daemon.agents.DeleteAgent(DeleteAgentRequest(name=created.agent.name, request_id=str(uuid.uuid4())))
     await _until(daemon, parent, lambda status: status.agents == 1)
-
-
-async def _stopped(daemon: Daemon, name: str) -> None:
-    """None runs while it is still on its way down: what counts is that it has arrived."""
-    await _until(daemon, name, lambda status: status.state == VIBESPACE_STATE_STOPPED)
 
 
 async def _until(daemon: Daemon, name: str, reached: Callable[[VibespaceStatus], bool]) -> None:
