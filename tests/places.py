@@ -60,7 +60,7 @@ class Place:
         return list(words)
 
     def give(self, path: Path) -> None:
-        """Make `path` belong to who runs programs here."""
+        """Make `path`, and what is in it, belong to who runs programs here."""
 
     def environment(self, **more: str) -> dict[str, str]:
         """All that he gets to see of the tests' environment."""
@@ -102,7 +102,7 @@ class User(Place):
         return [*enter, *become, "env", f"--chdir={cwd or self.home}", *words]
 
     def give(self, path: Path) -> None:
-        os.chown(path, USER_ID, USER_ID)
+        subprocess.run(["chown", "--recursive", "--no-dereference", f"{USER_ID}:{USER_ID}", path], check=True)
 
     def environment(self, **more: str) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"

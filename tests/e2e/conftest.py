@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -86,6 +88,18 @@ def bare(served: Served) -> Iterator[Installation]:
     """An installation for one test, before `init`."""
     with installation(served.socket, place=served.place) as made:
         yield made
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A directory of who types the commands: pytest's own ones are closed to others."""
+    place = request.getfixturevalue("served").place if "served" in request.fixturenames else Place()
+    if place.home is None:
+        yield tmp_path
+        return
+    with TemporaryDirectory(dir=place.home) as made:
+        place.give(Path(made))
+        yield Path(made)
 
 
 @pytest.fixture(scope="session")

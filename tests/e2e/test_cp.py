@@ -24,8 +24,10 @@ def agent(vs: Installation, demo: str) -> str:
     return f"claude-1@{demo}"
 
 
+@pytest.mark.core
 def test_a_folder_in_and_out(vs: Installation, agent: str, source: Path, tmp_path: Path) -> None:
     """A folder with all that there is in folders goes in and comes back as it was; a second time it is joined."""
+    vs.place.give(source)
     assert vs.ok("cp", str(source), f"{agent}:~") == ""
     vs.ok("cp", f"{agent}:~/source", str(tmp_path / "copy"))
     assert listing(tmp_path / "copy") == listing(source)
@@ -186,6 +188,7 @@ def test_an_agent_that_lies(vs: Installation, agent: str, tmp_path: Path) -> Non
     assert not Path("/etc/evil").exists()
 
 
+@pytest.mark.core
 def test_logs(vs: Installation, agent: str) -> None:
     """What the container wrote, from a moment on, and as it comes."""
     done = vs.run("logs", agent)

@@ -18,6 +18,7 @@ def agent(vs: Installation, demo: str) -> str:
     return f"claude-1@{demo}"
 
 
+@pytest.mark.core
 def test_bytes(vs: Installation, agent: str) -> None:
     """What goes in comes out, byte for byte, megabytes of it."""
     sent = os.urandom(5 << 20)
@@ -34,12 +35,14 @@ def test_words(vs: Installation, agent: str) -> None:
     assert vs.ok("exec", agent, "--", "printf", "<%s>\\0", *words) == "".join(f"<{word}>\0" for word in words)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -9 $$", 137)])
 def test_exit_codes(vs: Installation, agent: str, script: str, code: int) -> None:
     """The exit code is the command's own."""
     assert vs.run("exec", agent, "--", "sh", "-c", script).returncode == code
 
 
+@pytest.mark.core
 def test_both_outputs(vs: Installation, agent: str) -> None:
     """The command's stdout and stderr stay apart."""
     done = vs.run("exec", agent, "--", "sh", "-c", "echo out; echo err >&2")

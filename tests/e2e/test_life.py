@@ -41,6 +41,7 @@ def test_whole_life(vs: Installation) -> None:
     vs.ok("delete", "life", "--force")
 
 
+@pytest.mark.core
 def test_agents(vs: Installation, demo: str) -> None:
     """An agent is created by the primary's type, stops and starts alone, goes with its home, and its number with it."""
     assert vs.data("agent", "create", "--vibespace", demo)["agent"]["name"].endswith("/claude-2")
@@ -63,6 +64,7 @@ def test_agents(vs: Installation, demo: str) -> None:
         vs.ok("agent", "delete", f"{name}@{demo}", "--force")
 
 
+@pytest.mark.core
 def test_kept_data(vs: Installation) -> None:
     """What --keep-data leaves, --reuse-data takes over, files and homes; without it the name is refused."""
     vs.ok("create", "keeper", "-t", "codex")

@@ -15,6 +15,7 @@ from vibespace.engine.api import Api
 pytestmark = [pytest.mark.containers, pytest.mark.here("uninstall takes away what is on the machine it is typed on")]
 
 
+@pytest.mark.core
 def test_asked_first(own: Installation) -> None:
     """Off a terminal --force is needed, on one a yes; --dry-run says what would go. Until then nothing changes."""
     own.ok("create", "demo", "-t", "codex")
