@@ -9,18 +9,27 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from vibespace import launch
+from vibespace import client, launch
 from vibespace.client import Client
 from vibespace.daemon import lock
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
 from vibespace.state import State
-from vibespace.v1.system_pb2 import GetStatusRequest, GetStatusResponse
+from vibespace.v1.events_pb2 import StreamEventsRequest, StreamEventsResponse
+from vibespace.v1.system_pb2 import (
+    GetStatusRequest,
+    GetStatusResponse,
+    HostEngine,
+    InitializeRequest,
+    InitializeResponse,
+)
 
 
 @pytest.fixture
@@ -42,6 +51,11 @@ def _end(state: State, how: int) -> None:
 
 def _status(state: State) -> GetStatusResponse:
     return Client(state).unary("SystemService/GetStatus", GetStatusRequest(), GetStatusResponse)
+
+
+def _init(state: State, image: str = "image") -> None:
+    request = InitializeRequest(engine=HostEngine(brand="fake", version="1", address="memory"), image=image)
+    Client(state).unary("SystemService/Initialize", request, InitializeResponse)
 
 
 def test_a_call_starts_the_daemon(state: State) -> None:
@@ -69,10 +83,10 @@ def test_twenty_callers_at_once_start_one_daemon(state: State) -> None:
 
 def test_a_killed_daemon_is_started_again_by_the_next_call_on_the_same_channel(state: State) -> None:
     """kill -9 between two calls of one client costs the second nothing but time."""
-    client = Client(state)
-    first = client.unary("SystemService/GetStatus", GetStatusRequest(), GetStatusResponse)
+    caller = Client(state)
+    first = caller.unary("SystemService/GetStatus", GetStatusRequest(), GetStatusResponse)
     _end(state, signal.SIGKILL)
-    second = client.unary("SystemService/GetStatus", GetStatusRequest(), GetStatusResponse)
+    second = caller.unary("SystemService/GetStatus", GetStatusRequest(), GetStatusResponse)
     assert first.daemon.pid != second.daemon.pid
     assert first.cursor.log_id == second.cursor.log_id
 
@@ -173,18 +187,97 @@ def test_a_daemon_that_keeps_its_lock_and_serves_nobody_is_given_up(
     assert refused.value.reason == "DAEMON_SILENT"
 
 
-def test_a_daemon_that_hangs_while_it_serves_is_given_up(state: State) -> None:
-    """It took the connection and says no word (10 s, which are what gRPC gives it, twice)."""
-    pid = _status(state).daemon.pid
+@contextmanager
+def _stopped(pid: int) -> Iterator[None]:
     os.kill(pid, signal.SIGSTOP)
     while not all("State:\tT" in (thread / "status").read_text() for thread in Path(f"/proc/{pid}/task").iterdir()):
         os.sched_yield()  # until the last thread has heard of it: one that has not may still greet us
     try:
-        with pytest.raises(Unavailable, match=f"process id {pid}") as refused:
-            _status(state)
+        yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def test_a_daemon_that_hangs_while_it_serves_is_given_up(state: State) -> None:
+    """It took the connection and says no word (10 s, which are what gRPC gives it, and then we)."""
+    pid = _status(state).daemon.pid
+    with _stopped(pid), pytest.raises(Unavailable, match=f"process id {pid}") as refused:
+        _status(state)
     assert refused.value.reason == "DAEMON_SILENT"
+
+
+IMPATIENT = (
+    *(option for option in client.OPTIONS if "keepalive" not in option[0] and "ping_timeout" not in option[0]),
+    ("grpc.keepalive_time_ms", 100),
+    ("grpc.keepalive_timeout_ms", 1000),
+    ("grpc.http2.ping_timeout_ms", 1000),
+)
+"""As OPTIONS, in less time."""
+
+
+def test_a_daemon_that_hangs_amid_a_call_is_given_up(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has answered before; whoever waits for more of it is told which process to end."""
+    monkeypatch.setattr(client, "OPTIONS", IMPATIENT)
+    monkeypatch.setattr(launch, "FIRST_WORD", 0.5)
+    _init(state)
+    pid = _status(state).daemon.pid
+    history = Client(state).follow("EventService/StreamEvents", StreamEventsRequest(follow=True), StreamEventsResponse)
+    next(history)
+    with _stopped(pid), pytest.raises(Unavailable, match=f"process id {pid}") as refused:
+        list(history)
+    assert refused.value.reason == "DAEMON_SILENT"
+
+
+def test_a_quiet_stream_goes_on(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that gives signs of life is waited for, however often it is asked: it hangs up on nobody for that.
+
+    Six seconds, for gRPC asks once a second at most, and gRPC's own patience with who asks ends after three.
+    """
+    monkeypatch.setattr(client, "OPTIONS", IMPATIENT)
+    _init(state)
+    status = _status(state)
+    enough, alive = threading.Event(), 0
+    behind = State(state.home / "relay")
+    behind.home.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as served:
+        listening.bind(str(behind.socket))
+        listening.listen()
+        served.connect(str(state.socket))
+
+        def count(data: bytes) -> None:
+            nonlocal alive
+            alive += data.count(b"\0\0\x08\6\1")  # the head of a PING that is an answer (RFC 9113, 6.7)
+            if alive > 5:
+                enough.set()
+
+        def relay() -> None:
+            listening.accept()[0].close()  # who only looks whether anybody listens
+            asked = listening.accept()[0]
+            back = threading.Thread(target=_pass_on, args=(served, asked, count))
+            back.start()
+            _pass_on(asked, served, lambda _: None)
+            back.join()
+            asked.close()
+
+        relaying = threading.Thread(target=relay)
+        relaying.start()
+        request = StreamEventsRequest(follow=True, after=status.cursor)
+        follower = Client(behind)
+        history = follower.stream("EventService/StreamEvents", request, StreamEventsResponse)
+        told = ThreadPoolExecutor(1).submit(lambda: next(r for r in history if r.events))
+        assert enough.wait(60)
+        _init(state, image="another")
+        assert told.result(60).events[0].cursor.position == status.cursor.position + 1
+        follower.close()
+        relaying.join()
+
+
+def _pass_on(come: socket.socket, go: socket.socket, see: Callable[[bytes], None]) -> None:
+    with suppress(OSError):  # one of them has hung up
+        while data := come.recv(1 << 16):
+            see(data)
+            go.sendall(data)
+        go.shutdown(socket.SHUT_WR)
 
 
 def _fifo(path: Path) -> None:

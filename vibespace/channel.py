@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import count
 from typing import Any
@@ -12,7 +11,7 @@ from uuid import uuid4
 import grpc
 
 from vibespace import launch
-from vibespace.client import OPTIONS, error_of, given_up, is_last, target
+from vibespace.client import ATTEMPTS, OPTIONS, error_of, target
 from vibespace.errors import Error, Unavailable
 from vibespace.resume import lost
 from vibespace.state import State
@@ -35,15 +34,13 @@ class Channel:
         async def call(request: Any, **options: Any) -> Any:
             request = _identified(request)
             for attempt in count(1):
-                channel, began = await self._open(), time.monotonic()
+                channel = await self._open()
                 try:
                     return await channel.unary_unary(method, *codec, **more)(request, **options)
                 except grpc.aio.AioRpcError as e:
-                    error = self._ended(channel, e)
-                    if not lost(error):
+                    error = await self._ended(channel, e)
+                    if not lost(error) or attempt == ATTEMPTS:
                         raise error from None
-                    if is_last(attempt, began):
-                        raise given_up(self._state, error, began) from None
             raise AssertionError("not reached")
 
         return call
@@ -56,7 +53,7 @@ class Channel:
             try:
                 return await channel.stream_unary(method, *codec, **more)(requests, **options)
             except grpc.aio.AioRpcError as e:
-                raise self._ended(channel, e) from None
+                raise await self._ended(channel, e) from None
 
         return call
 
@@ -91,8 +88,8 @@ class Channel:
         elif not launch.answers(self._state.socket):
             raise Unavailable("DAEMON_NOT_RUNNING", "No daemon runs here.", hint="Any command of vibespace starts it.")
 
-    def _ended(self, channel: grpc.aio.Channel, failed: grpc.aio.AioRpcError) -> Error:
-        error = error_of(failed)
+    async def _ended(self, channel: grpc.aio.Channel, failed: grpc.aio.AioRpcError) -> Error:
+        error = await asyncio.to_thread(error_of, failed, self._state)
         if lost(error) and self._dialled is channel:
             self._dialled = None  # not closed: that would cancel the calls of others, who are to hear the same
         return error
@@ -121,7 +118,7 @@ class Responses:
             async for response in self._call:
                 yield response
         except grpc.aio.AioRpcError as e:
-            raise self._channel._ended(channel, e) from None
+            raise await self._channel._ended(channel, e) from None
         finally:
             self._call.cancel()  # Whoever stops reading wants no more; after the end it does nothing.
 

@@ -7,7 +7,6 @@ more: reads have no effect, and mutations carry a `request_id`, which the log an
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
@@ -27,15 +26,25 @@ from vibespace.state import State
 if TYPE_CHECKING:
     from vibespace.v1.events_pb2 import StreamEventsResponse, WatchResponse
 
-_FIRST_WORD = 5.0
-"""Seconds in which a daemon must greet who connects: gRPC does that by itself, however busy the daemon is."""
+_QUIET, _PATIENCE = 10.0, 5.0
+"""Seconds without a byte in a call after which the daemon is asked for a sign of life, and those that it gets. gRPC
+answers by itself, however busy the daemon is: only one that was stopped, or hangs as a whole, does not.
+"""
 
 OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),  # else a new channel inherits the pause of one that has failed
-    ("grpc.min_reconnect_backoff_ms", int(_FIRST_WORD * 1000)),
+    ("grpc.min_reconnect_backoff_ms", int(launch.FIRST_WORD * 1000)),
+    ("grpc.keepalive_time_ms", int(_QUIET * 1000)),
+    ("grpc.keepalive_timeout_ms", int(_PATIENCE * 1000)),
+    ("grpc.http2.ping_timeout_ms", int(_PATIENCE * 1000)),
+    ("grpc.http2.max_pings_without_data", 0),  # a stream may be silent for as long as it likes
 )
+
+
+ATTEMPTS = 3
+"""Times that a unary call is made, at most. The second may still meet the daemon that the first did, on its way out."""
 
 
 class Message(Protocol):
@@ -73,17 +82,14 @@ class Client:
     def unary(self, method: str, request: Message, response: type[M]) -> M:
         """One request, one response."""
         for attempt in count(1):
-            began = time.monotonic()
             call = self._open().unary_unary(_path(method), _serialize, response.FromString)
             try:
                 answer: M = call(request)
                 return answer
             except grpc.RpcError as e:
-                error = error_of(e)
-                if not lost(error):
+                error = error_of(e, self.state)
+                if not lost(error) or attempt == ATTEMPTS:
                     raise error from None
-                if is_last(attempt, began):
-                    raise given_up(self.state, error, began) from None
                 self.close()
         raise AssertionError("not reached")
 
@@ -113,7 +119,7 @@ class Client:
             answer: M = call(iter(requests))
             return answer
         except grpc.RpcError as e:
-            raise error_of(e) from None
+            raise error_of(e, self.state) from None
 
     def converse(self, method: str, requests: Iterable[Message], response: type[M]) -> Iterator[M]:
         """Many requests, many responses."""
@@ -136,7 +142,7 @@ class Client:
         try:
             yield from call
         except grpc.RpcError as e:
-            error = error_of(e)
+            error = error_of(e, self.state)
             if lost(error):
                 self.close()
             raise error from None
@@ -149,35 +155,23 @@ def target(state: State) -> str:
     return "unix:" + quote(os.fspath(state.socket))
 
 
-def error_of(failed: Any) -> Error:
-    """The error that a call ended with. The mapper's imports are paid for only by calls that fail."""
+def error_of(failed: Any, state: State) -> Error:
+    """The error that a call to the daemon of `state` ended with. May wait for launch.FIRST_WORD.
+
+    The mapper's imports are paid for only by calls that fail.
+    """
     from vibespace.errgrpc import from_call  # noqa: PLC0415
 
     error = from_call(failed)
-    if isinstance(error, Unavailable) and error.reason == "GRPC_UNAVAILABLE":
-        return Unavailable(
-            LOST,
-            "The daemon ended before it had answered.",
-            hint="Trying again starts it again; daemon.stderr in the state directory has its last words.",
-        )
-    return error
-
-
-def is_last(attempt: int, since: float) -> bool:
-    """Whether not to try again after an attempt, begun at `since`, that was lost. The second may still have met the
-    daemon that the first did, on its way out; the third has not, and one that took its time hangs.
-    """
-    return attempt > 2 or (attempt == 2 and _took_long(since))
-
-
-def given_up(state: State, error: Error, since: float) -> Error:
-    """What to raise when the last try, begun at `since`, was lost too. What listens and took its time to fail hangs."""
-    hangs = _took_long(since) and launch.answers(state.socket)
-    return launch.silent(launch.holder(state)) if hangs else error
-
-
-def _took_long(since: float) -> bool:
-    return time.monotonic() - since > _FIRST_WORD / 2
+    if not isinstance(error, Unavailable) or error.reason != "GRPC_UNAVAILABLE":
+        return error
+    if launch.hangs(state.socket):
+        return launch.silent(launch.holder(state))
+    return Unavailable(
+        LOST,
+        "The daemon ended before it had answered.",
+        hint="Trying again starts it again; daemon.stderr in the state directory has its last words.",
+    )
 
 
 def _path(method: str) -> str:

@@ -26,6 +26,9 @@ from vibespace.state import State, open_own
 PATIENCE = 120.0
 """Seconds that a client waits for a daemon to serve: it reads its whole history first, however long that is."""
 
+FIRST_WORD = 5.0
+"""Seconds in which a daemon must greet who connects: gRPC does that by itself, however busy the daemon is."""
+
 LOCKED = 75
 """Exit code (EX_TEMPFAIL) of a daemon that found another one alive. It says so itself: who looked at the lock
 afterwards would not see one that was ending.
@@ -80,6 +83,20 @@ def answers(path: Path) -> bool:
             raise _not_ours(path.parent, "cannot be entered") from e
     ensure_home(path.parent)
     return True
+
+
+def hangs(path: Path) -> bool:
+    """Whether something listens on the socket at `path` that does not greet who connects, as any daemon does."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(FIRST_WORD)
+        try:
+            probe.connect(os.fspath(path))
+            probe.recv(1)
+        except TimeoutError:
+            return True
+        except OSError:
+            return False
+        return False
 
 
 def ensure_home(home: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.daemon.process import daemon
-from vibespace.client import error_of
+from vibespace.errgrpc import from_call
 from vibespace.errors import DeadlineExceeded, Error, Internal
 from vibespace.resume import LOST
 from vibespace.state import State
@@ -110,7 +110,7 @@ def refusal(channel: grpc.Channel, method: str, parts: list[bytes]) -> Error | N
     try:
         send(channel, method, parts)
     except grpc.RpcError as e:
-        return error_of(e)
+        return from_call(e)
     return None
 
 

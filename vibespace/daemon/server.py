@@ -23,6 +23,8 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", 8 << 20),
     ("grpc.max_send_message_length", -1),
+    # Clients ask for signs of life while they wait: else who asks more often than every five minutes is hung up on.
+    ("grpc.http2.max_ping_strikes", 0),
 )
 GRACE = 2.0
 """Seconds that calls under way get at the end."""
