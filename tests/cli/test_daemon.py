@@ -101,6 +101,21 @@ def test_everything_rests_and_comes_back(line: Line, home: Path) -> None:
     assert states == {"one": "running", "two": "stopped"}
 
 
+@pytest.mark.parametrize("watcher", [("events", "--follow"), ("list", "--watch")], ids=" ".join)
+def test_who_watches_does_not_undo_a_stop(line: Line, home: Path, watcher: tuple[str, ...]) -> None:
+    """A stop that was asked for ends whatever watches, with a sentence, and the daemon stays away."""
+    line("init")
+    line("create", "demo", "-t", "codex")
+    watching = start(*watcher)
+    assert watching.stdout
+    watching.stdout.readline()
+    line("stop")
+    out, _ = watching.communicate()
+    told = json.loads(out.splitlines()[-1])["error"]["reason"]
+    assert (watching.returncode, told) == (16, "AT_REST")
+    assert not launch.answers(State(home).socket)
+
+
 def test_a_killed_daemon_is_no_news(line: Line, home: Path) -> None:
     """kill -9, and the next command has the same answer."""
     line("init")

@@ -21,7 +21,7 @@ CALLS = {"apply": 3, "delete": 2, "watch": 1}
 FAULTS = [
     *(Fault("apply", nth, kind) for nth in (1, 2, 3) for kind in ("fail", "lose", "hang", "twice", "refuse")),
     *(Fault("delete", nth, kind) for nth in (1, 2) for kind in ("fail", "lose", "hang", "twice", "refuse")),
-    *(Fault("watch", 1, kind) for kind in ("fail", "twice", "refuse")),
+    *(Fault("watch", 1, kind) for kind in ("fail", "twice", "refuse", "hang")),
 ]
 
 ASKED = ["vibespace.created", "agent.created", "vibespace.stop_requested", "vibespace.start_requested"]
@@ -80,6 +80,7 @@ async def test_a_fault_delays_and_changes_nothing(
     recorded once, and in the engine nothing is left.
     """
     monkeypatch.setattr(loop, "_LONGEST", 0.2)
+    monkeypatch.setattr(loop, "_FIRST_SNAPSHOT", 0.2)
     async with serving(home, world, [fault]) as daemon:
         await daemon.init()
         await live(daemon)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.daemon.running import IMAGE, serving
+from tests.daemon.running import IMAGE, quiet, refused, serving
 from vibespace.engine.fake import FakeEngine
 from vibespace.engine.fake_world import World
 from vibespace.setup import guard, podman
 from vibespace.state import State
+from vibespace.v1.events_pb2 import StreamEventsRequest, WatchRequest
 from vibespace.v1.system_pb2 import HostEngine, InitializeRequest
+
+FOLLOW = StreamEventsRequest(follow=True)
 
 
 async def test_our_own_podman_ends_last(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +37,24 @@ async def test_our_own_podman_ends_last(home: Path, monkeypatch: pytest.MonkeyPa
         await running.until(lambda feed: feed.engine_seen)
         await running.rest()
     assert happened == ["let go of", "ended"]
+
+
+async def test_who_watches_is_told_that_it_was_asked_for(home: Path) -> None:
+    """Not that the daemon was lost, which clients start again: streams end with the reason, and at once."""
+    async with serving(home, World()) as running:
+        await running.init()
+        await running.until(quiet)
+        reading: list[AsyncIterator[object]] = [
+            aiter(running.events.Watch(WatchRequest())),
+            aiter(running.events.StreamEvents(FOLLOW)),
+        ]
+        for each in reading:
+            await anext(each)
+        await running.rest()
+        for each in reading:
+            assert (await refused(_rest_of(each))).reason == "AT_REST"
+
+
+async def _rest_of(stream: AsyncIterator[object]) -> None:
+    async for _ in stream:
+        pass  # what was told before the end

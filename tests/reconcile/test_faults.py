@@ -102,10 +102,20 @@ async def test_asking_again_does_not_wait_for_the_next_try(tmp_path: Path) -> No
         assert made.agent().observed_vibespace_generation == 2
 
 
+@in_virtual_time
+async def test_an_engine_that_shows_nothing_is_told(tmp_path: Path) -> None:
+    """One that takes the watch and says no word does not answer: that is recorded, and it is asked again."""
+    async with site(tmp_path) as made, made.reconciling(faults=[Fault("watch", 1, "hang")]):
+        await made.until(lambda feed: feed.state.host and feed.state.host.reason)
+        assert made.feed.state.host
+        assert made.feed.state.host.reason == "The container engine did not answer in time."
+        await made.until(lambda feed: feed.engine_seen and feed.state.host and feed.state.host.reachable)
+
+
 FAULTS = [
     *(Fault("apply", nth, kind) for nth in (1, 2) for kind in ("fail", "lose", "twice", "hang")),
     *(Fault("delete", nth, kind) for nth in (1, 2) for kind in ("fail", "lose", "twice", "hang")),
-    *(Fault("watch", nth, kind) for nth in (1, 2) for kind in ("fail", "twice")),
+    *(Fault("watch", nth, kind) for nth in (1, 2) for kind in ("fail", "twice", "hang")),
 ]
 
 

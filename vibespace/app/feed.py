@@ -32,6 +32,7 @@ class Feed:
         self._log = log
         self._ring: deque[Recorded] = deque(maxlen=_RING)
         self._news = asyncio.Event()
+        self._ended = False
 
     @property
     def log_id(self) -> str:
@@ -64,9 +65,26 @@ class Feed:
         self._news.set()
         self._news = asyncio.Event()
 
+    def end(self) -> None:
+        """No more news: everything is at rest. Who waits is told, and does not take it for a daemon that has died,
+        which is to be started again.
+        """
+        self._ended = True
+        self._wake()
+
     async def news(self) -> None:
-        """Return at the next change. Check what you wait for, then await this, with nothing in between."""
-        await self._news.wait()
+        """Return at the next change. Check what you wait for, then await this, with nothing in between.
+
+        Raises FailedPrecondition AT_REST once there will be none.
+        """
+        if not self._ended:
+            await self._news.wait()
+        if self._ended:
+            raise FailedPrecondition(
+                "AT_REST",
+                "Everything was put to rest by 'vibespace stop', and the daemon has ended.",
+                hint="'vibespace start' brings back what ran.",
+            )
 
     def check(self, log_id: str, position: int) -> int:
         """`position`, if it is one of this log. Raises FailedPrecondition LOG_CHANGED."""

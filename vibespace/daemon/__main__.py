@@ -108,9 +108,12 @@ class Daemon:
             await self._stop.wait()
             for task in (reconciling, resting, *looking_after):
                 task.cancel()
+        if resting.cancelled():
+            return
+        self._feed.end()
         host = self._feed.state.host
         ours = host and (host.engine.get("private") or not host.engine)  # or what an `init` that failed has left
-        if not resting.cancelled() and ours and self._state.engine.exists():
+        if ours and self._state.engine.exists():
             # Not before: who reconciles brings an engine that goes away back.
             await asyncio.to_thread(podman.stop, self._state.engine)
 

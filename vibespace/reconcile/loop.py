@@ -37,6 +37,8 @@ _SECOND_LOOK = 5.0
 """Seconds after which an engine that said yes is looked at again, should no Snapshot have come."""
 _LONGEST = 600.0
 """Seconds after which one that does not answer is given up. Its calls have limits of their own; this holds for all."""
+_FIRST_SNAPSHOT = 150.0
+"""Seconds that the engine gets to show what there is, which begins with starting it and takes a call or two."""
 _PATIENCE = 5.0
 """Longest pause, in seconds, before the engine is asked again whether it answers."""
 
@@ -125,8 +127,12 @@ class Reconciler:
         pause = 0.1
         while True:
             try:
-                async for snapshot in self._engine.watch():
-                    pause = 0.1
+                snapshots = aiter(self._engine.watch())
+                async with _limited(_FIRST_SNAPSHOT):
+                    first = await anext(snapshots)  # the next may be long in coming: nothing may change
+                pause = 0.1
+                await self._take(first)
+                async for snapshot in snapshots:
                     await self._take(snapshot)
             except Unavailable as e:
                 self._feed.engine_is_seen(False)
@@ -233,7 +239,7 @@ class Reconciler:
     async def _ask_engine(self, ask: Callable[[], Awaitable[None]], agent: Agent, vibespace: Vibespace) -> bool:
         """Tell the engine; the next Snapshot wakes the key again. False when it refused, and the agent shows why."""
         try:
-            async with self._slots, _limited():
+            async with self._slots, _limited(_LONGEST):
                 await ask()
         except Unavailable:
             raise
@@ -258,7 +264,7 @@ class Reconciler:
         """Take away what is left of it; False when the engine refused, and the vibespace shows why."""
         command: Command = partial(vibespace_commands.complete_deletion, name=vibespace.name)
         try:
-            async with self._slots, _limited():
+            async with self._slots, _limited(_LONGEST):
                 await self._engine.delete(target, keep_data=keep_data)
         except Unavailable:
             raise
@@ -300,9 +306,9 @@ class Reconciler:
 
 
 @asynccontextmanager
-async def _limited() -> AsyncIterator[None]:
+async def _limited(seconds: float) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(_LONGEST):
+        async with asyncio.timeout(seconds):
             yield
     except TimeoutError as e:
         raise Unavailable("ENGINE_UNREACHABLE", "The container engine did not answer in time.") from e

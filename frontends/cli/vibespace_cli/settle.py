@@ -173,7 +173,7 @@ def _everything(invocation: Invocation, response: Any, progress: Progress) -> No
                 _show(progress, batch)
         except Error as e:
             # Before `init` there is nothing to watch, only a daemon to end.
-            if response.host.initialized and not (lost(e) or isinstance(e, Cancelled)):
+            if response.host.initialized and not (lost(e) or isinstance(e, Cancelled) or e.reason == "AT_REST"):
                 raise
         launch.wait_until_ended(session.state)
         return
