@@ -101,6 +101,9 @@ async def test_limits_and_usage(daemon: Running, monkeypatch: pytest.MonkeyPatch
         ("storage", "20Gi", False),
     ]
     assert "quota" in got.limits[2].reason
+    assert got.vibespace.status.usage.HasField("disk_bytes")
+    assert not got.agents[0].status.usage.HasField("disk_bytes")
+    got.vibespace.status.usage.ClearField("disk_bytes")
     assert got.agents[0].status.usage == got.vibespace.status.usage != a.Usage()
     listed = [
         (await daemon.vibespaces.ListVibespaces(v.ListVibespacesRequest(usage=usage))).vibespaces[0]
@@ -125,6 +128,7 @@ async def test_an_engine_that_is_away_is_no_reason_not_to_answer(demo: Running, 
     world.set_reachable(False)
     got = await demo.vibespaces.GetVibespace(FULL)
     assert not got.agents[0].status.HasField("usage")
+    assert not got.vibespace.status.HasField("usage")
     await demo.vibespaces.ListVibespaces(v.ListVibespacesRequest(usage=True))
 
 
@@ -132,7 +136,7 @@ async def test_who_does_not_want_to_know_waits_for_no_engine(daemon: Running, mo
     """Without VIEW_FULL neither engine nor firewall is asked, nor told of."""
     await daemon.vibespaces.CreateVibespace(create(spec=v.VibespaceSpec(cpu_limit="2")))
     await daemon.until(quiet)
-    for asked in ("usage", "enforced"):
+    for asked in ("usage", "disk", "enforced"):
         monkeypatch.setattr(FakeEngine, asked, _not_to_be_asked)
     monkeypatch.setattr(Guard, "of", _not_to_be_asked)
     got = await daemon.vibespaces.GetVibespace(BASIC)

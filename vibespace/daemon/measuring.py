@@ -37,18 +37,33 @@ class Measuring:
     async def add(
         self, vibespaces: Iterable[vibespaces_pb2.Vibespace] = (), agents: Iterable[agents_pb2.Agent] = ()
     ) -> None:
-        """Fill in what each of `agents` uses, and the agents of each of `vibespaces` together: the engine is asked
-        once.
+        """Fill in what each of `agents` uses, and the agents and volumes of each of `vibespaces`: the engine is
+        asked once.
         """
         members = [(found, [a.uid for a in self._feed.state.agents(found.vibespace_id)]) for found in vibespaces]
         known = {agent.uid: agent for agent in agents}
-        used = await self._usage({uid for _, uids in members for uid in uids} | known.keys())
+        used, stored = await asyncio.gather(
+            self._usage({uid for _, uids in members for uid in uids} | known.keys()),
+            self.disk({found.data_uid for found, _ in members}),
+        )
+        for found, uids in members:
+            if used is not None:
+                found.status.usage.CopyFrom(_message([used[uid] for uid in uids if uid in used]))
+            if found.data_uid in stored:
+                found.status.usage.disk_bytes = stored[found.data_uid]
         if used is None:
             return
-        for found, uids in members:
-            found.status.usage.CopyFrom(_message([used[uid] for uid in uids if uid in used]))
         for uid in known.keys() & used.keys():
             known[uid].status.usage.CopyFrom(_message([used[uid]]))
+
+    async def disk(self, data_uids: Collection[str]) -> Mapping[str, int]:
+        """Bytes stored under each of `data_uids`; what the engine does not tell in time is not in it."""
+        engine = self._engine()
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await engine.disk(data_uids) if data_uids and isinstance(engine, Meter) else {}
+        except (Error, TimeoutError):
+            return {}
 
     async def limits(self, spec: Spec) -> list[vibespaces_pb2.Limit]:
         """What became of each limit that was asked for."""

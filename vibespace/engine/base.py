@@ -220,6 +220,9 @@ class Meter(Protocol):
     async def usage(self, agent_uids: Collection[str]) -> Mapping[str, Usage]:
         """Of those of these agents whose containers run."""
 
+    async def disk(self, data_uids: Collection[str]) -> Mapping[str, int]:
+        """Bytes in the volumes of each of these that has any, whether an agent runs or not."""
+
     async def enforced(self) -> frozenset[str]:
         """Names of the fields of Resources that have an effect here."""
 

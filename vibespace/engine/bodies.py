@@ -47,6 +47,11 @@ def home_volume(data_uid: str, agent: str) -> str:
     return f"vs-{data_uid}-home-{agent}"
 
 
+def is_volume_of(name: str, data_uid: str) -> bool:
+    """Whether a volume of that name holds data of `data_uid`."""
+    return name == shared_volume(data_uid) or name.startswith(home_volume(data_uid, ""))
+
+
 def labels(log_id: str, owner: str, **more: str) -> Labels:
     return {LOG: log_id, OWNER: owner, **more}
 

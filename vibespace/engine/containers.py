@@ -152,6 +152,9 @@ class ContainersEngine:
     async def usage(self, agent_uids: Collection[str]) -> Mapping[str, Usage]:
         return await meter.usage(self._api, agent_uids)
 
+    async def disk(self, data_uids: Collection[str]) -> Mapping[str, int]:
+        return await meter.disk(self._api, data_uids)
+
     async def enforced(self) -> frozenset[str]:
         return meter.enforced((await self.identity()).unenforced_limits)
 

@@ -131,6 +131,15 @@ class FakeEngine:
         running = [uid for uid, thing in found.items() if thing and not thing.ended]
         return {uid: Usage(memory_bytes=2 << 20, cpu_seconds=0.5, processes=2) for uid in running}
 
+    async def disk(self, data_uids: Collection[str]) -> Mapping[str, int]:
+        self._reach()
+        found: dict[str, int] = {}
+        for (kind, name), thing in self.world.things.items():
+            if (kind, thing.log_id) == ("volume", self._log_id) and thing.owner in data_uids:
+                files = (path for path in self.world.files(name).rglob("*") if path.is_file())
+                found[thing.owner] = found.get(thing.owner, 0) + sum(path.lstat().st_size for path in files)
+        return found
+
     async def enforced(self) -> frozenset[str]:
         self._reach()
         return frozenset(field.name for field in fields(Resources))

@@ -279,24 +279,30 @@ class Usage(message.Message):
     MEMORY_BYTES_FIELD_NUMBER: builtins.int
     CPU_SECONDS_FIELD_NUMBER: builtins.int
     PROCESSES_FIELD_NUMBER: builtins.int
+    DISK_BYTES_FIELD_NUMBER: builtins.int
     memory_bytes: builtins.int
     """Memory in use."""
     cpu_seconds: builtins.int
     """Processor time used since the start."""
     processes: builtins.int
     """Processes and threads."""
+    disk_bytes: builtins.int
+    """Disk space that is stored in, of a vibespace as a whole; not set when the engine does not tell in time."""
     def __init__(
         self,
         *,
         memory_bytes: builtins.int = ...,
         cpu_seconds: builtins.int = ...,
         processes: builtins.int = ...,
+        disk_bytes: builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_disk_bytes", b"_disk_bytes", "disk_bytes", b"disk_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["cpu_seconds", b"cpu_seconds", "memory_bytes", b"memory_bytes", "processes", b"processes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_disk_bytes", b"_disk_bytes", "cpu_seconds", b"cpu_seconds", "disk_bytes", b"disk_bytes", "memory_bytes", b"memory_bytes", "processes", b"processes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__disk_bytes: _TypeAlias = typing.Literal["disk_bytes"]  # noqa: Y015
+    _WhichOneofArgType__disk_bytes: _TypeAlias = typing.Literal["_disk_bytes", b"_disk_bytes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__disk_bytes) -> _WhichOneofReturnType__disk_bytes | None: ...
 
 @typing.final
 class CreateAgentRequest(message.Message):

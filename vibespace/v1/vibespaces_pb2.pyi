@@ -340,7 +340,7 @@ class VibespaceStatus(message.Message):
 
     @builtins.property
     def usage(self) -> agents_pb2.Usage:
-        """What its containers use together; only in answers that were asked for it."""
+        """What its containers and its volumes use together; only in answers that were asked for it."""
 
     def __init__(
         self,
