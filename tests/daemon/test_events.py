@@ -156,13 +156,19 @@ async def test_a_page_ends_where_it_was_asked_to(house: House, servicer: EventSe
         await anext(servicer.StreamEvents(ev.StreamEventsRequest(limit=-1), CONTEXT))
 
 
+async def _no_disk(_: object) -> dict[str, int]:
+    return {}
+
+
 async def test_damage_is_told(house: House, servicer: EventServicer) -> None:
     """VerifyLog and the doctor say where and what; of a log whose end is gone, that it is; a whole log is fine."""
     await house.ask(create())
     await house.ask(stop())
     house.log.keep_head(Head(house.feed.log_id, house.log.position, house.log.hash))
     house.log.keep(house.feed.state.copy(), house.feed.hash)
-    doctor = Doctor(house.feed, house.log, servicer._auditor, Guard(house.feed, guard, lambda _: "", lambda _: True))
+    doctor = Doctor(
+        house.feed, house.log, servicer._auditor, Guard(house.feed, guard, lambda _: "", lambda _: True), _no_disk
+    )
     fine = await servicer.VerifyLog(ev.VerifyLogRequest(), CONTEXT)
     assert (list(fine.damages), fine.more, fine.cursor) == ([], 0, here(house))
     assert [f.severity for f in doctor._log()] == [s.SEVERITY_OK]

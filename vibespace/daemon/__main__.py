@@ -88,7 +88,9 @@ class Daemon:
             self._keys = KeyFiles(self._state.keys)
             self._paths = HostPaths(self._state.home, self._engine_address, os.environ)
             self._guard = Guard(self._feed, guard, _bridge, _is_here)
-            self._late, self._doctor = LateEngine(), Doctor(self._feed, log, self._auditor, self._guard)
+            self._late = LateEngine()
+            self._measuring = Measuring(self._feed, lambda: self._late.engine)
+            self._doctor = Doctor(self._feed, log, self._auditor, self._guard, self._measuring.disk)
             self._shell = SshShell(self._late, self._keys)
             stack.push_async_callback(self._shell.close)
             self._repositories = Git(self._shell)
@@ -197,7 +199,7 @@ class Daemon:
 
     def _servicers(self, log: Log) -> dict[str, object]:
         feed, writer, sealing = self._feed, self._writer, Sealing(self._feed, self._vault)
-        measuring = Measuring(feed, lambda: self._late.engine)
+        measuring = self._measuring
         system = SystemServicer(
             feed,
             writer,

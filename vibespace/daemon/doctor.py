@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from vibespace.app.feed import Feed
 from vibespace.app.log import Log
@@ -22,17 +22,27 @@ _CHECK = "To check them now: 'vibespace audit verify'."
 class Doctor:
     """Looks; changes nothing."""
 
-    def __init__(self, feed: Feed, log: Log, auditor: Auditor, guard: Guard) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        log: Log,
+        auditor: Auditor,
+        guard: Guard,
+        disk: Callable[[Collection[str]], Awaitable[Mapping[str, int]]],
+    ) -> None:
+        """`disk` is Measuring.disk."""
         self._feed = feed
         self._reserve = log.reserve
         self._auditor = auditor
         self._guard = guard
+        self._disk_of = disk
         self.engine: Engine | None = None
         """Set when there is one."""
 
     async def examine(self) -> list[Finding]:
         """All findings, in no order."""
-        found = [*await self._engine(), *self._log(), *self._disk(), *self._resources(), *await self._leftovers()]
+        found = [*await self._engine(), *self._log(), *self._disk(), *self._resources(), *await self._kept()]
+        found += await self._leftovers()
         host = self._feed.state.host
         return [*found, await self._guard.finding()] if host and host.engine else found
 
@@ -90,6 +100,19 @@ class Doctor:
                     Finding(severity=SEVERITY_ERROR, subject=found.subject, message=f"It failed: {reason}", hint=hint)
                 )
         return findings
+
+    async def _kept(self) -> Sequence[Finding]:
+        kept = self._feed.state.kept
+        sizes = await self._disk_of(kept.values())
+        return [
+            Finding(
+                severity=SEVERITY_OK,
+                subject=f"data of {name}",
+                message=f"Kept by 'delete --keep-data'{f', {sizes[uid] >> 20} MiB' if uid in sizes else ''}.",
+                hint=f"'vibespace create {name} --reuse-data -t TYPE' takes it over; then 'delete' discards it.",
+            )
+            for name, uid in sorted(kept.items())
+        ]
 
     async def _leftovers(self) -> Sequence[Finding]:
         if self.engine is None or not isinstance(self.engine, Inventory):

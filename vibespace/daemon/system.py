@@ -65,6 +65,7 @@ class SystemServicer(SystemServiceServicer):
             agents_running=running if self._feed.engine_seen else 0,
             cursor=convert.cursor(self._feed.log_id, state.position),
             outside=self._outside(),
+            kept=sorted(state.kept),
         )
 
     async def Diagnose(self, request: v1.DiagnoseRequest, context: Context) -> v1.DiagnoseResponse:

@@ -221,6 +221,7 @@ class GetStatusResponse(message.Message):
     AGENTS_RUNNING_FIELD_NUMBER: builtins.int
     CURSOR_FIELD_NUMBER: builtins.int
     OUTSIDE_FIELD_NUMBER: builtins.int
+    KEPT_FIELD_NUMBER: builtins.int
     vibespaces: builtins.int
     """How many vibespaces there are."""
     agents: builtins.int
@@ -243,6 +244,10 @@ class GetStatusResponse(message.Message):
     def outside(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """What lies outside the state directory."""
 
+    @builtins.property
+    def kept(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names under which `delete --keep-data` has left data; `create NAME --reuse-data` takes it over."""
+
     def __init__(
         self,
         *,
@@ -253,10 +258,11 @@ class GetStatusResponse(message.Message):
         agents_running: builtins.int = ...,
         cursor: cursor_pb2.Cursor | None = ...,
         outside: abc.Iterable[builtins.str] | None = ...,
+        kept: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor", "daemon", b"daemon", "host", b"host"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "agents_running", b"agents_running", "cursor", b"cursor", "daemon", b"daemon", "host", b"host", "outside", b"outside", "vibespaces", b"vibespaces"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "agents_running", b"agents_running", "cursor", b"cursor", "daemon", b"daemon", "host", b"host", "kept", b"kept", "outside", b"outside", "vibespaces", b"vibespaces"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
