@@ -90,6 +90,7 @@ def vibespace(name: str, state: int = vibespaces_pb2.VIBESPACE_STATE_RUNNING, **
     made.intent = agents_pb2.RUN_INTENT_START
     made.status.state = state  # type: ignore[assignment]
     made.status.agents = 1
+    made.status.agents_running = int(state == vibespaces_pb2.VIBESPACE_STATE_RUNNING)
     made.MergeFrom(vibespaces_pb2.Vibespace(**more))
     return made
 

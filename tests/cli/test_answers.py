@@ -61,7 +61,7 @@ def test_plain_names_fields_by_their_path(vibespace: Run) -> None:
         "vibespace.intent\tstart",
         "vibespace.status.state\trunning",
         "vibespace.status.agents\t1",
-        "vibespace.status.agents_running\t0",
+        "vibespace.status.agents_running\t1",
         "claude-1\tdemo\tclaude-code\trunning",
     ]
 

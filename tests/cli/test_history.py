@@ -57,7 +57,11 @@ def test_a_difference_is_told_by_thing_and_field(vibespace: Run) -> None:
         ("vibespaces/goes", "deleted"),
     ]
     assert data["differences"][0]["fields"] == [{"field": "image", "from": "i", "to": "newer"}]
-    assert [field["field"] for field in data["differences"][3]["fields"]] == ["intent", "status.state"]
+    assert [field["field"] for field in data["differences"][3]["fields"]] == [
+        "intent",
+        "status.state",
+        "status.agents_running",
+    ]
     assert data["differences"][3]["fields"][0] == {"field": "intent", "from": "start", "to": "stop"}
 
 

@@ -157,7 +157,7 @@ def test_destroying_on_a_terminal_asks(daemon: Daemon, typed: bytes, code: int) 
     daemon.answers[WATCH] = lambda _: iter([watch("vibespaces/demo")])
     done = on_terminal("delete", "demo", typed=typed)
     assert done[0] == code
-    assert "Delete demo? This deletes a vibespace, its agents and everything stored in it. [y/N]" in done[1]
+    assert "Delete demo? This deletes 1 agent (1 running) and everything stored in it. [y/N]" in done[1]
     assert [r.validate_only for r in daemon.asked(DELETE)] == ([True, False] if code == 0 else [True])
 
 
@@ -165,8 +165,19 @@ def test_a_rehearsal_deletes_nothing(vibespace: Run, daemon: Daemon) -> None:
     """--dry-run asks the daemon, nobody else, and waits for nothing."""
     daemon.answers[DELETE] = lambda _: vibespaces_pb2.DeleteVibespaceResponse(vibespace=made("demo"))
     done = vibespace("delete", "demo", "--dry-run", "--plain")
-    assert (done.code, "nothing was" in done.err) == (0, True)
-    assert [r.validate_only for r in daemon.asked(DELETE)] == [True]
+    assert done.code == 0
+    told = "This would delete 1 agent (1 running) and everything stored in it. Nothing was deleted:"
+    assert told in done.err
+    assert "what is stored in it is kept" in vibespace("delete", "demo", "--dry-run", "--keep-data", "--plain").err
+    assert [r.validate_only for r in daemon.asked(DELETE)] == [True, True]
+
+
+def test_an_agents_rehearsal_says_what_goes_with_it(vibespace: Run, daemon: Daemon) -> None:
+    """Its home, and whether it runs."""
+    method = "AgentService/DeleteAgent"
+    daemon.answers[method] = lambda _: agents_pb2.DeleteAgentResponse(agent=agent("helper", "demo"))
+    done = vibespace("agent", "delete", "helper@demo", "--dry-run", "--plain")
+    assert "This would delete the agent (running) and its home." in done.err
 
 
 def test_interrupting_leaves_the_work_going_on(daemon: Daemon) -> None:

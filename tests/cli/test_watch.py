@@ -70,5 +70,5 @@ def test_the_table_is_drawn_in_its_place(monkeypatch: pytest.MonkeyPatch) -> Non
     first, second, third, last = shown.split("\r\x1b[J")[1:]
     assert first.splitlines() == ["VIBESPACE  STATE    AGENTS", "… and 2 more", "\x1b[2A"]
     assert second.splitlines()[-1] == "\x1b[2A"
-    assert third.splitlines()[1].split() == ["one", "stopped", "1"]
+    assert third.splitlines()[1].split() == ["one", "stopped", "0/1"]
     assert last.splitlines()[1].split() == ["three", "running", "1"]

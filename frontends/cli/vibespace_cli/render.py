@@ -51,7 +51,16 @@ def rows(output: Output, messages: Sequence[Any], shown: Sequence[Leaf]) -> list
     """A row a message."""
     if output.plain:
         return [[text(m, leaf) or "" for leaf in shown] for m in messages]
-    return [[_brief(_label(leaf.path[-1:]), text(m, leaf, local=True) or "")[1] for leaf in shown] for m in messages]
+    return [[_cell(m, leaf) for leaf in shown] for m in messages]
+
+
+def _cell(message: Any, leaf: Leaf) -> str:
+    """A count of which another field says how many run is told with that, where not all do: 2/3."""
+    value = _brief(_label(leaf.path[-1:]), text(message, leaf, local=True) or "")[1]
+    holder = leaf.field.containing_type
+    part = holder.fields_by_name.get(f"{leaf.path[-1]}_running") if holder else None
+    running = text(message, Leaf((*leaf.path[:-1], part.name), part, summary=False)) if part else value
+    return value if running == value else f"{running}/{value}"
 
 
 def header(shown: Sequence[Leaf]) -> list[str]:

@@ -50,7 +50,9 @@ def answer(invocation: Invocation, response: Any) -> None:
         settle.tell(invocation, response)
     else:
         if rehearses(invocation):
-            output.note("This would be deleted; nothing was:")
+            from vibespace_cli import doomed
+
+            output.note(f"This would delete {doomed.told(invocation.request, response)}. Nothing was deleted:")
         render(output, response)
 
 
@@ -63,15 +65,15 @@ def confirm(invocation: Invocation) -> None:
     """Ask before destroying. Raises Cancelled for a no, InvalidArgument where nobody can be asked."""
     if invocation.params.get("force") or rehearses(invocation):
         return
+    from vibespace_cli import doomed
+
     thing = names.short(invocation.request.name)
-    _rehearse(invocation)
-    verb, _, what = catalog.first_sentence(catalog.load().help(invocation.method)).partition(" ")
-    ask(f"{verb} {thing}? This {verb.lower()}s {what}", thing)
+    ask(f"Delete {thing}? This deletes {doomed.told(invocation.request, _rehearse(invocation))}.", thing)
 
 
-def _rehearse(invocation: Invocation) -> None:
+def _rehearse(invocation: Invocation) -> Any:
     """What is not there, or cannot be destroyed now, is said before anybody is asked."""
-    if "validate_only" in invocation.request.DESCRIPTOR.fields_by_name:
-        invocation.request.validate_only = True
-        call(invocation)
-        invocation.request.validate_only = False
+    invocation.request.validate_only = True
+    response = call(invocation)
+    invocation.request.validate_only = False
+    return response

@@ -1,0 +1,19 @@
+"""What a deletion takes away, in a few words: for who is asked, and for who only wants to know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vibespace.v1.agents_pb2 import AGENT_STATE_RUNNING
+
+
+def told(request: Any, rehearsed: Any) -> str:
+    """Of a vibespace how many agents, and what becomes of what is stored; of an agent its home."""
+    if "agent" in rehearsed.DESCRIPTOR.fields_by_name:
+        runs = rehearsed.agent.status.state == AGENT_STATE_RUNNING
+        return f"the agent{' (running)' if runs else ''} and its home"
+    status = rehearsed.vibespace.status
+    agents = f"{status.agents} agent{'' if status.agents == 1 else 's'}"
+    if status.agents_running:
+        agents += f" ({status.agents_running} running)"
+    return f"{agents}; what is stored in it is kept" if request.keep_data else f"{agents} and everything stored in it"
