@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
+import signal
 import socket
 import tarfile
 import tempfile
@@ -18,7 +20,7 @@ import pytest
 
 from tests.contracts.engine import EngineContract
 from tests.contracts.factory import agent, inside, run, shown, status, uid
-from tests.engines import Served
+from tests.engines import Podman, Served
 from tests.places import entered
 from tests.podman import purge
 from vibespace.engine import bodies, examination
@@ -55,7 +57,11 @@ class ContainersFactory:
         await self.call("delete", f"/containers/{bodies.container_name(agent_uid)}", force=True)
 
     async def end_by_itself(self, agent_uid: str) -> None:
-        await self.call("post", f"/containers/{bodies.container_name(agent_uid)}/stop", t=0)
+        path = f"/containers/{bodies.container_name(agent_uid)}"
+        if isinstance(self.served, Podman):  # which hears of it only afterwards; Docker may number processes otherwise
+            os.kill((await self.call("get", f"{path}/json"))["State"]["Pid"], signal.SIGKILL)
+        else:
+            await self.call("post", f"{path}/kill")
 
     async def bounce(self) -> None:
         await asyncio.to_thread(self.served.kill)

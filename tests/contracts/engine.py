@@ -114,6 +114,19 @@ class EngineContract(AgentContract):
             await anext(engine.logs(spec.agent_uid, follow=False, since=0))
         assert refused.value.reason == "CONTAINER_NOT_FOUND"
 
+    async def test_logs_end_with_a_container_that_ends_by_itself(
+        self, factory: Factory, engine: InventoriedEngine, spec: AgentSpec
+    ) -> None:
+        """Who follows is told the same as who asks afterwards, to the end, and waits no longer."""
+        await run(engine, spec, "true")
+        following = engine.logs(spec.agent_uid, follow=True, since=0)
+        told = (await anext(following)).data
+        await factory.end_by_itself(spec.agent_uid)
+        async with asyncio.timeout(30):
+            told += b"".join([piece.data async for piece in following])
+        kept = [piece.data async for piece in engine.logs(spec.agent_uid, follow=False, since=0)]
+        assert told == b"".join(kept)
+
     async def test_watch_is_complete_and_follows(self, factory: Factory, engine: Engine, spec: AgentSpec) -> None:
         """A watch begins with all there is, then tells of what comes and goes."""
         await status(engine, spec, Condition.RUNNING)

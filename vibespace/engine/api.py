@@ -78,7 +78,7 @@ class Api:
                     raise _refusal(500, str(item["error"]).strip())
                 yield item
 
-    async def content(self, path: str, /, **query: Any) -> AsyncIterator[bytes]:
+    async def content(self, path: str, /, **query: Any) -> AsyncGenerator[bytes, None]:
         """The bytes of a GET's answer, as they come."""
         async with self._request("GET", path, query, None) as response:
             async for piece in response.content.iter_any():
