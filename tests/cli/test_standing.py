@@ -43,6 +43,7 @@ def test_where_things_stand(daemon: Daemon, host: dict[str, Any], found: list[An
     assert code == 0
     places = [shown.index(words) for words in said]
     assert places == sorted(places)
+    assert "MEMORY" not in shown
 
 
 def test_nothing_is_made_by_asking(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

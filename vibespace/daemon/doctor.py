@@ -108,7 +108,7 @@ class Doctor:
             Finding(
                 severity=SEVERITY_OK,
                 subject=f"data of {name}",
-                message=f"Kept by 'delete --keep-data'{f', {sizes[uid] >> 20} MiB' if uid in sizes else ''}.",
+                message=f"Kept by 'delete --keep-data'{f', {sizes[uid] / 1e6:.0f} MB' if uid in sizes else ''}.",
                 hint=f"'vibespace create {name} --reuse-data -t TYPE' takes it over; then 'delete' discards it.",
             )
             for name, uid in sorted(kept.items())

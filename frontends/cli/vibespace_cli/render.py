@@ -47,6 +47,11 @@ def columns(descriptor: Any) -> list[Leaf]:
     return [leaf for leaf in found if leaf.summary] or found
 
 
+def unmeasured(descriptor: Any) -> list[Leaf]:
+    """Columns of a list without --usage, wherever that cannot be asked for: what is used changes all the time."""
+    return [leaf for leaf in columns(descriptor) if "usage" not in leaf.path]
+
+
 def rows(output: Output, messages: Sequence[Any], shown: Sequence[Leaf]) -> list[list[str]]:
     """A row a message."""
     if output.plain:

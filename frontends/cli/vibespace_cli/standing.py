@@ -23,7 +23,7 @@ def tell(session: Session) -> None:
     host = session.call("SystemService/GetStatus").host if os.path.isdir(session.state.home) else Host()
     found = session.call(lists).vibespaces if host.initialized else []
     if found:
-        shown = render.columns(Vibespace.DESCRIPTOR)
+        shown = render.unmeasured(Vibespace.DESCRIPTOR)
         render.write_table(output, render.header(shown), render.rows(output, found, shown))
         output.line("")
     output.line(_sentence(host, found))

@@ -11,7 +11,7 @@ from vibespace_cli import names, render, settle, table
 from vibespace_cli.output import Output
 from vibespace_cli.screen import Screen
 from vibespace_cli.session import Session
-from vibespace_cli.shape import Leaf, to_data
+from vibespace_cli.shape import to_data
 
 
 def vibespaces(session: Session) -> None:
@@ -46,7 +46,7 @@ class _Table:
 
     def __init__(self, output: Output) -> None:
         self._output, self._screen = output, Screen()
-        self._shown = _columns()
+        self._shown = render.unmeasured(Vibespace.DESCRIPTOR)
 
     def __call__(self, known: Mapping[str, Vibespace], _changed: Sequence[Vibespace], _gone: Sequence[str]) -> None:
         rows = render.rows(self._output, [known[name] for name in sorted(known)], self._shown)
@@ -59,7 +59,7 @@ class _Lines:
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._shown = _columns()
+        self._shown = render.unmeasured(Vibespace.DESCRIPTOR)
 
     def __call__(self, _known: Mapping[str, Vibespace], changed: Sequence[Vibespace], gone: Sequence[str]) -> None:
         output = self._output
@@ -76,8 +76,3 @@ class _Lines:
             output.line(line)
         output.header = False
         output.flush()
-
-
-def _columns() -> list[Leaf]:
-    """Those of a list without --usage: a Watch tells of changes, and what is used changes all the time."""
-    return [leaf for leaf in render.columns(Vibespace.DESCRIPTOR) if "usage" not in leaf.path]
