@@ -14,8 +14,7 @@ from tests.bench.pairing import Figure, Wanted, in_turns, paired
 from vibespace.net.keys import KeyFiles
 
 NAME = "vibespaces/demo/agents/claude-1"
-BYTES = 256 << 20
-"""A gigabyte takes as long for each of its bytes, and the row four times as long: more than a minute."""
+BYTES = 1 << 30
 PAIRS = 3
 WANTED = Wanted(0.5, at_least=True)
 
