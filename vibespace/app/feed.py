@@ -13,8 +13,10 @@ from vibespace.app.recorder import Recorded
 from vibespace.app.writer import Batch
 from vibespace.errors import FailedPrecondition
 
-_RING = 20_000
-"""Recent events kept in memory, so that followers close to the end never touch the disk."""
+_RING = 2000
+"""Recent events kept in memory, so that followers close to the end never touch the disk. One is 0.7 kB, and 2.4 kB once
+it was told; who is further behind reads 10 000 from the disk in 0.2 s, less than it takes to tell them.
+"""
 _PAGE = 500
 EVERYTHING = Wanted()
 

@@ -157,7 +157,7 @@ def host_message(found: Host, *, reachable: bool) -> system_pb2.Host:
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def event_message(recorded: Recorded, log_id: str) -> events_pb2.Event:
     """One event of the history. Cached: all who follow get the same message, which nobody may change."""
     body = recorded.body
