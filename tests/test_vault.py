@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from vibespace.vault import Vault
 
 UID, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 VALUE = "correct horse battery"
+LONG = 10_000
+"""Characters."""
 
 
 @pytest.fixture
@@ -101,6 +104,23 @@ def test_masked(directory: Path) -> None:
     vault.store(UID, {"A": VALUE, "B": f"{VALUE} staple", "C": "first line\nsecond line\n", "D": "main"})
     assert vault.mask(f"fatal: {VALUE} staple, {VALUE}.") == "fatal: [redacted], [redacted]."
     assert vault.mask("see second line of main") == "see [redacted] of main"
+
+
+def test_what_is_deleted_is_not_held(directory: Path) -> None:
+    """However many values come and go, memory holds none of them after."""
+    directory.parent.mkdir()
+    vault = Vault(directory)
+    vault.store(OTHER, {"A": VALUE})
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(20):
+            vault.store(UID, {"A": f"{number}" * LONG})
+            vault.delete(UID)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < LONG
 
 
 def test_fingerprints(directory: Path) -> None:

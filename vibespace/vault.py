@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hmac
 import os
-import re
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -34,7 +33,8 @@ class Vault:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._values: dict[str, dict[str, str]] = {}
-        self._secrets: re.Pattern[str] | None = None
+        self._secrets: Sequence[str] = ()
+        """What is masked, the longest first. No pattern: `re` keeps the last 512, and with them what was deleted."""
 
     def begin(self, uids: Collection[str]) -> None:
         """Open what these agents have, and remove what nobody has: a create that a crash cut off left it."""
@@ -74,7 +74,9 @@ class Vault:
 
     def mask(self, text: str) -> str:
         """`text` without any value we hold, nor a line of one."""
-        return self._secrets.sub(MASKED, text) if self._secrets else text
+        for secret in self._secrets:
+            text = text.replace(secret, MASKED)
+        return text
 
     def _hold(self, uid: str, values: Mapping[str, str]) -> None:
         """Replaced, never changed: other threads mask meanwhile."""
@@ -87,8 +89,7 @@ class Vault:
             for part in (value, *value.splitlines())
             if len(part.strip()) >= SHORTEST_MASKED
         }
-        longest_first = sorted(parts, key=len, reverse=True)
-        self._secrets = re.compile("|".join(map(re.escape, longest_first))) if parts else None
+        self._secrets = sorted(parts, key=len, reverse=True)
 
     def _opened(self, owned: Path) -> Iterable[tuple[str, str | None]]:
         for path in owned.iterdir():
