@@ -234,6 +234,7 @@ async def test_nobody_there(shell: SshShell, sshd: Sshd) -> None:
     await sshd.kill()
     failed = await asyncio.gather(*(shell.start(AGENT, ["true"]) for _ in range(5)), return_exceptions=True)
     assert [f.reason for f in failed if isinstance(f, Unavailable)] == ["AGENT_UNREACHABLE"] * 5
+    assert shell._connections._made == {}  # the agent may be gone, and then nobody tries anew
     await sshd.start()
     assert (await run(shell, "true")).exit == Exit(0)
 

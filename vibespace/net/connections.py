@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 import asyncssh
 
@@ -38,7 +39,7 @@ class Connections:
         making = self._made.get(agent_uid)
         if making is None or _dead(making):
             making = asyncio.create_task(self._connect(agent_uid))
-            making.add_done_callback(_seen)
+            making.add_done_callback(partial(self._settle, agent_uid))
             self._made[agent_uid] = making
         try:
             return await asyncio.shield(making)
@@ -59,6 +60,14 @@ class Connections:
         """Close all."""
         made, self._made = list(self._made.values()), {}
         await asyncio.gather(*map(_close, made))
+
+    def _settle(self, agent_uid: str, making: asyncio.Task[asyncssh.SSHClientConnection]) -> None:
+        """Keep no failure: its agent may be gone, and then nobody asks again. Whoever waited has it.
+
+        Looking at it here marks it as seen: when all who waited have left, nobody wants it.
+        """
+        if (making.cancelled() or making.exception()) and self._made.get(agent_uid) is making:
+            del self._made[agent_uid]
 
     async def _connect(self, agent_uid: str) -> asyncssh.SSHClientConnection:
         try:
@@ -110,12 +119,6 @@ def _is(making: asyncio.Task[asyncssh.SSHClientConnection], connection: asyncssh
 
 def _dead(making: asyncio.Task[asyncssh.SSHClientConnection]) -> bool:
     return making.done() and (making.cancelled() or bool(making.exception()) or making.result().is_closed())
-
-
-def _seen(making: asyncio.Task[asyncssh.SSHClientConnection]) -> None:
-    """Mark a failure as looked at: whoever waited has it; when all have left, nobody wants it."""
-    if not making.cancelled():
-        making.exception()
 
 
 async def _close(making: asyncio.Task[asyncssh.SSHClientConnection]) -> None:
