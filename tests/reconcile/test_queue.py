@@ -176,3 +176,18 @@ async def test_a_closed_queue_wakes_nobody() -> None:
         steps.queue.close()
     await asyncio.sleep(3600)
     assert len(steps.begun) == 7
+
+
+@in_virtual_time
+async def test_failures_of_what_is_gone_are_forgotten() -> None:
+    """Of keys that failed once and were never seen again, only those of the last two minutes are remembered."""
+    async with asyncio.TaskGroup() as tasks:
+        steps = Steps(tasks)
+        for number in range(4):
+            key = f"gone-{number}"
+            steps.queue.wake(key)
+            for looks, good in enumerate((False, True), 1):
+                await steps.until(2 * number + looks)
+                steps.running[key].set_result(good)
+            await asyncio.sleep(61)
+        assert list(steps.queue._failures) == ["gone-2", "gone-3"]

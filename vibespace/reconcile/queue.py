@@ -93,11 +93,17 @@ class Queue:
     def _pause(self, key: str) -> None:
         """The first failure is repeated at once; then 0.5 s, doubling to a minute."""
         now = asyncio.get_running_loop().time()
-        before = self._failures.get(key)
+        before = self._failures.pop(key, None)  # so that the newest is last
         count = before.count + 1 if before and now - before.last < _FORGIVEN else 1
         self._failures[key] = _Failures(count, now)
+        self._forgive(now)
         delay = 0.0 if count == 1 else min(0.25 * 2 ** min(count - 1, 16), _LONGEST)
         self._timers[key] = asyncio.get_running_loop().call_later(delay, self._resume, key)
+
+    def _forgive(self, now: float) -> None:
+        """Drop what no longer counts: the key may be that of something gone."""
+        while now - (oldest := next(iter(self._failures.items())))[1].last >= _FORGIVEN:
+            del self._failures[oldest[0]]
 
     def _resume(self, key: str) -> None:
         del self._timers[key]
