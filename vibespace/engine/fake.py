@@ -253,6 +253,7 @@ class FakeEngine:
     async def _end(self, name: str, found: Thing | None) -> None:
         if found is not None:
             self.world.drop("container", name)
+            self._hashes.pop(found.started, None)
             if inside := self._insides.pop(found.started, None):
                 await inside.close()
 
