@@ -21,7 +21,11 @@ from vibespace.domain.vibespaces import Vibespace
 from vibespace.errors import NotFound
 
 REMEMBERED = timedelta(hours=24)
-"""How long a request_id is answered as the first time, and a deletion is told to watchers that were away."""
+"""How long a request_id is answered as the first time, and a deletion is told to watchers that were away.
+
+In memory, in both States together, a request is 0.7 kB and a deletion 1.1 kB: of a vibespace that was created, stopped,
+started and deleted, 5 kB for so long.
+"""
 
 _NUMBERED = re.compile(r"(.+)-([1-9][0-9]{0,8})")
 
