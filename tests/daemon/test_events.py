@@ -128,12 +128,41 @@ async def test_a_spoilt_index_is_made_again(house: House) -> None:
             file.unlink()
         index.write_bytes(content)
         assert house.log.find(wanted, 0, house.log.position) == found
+        assert index.read_bytes().startswith(b"SQLite format 3")
     connection = sqlite3.connect(index)
     connection.execute("DELETE FROM places")
     connection.execute("UPDATE upto SET hash = x'00'")
     connection.commit()
     connection.close()
     assert house.log.find(wanted, 0, house.log.position) == found
+
+
+async def test_an_index_may_go_while_it_is_read(house: House) -> None:
+    """The one that takes its place shares nothing with it, no memory above all, whose end would be the daemon's."""
+    for n in range(3):
+        await house.ask(create(f"v{n}"))
+    path, index = house.path.with_name("index.db"), house.log._index
+    count = "SELECT COUNT(*) FROM places"
+    with index.filled(house.log.position) as first:
+        before = first.execute(count).fetchall()
+        path.unlink()
+        await house.ask(create("another"))
+        with index.filled(house.log.position) as second:
+            assert first.execute(count).fetchall() == before
+            assert second.execute(count).fetchall() > before
+            assert not path.with_name("index.db-shm").exists()
+
+
+async def test_an_index_that_cannot_be_made_again(house: House) -> None:
+    """The log alone has the answers too."""
+    for n in range(3):
+        await house.ask(create(f"v{n}"))
+    wanted, index = Wanted("v1"), house.path.with_name("index.db")
+    found = house.log.find(wanted, 0, house.log.position)
+    index.write_bytes(b"garbage" * 1000)
+    index.with_name("index.db-of-somebody").mkdir()  # which is not removed as a file is
+    assert house.log.find(wanted, 0, house.log.position) == found
+    assert house.log.replay(5).vibespaces.keys() == house.log.fold(5).vibespaces.keys()
 
 
 async def test_a_page_ends_where_it_was_asked_to(house: House, servicer: EventServicer) -> None:

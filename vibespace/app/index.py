@@ -7,12 +7,15 @@ time. By type, the log's own index finds events.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+UNUSABLE = (sqlite3.Error, OSError)
+"""There is no index now: no room for one, or one that is spoilt and cannot be removed. The log alone has it all too."""
 _FORMAT = 1
 """PRAGMA user_version of _SCHEMA; a file that has another is made anew."""
 _STEP = 20_000
@@ -64,9 +67,11 @@ class Index:
     def __init__(self, path: Path, log: Path) -> None:
         self._path = path
         self._log = log
+        self._opening = threading.Lock()
+        """Two that made it anew at once would each remove what the other is at work in."""
 
     def find(self, wanted: Wanted, after: int, until: int, limit: int) -> list[int]:
-        """Up to `limit` positions of events that are `wanted`, in order. Raises sqlite3.Error."""
+        """Up to `limit` positions of events that are `wanted`, in order. Raises UNUSABLE."""
         if not wanted.vibespace:
             with self._open() as connection:
                 return _by_topic(connection, wanted.type, after, until, limit)
@@ -79,49 +84,63 @@ class Index:
             )
 
     def fill(self, until: int) -> None:
-        """Take in the events up to position `until`. Raises sqlite3.Error."""
+        """Take in the events up to position `until`. Raises UNUSABLE."""
         with self.filled(until):
             pass
 
     @contextmanager
     def filled(self, until: int) -> Iterator[sqlite3.Connection]:
-        """The file, holding `places` up to position `until`, with the log attached as `log`. Raises sqlite3.Error."""
+        """The file, holding `places` up to position `until`, with the log attached as `log`. Raises UNUSABLE."""
         with self._open() as connection:
             _fill(connection, until)
             yield connection
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        connection = self._connect()
+        with self._opening:
+            connection = self._opened()
         try:
-            if not _is_of_this_log(connection):
-                connection.close()
-                for file in self._path.parent.glob(f"{self._path.name}*"):
-                    file.unlink(missing_ok=True)
-                connection = self._connect()
-                connection.executescript(_SCHEMA)
             yield connection
         finally:
             connection.close()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path.absolute().as_uri(), uri=True, isolation_level=None, timeout=60)
-        connection.execute("ATTACH ? AS log", (f"{self._log.absolute().as_uri()}?mode=ro",))
+    def _opened(self) -> sqlite3.Connection:
+        connection = self._connect()
+        try:
+            if not self._is_of_this_log(connection):
+                connection.close()
+                for file in self._path.parent.glob(f"{self._path.name}*"):
+                    file.unlink(missing_ok=True)
+                connection = self._connect()
+                self._attach(connection)
+                connection.executescript(_SCHEMA)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
+    def _connect(self) -> sqlite3.Connection:
+        # By its usual way SQLite maps a file beside it, shared by name with the index that takes its place: where this
+        # one is removed, that is cut short under who still reads here, which ends the process.
+        uri = f"{self._path.absolute().as_uri()}?vfs=unix-excl"
+        return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=60)
 
-def _is_of_this_log(connection: sqlite3.Connection) -> bool:
-    try:
-        if connection.execute("PRAGMA main.user_version").fetchone() != (_FORMAT,):
+    def _attach(self, connection: sqlite3.Connection) -> None:
+        connection.execute("ATTACH ? AS log", (f"{self._log.absolute().as_uri()}?mode=ro&vfs=unix",))
+
+    def _is_of_this_log(self, connection: sqlite3.Connection) -> bool:
+        try:
+            self._attach(connection)  # which reads the file: one that is none is met here
+            if connection.execute("PRAGMA main.user_version").fetchone() != (_FORMAT,):
+                return False
+            [(position, hash)] = connection.execute("SELECT position, hash FROM upto").fetchall()
+            stored = connection.execute("SELECT hash FROM log.stored_events WHERE position = ?", (position,)).fetchone()
+            return bool(position == 0 or stored == (hash,))
+        except (sqlite3.DatabaseError, ValueError) as e:
+            # Of a disk that has no room or answers no more, the file is not to blame.
+            if isinstance(e, sqlite3.OperationalError):
+                raise
             return False
-        [(position, hash)] = connection.execute("SELECT position, hash FROM upto").fetchall()
-        stored = connection.execute("SELECT hash FROM log.stored_events WHERE position = ?", (position,)).fetchone()
-        return bool(position == 0 or stored == (hash,))
-    except (sqlite3.DatabaseError, ValueError) as e:
-        # Of a disk that has no room or answers no more, the file is not to blame.
-        if isinstance(e, sqlite3.OperationalError):
-            raise
-        return False
 
 
 def _fill(connection: sqlite3.Connection, until: int) -> None:

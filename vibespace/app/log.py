@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
@@ -18,7 +17,7 @@ from vibespace.app import past
 from vibespace.app.audit import MISSING, UNREADABLE, Audit, Damage
 from vibespace.app.checkpoint import Checkpoint
 from vibespace.app.head import Head
-from vibespace.app.index import Index, Wanted
+from vibespace.app.index import UNUSABLE, Index, Wanted
 from vibespace.app.live import State
 from vibespace.app.logfile import claim, readable, unusable
 from vibespace.app.recorder import GENESIS, NO_END, PAGE, Recorded, Recorder, link, recorded_of
@@ -74,7 +73,7 @@ class Log:
         """Up to `limit` events that are `wanted`, after position `after` and up to `until`. From any thread."""
         try:
             return self._recorder.pick(self._index.find(wanted, after, until, limit))
-        except sqlite3.Error:  # on a full disk there may be no index
+        except UNUSABLE:
             every = self._recorder.read_all(after, until)
             return list(islice((r for r in every if wanted.has(r.body["subject"], r.topic)), limit))
 
@@ -110,7 +109,7 @@ class Log:
                     for row in past.events(index, until):
                         recorded = recorded_of(row)
                         apply(state, recorded, self._mapper.to_domain_event(recorded.stored))
-            except sqlite3.Error:  # on a full disk there may be no index
+            except UNUSABLE:
                 return self.fold(until)
         state.position = until
         return state
