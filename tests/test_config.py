@@ -62,6 +62,7 @@ def test_the_template_shows_every_setting(tmp_path: Path) -> None:
             "'10.0.0.0/8' is no CIDR:PORT, such as '192.",
         ),
         ("network:\n  allow: ['10.0.0.1:80']\n", "2:11", "'10.0.0.1:80' is no CIDR:PORT"),
+        ("network:\n  allow: ['fe80::1%eth0/128:80']\n", "2:11", "'fe80::1%eth0/128:80' is no CIDR:PORT"),
         ("network:\n  allow: ['10.0.0.0/8:65536']\n", "2:11", "'10.0.0.0/8:65536' is no CIDR:PORT"),
         ("network:\n  allow: ['10.0.0.1/8:80']\n", "2:11", "10.0.0.1/8 has host bits set."),
         ("network:\n  allow: ['10.0.0.0/99:80']\n", "2:11", "does not appear to be an IPv4 or IPv6 network."),

@@ -27,7 +27,10 @@ def test_units(text: str, then: datetime) -> None:
     assert ago(text, NOW) == then
 
 
-@pytest.mark.parametrize("text", ["", "10", "m", "-1s", "1.5h", "1y", "1h30m", "10 m", "1234567890s", "999999999w"])
+NONE = ("", "10", "m", "-1s", "1.5h", "1y", "1h30m", "10 m", "1234567890s", "999999999w", "\u0663m")
+
+
+@pytest.mark.parametrize("text", NONE)
 def test_no_time(text: str) -> None:
     """What is no amount of one unit, or reaches back before there are years, is no time."""
     assert ago(text, NOW) is None

@@ -69,7 +69,7 @@ def load(path: Path) -> Settings:
 def parse_allowance(text: str) -> tuple[IPv4Network | IPv6Network, int]:
     """The network and the port of CIDR:PORT. Raises ValueError saying what is wrong."""
     cidr, _, port = text.rpartition(":")
-    if "/" not in cidr or not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 1 << 16):
+    if "/" not in cidr or "%" in cidr or not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 1 << 16):
         raise ValueError(f"{text!a} is no CIDR:PORT, such as '192.168.1.10/32:5432'")
     return ip_network(cidr), int(port)
 

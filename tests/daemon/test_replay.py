@@ -57,6 +57,7 @@ async def test_a_moment_can_be_a_time(house: House, servicer: EventServicer) -> 
     [
         ("never", "MOMENT_INVALID"),
         ("-5", "MOMENT_INVALID"),
+        ("\u0663", "MOMENT_INVALID"),
         ("2026-01-02T03:10:00", "MOMENT_INVALID"),
         ("999999999w", "MOMENT_INVALID"),
         ("2026-13-40", "MOMENT_INVALID"),

@@ -11,7 +11,7 @@ from vibespace.moments import ago
 
 def parse(text: str, now: datetime) -> int | datetime:
     """A position, or a time that is not after `now`. Raises InvalidArgument MOMENT_INVALID, MOMENT_AHEAD."""
-    if re.fullmatch(r"\d{1,18}", text):
+    if re.fullmatch("[0-9]{1,18}", text):
         return int(text)
     time = _time(text, now)
     if time is None:
