@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.app.house import House, add, create, start, stop
+from tests.app.house import House, add, create, plain, start, stop
 from tests.daemon.running import CONTEXT, Running, here, quiet, whole
 from vibespace.app import feed as feed_module
 from vibespace.app.head import Head
 from vibespace.app.index import Wanted
+from vibespace.app.log import Log
 from vibespace.daemon.doctor import Doctor
 from vibespace.daemon.events import EventServicer
 from vibespace.daemon.guard import Guard
@@ -135,6 +136,28 @@ async def test_a_spoilt_index_is_made_again(house: House) -> None:
     connection.commit()
     connection.close()
     assert house.log.find(wanted, 0, house.log.position) == found
+
+
+async def test_an_index_that_is_not_whole_is_made_again(house: House) -> None:
+    """Cut short it is noticed; where what it says cannot be, replay goes by the log."""
+    for n in range(30):
+        await house.ask(create(f"v{n}"))
+    newest, index = house.log.position, house.path.with_name("index.db")
+    house.log._index.fill(newest)
+    found, then = house.log.find(Wanted("v29"), 0, newest), plain(house.log.fold(newest - 1))
+    assert len(found) == 2
+    good = index.read_bytes()
+    for content in (good[:-2000], good[:-4096]):
+        index.write_bytes(content)
+        log = Log(house.path)
+        assert log.find(Wanted("v29"), 0, newest) == found
+        log.close()
+    index.write_bytes(good)
+    connection = sqlite3.connect(index)
+    connection.execute("DELETE FROM places WHERE topic = 'vibespace.created'")
+    connection.commit()
+    connection.close()
+    assert plain(house.log.replay(newest - 1))["aggregates"] == then["aggregates"]
 
 
 async def test_an_index_may_go_while_it_is_read(house: House) -> None:

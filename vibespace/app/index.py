@@ -69,6 +69,8 @@ class Index:
         self._log = log
         self._opening = threading.Lock()
         """Two that made it anew at once would each remove what the other is at work in."""
+        self._looked = False
+        """Whether the file was found whole, which is asked once: it takes 0.1 s for a million events."""
 
     def find(self, wanted: Wanted, after: int, until: int, limit: int) -> list[int]:
         """Up to `limit` positions of events that are `wanted`, in order. Raises UNUSABLE."""
@@ -101,6 +103,9 @@ class Index:
             connection = self._opened()
         try:
             yield connection
+        except sqlite3.DatabaseError:
+            self._looked = False
+            raise
         finally:
             connection.close()
 
@@ -135,7 +140,8 @@ class Index:
                 return False
             [(position, hash)] = connection.execute("SELECT position, hash FROM upto").fetchall()
             stored = connection.execute("SELECT hash FROM log.stored_events WHERE position = ?", (position,)).fetchone()
-            return bool(position == 0 or stored == (hash,))
+            self._looked = self._looked or connection.execute("PRAGMA main.quick_check(1)").fetchone() == ("ok",)
+            return self._looked and bool(position == 0 or stored == (hash,))
         except (sqlite3.DatabaseError, ValueError) as e:
             # Of a disk that has no room or answers no more, the file is not to blame.
             if isinstance(e, sqlite3.OperationalError):

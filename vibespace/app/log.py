@@ -109,7 +109,7 @@ class Log:
                     for row in past.events(index, until):
                         recorded = recorded_of(row)
                         apply(state, recorded, self._mapper.to_domain_event(recorded.stored))
-            except UNUSABLE:
+            except Exception:  # an index that is spoilt may lead anywhere; where the log is, that is met again
                 return self.fold(until)
         state.position = until
         return state
