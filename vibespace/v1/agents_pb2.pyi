@@ -272,7 +272,7 @@ class AgentStatus(message.Message):
 
 @typing.final
 class Usage(message.Message):
-    """What containers use now, as the engine measures it."""
+    """What is used now, as the engine measures it."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -287,7 +287,9 @@ class Usage(message.Message):
     processes: builtins.int
     """Processes and threads."""
     disk_bytes: builtins.int
-    """Disk space that is stored in, of a vibespace as a whole; not set when the engine does not tell in time."""
+    """Disk space that is taken by what a vibespace stores; not set for a single agent, nor when the engine does not tell in
+    time.
+    """
     def __init__(
         self,
         *,
