@@ -1,7 +1,7 @@
 """The way to the daemon for programs that are not asynchronous: one channel on its Unix socket.
 
-Any call starts the daemon when there is none. A unary call that a dying daemon leaves without an answer is made once
-more: reads have no effect, and mutations carry a `request_id`, which the log answers a repeat from.
+Any call starts the daemon when there is none. A unary call that a dying daemon leaves without an answer is made
+again: reads have no effect, and mutations carry a `request_id`, which the log answers a repeat from.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ OPTIONS = (
     ("grpc.http2.ping_timeout_ms", int(_PATIENCE * 1000)),
     ("grpc.http2.max_pings_without_data", 0),  # a stream may be silent for as long as it likes
 )
-
 
 ATTEMPTS = 3
 """Times that a unary call is made, at most. The second may still meet the daemon that the first did, on its way out."""

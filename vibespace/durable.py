@@ -43,7 +43,7 @@ def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def draft(path: Path) -> Path:
-    """Where `replace` writes first. Always there, so that what a crash leaves is used again, and can be found."""
+    """Where `replace` writes first: always there, so that what a crash leaves is used again, and can be found."""
     return path.with_name(f".{path.name}.vibespace")
 
 

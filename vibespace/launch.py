@@ -86,7 +86,7 @@ def answers(path: Path) -> bool:
 
 
 def hangs(path: Path) -> bool:
-    """Whether something listens on the socket at `path` that does not greet who connects, as any daemon does."""
+    """Whether what listens on the socket at `path` does not greet who connects. Waits FIRST_WORD for it, at most."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(FIRST_WORD)
         try:

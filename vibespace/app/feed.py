@@ -68,8 +68,8 @@ class Feed:
         self._news = asyncio.Event()
 
     def end(self) -> None:
-        """No more news: everything is at rest. Who waits is told, and does not take it for a daemon that has died,
-        which is to be started again.
+        """There will be no more news, for everything is at rest. Who waits is told so: else they would take it for a
+        daemon that died, and start the next one.
         """
         self._ended = True
         self._wake()

@@ -173,6 +173,7 @@ class Recorder(SQLiteApplicationRecorder):
 
 
 def recorded_of(row: Any) -> Recorded:
+    """What a row of `stored_events` holds. Raises ValueError, TypeError or AttributeError where it is spoilt."""
     uid = UUID(row["originator_id"])
     return Recorded(row["position"], uid, row["originator_version"], row["topic"], row["state"], row["hash"])
 

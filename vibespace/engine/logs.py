@@ -17,20 +17,22 @@ _STDERR = 2
 
 async def read(api: Api, container: str, *, follow: bool, since: float) -> AsyncIterator[Written]:
     """See engine.base.Logs."""
-    path, told = f"/containers/{container}", 0
+    path = f"/containers/{container}"
+    told = 0  # bytes of both streams together, whose order is the same each time
     asked = {"stdout": True, "stderr": True, "since": f"{since:.9f}"}
     try:
         if follow:
             async for written in frames(_while_it_runs(api, path, api.content(f"{path}/logs", follow=True, **asked))):
                 told += len(written.data)
                 yield written
+        # When following, for what had not come by the container's end.
         async for written in frames(api.content(f"{path}/logs", follow=False, **asked)):
             rest = written.data[told:]
             told -= len(written.data) - len(rest)
             if rest:
                 yield Written(rest, written.stderr)
     except NotFound as e:
-        if not follow:
+        if not follow:  # else it has just gone, which is where following ends
             raise gone() from e
 
 
@@ -40,26 +42,27 @@ async def _while_it_runs(api: Api, path: str, pieces: AsyncGenerator[bytes, None
     try:
         async with aclosing(pieces):
             while True:
-                piece = asyncio.ensure_future(anext(pieces, b""))
+                coming = asyncio.ensure_future(anext(pieces, b""))
                 try:
-                    await asyncio.wait((piece, ended), return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait((coming, ended), return_when=asyncio.FIRST_COMPLETED)
                 finally:
-                    if not piece.done():
-                        piece.cancel()
-                        await asyncio.wait((piece,))
-                if piece.cancelled() or not (come := piece.result()):
+                    if not coming.done():
+                        coming.cancel()
+                        await asyncio.wait((coming,))
+                if coming.cancelled() or not (piece := coming.result()):
                     return
-                yield come
+                yield piece
     finally:
         ended.cancel()
         await asyncio.gather(ended, return_exceptions=True)
 
 
 async def _ended(api: Api, path: str) -> None:
-    """Return when it has ended, or cannot be waited for, which the next call tells."""
+    """Return when it has ended, or cannot be waited for: why, the next call tells."""
     with suppress(Error):
-        async for _ in api.stream("POST", f"{path}/wait"):
-            return
+        async with aclosing(api.stream("POST", f"{path}/wait")) as answers:
+            async for _ in answers:
+                return
 
 
 async def frames(pieces: AsyncIterator[bytes]) -> AsyncIterator[Written]:

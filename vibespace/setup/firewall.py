@@ -66,7 +66,7 @@ def remove_unless_used() -> None:
 
 
 def _make(chain: str, rule: tuple[str, ...], refused: str, *, family: str = "iptables", inside: Inside = HOST) -> bool:
-    """Whether it was not there and is now. Raises Aborted FIREWALL_REFUSED that begins with `refused`."""
+    """Make the rule; False when it was there. Raises Aborted FIREWALL_REFUSED, whose sentence begins with `refused`."""
     if iptables.mangle("-C", chain, *rule, *_DROP, family=family, inside=inside).returncode == 0:
         return False
     made = iptables.mangle("-I", chain, *rule, *_DROP, family=family, inside=inside)

@@ -45,7 +45,7 @@ _PRIVATE = {
 _RESOLVERS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
 """What names this machine's name servers, to which Docker passes questions on from inside."""
 _MACHINE = "machine"
-"""Whose they are, which all installations need alike: no log's id."""
+"""Owner of what all installations need alike. No log has this id."""
 _OURS = re.compile(r' -i (\S+) .*--comment "vibespace (\S*) (\S+)"')
 
 
