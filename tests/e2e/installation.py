@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -214,8 +215,6 @@ def installation(engine: str, socket: str = "", place: Place | None = None) -> I
 
 def wait_for_end(descriptor: int) -> None:
     """Return when the process behind a pidfd has ended."""
-    import select
-
     waiting = select.poll()
     waiting.register(descriptor, select.POLLIN)
     waiting.poll()
