@@ -21,6 +21,7 @@ from vibespace.domain.host import Host
 from vibespace.domain.states import is_current, should_run
 from vibespace.domain.vibespaces import PENDING
 from vibespace.engine import bodies
+from vibespace.engine.base import FAKE
 from vibespace.engine.fake import FakeEngine, Fault
 from vibespace.engine.fake_world import World
 from vibespace.errgrpc import from_call
@@ -50,6 +51,12 @@ def create(name: str = "demo", **more: Any) -> v.CreateVibespaceRequest:
     return v.CreateVibespaceRequest(**fields)
 
 
+async def initialize(channel: grpc.aio.Channel, image: str = IMAGE, **engine: Any) -> None:
+    """What `vibespace init` tells the daemon in the end; `engine` for what is not usual of it."""
+    chosen = HostEngine(**{"brand": FAKE, "version": "1", "address": "memory"} | engine)
+    await SystemServiceStub(channel).Initialize(InitializeRequest(engine=chosen, image=image))
+
+
 class Running:
     """One daemon on `home`, and stubs to it."""
 
@@ -67,9 +74,8 @@ class Running:
         return self.daemon._feed
 
     async def init(self) -> None:
-        """What `vibespace init` tells the daemon in the end."""
-        engine = HostEngine(brand="fake", version="1", address="memory")
-        await self.system.Initialize(InitializeRequest(engine=engine, image=IMAGE))
+        """See `initialize`."""
+        await initialize(self.channel)
 
     async def rest(self) -> None:
         """Everything stops, and the daemon ends."""

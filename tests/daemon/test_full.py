@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.daemon.running import error_of, refused, whole
+from tests.daemon.running import error_of, initialize, refused, whole
 from tests.daemon.small import Small, small
 from vibespace.errors import Error, Exhausted
 from vibespace.v1 import agents_pb2 as a
@@ -74,8 +74,7 @@ async def test_a_full_disk(disk: Small) -> None:
     """
     with disk.daemon():
         async with dial(disk) as channel:
-            engine = s.HostEngine(brand="fake", version="1", address="memory")
-            await SystemServiceStub(channel).Initialize(s.InitializeRequest(engine=engine, image="i"))
+            await initialize(channel)
             await create(channel, "first")
             disk.fill()
             there, error = await until_full(channel)
@@ -100,8 +99,7 @@ async def test_a_full_disk_can_be_emptied(disk: Small) -> None:
     """A vibespace can be deleted when nothing else can be recorded, and is gone in the end."""
     with disk.daemon():
         async with dial(disk) as channel:
-            engine = s.HostEngine(brand="fake", version="1", address="memory")
-            await SystemServiceStub(channel).Initialize(s.InitializeRequest(engine=engine, image="i"))
+            await initialize(channel)
             await create(channel, "first")
             disk.fill()
             await until_full(channel)

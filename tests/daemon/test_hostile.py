@@ -18,7 +18,7 @@ import pytest
 
 from tests.daemon import hostile
 from tests.daemon.process import daemon as process
-from tests.daemon.running import Running, error_of, quiet, refused, whole
+from tests.daemon.running import Running, error_of, initialize, quiet, refused, whole
 from tests.daemon.test_process import dial, pid_of
 from vibespace.aio import Client
 from vibespace.errors import DeadlineExceeded, Exhausted, InvalidArgument
@@ -185,11 +185,6 @@ def daemon_busy(daemon: Running) -> Iterator[Any]:
             yield go.set
         finally:
             go.set()
-
-
-async def initialize(channel: grpc.aio.Channel) -> None:
-    engine = s.HostEngine(brand="fake", version="1", address="memory")
-    await SystemServiceStub(channel).Initialize(s.InitializeRequest(engine=engine, image="i"))
 
 
 @contextmanager

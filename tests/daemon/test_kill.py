@@ -18,17 +18,15 @@ from urllib.parse import quote
 import grpc
 import pytest
 
-from tests.daemon.running import IMAGE, whole
+from tests.daemon.running import initialize, whole
 from vibespace.engine.fake_world import World
 from vibespace.launch import wait_until_ended
 from vibespace.state import State
 from vibespace.v1 import agents_pb2 as a
 from vibespace.v1 import events_pb2 as ev
-from vibespace.v1 import system_pb2 as s
 from vibespace.v1 import vibespaces_pb2 as v
 from vibespace.v1.agents_pb2_grpc import AgentServiceStub
 from vibespace.v1.events_pb2_grpc import EventServiceStub
-from vibespace.v1.system_pb2_grpc import SystemServiceStub
 from vibespace.v1.vibespaces_pb2_grpc import VibespaceServiceStub
 
 SEQUENCES, KILLS = 8, 25
@@ -206,8 +204,7 @@ async def test_nothing_is_lost_and_nothing_happens_twice(forge: Forge, sequence:
     forge.begin()
     assert await forge.serves()
     async with dial(forge) as channel:
-        engine = s.HostEngine(brand="fake", version="1", address="memory")
-        await SystemServiceStub(channel).Initialize(s.InitializeRequest(engine=engine, image=IMAGE))
+        await initialize(channel)
     for _ in range(KILLS):
         if not forge.pid:
             forge.begin()

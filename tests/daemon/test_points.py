@@ -10,15 +10,13 @@ import grpc
 import pytest
 
 from tests.daemon.points import POINTS
-from tests.daemon.running import IMAGE, whole
+from tests.daemon.running import initialize, whole
 from tests.daemon.test_kill import GONE, Forge, call, dial, forge, forge_process
 from vibespace.engine.fake_world import World
 from vibespace.v1 import agents_pb2 as a
 from vibespace.v1 import events_pb2 as ev
-from vibespace.v1 import system_pb2 as s
 from vibespace.v1 import vibespaces_pb2 as v
 from vibespace.v1.events_pb2_grpc import EventServiceStub
-from vibespace.v1.system_pb2_grpc import SystemServiceStub
 
 __all__ = ["forge", "forge_process"]
 
@@ -43,10 +41,9 @@ async def begin(forge: Forge, point: str = "", topic: str = "") -> None:
     assert await forge.serves()
 
 
-async def initialize(forge: Forge) -> None:
+async def init(forge: Forge) -> None:
     async with dial(forge) as channel:
-        engine = s.HostEngine(brand="fake", version="1", address="memory")
-        await SystemServiceStub(channel).Initialize(s.InitializeRequest(engine=engine, image=IMAGE))
+        await initialize(channel)
 
 
 async def types(channel: grpc.aio.Channel) -> list[str]:
@@ -81,7 +78,7 @@ async def test_what_was_asked_is_there_or_never_was(forge: Forge, point: str, to
     in the end it has happened once.
     """
     await begin(forge, point, topic)
-    await initialize(forge)
+    await init(forge)
     async with dial(forge) as channel:
         for name, request in LIFE.items():
             if name == topic:
@@ -107,7 +104,7 @@ async def test_what_was_asked_is_there_or_never_was(forge: Forge, point: str, to
 async def test_what_was_seen_is_recorded_once(forge: Forge, point: str, topic: str) -> None:
     """Dead while it records what the engine did, the daemon finds it again, and the engine holds nothing too much."""
     await begin(forge, point, topic)
-    await initialize(forge)
+    await init(forge)
     async with dial(forge) as channel:
         await call(channel, LIFE["vibespace.created"])
         if topic != "agent.observed":

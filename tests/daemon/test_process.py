@@ -15,6 +15,7 @@ import grpc
 import pytest
 
 from tests.daemon.process import daemon, start
+from tests.daemon.running import initialize
 from vibespace.app.log import Log
 from vibespace.daemon import lock
 from vibespace.errors import FailedPrecondition
@@ -91,8 +92,7 @@ async def test_an_orderly_end_loses_nothing(tmp_path: Path, number: signal.Signa
 
     with daemon(home) as process:
         async with dial(home) as channel:
-            engine = s.HostEngine(brand="fake", version="1", address="memory")
-            await SystemServiceStub(channel).Initialize(s.InitializeRequest(engine=engine, image="i"))
+            await initialize(channel)
             asking = asyncio.gather(*(ask(channel, client) for client in range(5)))
             await ten.wait()
             process.send_signal(number)
@@ -117,8 +117,7 @@ async def test_it_tells_what_it_does_when_asked(tmp_path: Path) -> None:
         process.wait()
     with daemon(home, VIBESPACE_DEBUG="1") as process:
         async with dial(home) as channel:
-            engine = s.HostEngine(brand="fake", version="1", address="memory")
-            await SystemServiceStub(channel).Initialize(s.InitializeRequest(engine=engine, image="i"))
+            await initialize(channel)
         process.terminate()
         process.wait()
     lines = [json.loads(line) for line in State(home).debug_log.read_text().splitlines()]

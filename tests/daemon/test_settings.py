@@ -8,14 +8,13 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.daemon.running import DEMO, IMAGE, PRIMARY, Running, create, quiet, refused, serving
+from tests.daemon.running import DEMO, IMAGE, PRIMARY, Running, create, initialize, quiet, refused, serving
 from vibespace import errors
 from vibespace.daemon import __main__ as composition
 from vibespace.daemon.guard import Guard
 from vibespace.engine.fake import FakeEngine
 from vibespace.engine.fake_world import World
 from vibespace.v1 import agents_pb2 as a
-from vibespace.v1 import system_pb2 as s
 from vibespace.v1 import vibespaces_pb2 as v
 
 FULL = v.GetVibespaceRequest(name=DEMO, view=a.VIEW_FULL)
@@ -24,8 +23,7 @@ BASIC = v.GetVibespaceRequest(name=DEMO)
 
 async def test_another_image_is_taken_at_the_next_start(demo: Running) -> None:
     """After a newer image was recorded an agent shows both, until it has started again."""
-    engine = s.HostEngine(brand="fake", version="1", address="memory")
-    await demo.system.Initialize(s.InitializeRequest(engine=engine, image="a-newer-image"))
+    await initialize(demo.channel, "a-newer-image")
     status = (await demo.agents.GetAgent(a.GetAgentRequest(name=PRIMARY))).agent.status
     assert (status.image, status.next_image) == (IMAGE, "a-newer-image")
     await demo.vibespaces.StopVibespace(v.StopVibespaceRequest(name=DEMO))
@@ -60,8 +58,7 @@ async def test_an_image_of_ones_own(home: Path, world: World, monkeypatch: pytes
 async def test_a_closed_network_needs_an_engine_that_reaches_it(home: Path, world: World) -> None:
     """On a rootless engine it is refused before anything is created."""
     async with serving(home, world) as daemon:
-        engine = s.HostEngine(brand="fake", version="1", address="memory", rootless=True)
-        await daemon.system.Initialize(s.InitializeRequest(engine=engine, image=IMAGE))
+        await initialize(daemon.channel, rootless=True)
         closed = v.VibespaceSpec(network=v.NETWORK_NONE)
         wrong = await refused(daemon.vibespaces.CreateVibespace(create(spec=closed)))
         assert (type(wrong), wrong.reason) == (errors.FailedPrecondition, "NETWORK_NOT_REACHABLE")
