@@ -1,4 +1,4 @@
-"""What containers use, and which limits an engine holds them to, by the API that Podman and Docker have in common."""
+"""What containers and volumes use, and which limits are enforced, by the API that Podman and Docker have in common."""
 
 from __future__ import annotations
 

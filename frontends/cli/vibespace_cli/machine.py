@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 FAKE = "fake"
 """Engine of our own tests: VIBESPACE_ENGINE says so, and then there is nothing to find or build.
-engine/base.py, of which frontends know nothing, calls it so."""
+engine/base.py, of which frontends know nothing, calls it so.
+"""
 
 
 def fake() -> bool:
