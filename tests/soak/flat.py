@@ -12,7 +12,7 @@ class Sample:
 
     minutes: float
     lives: int
-    megabytes: float
+    memory_megabytes: float
     descriptors: int
     tasks: int
     threads: int
@@ -20,7 +20,7 @@ class Sample:
     state_megabytes: float
 
 
-BOUNDS = {"megabytes": 4.0, "descriptors": 2.0, "tasks": 2.0, "threads": 2.0, "children": 1.0}
+BOUNDS = {"memory_megabytes": 4.0, "descriptors": 2.0, "tasks": 2.0, "threads": 2.0, "children": 1.0}
 """Most that each may climb over the second half. The state directory has the history, which is to grow."""
 LEAST = 4
 """Samples without which no line can be drawn."""

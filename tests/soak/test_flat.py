@@ -26,7 +26,7 @@ def test_a_leak_is_told() -> None:
 
 def test_what_warms_up_is_flat() -> None:
     """What climbs in the first half alone has warmed up."""
-    assert failures(samples(megabytes=[60, 70, 80, 90, 90.5, 90, 90.2, 90])) == []
+    assert failures(samples(memory_megabytes=[60, 70, 80, 90, 90.5, 90, 90.2, 90])) == []
 
 
 def test_noise_is_flat() -> None:
