@@ -157,7 +157,7 @@ def test_destroying_on_a_terminal_asks(daemon: Daemon, typed: bytes, code: int) 
     daemon.answers[WATCH] = lambda _: iter([watch("vibespaces/demo")])
     done = on_terminal("delete", "demo", typed=typed)
     assert done[0] == code
-    assert "Delete demo? This deletes 1 agent (1 running) and everything stored in it. [y/N]" in done[1]
+    assert "Delete demo? This deletes 1 agent (1 running) and the vibespace's data. [y/N]" in done[1]
     assert [r.validate_only for r in daemon.asked(DELETE)] == ([True, False] if code == 0 else [True])
 
 
@@ -166,9 +166,9 @@ def test_a_rehearsal_deletes_nothing(vibespace: Run, daemon: Daemon) -> None:
     daemon.answers[DELETE] = lambda _: vibespaces_pb2.DeleteVibespaceResponse(vibespace=made("demo"))
     done = vibespace("delete", "demo", "--dry-run", "--plain")
     assert done.code == 0
-    told = "This would delete 1 agent (1 running) and everything stored in it. Nothing was deleted:"
+    told = "This would delete 1 agent (1 running) and the vibespace's data. Nothing was deleted:"
     assert told in done.err
-    assert "what is stored in it is kept" in vibespace("delete", "demo", "--dry-run", "--keep-data", "--plain").err
+    assert "the vibespace's data is kept" in vibespace("delete", "demo", "--dry-run", "--keep-data", "--plain").err
     assert [r.validate_only for r in daemon.asked(DELETE)] == [True, True]
 
 

@@ -72,7 +72,7 @@ def confirm(invocation: Invocation) -> None:
 
 
 def _rehearse(invocation: Invocation) -> Any:
-    """What is not there, or cannot be destroyed now, is said before anybody is asked."""
+    """What the daemon would destroy. What is not there, or cannot be destroyed now, is said before anybody is asked."""
     invocation.request.validate_only = True
     response = call(invocation)
     invocation.request.validate_only = False
