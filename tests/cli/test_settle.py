@@ -173,7 +173,7 @@ def test_a_rehearsal_deletes_nothing(vibespace: Run, daemon: Daemon) -> None:
 
 
 def test_an_agents_rehearsal_says_what_goes_with_it(vibespace: Run, daemon: Daemon) -> None:
-    """Its home, and whether it runs."""
+    """--dry-run names its home, and says whether the agent runs."""
     method = "AgentService/DeleteAgent"
     daemon.answers[method] = lambda _: agents_pb2.DeleteAgentResponse(agent=agent("helper", "demo"))
     done = vibespace("agent", "delete", "helper@demo", "--dry-run", "--plain")

@@ -24,7 +24,7 @@ def test_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_users_path_lacks_sbin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And what is there is found all the same."""
+    """A program in sbin is found also by a user whose PATH lacks that."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert shutil.which("iptables") is None
     assert Path(program("iptables")).parent.name == "sbin"

@@ -48,7 +48,7 @@ def columns(descriptor: Any) -> list[Leaf]:
 
 
 def unmeasured(descriptor: Any) -> list[Leaf]:
-    """Columns of a list without --usage, wherever that cannot be asked for: what is used changes all the time."""
+    """The columns but for what is used, which changes all the time: for tables that have no --usage."""
     return [leaf for leaf in columns(descriptor) if "usage" not in leaf.path]
 
 
@@ -60,7 +60,7 @@ def rows(output: Output, messages: Sequence[Any], shown: Sequence[Leaf]) -> list
 
 
 def _cell(message: Any, leaf: Leaf) -> str:
-    """A count of which another field says how many run is told with that, where not all do: 2/3."""
+    """One value. Of what is counted, and told by a field beside how many of it run, both where not all do: `2/3`."""
     value = _brief(_label(leaf.path[-1:]), text(message, leaf, local=True) or "")[1]
     holder = leaf.field.containing_type
     part = holder.fields_by_name.get(f"{leaf.path[-1]}_running") if holder else None
