@@ -124,6 +124,13 @@ def test_all_lies_in_the_directory(directory: Path) -> None:
     assert told.stdout.split() == [str(directory / name) for name in ("store", "run", "store/volumes")]
 
 
+def test_the_environment_speaks_of_another(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CONTAINER_HOST of whoever starts it would have `podman` ask there, and serve nothing here."""
+    monkeypatch.setenv("CONTAINER_HOST", "unix:///nowhere")
+    podman.ensure(directory)
+    assert "CONTAINER_HOST" not in podman.environment(directory)
+
+
 def test_another_boot_is_noticed(directory: Path) -> None:
     """What a former boot left of the running state is thrown away; storage stays."""
     podman.ensure(directory)

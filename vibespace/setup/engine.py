@@ -77,7 +77,7 @@ def guard(choice: Choice, state: State) -> None:
     Docker does that by itself, and for root's Podman it was done when that was opened.
     """
     if choice.brand == "podman" and os.geteuid() != 0:
-        podman.guard(podman.environment(state.engine) if choice.private else os.environ)
+        podman.guard(podman.environment(state.engine) if choice.private else podman.here(os.environ))
 
 
 def _asked_for(path: str, by: str) -> Choice:

@@ -29,6 +29,7 @@ START_SECONDS = 20.0
 STOP_SECONDS = 10.0
 
 _HELPERS = ("/usr/libexec/podman", "/usr/lib/podman", "/usr/local/libexec/podman", "/usr/local/lib/podman")
+_REMOTE = ("CONTAINER_HOST", "CONTAINER_CONNECTION")
 _PACKAGES_OF_USERS = {"newuidmap": "uidmap", "slirp4netns": "slirp4netns"}
 _PACKAGES = {
     "podman": "podman",
@@ -116,12 +117,17 @@ def stop(directory: Path) -> None:
 def environment(directory: Path) -> dict[str, str]:
     """What makes any `podman` command speak of this Podman, once it has been served."""
     return {
-        **os.environ,
+        **here(os.environ),
         **(_session(directory) if os.geteuid() else {}),
         "CONTAINERS_CONF": str(directory / "containers.conf"),
         "CONTAINERS_STORAGE_CONF": str(directory / "storage.conf"),
         "TMPDIR": str(directory / "work"),  # it keeps what is uploaded there, and forgets some of it
     }
+
+
+def here(environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` without what has `podman` only pass on what it is told, and refuse all that is done on this machine."""
+    return {name: value for name, value in environ.items() if name not in _REMOTE}
 
 
 def _session(directory: Path) -> dict[str, str]:
