@@ -88,6 +88,12 @@ async def test_where_it_cannot_be(house: House, guard: Guard, rules: Rules, engi
     assert await told(house, guard) == (False, said)
 
 
+async def test_a_rootless_engine_closes_no_network(house: House, guard: Guard) -> None:
+    """`doctor` does not send anybody to what `create` refuses there."""
+    await initialize(house, rootless=True)
+    assert "--network none" not in (await guard.finding()).hint
+
+
 async def test_before_init(guard: Guard, rules: Rules) -> None:
     """Nothing is asked of the firewall, for nobody knows yet whose networks there will be."""
     guard.hold()

@@ -78,7 +78,10 @@ class Guard:
             text = "Agents reach neither what listens on this machine nor private networks."
             return Finding(severity=SEVERITY_OK, subject="guard", message=text)
         text = f"Agents may reach what listens on this machine, and private networks: {reason}."
-        hint = "docs/security.md says what holds all the same; '--network none' closes a network."
+        hint = "docs/security.md says what holds all the same"
+        host = self._feed.state.host
+        rootless = host is not None and host.engine and host.engine.get("rootless")  # refuses a network that is closed
+        hint += "; an engine that runs as root has a guard." if rootless else "; '--network none' closes a network."
         return Finding(severity=SEVERITY_WARNING, subject="guard", message=text, hint=hint)
 
     def _why_not(self) -> str:
