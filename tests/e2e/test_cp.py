@@ -84,8 +84,8 @@ REFUSED = [
     (["A:/dev/null", "."], 16, "'/dev/null' inside is neither a file nor a folder."),
     (["folder", "A:/home/agent/.profile"], 11, ".* is there already and is no folder."),
     (["A:..", "."], 2, "Say what the copy is to be called."),
-    (["file", "folder"], 2, "Neither of SRC and DST is in an agent."),
-    (["A:a", "A:b"], 2, "Both of SRC and DST is in an agent."),
+    (["file", "folder"], 2, "Neither SRC nor DST is in an agent."),
+    (["A:a", "A:b"], 2, "Both SRC and DST are in an agent."),
     (["A:/etc/hostname", "no/such/place"], 10, "There is no folder 'no/such' here."),
     (["A:/etc", "full"], 12, "inside: permission denied."),
 ]

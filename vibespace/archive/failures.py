@@ -37,7 +37,7 @@ def of(error: OSError, path: bytes, where: str) -> Failure:
     """What the system said of `path`, on the end that is called `where` (`here`, `inside`)."""
     name, number = shown(path), error.errno
     if number == errno.ENOENT:
-        return Failure("NotFound", "FILE_NOT_FOUND", f"There is no {name} {where}.")
+        return Failure("NotFound", "FILE_NOT_FOUND", f"There is no {name} {where}.", "See that the path is right.")
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return Failure("PermissionDenied", "FILE_DENIED", f"{name} {where}: {_why(error)}.")
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

@@ -190,7 +190,7 @@ def _starts(agent: Agent, resting: bool) -> str:
 
 
 def _not_running(agent: Agent, condition: State, resting: bool) -> FailedPrecondition:
-    why = f": {agent.reason}" if agent.reason else ""
+    why = f": {agent.reason.removesuffix('.')}" if agent.reason else ""
     return FailedPrecondition(
         "AGENT_NOT_RUNNING",
         f"Agent '{agent.name}' of '{agent.vibespace}' is {condition}{why}.",

@@ -15,6 +15,7 @@ from vibespace.setup.context import pieces
 
 _IMPORTED = "localhost/vibespace-base"
 _KNOWN = "bases.json"
+_WAY_OUT = "Give a tar of a Debian 12 root file system, such as mmdebstrap makes."
 
 
 def identity(base: str, cache: Path) -> str:
@@ -82,7 +83,8 @@ def _sha256(path: Path, cache: Path) -> str:
     try:
         stat = path.stat()
     except OSError as e:
-        raise NotFound("BASE_NOT_FOUND", f"{path} is not there, so no image can be built on it.", field="base") from e
+        message = f"{path} is not there, so no image can be built on it."
+        raise NotFound("BASE_NOT_FOUND", message, hint=_WAY_OUT, field="base") from e
     if not path.is_file():
         raise _invalid(path, "it is not a file")
     known = _known(cache)
@@ -111,8 +113,7 @@ def _known(cache: Path) -> dict[str, list[int | str]]:
 
 
 def _invalid(path: Path, why: str) -> Error:
-    hint = "Give a tar of a Debian 12 root file system, such as mmdebstrap makes."
-    return InvalidArgument("BASE_INVALID", f"{path} cannot be the image's base: {why}.", field="base", hint=hint)
+    return InvalidArgument("BASE_INVALID", f"{path} cannot be the image's base: {why}.", field="base", hint=_WAY_OUT)
 
 
 def _unreachable(name: str, cause: Error) -> Error:

@@ -57,8 +57,10 @@ def run(session: Session, src: str, dst: str, vibespace: str | None) -> None:
         signal.signal(number, signal.default_int_handler)
     source, destination = _remote(src), _remote(dst)
     if bool(source) == bool(destination):
-        which = "Both" if source else "Neither"
-        raise InvalidArgument("USAGE", f"{which} of SRC and DST is in an agent.", hint="AGENT@VIBESPACE:PATH is one.")
+        message = "Both SRC and DST are in an agent." if source else "Neither SRC nor DST is in an agent."
+        raise InvalidArgument(
+            "USAGE", message, hint="One of them is to be AGENT@VIBESPACE:PATH, the other a path here."
+        )
     copy = _Copy(session)
     with Progress(session.output) as progress:
         copy.progress = progress
