@@ -14,17 +14,19 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from tests.places import user
 from tests.podman import purge
 from vibespace.engine.api import Api
 from vibespace.engine.bodies import LOG
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
 from vibespace.launch import ensure_home
-from vibespace.setup import installation, podman, uninstall
+from vibespace.setup import installation, podman, processes, uninstall
 from vibespace.setup.engine import Choice
 from vibespace.setup.installation import Installation
 from vibespace.setup.objects import NOTHING
@@ -158,6 +160,28 @@ def test_nothing_is_left(state: State, installed: str) -> None:
     assert not state.home.exists()
     assert traces(*signs) == []
     assert uninstall.plan(state, keep_data=False) is None
+
+
+def test_a_users_podman(tmp_path: Path) -> None:
+    """What an `init` that failed has left of a user's Podman goes with all of its processes."""
+    program = str(Path(sys.executable).parent / "vibespace")
+    with user(tmp_path / "a home") as him:
+        init = him.command(program, "init", "--base", "/nowhere.tar")
+        assert subprocess.run(init, env=him.environment(), capture_output=True, check=False).returncode != 0
+        assert (him.home / ".vibespace/engine/store").exists()
+        him.run(program, "uninstall", "-f")
+        assert not (him.home / ".vibespace").exists()
+        assert living(him.home) == []
+
+
+def living(home: Path) -> list[str]:
+    """Command lines of processes that were started by who lives at `home`; not of those that have ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"HOME={home}".encode() in (path / "environ").read_bytes().split(b"\0"):
+                found.append(" ".join(processes.words(path.name)))
+    return found
 
 
 def test_cut_off_anywhere(state: State, installed: str) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +24,9 @@ from vibespace.setup.installation import Installation
 from vibespace.setup.objects import NOTHING, Objects
 from vibespace.setup.ping import brand_at
 from vibespace.state import KEPT, MADE, State
+
+_UNMOUNTED = 'umount "$0" 2>/dev/null; exec "$@"'
+"""Runs a command once $0 is no mount: in namespaces it has just made, Podman mounts its storage upon itself first."""
 
 
 @dataclass(frozen=True)
@@ -174,9 +176,12 @@ def _left(state: State, found: Installation, entries: Sequence[Path]) -> list[st
 def _remove_rootless(state: State) -> None:
     """What a user's containers wrote belongs to their users, whom only `podman unshare` may act for."""
     if os.geteuid() != 0:
-        environment = podman.environment(state.engine)
-        tree.remove([state.engine / "store", state.engine / "run"], ("podman", "unshare"), environment)
-        subprocess.run(["podman", "system", "migrate"], env=environment, check=False, capture_output=True)
+        store = state.engine / "store"
+        through = ("podman", "unshare", "sh", "-c", _UNMOUNTED, str(store / "overlay"))
+        try:
+            tree.remove([store, state.engine / "run"], through, podman.environment(state.engine))
+        finally:
+            podman.stop(state.engine)  # `podman unshare` has left a process that keeps the namespaces it made
 
 
 def _remove_home(state: State) -> None:
