@@ -55,7 +55,7 @@ ROWS = [
         "vibespace/app/*.py",
         words("vibespace.domain vibespace.app") | CONTRACTS,
         words("asyncio threading"),
-        "threads meet the event loop in the writer and in the feed that it wakes, and nowhere else; the index is opened by any",
+        "threads meet the event loop in the writer and in the feed that it wakes; the index is opened by any of them",
         but=words("writer.py feed.py log.py index.py"),
     ),
     Row(
