@@ -155,11 +155,8 @@ def target(state: State) -> str:
 
 
 def error_of(failed: Any, state: State) -> Error:
-    """The error that a call to the daemon of `state` ended with. May wait for launch.FIRST_WORD.
-
-    The mapper's imports are paid for only by calls that fail.
-    """
-    from vibespace.errgrpc import from_call  # noqa: PLC0415
+    """The error that a call to the daemon of `state` ended with. May wait for launch.FIRST_WORD."""
+    from vibespace.errgrpc import from_call  # noqa: PLC0415 (its imports are paid for only by calls that fail)
 
     error = from_call(failed)
     if not isinstance(error, Unavailable) or error.reason != "GRPC_UNAVAILABLE":
