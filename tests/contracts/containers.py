@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from tests.contracts.engine import EngineContract
-from tests.contracts.factory import agent, inside, run, shown, status, uid
+from tests.contracts.factory import agent, run, shown, status, uid
+from tests.contracts.limits import MEMORY, MIB, PIDS
 from tests.engines import Podman, Served
 from tests.places import entered
 from tests.podman import purge
@@ -30,8 +31,6 @@ from vibespace.engine.containers import ContainersEngine
 from vibespace.errors import NotFound
 from vibespace.setup import firewall
 from vibespace.setup.context import pieces
-
-MIB = 1 << 20
 
 HOST = "host.containers.internal"
 """What Podman calls this machine, inside."""
@@ -313,44 +312,6 @@ class ClosedNetworkContract:
         assert await run(engine, stranger, "getent hosts stranger | wc -l") == "1"
 
 
-class LimitsContract:
-    """What holds where the engine may set limits. Mixed into a ContainersContract."""
-
-    async def test_limits_are_in_force(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
-        """Processor, memory with swap, and processes are limited in the container's cgroup as asked."""
-        asked = Resources(
-            cpu_millis=250, cpu_limit_millis=500, memory_bytes=64 * MIB, memory_limit_bytes=128 * MIB, pids=123
-        )
-        spec = replace(agent(factory), resources=asked)
-        await engine.apply(spec)
-        limits = await run(engine, spec, CGROUP)
-        assert limits.split() == expected_limits()
-        assert (await engine.identity()).unenforced_limits == ()
-
-    async def test_memory_really_ends(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
-        """A process that takes more memory than the limit is killed; the container lives on."""
-        spec = replace(agent(factory), resources=Resources(memory_limit_bytes=128 * MIB))
-        await engine.apply(spec)
-        async with inside(engine, spec) as connection:
-            eater = await connection.run("python3 -c 'x = bytearray(1 << 29)'")
-            assert eater.exit_status != 0 or eater.exit_signal
-        assert await run(engine, spec, "echo alive") == "alive"
-
-    async def test_a_fork_bomb_ends_at_the_limit(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
-        """Nobody inside can start more processes than the limit."""
-        spec = replace(agent(factory), resources=Resources(pids=40))
-        await engine.apply(spec)
-        bomb = "import os\nn = 0\ntry:\n while n < 100:\n  n += 1\n  if not os.fork(): os.read(0, 1); os._exit(0)\n"
-        bomb += "except BlockingIOError: print('refused', n < 40)\nos.killpg(0, 9)"
-        async with inside(engine, spec) as connection:
-            result = await connection.run(f'python3 -uc "{bomb}"')
-            assert result.stdout == "refused True\n"
-
-    async def test_default_limit_of_processes(self, engine: ContainersEngine, spec: AgentSpec) -> None:
-        """Also an agent for which nothing was asked has a limit of processes."""
-        assert await run(engine, spec, PIDS) == str(bodies.PIDS)
-
-
 def cut(monkeypatch: pytest.MonkeyPatch, engine: ContainersEngine, calls: int) -> None:
     """Let the engine's n-th call go through, and the process be gone before its answer is used."""
     original, left = engine._api._call, calls
@@ -384,19 +345,3 @@ def knock(host: str, port: int = 2222) -> str:
 
 QUERY = bytes.fromhex("000101000001000000000000" + "07" + b"sibling".hex() + "00" + "00010001")
 """A question to a name server: the address of `sibling`."""
-
-V2 = Path("/sys/fs/cgroup/cgroup.controllers").exists()
-PIDS = f"cat /sys/fs/cgroup/{'' if V2 else 'pids/'}pids.max"
-MEMORY = f"cat /sys/fs/cgroup/{'memory.max' if V2 else 'memory/memory.limit_in_bytes'}"
-FILES_1 = (
-    *("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us", "cpu/cpu.shares", "memory/memory.soft_limit_in_bytes"),
-    *("memory/memory.limit_in_bytes", "memory/memory.memsw.limit_in_bytes", "pids/pids.max"),
-)
-FILES_2 = ("cpu.max", "memory.low", "memory.max", "memory.swap.max", "pids.max")
-CGROUP = f"cd /sys/fs/cgroup; cat {' '.join(FILES_2 if V2 else FILES_1)}"
-
-
-def expected_limits() -> list[str]:
-    if V2:
-        return ["50000", "100000", str(64 * MIB), str(128 * MIB), "0", "123"]
-    return ["50000", "100000", "256", str(64 * MIB), str(128 * MIB), str(128 * MIB), "123"]

@@ -12,10 +12,10 @@ from tests.contracts.containers import (
     ClosedNetworkContract,
     ContainersContract,
     ContainersFactory,
-    LimitsContract,
     knock,
 )
 from tests.contracts.factory import Factory, agent, run, status, until, watching
+from tests.contracts.limits import LimitsContract
 from tests.engines import Served
 from tests.places import Apart, apart, entered
 from vibespace.engine.base import AgentSpec, Condition, Engine

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from tests import engines
-from tests.contracts.containers import ClosedNetworkContract, ContainersContract, ContainersFactory, LimitsContract
+from tests.contracts.containers import ClosedNetworkContract, ContainersContract, ContainersFactory
 from tests.contracts.factory import agent, run, status, watching
+from tests.contracts.limits import LimitsContract
 from tests.engines import Served
 from tests.places import Place
 from tests.podman import cache
