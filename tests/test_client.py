@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,20 @@ IMPATIENT = (
     ("grpc.http2.ping_timeout_ms", 1000),
 )
 """As OPTIONS, in less time."""
+
+
+def test_where_nobody_is_let_in_any_more(state: State) -> None:
+    """A socket at which too many wait already is one that listens, and hangs; nobody waits there for ever."""
+    state.home.mkdir(mode=0o700, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as listening, ExitStack() as stack:
+        listening.bind(os.fspath(state.socket))
+        listening.listen(1)
+        waiting = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(9)]
+        for each in waiting:
+            each.setblocking(False)
+        assert errno.EAGAIN in [each.connect_ex(os.fspath(state.socket)) for each in waiting]
+        assert launch.answers(state.socket)
+        assert launch.hangs(state.socket)
 
 
 def test_a_daemon_that_hangs_amid_a_call_is_given_up(state: State, monkeypatch: pytest.MonkeyPatch) -> None:

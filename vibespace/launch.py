@@ -75,8 +75,11 @@ def ensure_daemon(state: State) -> bool:
 def answers(path: Path) -> bool:
     """Whether something listens on the socket at `path`, which must be ours."""
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(0)
         try:
             probe.connect(os.fspath(path))
+        except BlockingIOError:
+            pass  # it listens, and so many wait to be let in that there is no room for another
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
             return False
         except PermissionError as e:
@@ -92,7 +95,7 @@ def hangs(path: Path) -> bool:
         try:
             probe.connect(os.fspath(path))
             probe.recv(1)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):  # the second: nobody has been let in for long
             return True
         except OSError:
             return False
