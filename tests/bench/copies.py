@@ -1,4 +1,4 @@
-"""A large file into a running container and out of it: `vibespace cp` against `scp` to the same sshd."""
+"""A large file to a new name in a running container, and out of it: `vibespace cp` against `scp` to the same sshd."""
 
 from __future__ import annotations
 
@@ -36,11 +36,14 @@ async def _both(daemon: place.Daemon, found: engine.Engine, here: Path) -> list[
         for _ in range(BYTES >> 20):
             file.write(os.urandom(1 << 20))
     scp = await _scp(daemon, found, here)
-    inside, outside = "/tmp/big", here / "copy"
-    cp_in = _rate([PROGRAM, "cp", str(big), f"claude-1@demo:{inside}"], daemon)
-    scp_in = _rate([*scp, str(big), f"agent@127.0.0.1:{inside}"], daemon)
-    cp_out = _rate([PROGRAM, "cp", f"claude-1@demo:{inside}", str(outside)], daemon)
-    scp_out = _rate([*scp, f"agent@127.0.0.1:{inside}", str(outside)], daemon)
+    source, inside, outside = "/tmp/big", "/tmp/copy", here / "copy"
+    begin = [PROGRAM, "cp", str(big), f"claude-1@demo:{source}"]
+    absent_in, absent_out = [PROGRAM, "exec", "claude-1@demo", "rm", "-f", inside], ["rm", "-f", str(outside)]
+    await _run(begin, daemon)
+    cp_in = _rate([PROGRAM, "cp", str(big), f"claude-1@demo:{inside}"], absent_in, daemon)
+    scp_in = _rate([*scp, str(big), f"agent@127.0.0.1:{inside}"], absent_in, daemon)
+    cp_out = _rate([PROGRAM, "cp", f"claude-1@demo:{source}", str(outside)], absent_out, daemon)
+    scp_out = _rate([*scp, f"agent@127.0.0.1:{source}", str(outside)], absent_out, daemon)
     return [
         paired("cp, a file in", WANTED, await in_turns(cp_in, scp_in, PAIRS), "MB/s"),
         paired("cp, a file out", WANTED, await in_turns(cp_out, scp_out, PAIRS), "MB/s"),
@@ -65,14 +68,19 @@ async def _scp(daemon: place.Daemon, found: engine.Engine, here: Path) -> list[s
     return ["scp", "-q", "-F", "none", "-P", str(port), "-i", str(here / "key"), *given]
 
 
-def _rate(command: list[str], daemon: place.Daemon) -> Callable[[], Awaitable[float]]:
-    """Runs it; megabytes a second."""
-    environment = {**os.environ, "VIBESPACE_HOME": str(daemon.state.home)}
+def _rate(command: list[str], absent: list[str], daemon: place.Daemon) -> Callable[[], Awaitable[float]]:
+    """Runs it; megabytes a second. `absent` goes before: scp writes into a file that is there, ours never does."""
 
     async def run() -> float:
+        await _run(absent, daemon)
         begin = perf_counter()
-        process = await asyncio.create_subprocess_exec(*command, env=environment, stdin=asyncio.subprocess.DEVNULL)
-        assert await process.wait() == 0, command
+        await _run(command, daemon)
         return BYTES / 1e6 / (perf_counter() - begin)
 
     return run
+
+
+async def _run(command: list[str], daemon: place.Daemon) -> None:
+    environment = {**os.environ, "VIBESPACE_HOME": str(daemon.state.home)}
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdin=asyncio.subprocess.DEVNULL)
+    assert await process.wait() == 0, command

@@ -19,7 +19,7 @@ from vibespace.app import host as host_commands
 from vibespace.app.feed import Feed
 from vibespace.app.log import Log
 from vibespace.app.writer import Request, Writer
-from vibespace.daemon import debuglog, lock, outside, server
+from vibespace.daemon import debuglog, lock, memory, outside, server
 from vibespace.daemon.agents import AgentServicer
 from vibespace.daemon.auditor import Auditor
 from vibespace.daemon.doctor import Doctor
@@ -106,6 +106,7 @@ class Daemon:
             await self._first_look()
             gc.collect()
             gc.freeze()  # what a start has made stays: looking through it again and again costs callers 20 ms each time
+            memory.settle()
             _tell(ready_fd, READY)
             await self._stop.wait()
             for task in (reconciling, resting, *looking_after):

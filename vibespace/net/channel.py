@@ -20,6 +20,9 @@ HELD = 1 << 18
 PIECE = 1 << 16
 """Most bytes handed over in one piece."""
 
+BESIDE = 256
+"""Bytes of memory that a piece takes beside its data: a command may write one byte at a time."""
+
 
 class Channel:
     """What a command's channel and a port's channel have in common, as asyncssh calls it back."""
@@ -32,7 +35,7 @@ class Channel:
         self.when_lost: Callable[[], object] = lambda: None
         """Called then."""
         self._channel: asyncssh.SSHClientChannel[bytes] | asyncssh.SSHTCPChannel[bytes] | None = None
-        self._pieces: deque[tuple[bytearray, bool]] = deque()
+        self._pieces: deque[Output] = deque()
         self._held = 0
         self._over = False
         self._discarding = False
@@ -51,12 +54,8 @@ class Channel:
     def data_received(self, data: bytes, datatype: int | None) -> None:
         if self._discarding:
             return
-        stderr = datatype == asyncssh.EXTENDED_DATA_STDERR
-        if self._pieces and self._pieces[-1][1] == stderr and len(self._pieces[-1][0]) + len(data) <= PIECE:
-            self._pieces[-1][0].extend(data)
-        else:
-            self._pieces.append((bytearray(data), stderr))
-        self._held += len(data)
+        self._pieces.append(Output(data, datatype == asyncssh.EXTENDED_DATA_STDERR))
+        self._held += len(data) + BESIDE
         self._arrived.set()
         if self._held >= HELD and not self._paused and self._channel:
             self._paused = True
@@ -91,17 +90,22 @@ class Channel:
                 return None
             self._arrived.clear()
             await self._arrived.wait()
-        data, stderr = self._pieces[0]
-        if len(data) <= limit:
-            self._pieces.popleft()
-            taken = bytes(data)
-        else:
-            taken = bytes(data[:limit])
-            del data[:limit]
-        self._held -= len(taken)
+        first = self._pieces.popleft()
+        if len(first.data) > limit:
+            self._pieces.appendleft(Output(first.data[limit:], first.stderr))
+            self._taken(limit)
+            return Output(first.data[:limit], first.stderr)
+        joined, size = [first.data], len(first.data)
+        while self._pieces and self._pieces[0].stderr == first.stderr and size + len(self._pieces[0].data) <= limit:
+            joined.append(self._pieces.popleft().data)
+            size += len(joined[-1])
+        self._taken(size + BESIDE * len(joined))
+        return Output(b"".join(joined), first.stderr)
+
+    def _taken(self, size: int) -> None:
+        self._held -= size
         if self._paused and self._held <= HELD // 2:
             self._resume()
-        return Output(taken, stderr)
 
     async def send(self, data: bytes) -> None:
         """Send `data`; returns when there is room for more. Nothing happens when the channel has closed."""

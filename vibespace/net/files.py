@@ -37,7 +37,7 @@ module.main(*sys.argv[1:])
 """
 """Reads the program from the first line of its input: as an argument it would stand in every list of processes."""
 
-MESSAGE = 1 << 18
+MESSAGE = 1 << 19
 """Bytes that are put together before they are handed on, so that there are fewer messages."""
 
 MISSING = 127
@@ -83,17 +83,18 @@ class Files:
         process = await self._shell.start(agent_uid, _command("out", path), directory=directory)
         try:
             await process.write(_program())
-            said, held = bytearray(), bytearray()
+            said, held, size = bytearray(), list[bytes](), 0
             async for piece in process.output():
                 if piece.stderr:
                     said += piece.data
                     del said[:-KEPT]
                     continue
-                held += piece.data
-                if len(held) >= MESSAGE:
-                    yield bytes(held)
-                    held.clear()
-            yield bytes(held)
+                held.append(piece.data)
+                size += len(piece.data)
+                if size >= MESSAGE:
+                    yield b"".join(held)
+                    held, size = [], 0
+            yield b"".join(held)
             if code := (await process.wait()).code:
                 raise _error(code, bytes(said))
         finally:
