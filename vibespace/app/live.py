@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from vibespace.domain.agents import Agent
@@ -30,8 +31,7 @@ started and deleted, 5 kB for so long.
 _NUMBERED = re.compile(r"(.+)-([1-9][0-9]{0,8})")
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(NamedTuple):
     """What a request_id stands for."""
 
     digest: str

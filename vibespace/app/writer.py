@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from queue import Empty, SimpleQueue
-from typing import NoReturn, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 from uuid import UUID
 
 from eventsourcing.persistence import PersistenceError, StoredEvent
@@ -67,8 +67,7 @@ def makes_room(command: F) -> F:
     return command
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """Who asks, and which request it is: an Origin that has no time yet."""
 
     actor: str
@@ -81,8 +80,7 @@ class Request:
         return Origin(time, self.actor, self.request_id, self.digest, self.cause)
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What came of a command."""
 
     uid: UUID

@@ -106,7 +106,7 @@ class Daemon:
             await self._first_look()
             gc.collect()
             gc.freeze()  # what a start has made stays: looking through it again and again costs callers 20 ms each time
-            memory.settle()
+            memory.keep_heaps()
             _tell(ready_fd, READY)
             await self._stop.wait()
             for task in (reconciling, resting, *looking_after):

@@ -15,14 +15,13 @@ _SPARE = 4 << 20
 """Free bytes at the top of a heap that are kept for what comes next."""
 
 
-def settle() -> None:
-    """Give back what a start needed; from now on keep a little.
+def keep_heaps() -> None:
+    """Keep a little of what was used for what comes next.
 
     By itself glibc gives each large message back to the kernel and asks for it again, page by page: that cost more
-    than all else that is done to the bytes of a copy. Other C libraries have none of this, and nothing happens.
+    than all else that is done to the bytes of a copy. Other C libraries have no mallopt, and nothing happens.
     """
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim") and hasattr(libc, "mallopt"):
-        libc.malloc_trim(0)
+    if hasattr(libc, "mallopt"):
         libc.mallopt(_MMAP_THRESHOLD, _LARGE)
         libc.mallopt(_TRIM_THRESHOLD, _SPARE)

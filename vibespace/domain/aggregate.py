@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate as LibraryAggregate
 from eventsourcing.domain import CanInitAggregate, CanMutateAggregate
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Who asks, when, and why: what every event of one command has in common."""
 
     time: datetime
@@ -104,8 +102,11 @@ class Aggregate(LibraryAggregate):
         raise NotImplementedError
 
     def trigger_event(self, event_class: type[CanMutateAggregate[UUID]], **kwargs: Any) -> None:
-        """As the library's, with the origin that is in force. The library's own clock is never read."""
-        super().trigger_event(event_class, **_stamped(kwargs, self.subject))
+        """As the library's, with the origin that is in force. The library's own reads a clock, and copies more."""
+        kwargs.update(originator_id=self.id, originator_version=self.version + 1)
+        event = event_class(**_stamped(kwargs, self.subject))
+        event.mutate(self)
+        self.pending_events.append(event)
 
 
 def _stamped(fields: dict[str, Any], subject: str) -> dict[str, Any]:
