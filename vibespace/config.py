@@ -22,8 +22,10 @@ class Settings:
 
     engine_socket: str = ""
     """Unix socket of the engine to use, instead of looking for one."""
-    image_base: str = "docker.io/library/debian:bookworm-slim"
-    """What the agents' image is built from: a reference, or a tar of a Debian root file system."""
+    image_base: str = ""
+    """What the agents' image stands on: a reference, or a tar of a Debian root file system; empty for what it stands on
+    already, and setup/base.py:DEFAULT for the first one.
+    """
     network_allow: tuple[str, ...] = ()
     """What new vibespaces reach of this machine and of private networks, CIDR:PORT each."""
 

@@ -53,13 +53,18 @@ DECISIONS: dict[str, Row] = {
     "host: init": (
         new_host,
         lambda h: h.initialize(ENGINE, "i"),
-        [("host.initialized", {"engine": ENGINE, "image": "i"})],
+        [("host.initialized", {"engine": ENGINE, "image": "i", "base": ""})],
     ),
     "host: init again": (chosen, lambda h: h.initialize(dict(ENGINE), "i"), []),
     "host: a newer engine": (
         chosen,
         lambda h: h.initialize(ENGINE | {"version": "5"}, "i"),
-        [("host.initialized", {"engine": ENGINE | {"version": "5"}, "image": "i"})],
+        [("host.initialized", {"engine": ENGINE | {"version": "5"}, "image": "i", "base": ""})],
+    ),
+    "host: another base": (
+        chosen,
+        lambda h: h.initialize(ENGINE, "i", "/a.tar"),
+        [("host.initialized", {"engine": ENGINE, "image": "i", "base": "/a.tar"})],
     ),
     "host: rest": (new_host, Host.rest, [("host.rested", {})]),
     "host: rest twice": (after(new_host, Host.rest), Host.rest, []),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.installation import Installation, on_terminal
 from tests.e2e.test_engine import derive
+from tests.image.engine import base
 from vibespace.client import Client
 from vibespace.state import State
 from vibespace.v1.system_pb2 import HostEngine, InitializeRequest, InitializeResponse
@@ -35,8 +38,8 @@ def test_images(own: Installation, engine: str) -> None:
 
     own.ok("create", "mine", "-t", "codex", "--image", "localhost/vs-e2e:derived")
     assert own.agent("codex-1@mine")["status"]["image"] == older
-    base = own.call("get", "/images/json", filters={"reference": ["localhost/vibespace-base"]})[0]["Id"]
-    code, reason, sentence = own.refused("create", "bare", "-t", "codex", "--image", base)
+    unfit = own.call("get", "/images/json", filters={"reference": ["localhost/vibespace-base"]})[0]["Id"]
+    code, reason, sentence = own.refused("create", "bare", "-t", "codex", "--image", unfit)
     assert (code, reason) == (16, "IMAGE_UNFIT")
     assert "/usr/sbin/sshd" in sentence
     assert own.refused("create", "bare", "-t", "codex", "--image", "localhost/none:x")[:2] == (16, "IMAGE_NOT_FOUND")
@@ -44,3 +47,24 @@ def test_images(own: Installation, engine: str) -> None:
     for name in ("aged", "mine"):
         own.ok("delete", name, "--force")
     own.call("delete", f"/images/{older}")
+
+
+def test_the_base_is_remembered(bare: Installation, tmp_path: Path) -> None:
+    """What --base has named once, a later `init` and `image upgrade` go by; only this misses a tar that has gone."""
+    (bare.home / "config.yaml").write_text(json.dumps({"engine": {"socket": bare.engine}}))
+    tar = tmp_path / "debian.tar"
+    tar.symlink_to(base())
+    made = bare.data("init", "--base", "debian.tar", cwd=tmp_path)
+    assert made["host"]["base"] == str(tar)
+    before = bare.types()
+    again = bare.data("init")
+    assert (again["host"], bare.types()) == (made["host"], before)
+    assert bare.data("image", "upgrade")["image"] == made["host"]["image"]
+    tar.unlink()
+    assert bare.data("init")["host"] == again["host"]
+    code, reason, sentence = bare.refused("image", "upgrade")
+    assert (code, reason) == (10, "BASE_NOT_FOUND")
+    assert str(tar) in sentence
+    assert "--base" in sentence
+    assert bare.data("image", "upgrade", "--base", base())["image"] == made["host"]["image"]
+    assert bare.data("status")["host"]["base"] == base()

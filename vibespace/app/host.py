@@ -22,12 +22,12 @@ def begin_log(transaction: Transaction) -> Host:
     return transaction.add(Host.create(transaction.new_id()))
 
 
-def initialize(transaction: Transaction, *, engine: dict[str, Any], image: str) -> Host:
-    """Choose engine and image."""
+def initialize(transaction: Transaction, *, engine: dict[str, Any], image: str, base: str = "") -> Host:
+    """Choose engine and image; `base` is what the image stands on, where it is not the default."""
     if not engine["brand"] or not engine["address"]:
         raise InvalidArgument("ENGINE_INVALID", "An engine has a brand and an address.", field="engine")
     draft = host(transaction)
-    draft.initialize(engine, image)
+    draft.initialize(engine, image, base)
     return draft
 
 

@@ -154,6 +154,7 @@ def host_message(found: Host, *, reachable: bool) -> system_pb2.Host:
         engine_reason=found.reason,
         resting=found.resting,
         image=found.image,
+        base=found.base,
     )
 
 

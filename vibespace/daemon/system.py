@@ -84,7 +84,7 @@ class SystemServicer(SystemServiceServicer):
             "rootless": request.engine.rootless,
             "unenforced_limits": list(request.engine.unenforced_limits),
         }
-        command = partial(commands.initialize, engine=engine, image=request.image)
+        command = partial(commands.initialize, engine=engine, image=request.image, base=request.base)
         return v1.InitializeResponse(**await self._run(command, request_of(request)))
 
     async def Rest(self, request: v1.RestRequest, context: Context) -> v1.RestResponse:

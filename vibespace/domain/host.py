@@ -24,6 +24,7 @@ class Host(Aggregate):
     def __init__(self) -> None:
         self.engine: dict[str, Any] = {}
         self.image = ""
+        self.base = ""
         self.resting = False
         self.reachable = False
         self.reason = ""
@@ -36,16 +37,16 @@ class Host(Aggregate):
     def subject(self) -> str:
         return SUBJECT
 
-    def initialize(self, engine: dict[str, Any], image: str) -> None:
-        """Choose the engine, once; a newer version of the same one and another image may follow."""
+    def initialize(self, engine: dict[str, Any], image: str, base: str = "") -> None:
+        """Choose the engine, once; a newer version of the same one, another image and another base of it may follow."""
         if self.engine and (self.engine["brand"], self.engine["address"]) != (engine["brand"], engine["address"]):
             raise FailedPrecondition(
                 "ENGINE_CHOSEN",
                 f"This state directory uses {self.engine['brand']} at {self.engine['address']}.",
                 hint="Set VIBESPACE_HOME to another directory to use another engine.",
             )
-        if (engine, image) != (self.engine, self.image):
-            self._initialize(engine=engine, image=image)
+        if (engine, image, base) != (self.engine, self.image, self.base):
+            self._initialize(engine=engine, image=image, base=base)
 
     def rest(self) -> None:
         """Everything stops; nobody's own intent changes."""
@@ -68,9 +69,10 @@ class Host(Aggregate):
             self._engine_unreachable(reason=reason)
 
     @event("Initialized", topic="host.initialized")
-    def _initialize(self, engine: dict[str, Any], image: str) -> None:
+    def _initialize(self, engine: dict[str, Any], image: str, base: str = "") -> None:  # older events have no base
         self.engine = engine
         self.image = image
+        self.base = base
 
     @event("Rested", topic="host.rested")
     def _rest(self) -> None:

@@ -13,6 +13,9 @@ from vibespace.engine.api import Api
 from vibespace.errors import Aborted, Error, InvalidArgument, NotFound, Unavailable
 from vibespace.setup.context import pieces
 
+DEFAULT = "docker.io/library/debian:bookworm-slim"
+"""What the image stands on where nobody has said anything."""
+
 _IMPORTED = "localhost/vibespace-base"
 _KNOWN = "bases.json"
 _WAY_OUT = "Give a tar of a Debian 12 root file system, such as mmdebstrap makes."
@@ -29,6 +32,12 @@ def identity(base: str, cache: Path) -> str:
     return _sha256(path, cache) if path else base
 
 
+def absolute(base: str) -> str:
+    """`base` as it is understood in every directory: of a tar, its whole path."""
+    path = _tar(base)
+    return str(path) if path else base
+
+
 async def provide(api: Api, base: str, identity: str, progress: Callable[[str], None], *, newest: bool) -> str:
     """The name under which the engine has `base` now: imported, found or pulled. `newest` asks the registry anyway.
 
@@ -38,7 +47,7 @@ async def provide(api: Api, base: str, identity: str, progress: Callable[[str], 
     if path is not None:
         return await _import(api, path, f"{_IMPORTED}:{identity[:16]}", progress)
     name = base if ":" in base.rpartition("/")[2] or "@" in base else f"{base}:latest"
-    there = await _has(api, name)
+    there = await has(api, name)
     if newest or not there:
         progress(f"Pulling {name}")
         try:
@@ -52,7 +61,7 @@ async def provide(api: Api, base: str, identity: str, progress: Callable[[str], 
 
 
 async def _import(api: Api, path: Path, name: str, progress: Callable[[str], None]) -> str:
-    if await _has(api, name):
+    if await has(api, name):
         return name
     progress(f"Importing {path.name}")
     try:
@@ -65,7 +74,8 @@ async def _import(api: Api, path: Path, name: str, progress: Callable[[str], Non
     return name
 
 
-async def _has(api: Api, name: str) -> bool:
+async def has(api: Api, name: str) -> bool:
+    """Whether the engine has an image of that name or id."""
     with suppress(NotFound):
         await api.get(f"/images/{name}/json")
         return True
@@ -118,8 +128,8 @@ def _invalid(path: Path, why: str) -> Error:
 
 def _unreachable(name: str, cause: Error) -> Error:
     hint = (
-        "See that its registry answers, or give a tar of a Debian 12 root file system: this time with --base TAR, "
-        "for good as image.base in config.yaml."
+        "See that its registry answers, or give a tar of a Debian 12 root file system with --base TAR, "
+        "or as image.base in config.yaml."
     )
     return Unavailable(
         "BASE_UNREACHABLE", f"The base {name} cannot be pulled: {cause.message.rstrip('.')}.", field="base", hint=hint

@@ -12,6 +12,7 @@ from vibespace.engine.api import Api
 from vibespace.engine.base import Identity
 from vibespace.engine.identify import identify
 from vibespace.setup import engine, image
+from vibespace.setup.base import has
 from vibespace.setup.build import Progress
 from vibespace.setup.engine import Choice
 from vibespace.state import State
@@ -40,6 +41,12 @@ async def ensure_image(choice: Choice, base: str, progress: Progress) -> str:
     """Id of the agents' image; built when the engine lacks it. Raises what image.ensure does."""
     async with api(choice) as speaking:
         return await image.ensure(speaking, base, progress)
+
+
+async def has_image(choice: Choice, id: str) -> bool:
+    """Whether the engine has the image of that id."""
+    async with api(choice) as speaking:
+        return bool(id) and await has(speaking, id)
 
 
 def ensure_template(state: State) -> None:

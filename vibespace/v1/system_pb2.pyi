@@ -57,6 +57,7 @@ class Host(message.Message):
     ENGINE_REASON_FIELD_NUMBER: builtins.int
     RESTING_FIELD_NUMBER: builtins.int
     IMAGE_FIELD_NUMBER: builtins.int
+    BASE_FIELD_NUMBER: builtins.int
     initialized: builtins.bool
     """`init` has been done."""
     engine_reachable: builtins.bool
@@ -67,6 +68,8 @@ class Host(message.Message):
     """Everything was put to rest by a bare `stop`."""
     image: builtins.str
     """The agents' image."""
+    base: builtins.str
+    """What that image stands on, where it is not the default: a reference, or the path of a tar."""
     @builtins.property
     def engine(self) -> HostEngine:
         """The engine that was chosen."""
@@ -80,10 +83,11 @@ class Host(message.Message):
         engine_reason: builtins.str = ...,
         resting: builtins.bool = ...,
         image: builtins.str = ...,
+        base: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["engine", b"engine"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["engine", b"engine", "engine_reachable", b"engine_reachable", "engine_reason", b"engine_reason", "image", b"image", "initialized", b"initialized", "resting", b"resting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["base", b"base", "engine", b"engine", "engine_reachable", b"engine_reachable", "engine_reason", b"engine_reason", "image", b"image", "initialized", b"initialized", "resting", b"resting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -355,10 +359,13 @@ class InitializeRequest(message.Message):
     ENGINE_FIELD_NUMBER: builtins.int
     IMAGE_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    BASE_FIELD_NUMBER: builtins.int
     image: builtins.str
     """The agents' image."""
     request_id: builtins.str
     """A repeat with the same id is answered as the first was."""
+    base: builtins.str
+    """What the image stands on; empty for the default."""
     @builtins.property
     def engine(self) -> HostEngine:
         """The engine."""
@@ -369,10 +376,11 @@ class InitializeRequest(message.Message):
         engine: HostEngine | None = ...,
         image: builtins.str = ...,
         request_id: builtins.str = ...,
+        base: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["engine", b"engine"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["engine", b"engine", "image", b"image", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["base", b"base", "engine", b"engine", "image", b"image", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vibespace import config
+from vibespace.errors import NotFound
 from vibespace_cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ FAKE = "fake"
 engine/base.py, of which frontends know nothing, calls it so.
 """
 
+_ANOTHER = "give another with --base, or as image.base in config.yaml"
+
 
 def fake() -> bool:
     """Whether the engine in memory was asked for."""
@@ -30,8 +34,26 @@ def fake() -> bool:
 
 def base_option() -> click.Option:
     """--base of the commands that may build the image."""
-    text = "What the image stands on, this time: a reference, or a tar of a Debian root file system."
-    return click.Option(["--base"], metavar="REF|TAR", help=f"{text} [default: image.base of config.yaml]")
+    text = "What the image stands on: a reference, or a tar of a Debian root file system. It is remembered."
+    default = "image.base of config.yaml, else what the image stands on already"
+    return click.Option(["--base"], metavar="REF|TAR", help=f"{text} [default: {default}]")
+
+
+@dataclass(frozen=True)
+class Base:
+    """What the image is to stand on."""
+
+    text: str
+    named: bool
+    """By --base or config.yaml; otherwise it is what the image stands on already, or the default."""
+
+
+def base(session: Session, given: str | None) -> Base:
+    """`given` with --base, else what config.yaml sets, else what was recorded, else the default."""
+    from vibespace.setup.base import DEFAULT, absolute
+
+    named = given or settings(session).image_base
+    return Base(absolute(named) if named else host(session).base or DEFAULT, bool(named))
 
 
 def settings(session: Session) -> config.Settings:
@@ -39,12 +61,17 @@ def settings(session: Session) -> config.Settings:
     return config.load(session.state.config)
 
 
+def host(session: Session) -> Any:
+    """The machine as the daemon has it recorded."""
+    return session.call("SystemService/GetStatus").host
+
+
 def recorded(session: Session) -> Choice | None:
     """The engine that `init` chose; None before it."""
     from vibespace.setup.engine import Choice
 
-    host = session.call("SystemService/GetStatus").host
-    return Choice(host.engine.brand, host.engine.address, host.engine.private) if host.initialized else None
+    found = host(session)
+    return Choice(found.engine.brand, found.engine.address, found.engine.private) if found.initialized else None
 
 
 def engine(session: Session) -> Engine:
@@ -54,8 +81,9 @@ def engine(session: Session) -> Engine:
     return asyncio.run(find_engine(session.state, settings(session), os.environ, recorded(session)))
 
 
-def record(session: Session, found: Engine | None, image: str) -> Any:
-    """Have the daemon write down engine and image; its response."""
+def record(session: Session, found: Engine | None, image: str, base: str = "") -> Any:
+    """Have the daemon write down engine, image and what that stands on; its response."""
+    from vibespace.setup.base import DEFAULT
     from vibespace.v1.system_pb2 import HostEngine, InitializeRequest
 
     if found is None:
@@ -71,6 +99,7 @@ def record(session: Session, found: Engine | None, image: str) -> Any:
             unenforced_limits=identity.unenforced_limits,
         )
     request = InitializeRequest(engine=said, image=image, request_id=session.output.request_id)
+    request.base = "" if base == DEFAULT else base  # a later version may have another default
     return session.call("SystemService/Initialize", request)
 
 
@@ -89,3 +118,13 @@ def with_progress(session: Session, work: Callable[[Callable[[str], None]], Any]
     """Run `work`, a coroutine function that tells what it does; what it tells is seen on a terminal."""
     with Progress(session.output) as progress:
         return asyncio.run(work(progress.show))
+
+
+def build(session: Session, base: Base, work: Callable[[Callable[[str], None]], Any]) -> Any:
+    """As with_progress, for work that may build the image: of a remembered tar that has gone it says the way out."""
+    try:
+        return with_progress(session, work)
+    except NotFound as e:
+        if e.reason == "BASE_NOT_FOUND" and not base.named:
+            e.hint = f"The agents' image stands on it: put it back, or {_ANOTHER}."
+        raise

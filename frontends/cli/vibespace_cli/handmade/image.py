@@ -34,16 +34,16 @@ class Build(Command):
         from vibespace.setup.init import api
 
         session: Session = ctx.find_root().obj
-        base = ctx.params["base"] or machine.settings(session).image_base
+        base = machine.base(session, ctx.params["base"])
         found = machine.engine(session)
 
         async def build(progress: Callable[[str], None]) -> str:
             async with api(found.choice) as speaking:
-                return await image.build(speaking, base, progress)
+                return await image.build(speaking, base.text, progress)
 
-        made = machine.with_progress(session, build)
+        made = machine.build(session, base, build)
         if machine.recorded(session) is not None:
-            machine.record(session, found, made)
+            machine.record(session, found, made, base.text)
         if session.output.as_json:
             session.output.data({"image": made})
         else:
@@ -61,12 +61,12 @@ class Upgrade(Command):
 
     def invoke(self, ctx: click.Context) -> None:
         session: Session = ctx.find_root().obj
-        base = ctx.params["base"] or machine.settings(session).image_base
+        base = machine.base(session, ctx.params["base"])
         found = machine.engine(session)
-        before = session.call("SystemService/GetStatus").host.image
-        made, images = machine.with_progress(session, lambda progress: _upgrade(found, base, progress))
+        before = machine.host(session).image
+        made, images = machine.build(session, base, lambda progress: _upgrade(found, base.text, progress))
         if machine.recorded(session) is not None:
-            machine.record(session, found, made)
+            machine.record(session, found, made, base.text)
         programs = {image.id: dict(image.programs) for image in images}
         changed = _changes(programs.get(before, {}), programs.get(made, {}))
         if session.output.as_json:

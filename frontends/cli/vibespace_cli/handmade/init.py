@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from vibespace import launch
+from vibespace.errors import Error
 from vibespace_cli import machine
 from vibespace_cli.everywhere import Command
 from vibespace_cli.session import Session
 from vibespace_cli.shape import to_data
 
 if TYPE_CHECKING:
+    from vibespace.setup.engine import Choice
     from vibespace.setup.init import Engine
+
+_OUT_OF_REACH = ("BASE_NOT_FOUND", "BASE_UNREACHABLE")
 
 
 def command(words: tuple[str, ...]) -> click.Command:
@@ -39,8 +44,8 @@ class Init(Command):
         launch.ensure_home(state.home)
         machine.settings(session)  # A file that cannot be read is told of before anything is made.
         output.step(f"State directory: {state.home}")
-        found, image = (None, machine.FAKE) if machine.fake() else _engine_and_image(session, ctx.params["base"])
-        response = machine.record(session, found, image)
+        found, image, base = (None, machine.FAKE, "") if machine.fake() else _found(session, ctx.params["base"])
+        response = machine.record(session, found, image, base)
         response.host.CopyFrom(machine.seen(session, response.host))
         output.step(f"Daemon: serves {state.socket}")
         if output.as_json:
@@ -50,8 +55,9 @@ class Init(Command):
             output.line(at_rest if response.host.resting else "Ready. Next: vibespace create NAME -t claude-code")
 
 
-def _engine_and_image(session: Session, base: str | None) -> tuple[Engine, str]:
-    from vibespace.setup.init import ensure_image, ensure_template
+def _found(session: Session, given: str | None) -> tuple[Engine, str, str]:
+    """The engine, the image in it, and what that stands on."""
+    from vibespace.setup.init import ensure_template
 
     ensure_template(session.state)
     found = machine.engine(session)
@@ -60,7 +66,22 @@ def _engine_and_image(session: Session, base: str | None) -> tuple[Engine, str]:
     output.step(f"Engine: {choice.brand} {found.identity.version} at {choice.socket}{f' ({kind})' if kind else ''}")
     if limits := found.identity.unenforced_limits:
         output.note(f"It cannot enforce limits of {', '.join(limits)}: 'vibespace doctor' says why.")
-    work = partial(ensure_image, choice, base or machine.settings(session).image_base)
-    image: str = machine.with_progress(session, work)
+    base = machine.base(session, given)
+    image = _image(session, choice, base)
     output.step(f"Image: {image}")
-    return found, image
+    return found, image, base.text
+
+
+def _image(session: Session, choice: Choice, base: machine.Base) -> str:
+    """The image on `base`. Where that is out of reach, and nobody has asked for it now, the image of before does."""
+    from vibespace.setup.init import ensure_image, has_image
+
+    try:
+        image: str = machine.build(session, base, partial(ensure_image, choice, base.text))
+    except Error as e:
+        before: str = machine.host(session).image
+        if base.named or e.reason not in _OUT_OF_REACH or not asyncio.run(has_image(choice, before)):
+            raise
+        session.output.note(f"{e.message} The image that is there goes on being used.")
+        return before
+    return image
