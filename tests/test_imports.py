@@ -104,10 +104,11 @@ ROWS = [
         "vibespace/setup/*.py",
         words(
             "vibespace.setup vibespace.config vibespace.state vibespace.durable vibespace.engine.base "
-            "vibespace.engine.api vibespace.engine.bodies.LOG vibespace.engine.identify"
+            "vibespace.engine.api vibespace.engine.bodies.LOG vibespace.engine.bodies.VIBESPACE "
+            "vibespace.engine.identify"
         ),
         words("grpc google eventsourcing asyncssh"),
-        "it runs before and after any daemon, and speaks to engines by the API and the label they share",
+        "it runs before and after any daemon, and speaks to engines by the API and the labels they share",
     ),
     Row(
         "vibespace/daemon/*.py",

@@ -85,7 +85,9 @@ class Channel:
     def _find(self) -> None:
         if self._start:
             launch.ensure_daemon(self._state)
-        elif not launch.answers(self._state.socket):
+            return
+        launch.refuse_uninstalled(self._state)
+        if not launch.answers(self._state.socket):
             raise Unavailable("DAEMON_NOT_RUNNING", "No daemon runs here.", hint="Any command of vibespace starts it.")
 
     async def _ended(self, channel: grpc.aio.Channel, failed: grpc.aio.AioRpcError) -> Error:

@@ -74,8 +74,10 @@ class Client:
     Every call raises the vibespace.errors.Error that the daemon raised, or that launch.ensure_daemon does.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, *, uninstalled_too: bool = False) -> None:
+        """`uninstalled_too` is for `init`, which brings back what `uninstall --keep-data` has left."""
         self.state = state
+        self._uninstalled_too = uninstalled_too
         self._channel: grpc.Channel | None = None
 
     def unary(self, method: str, request: Message, response: type[M]) -> M:
@@ -133,7 +135,7 @@ class Client:
 
     def _open(self) -> grpc.Channel:
         if self._channel is None:
-            launch.ensure_daemon(self.state)
+            launch.ensure_daemon(self.state, uninstalled_too=self._uninstalled_too)
             self._channel = grpc.insecure_channel(target(self.state), options=OPTIONS)
         return self._channel
 

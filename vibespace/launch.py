@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vibespace import errors
-from vibespace.errors import PermissionDenied, Unavailable
+from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
 from vibespace.state import State, open_own
 
 PATIENCE = 120.0
@@ -50,11 +50,14 @@ def _failed(line: str) -> errors.Error:
     return error
 
 
-def ensure_daemon(state: State) -> bool:
+def ensure_daemon(state: State, *, uninstalled_too: bool = False) -> bool:
     """Return when a daemon serves `state`; True when it had to be started.
 
-    Raises PermissionDenied for a state directory that others can reach, Unavailable when the daemon does not start.
+    Raises FailedPrecondition UNINSTALLED where only the data is left, unless `uninstalled_too`, PermissionDenied for a
+    state directory that others can reach, Unavailable when the daemon does not start.
     """
+    if not uninstalled_too:
+        refuse_uninstalled(state)
     if answers(state.socket):
         return False
     ensure_home(state.home)
@@ -70,6 +73,30 @@ def ensure_daemon(state: State) -> bool:
             if not answers(state.socket):
                 wait_until_ended(state, until)
     return False
+
+
+def uninstalled(state: State) -> bool:
+    """Whether `uninstall --keep-data` was here, and no `init` since; setup/installation.py wrote that down."""
+    try:
+        descriptor = os.open(state.marker, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            told = json.load(file)
+    except (OSError, ValueError):
+        return False
+    # One that has begun anew says so itself, and what finishes it.
+    return isinstance(told, dict) and bool(told.get("uninstalled")) and not told.get("leaving")
+
+
+def refuse_uninstalled(state: State) -> None:
+    """Raise FailedPrecondition UNINSTALLED where that is so."""
+    if uninstalled(state):
+        raise data_only(state.home)
+
+
+def data_only(home: Path) -> FailedPrecondition:
+    """What to raise where vibespace was uninstalled and its data kept."""
+    text = f"vibespace was uninstalled here, and its data is kept in {home}."
+    return FailedPrecondition("UNINSTALLED", text, hint="'vibespace init' brings it back.")
 
 
 def answers(path: Path) -> bool:
@@ -172,6 +199,7 @@ def _one_at_a_time(path: Path, until: float) -> Iterator[None]:
         if not _take(descriptor, fcntl.LOCK_EX, until):
             raise silent()
         if os.fstat(descriptor).st_nlink == 0:
+            refuse_uninstalled(State(path.parent))
             raise Unavailable(
                 "UNINSTALLED", f"{path.parent} was uninstalled meanwhile.", hint="'vibespace init' begins anew."
             )

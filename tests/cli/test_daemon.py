@@ -160,3 +160,30 @@ def test_a_client_that_gave_up_does_not_end_the_daemon_it_started(home: Path, li
         finally:
             daemon.terminate()
     assert daemon.returncode == 0
+
+
+def test_where_only_the_data_is_left(line: Line, home: Path) -> None:
+    """After `uninstall --keep-data` all but what leads back says so and starts nothing; `init` brings back what ran."""
+    line("init")
+    line("create", "one", "-t", "codex")
+    line("create", "two", "-t", "codex")
+    line("stop", "two")
+    line("uninstall", "--force", "--keep-data")
+    left = sorted(home.iterdir())
+    for words in ("list", "status", "events", "stop", "start one", "image list", "ssh-config --json", "audit verify"):
+        assert line(*words.split(), code=16) == "UNINSTALLED", words
+    out, _ = start("doctor").communicate()
+    assert b"was uninstalled here" in out
+    assert line("version")["daemon"] is None
+    assert line("config", "path", "--json")["path"] == str(home / "config.yaml")
+    code, shown = on_terminal()
+    assert (code, "is kept" in shown, "vibespace init" in shown) == (0, True, True)
+    assert sorted(home.iterdir()) == left
+    assert "comes back" in on_terminal("init")[1]
+    line("start", "one")
+    states = {v["vibespace_id"]: v["status"]["state"] for v in line("list")["vibespaces"]}
+    assert states == {"one": "running", "two": "stopped"}
+    line("uninstall", "--force", "--keep-data")
+    line("uninstall", "--force")
+    assert not home.exists()
+    home.mkdir(0o700)  # the fixture takes it away

@@ -209,7 +209,8 @@ class AgentContract:
         await run(engine, spec, "echo shared > /vibespace/file")
         await engine.delete(whole(spec), keep_data=True)
         left = await engine.leftovers(frozenset())
-        assert {(thing.kind, thing.owner_uid) for thing in left} == {("volume", spec.data_uid)}
+        told = {(thing.kind, thing.owner_uid, thing.vibespace) for thing in left}
+        assert told == {("volume", spec.data_uid, spec.vibespace)}
         again = replace(spec, vibespace_uid=uid(), agent_uid=uid())
         await engine.apply(again)
         assert await run(engine, again, "cat /vibespace/file") == "shared"

@@ -109,8 +109,9 @@ async def test_diagnosis_finds_leftovers_and_deletes_nothing(demo: Running, worl
     """An object of ours that nothing accounts for is a warning with its name, and stays."""
     [(kind, name)] = [key for key in world.things if key[0] == "container"]
     stray = world.things[kind, name]
-    world.put("volume", "vibespace-stray", type(stray)(stray.log_id, "nobody-there"))
+    world.put("volume", "vibespace-stray", type(stray)(stray.log_id, "nobody-there", vibespace="older"))
     findings = (await demo.system.Diagnose(s.DiagnoseRequest())).findings
+    assert findings[0].message.startswith("It was made for vibespace 'older'")
     assert [(f.severity, f.subject) for f in findings] == [
         (s.SEVERITY_WARNING, "volume vibespace-stray"),
         (s.SEVERITY_WARNING, "guard"),

@@ -64,16 +64,21 @@ def test_whatever_the_daemon_does(own: Installation, trouble: str) -> None:
 
 
 def test_data_is_found_again(own: Installation) -> None:
-    """What --keep-data leaves, the next init finds: history, vibespaces, and the files in them."""
+    """What --keep-data leaves, told by vibespace, the next init brings back: history, files, and what ran, running."""
     own.ok("create", "demo", "-t", "codex")
+    own.ok("create", "rests", "-t", "codex")
+    own.ok("stop", "rests")
     own.inside("codex-1@demo", "echo kept > /vibespace/file; echo mine > ~/file")
     history = own.types()
     told = own.data("uninstall", "--force", "--keep-data")
-    assert len([each for each in told["kept"] if each.endswith(own.engine)]) == 2
+    kept = [each.split(" (")[0] for each in told["kept"] if each.endswith(own.engine)]
+    assert sorted(kept) == ["data of demo", "data of demo", "data of rests", "data of rests"]
+    assert own.refused("list")[:2] == (16, "UNINSTALLED")
     left = own.objects()
-    assert (left["containers"], left["networks"], len(left["volumes"])) == ([], [], 2)
+    assert (left["containers"], left["networks"], len(left["volumes"])) == ([], [], 4)
     own.ok("init")
-    own.ok("start", "demo")
+    own.ok("start", "demo")  # waits until it runs: nothing else is asked for
+    assert own.vibespace("rests")["status"]["state"] == "stopped"
     assert own.inside("codex-1@demo", "cat /vibespace/file ~/file") == "kept\nmine"
     assert own.types()[: len(history)] == history
 

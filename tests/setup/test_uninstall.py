@@ -22,10 +22,10 @@ import pytest
 
 from tests.places import user
 from tests.podman import purge
+from vibespace import launch
 from vibespace.engine.api import Api
-from vibespace.engine.bodies import LOG
+from vibespace.engine.bodies import LOG, VIBESPACE
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
-from vibespace.launch import ensure_home
 from vibespace.setup import installation, podman, processes, uninstall
 from vibespace.setup.engine import Choice
 from vibespace.setup.installation import Installation
@@ -66,7 +66,7 @@ if plan:
 @pytest.fixture
 def state() -> Iterator[State]:
     made = State(Path(f"/tmp/vs-{uuid4().hex[:8]}"))
-    ensure_home(made.home)
+    launch.ensure_home(made.home)
     yield made
     try:
         if made.engine.exists():  # containers go on without the service, and without their directory
@@ -102,7 +102,7 @@ async def _fill(socket: str, log_id: str) -> None:
         async for _ in imported:
             pass
         await api.post("/networks/create", {"Name": name, "Driver": "bridge", "Labels": mine})
-        await api.post("/volumes/create", {"Name": name, "Labels": mine})
+        await api.post("/volumes/create", {"Name": name, "Labels": {**mine, VIBESPACE: "demo"}})
         body = {
             "Image": "localhost/p",
             "Entrypoint": ["/pause", "-P"],
@@ -212,7 +212,11 @@ def test_looking_changes_nothing(state: State, installed: str) -> None:
 def test_data_is_kept(state: State, installed: str) -> None:
     """With keep_data the volume, the history, the keys and the settings stay, and what was kept can go later."""
     (state.engine / "store/volumes" / f"vs-{installed}" / "_data/file").write_text("kept")
+    kept = uninstall.plan(state, keep_data=True)
+    assert kept is not None
+    assert kept.kept[-1] == f"data of demo (vs-{installed}), in our own Podman"
     take(state, keep_data=True)
+    assert launch.uninstalled(state)
     names = ["config.yaml", "engine", "events.db", "events.db-wal", "installation.json", "keys"]
     assert sorted(path.name for path in state.home.iterdir()) == names
     assert (state.engine / "store/volumes" / f"vs-{installed}" / "_data/file").read_text() == "kept"

@@ -38,7 +38,7 @@ from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine import bodies
 from vibespace.engine.base import FAKE, AgentSpec
 from vibespace.errors import Error, Exhausted, Unavailable
-from vibespace.launch import LOCKED, READY, ensure_home, failure
+from vibespace.launch import LOCKED, READY, data_only, ensure_home, failure, uninstalled
 from vibespace.net.files import Files
 from vibespace.net.git import Git
 from vibespace.net.keys import KeyFiles
@@ -65,6 +65,10 @@ class Daemon:
         self._vault = vault or Vault(state.vault)
         self._stop = asyncio.Event()
         self._ends_at_rest = asyncio.Event()
+        self._installed = asyncio.Event()
+        """Until then only `init` is answered, and nothing is done: `uninstall --keep-data` has left the data alone."""
+        if not uninstalled(state):
+            self._installed.set()
 
     async def run(self, ready_fd: int | None) -> None:
         """Serve until SIGTERM, SIGINT, or until everything rests after a bare `stop`."""
@@ -94,7 +98,7 @@ class Daemon:
             self._shell = SshShell(self._late, self._keys)
             stack.push_async_callback(self._shell.close)
             self._repositories = Git(self._shell)
-            grpc_server = await server.serve(self._state, self._feed, self._servicers(log))
+            grpc_server = await server.serve(self._state, self._feed, self._servicers(log), self._require_installed)
             stack.push_async_callback(grpc_server.stop, server.GRACE)
             await self._work(ready_fd)
 
@@ -102,7 +106,9 @@ class Daemon:
         """Reconcile until told to stop, or until all rests; then our own Podman ends too."""
         async with asyncio.TaskGroup() as tasks:
             reconciling, resting = tasks.create_task(self._reconcile()), tasks.create_task(self._end_at_rest())
-            looking_after = [tasks.create_task(each.run()) for each in (self._keeper, self._auditor, self._guard)]
+            looking_after = [
+                tasks.create_task(run()) for run in (self._keeper.run, self._auditor.run, self._hold_guard)
+            ]
             await self._first_look()
             gc.collect()
             gc.freeze()  # what a start has made stays: looking through it again and again costs callers 20 ms each time
@@ -126,19 +132,36 @@ class Daemon:
         assert host is not None
         found = host.engine and Choice(host.engine["brand"], host.engine["address"], bool(host.engine["private"]))
         with suppress(OSError):  # a full disk; the next start writes it
-            installation.write(self._state, Installation(self._feed.log_id, found or None))
+            left = not self._installed.is_set()
+            installation.write(self._state, Installation(self._feed.log_id, found or None, uninstalled=left))
+
+    def _require_installed(self) -> None:
+        if not self._installed.is_set():
+            raise data_only(self._state.home)
+
+    def _initialized(self) -> None:
+        """Before `init` is answered: who comes next reads the marker first."""
+        self._installed.set()
+        self._mark()
+
+    async def _hold_guard(self) -> None:
+        await self._installed.wait()
+        await self._guard.run()
 
     async def _first_look(self) -> None:
         """Give the engine a moment to show what runs, so that the command that started us need not say `unknown`."""
         host = self._feed.state.host
+        if not (host and host.engine and self._installed.is_set()):
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_LOOK):
-                while host and host.engine and not self._feed.engine_seen and not self._stop.is_set():
+                while not self._feed.engine_seen and not self._stop.is_set():
                     await self._feed.news()
 
     async def _reconcile(self) -> None:
         while not (self._feed.state.host and self._feed.state.host.engine):
             await self._feed.news()
+        await self._installed.wait()
         self._mark()
         while True:
             try:
@@ -208,6 +231,7 @@ class Daemon:
             home=str(self._state.home),
             version=__version__,
             outside=lambda: (*outside.listing(feed.state.host), *sshconfig.outside(self._state)),
+            initialized=self._initialized,
             end_at_rest=self._ends_at_rest.set,
         )
         return {

@@ -127,11 +127,15 @@ class Doctor:
             Finding(
                 severity=SEVERITY_WARNING,
                 subject=f"{left.kind} {left.name}",
-                message="It was made for this state directory, and nothing that exists accounts for it.",
+                message=f"It was made for {_whom(left.vibespace)}, and nothing that exists accounts for it.",
                 hint="It is never deleted unasked; remove it with the engine's own means if nobody needs it.",
             )
             for left in leftovers
         ]
+
+
+def _whom(vibespace: str) -> str:
+    return f"vibespace '{vibespace}' of this state directory" if vibespace else "this state directory"
 
 
 def _engine(severity: Severity.ValueType, message: str, hint: str = "") -> Finding:

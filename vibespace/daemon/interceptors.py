@@ -19,6 +19,8 @@ from vibespace.errors import Error, Internal, InvalidArgument
 
 _BEFORE_INIT = ("GetStatus", "Diagnose", "GetVersion", "Initialize", "Rest")
 """Methods of ours that answer before `init`."""
+_UNINSTALLED_TOO = ("GetStatus", "GetVersion", "Initialize")
+"""Those that answer where `uninstall --keep-data` has left only the data: what `init` needs to bring it back."""
 _OURS = "/vibespace.v1."
 
 _log = logging.getLogger(__name__)
@@ -28,11 +30,15 @@ Read = Callable[[Any], Any]
 
 
 class Boundary(grpc.aio.ServerInterceptor):
-    """Sets the principal, refuses what needs `init` or cannot be read, and turns our errors into statuses."""
+    """Sets the principal, refuses what needs `init` or cannot be read, and turns our errors into statuses.
 
-    def __init__(self, caller: Principal, feed: Feed) -> None:
+    `require_installed` raises where vibespace was uninstalled.
+    """
+
+    def __init__(self, caller: Principal, feed: Feed, require_installed: Callable[[], None]) -> None:
         self._caller = caller
         self._feed = feed
+        self._require_installed = require_installed
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         """By method: each is wrapped at its first call, not at every one."""
 
@@ -47,50 +53,52 @@ class Boundary(grpc.aio.ServerInterceptor):
             handler = await continuation(handler_call_details)
             if handler is None or not method.startswith(_OURS):
                 return handler
-            self._wrapped[method] = self._wrap(handler, method.rpartition("/")[2] not in _BEFORE_INIT)
+            self._wrapped[method] = self._wrap(handler, method.rpartition("/")[2])
         _log.debug("called: %s", method.removeprefix(_OURS))
         return self._wrapped[method]
 
-    def _wrap(self, handler: grpc.RpcMethodHandler[Any, Any], check: bool) -> grpc.RpcMethodHandler[Any, Any]:
+    def _wrap(self, handler: grpc.RpcMethodHandler[Any, Any], name: str) -> grpc.RpcMethodHandler[Any, Any]:
         assert handler.request_deserializer is not None
         read = (_read_each if handler.request_streaming else _read)(handler.request_deserializer)
         if handler.response_streaming:
-            wrapped = self._streaming(handler.unary_stream or handler.stream_stream, read, check)
+            wrapped = self._streaming(handler.unary_stream or handler.stream_stream, read, name)
             make = (
                 grpc.stream_stream_rpc_method_handler
                 if handler.request_streaming
                 else grpc.unary_stream_rpc_method_handler
             )
             return make(wrapped, None, handler.response_serializer)
-        answered = self._unary(handler.unary_unary or handler.stream_unary, read, check)
+        answered = self._unary(handler.unary_unary or handler.stream_unary, read, name)
         make = (
             grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
         )
         return make(answered, None, handler.response_serializer)
 
-    def _enter(self, check: bool) -> None:
+    def _enter(self, name: str) -> None:
         principal.set(self._caller)
-        if check:
+        if name not in _UNINSTALLED_TOO:
+            self._require_installed()
+        if name not in _BEFORE_INIT:
             require_initialized(self._feed.state.host)
 
     def _allowed(self, request: Any) -> Any:
         check_fields(request, self._caller)
         return request
 
-    def _unary(self, answer: Any, read: Read, check: bool) -> Any:
+    def _unary(self, answer: Any, read: Read, name: str) -> Any:
         async def answered(request: Any, context: Context) -> Any:
             try:
-                self._enter(check)
+                self._enter(name)
                 return await answer(self._allowed(read(request)), context)
             except Exception as e:  # whatever it is, it becomes a status
                 return await _abort(context, e)
 
         return answered
 
-    def _streaming(self, answer: Any, read: Read, check: bool) -> Any:
+    def _streaming(self, answer: Any, read: Read, name: str) -> Any:
         async def answered(request: Any, context: Context) -> AsyncIterator[Any]:
             try:
-                self._enter(check)
+                self._enter(name)
                 async for response in answer(self._allowed(read(request)), context):
                     yield response
             except Exception as e:  # whatever it is, it becomes a status

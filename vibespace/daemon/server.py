@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -37,12 +37,14 @@ _ADD: Mapping[str, Any] = {
 }
 
 
-async def serve(state: State, feed: Feed, servicers: Mapping[str, Any]) -> grpc.aio.Server:
+async def serve(
+    state: State, feed: Feed, servicers: Mapping[str, Any], require_installed: Callable[[], None]
+) -> grpc.aio.Server:
     """Listen on the state directory's socket, replacing a stale one: whoever holds the lock owns the path.
 
-    `servicers` by full service name. Raises Unavailable SOCKET_UNUSABLE.
+    `servicers` by full service name; `require_installed` is Boundary's. Raises Unavailable SOCKET_UNUSABLE.
     """
-    server = grpc.aio.server(interceptors=[Boundary(LOCAL, feed)], options=_OPTIONS)
+    server = grpc.aio.server(interceptors=[Boundary(LOCAL, feed, require_installed)], options=_OPTIONS)
     for name, servicer in servicers.items():
         _ADD[name](servicer, server)
     health_servicer = health.aio.HealthServicer()

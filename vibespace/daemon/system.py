@@ -27,7 +27,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class SystemServicer(SystemServiceServicer):
-    """Translates; `outside` is what lies outside the state directory, `end_at_rest` ends the daemon when all rests."""
+    """Translates. `outside` is what lies outside the state directory; `initialized` hears of each `init`, and
+    `end_at_rest` ends the daemon when all rests.
+    """
 
     def __init__(
         self,
@@ -38,6 +40,7 @@ class SystemServicer(SystemServiceServicer):
         home: str,
         version: str,
         outside: Callable[[], Sequence[str]],
+        initialized: Callable[[], None],
         end_at_rest: Callable[[], None],
     ) -> None:
         self._feed = feed
@@ -46,6 +49,7 @@ class SystemServicer(SystemServiceServicer):
         self._home = home
         self._version = version
         self._outside = outside
+        self._initialized = initialized
         self._end_at_rest = end_at_rest
         self._started = time.monotonic()
 
@@ -85,7 +89,9 @@ class SystemServicer(SystemServiceServicer):
             "unenforced_limits": list(request.engine.unenforced_limits),
         }
         command = partial(commands.initialize, engine=engine, image=request.image, base=request.base)
-        return v1.InitializeResponse(**await self._run(command, request_of(request)))
+        response = v1.InitializeResponse(**await self._run(command, request_of(request)))
+        self._initialized()
+        return response
 
     async def Rest(self, request: v1.RestRequest, context: Context) -> v1.RestResponse:
         response = v1.RestResponse(**await self._run(commands.rest, request_of(request)))

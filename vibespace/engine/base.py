@@ -168,6 +168,8 @@ class Leftover:
     """container | volume | network"""
     name: str
     owner_uid: str
+    vibespace: str = ""
+    """Name of the one that it was made for; empty where nothing tells it."""
 
 
 class Engine(Protocol):

@@ -15,6 +15,8 @@ LOG = "vibespace.log"
 """Whose object it is; objects without it are never touched. The label names are read by every later version."""
 OWNER = "vibespace.owner"
 """The uid the object lives and dies with: agent (container), data (volume), vibespace (network)."""
+VIBESPACE = "vibespace.vibespace"
+"""The name of the vibespace that it was made for, for people: another one may have that name by now."""
 AGENT_UID = "vibespace.agent-uid"
 VIBESPACE_UID = "vibespace.vibespace-uid"
 SPEC = "vibespace.spec"
@@ -68,7 +70,7 @@ def network(log_id: str, vibespace_uid: str, vibespace: str, subnet: str, *, clo
         "CheckDuplicate": True,  # without it Docker makes a second network of the same name
         "IPAM": {"Config": [{"Subnet": subnet}]},
         "Options": {"com.docker.network.bridge.name": bridge(vibespace_uid, closed=closed)},
-        "Labels": labels(log_id, vibespace_uid, **{"vibespace.vibespace": vibespace}),
+        "Labels": labels(log_id, vibespace_uid, **{VIBESPACE: vibespace}),
     }
 
 
@@ -87,7 +89,7 @@ def subnets(vibespace_uid: str) -> Iterator[str]:
 
 
 def volume(log_id: str, data_uid: str, name: str, vibespace: str) -> dict[str, Any]:
-    return {"Name": name, "Labels": labels(log_id, data_uid, **{"vibespace.vibespace": vibespace})}
+    return {"Name": name, "Labels": labels(log_id, data_uid, **{VIBESPACE: vibespace})}
 
 
 def container(
@@ -95,7 +97,7 @@ def container(
 ) -> dict[str, Any]:
     """A user without privileges, the engine's seccomp filter, limits, own network. See `profile`."""
     network = network_name(spec.vibespace_uid)
-    names = {"vibespace.agent": spec.agent, "vibespace.vibespace": spec.vibespace}
+    names = {"vibespace.agent": spec.agent, VIBESPACE: spec.vibespace}
     uids = {AGENT_UID: spec.agent_uid, VIBESPACE_UID: spec.vibespace_uid, SPEC: spec_hash(spec)}
     return {
         "Image": spec.image,

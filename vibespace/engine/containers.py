@@ -178,7 +178,7 @@ class ContainersEngine:
             *(("network", n["Name"], n["Labels"]) for n in networks),
         ]
         return [
-            Leftover(kind, name, owner)
+            Leftover(kind, name, owner, labels.get(bodies.VIBESPACE, ""))
             for kind, name, labels in objects
             if (owner := labels.get(bodies.OWNER, "")) not in known_uids
         ]

@@ -167,7 +167,7 @@ class FakeEngine:
     async def leftovers(self, known_uids: frozenset[str]) -> Sequence[Leftover]:
         self._reach()
         return [
-            Leftover(kind, name, thing.owner)
+            Leftover(kind, name, thing.owner, thing.vibespace)
             for (kind, name), thing in self.world.things.items()
             if thing.log_id == self._log_id and thing.owner not in known_uids
         ]
@@ -206,11 +206,12 @@ class FakeEngine:
         if found and found.spec and not found.ended and spec_hash(found.spec) == spec_hash(spec):
             return
         await self._end(name, found)
-        self._ensure("network", bodies.network_name(spec.vibespace_uid), spec.vibespace_uid)
-        self._ensure("volume", bodies.shared_volume(spec.data_uid), spec.data_uid)
-        self._ensure("volume", bodies.home_volume(spec.data_uid, spec.agent), spec.data_uid)
+        self._ensure("network", bodies.network_name(spec.vibespace_uid), spec.vibespace_uid, spec.vibespace)
+        self._ensure("volume", bodies.shared_volume(spec.data_uid), spec.data_uid, spec.vibespace)
+        self._ensure("volume", bodies.home_volume(spec.data_uid, spec.agent), spec.data_uid, spec.vibespace)
         self._find_image(spec.image)
-        self.world.put("container", name, Thing(self._log_id, spec.agent_uid, spec, started=uuid.uuid4().hex))
+        made = Thing(self._log_id, spec.agent_uid, spec, started=uuid.uuid4().hex, vibespace=spec.vibespace)
+        self.world.put("container", name, made)
 
     async def _delete(self, target: Target, keep_data: bool) -> None:
         if target.agent_uid:
@@ -242,9 +243,9 @@ class FakeEngine:
             raise FailedPrecondition("ENGINE_NAME_TAKEN", f"Another installation made the {kind} '{name}'.")
         return thing
 
-    def _ensure(self, kind: str, name: str, owner: str) -> None:
+    def _ensure(self, kind: str, name: str, owner: str, vibespace: str) -> None:
         if self._ours(kind, name) is None:
-            self.world.put(kind, name, Thing(self._log_id, owner))
+            self.world.put(kind, name, Thing(self._log_id, owner, vibespace=vibespace))
 
     def _drop(self, kind: str, name: str) -> None:
         if self._ours(kind, name) is not None:

@@ -34,6 +34,8 @@ class Thing:
     """Which run of the container this is."""
     ended: str = ""
     """Why it runs no more; empty while it does."""
+    vibespace: str = ""
+    """Name of the one that it was made for."""
 
 
 class World:

@@ -21,6 +21,8 @@ class Installation:
     """None before `init`; with `leaving`, once nothing of ours is left in it."""
     leaving: bool = False
     """An uninstall has begun: no daemon may start on what is left."""
+    uninstalled: bool = False
+    """`uninstall --keep-data` was here, and no `init` since: launch.py, which reads it too, starts no daemon."""
 
 
 def read(state: State) -> Installation | None:
@@ -30,7 +32,7 @@ def read(state: State) -> Installation | None:
         with open(descriptor) as file:
             told = json.load(file)
         engine = told["engine"] and Choice(**told["engine"])
-        return Installation(str(told["log_id"]), engine, bool(told["leaving"]))
+        return Installation(str(told["log_id"]), engine, bool(told["leaving"]), bool(told.get("uninstalled")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vibespace.engine.api import Api, gone
-from vibespace.engine.bodies import LOG
+from vibespace.engine.bodies import LOG, VIBESPACE
 from vibespace.errors import FailedPrecondition
 from vibespace.setup.build import Progress
 
@@ -31,6 +31,8 @@ class Objects:
     volumes: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     """Only of our own engine: another one's image may be somebody else's too."""
+    of: Mapping[str, str] = field(default_factory=dict)
+    """By volume, the name of the vibespace that it was made for, where its label tells it."""
 
 
 NOTHING = Objects({})
@@ -53,6 +55,7 @@ async def find(api: Api, log_id: str, *, private: bool) -> Objects:
         tuple(sorted(found["Name"] for found in networks)),
         tuple(sorted(found["Name"] for found in volumes)),
         tuple(sorted({found["Id"] for found in images})),
+        {found["Name"]: name for found in volumes if (name := (found["Labels"] or {}).get(VIBESPACE))},
     )
 
 

@@ -86,7 +86,7 @@ def carry_out(plan: Plan, progress: Progress) -> None:
         progress(f"Removing {state.home}")
         if plan.keep_data:
             tree.remove(_entries(state, patterns))
-            installation.write(state, replace(found, leaving=False))
+            installation.write(state, replace(found, leaving=False, uninstalled=True))
             return
         if found.engine and found.engine.private:
             _remove_rootless(state)
@@ -159,9 +159,14 @@ def _entries(state: State, patterns: Sequence[str]) -> list[Path]:
 
 def _kept(state: State, found: Installation, there: Objects) -> list[str]:
     kept = [str(path) for path in _entries(state, KEPT) if path.suffix in ("", ".yaml", ".db")]  # a log closed is whole
-    if found.engine and not found.engine.private:
-        kept += [f"{name} in {found.engine.brand} at {found.engine.socket}" for name in there.volumes]
+    if found.engine:
+        where = "our own Podman" if found.engine.private else f"{found.engine.brand} at {found.engine.socket}"
+        kept += [f"{_told(name, there)}, in {where}" for name in there.volumes]
     return kept
+
+
+def _told(volume: str, there: Objects) -> str:
+    return f"data of {there.of[volume]} ({volume})" if volume in there.of else f"volume {volume}"
 
 
 def _left(state: State, found: Installation, entries: Sequence[Path]) -> list[str]:

@@ -17,6 +17,8 @@ class Session:
 
     def __init__(self) -> None:
         self.output = Output()
+        self.uninstalled_too = False
+        """The command works where `uninstall --keep-data` has left only the data."""
 
     @cached_property
     def state(self) -> State:
@@ -30,7 +32,7 @@ class Session:
         """The way to the daemon."""
         from vibespace.client import Client
 
-        return Client(self.state)
+        return Client(self.state, uninstalled_too=self.uninstalled_too)
 
     def call(self, method: str, request: Any = None) -> Any:
         """A unary call by the method's full name; without a request, an empty one."""

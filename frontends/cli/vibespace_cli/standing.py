@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from vibespace import launch
 from vibespace.v1.system_pb2 import Host
 from vibespace.v1.vibespaces_pb2 import Vibespace
 from vibespace_cli import render
+from vibespace_cli.output import Output
 from vibespace_cli.session import Session
 
 Line = tuple[str, str]
@@ -20,14 +22,21 @@ _CREATE: Line = ("vibespace create NAME -t claude-code --repo .", "a vibespace, 
 def tell(session: Session) -> None:
     """Say it. A state directory that is not there is not made for this."""
     output, lists = session.output, "VibespaceService/ListVibespaces"
+    if launch.uninstalled(session.state):
+        back = [("vibespace init", "bring it back"), _ALL]
+        _tell(output, "vibespace was uninstalled here, and its data is kept.", back)
+        return
     host = session.call("SystemService/GetStatus").host if os.path.isdir(session.state.home) else Host()
     found = session.call(lists).vibespaces if host.initialized else []
     if found:
         shown = render.unmeasured(Vibespace.DESCRIPTOR)
         render.write_table(output, render.header(shown), render.rows(output, found, shown))
         output.line("")
-    output.line(_sentence(host, found))
-    next_lines = _next(host, found)
+    _tell(output, _sentence(host, found), _next(host, found))
+
+
+def _tell(output: Output, sentence: str, next_lines: Sequence[Line]) -> None:
+    output.line(sentence)
     width = max(len(typed) for typed, _ in next_lines)
     for typed, does in next_lines:
         output.line(f"  {output.paint(typed.ljust(width), 'bold')}  {does}")

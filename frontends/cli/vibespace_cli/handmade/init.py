@@ -41,6 +41,7 @@ class Init(Command):
     def invoke(self, ctx: click.Context) -> None:
         session: Session = ctx.find_root().obj
         output, state = session.output, session.state
+        session.uninstalled_too, back = True, launch.uninstalled(state)
         launch.ensure_home(state.home)
         machine.settings(session)  # A file that cannot be read is told of before anything is made.
         output.step(f"State directory: {state.home}")
@@ -51,8 +52,15 @@ class Init(Command):
         if output.as_json:
             output.data(to_data(response))
         elif not output.quiet:
-            at_rest = "Ready, and at rest: 'vibespace start' brings back what ran."
-            output.line(at_rest if response.host.resting else "Ready. Next: vibespace create NAME -t claude-code")
+            output.line(_next(resting=response.host.resting, back=back))
+
+
+def _next(*, resting: bool, back: bool) -> str:
+    if resting:
+        return "Ready, and at rest: 'vibespace start' brings back what ran."
+    if back:
+        return "Ready, and what ran before the uninstall comes back. Next: vibespace list"
+    return "Ready. Next: vibespace create NAME -t claude-code"
 
 
 def _found(session: Session, given: str | None) -> tuple[Engine, str, str]:

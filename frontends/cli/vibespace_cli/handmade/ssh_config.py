@@ -39,6 +39,7 @@ class SshConfig(Command):
         session: Session = ctx.find_root().obj
         state, output = session.state, session.output
         output.content = True
+        launch.refuse_uninstalled(state)
         if ctx.params["install"] and ctx.params["remove"]:
             raise InvalidArgument("USAGE", "--install and --remove exclude each other.", hint="Give one.")
         if ctx.params["install"]:

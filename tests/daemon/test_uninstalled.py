@@ -1,0 +1,37 @@
+"""A daemon where `uninstall --keep-data` has left only the data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from tests.daemon.running import create, refused, serving
+from vibespace.engine.fake_world import World
+from vibespace.setup import installation
+from vibespace.state import State
+from vibespace.v1.system_pb2 import GetStatusRequest, RestRequest
+from vibespace.v1.vibespaces_pb2 import ListVibespacesRequest
+
+
+async def test_nothing_is_done_until_init(home: Path, world: World) -> None:
+    """It tells `init` what was chosen and refuses all else; no engine is opened, nothing recorded, before that."""
+    async with serving(home, world) as running:
+        await running.init()
+        await running.vibespaces.CreateVibespace(create())
+        await running.until(lambda feed: any(agent.observed == "running" for agent in feed.state.agents()))
+    found = installation.read(State(home))
+    assert found is not None
+    installation.write(State(home), replace(found, uninstalled=True))
+    for kind, name in [key for key in world.things if key[0] != "volume"]:
+        world.drop(kind, name)
+    async with serving(home, world) as running:
+        position = running.feed.state.position
+        assert (await refused(running.vibespaces.ListVibespaces(ListVibespacesRequest()))).reason == "UNINSTALLED"
+        assert (await refused(running.system.Rest(RestRequest()))).reason == "UNINSTALLED"
+        assert (await running.system.GetStatus(GetStatusRequest())).host.engine.brand
+        assert (running.feed.engine_seen, running.feed.state.position) == (False, position)
+        assert {kind for kind, _ in world.things} == {"volume"}
+        await running.init()
+        assert installation.read(State(home)) == found
+        await running.until(lambda feed: any(kind == "container" for kind, _ in world.things))
+        assert (await running.vibespaces.ListVibespaces(ListVibespacesRequest())).vibespaces
