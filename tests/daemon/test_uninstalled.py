@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
-from tests.daemon.running import create, refused, serving
+from tests.daemon.running import create, refused, serving, whole
 from vibespace.engine.fake_world import World
 from vibespace.setup import installation
 from vibespace.state import State
+from vibespace.v1.events_pb2 import StreamEventsRequest
 from vibespace.v1.system_pb2 import GetStatusRequest, RestRequest
 from vibespace.v1.vibespaces_pb2 import ListVibespacesRequest
 
 
 async def test_nothing_is_done_until_init(home: Path, world: World) -> None:
-    """It tells `init` what was chosen and refuses all else; no engine is opened, nothing recorded, before that."""
+    """It tells `init` what was chosen and refuses all else; after what ran runs again, and has at no time failed."""
     async with serving(home, world) as running:
         await running.init()
         await running.vibespaces.CreateVibespace(create())
@@ -33,5 +35,7 @@ async def test_nothing_is_done_until_init(home: Path, world: World) -> None:
         assert {kind for kind, _ in world.things} == {"volume"}
         await running.init()
         assert installation.read(State(home)) == found
-        await running.until(lambda feed: any(kind == "container" for kind, _ in world.things))
-        assert (await running.vibespaces.ListVibespaces(ListVibespacesRequest())).vibespaces
+        await running.until(lambda feed: any(agent.observed == "running" for agent in feed.state.agents()))
+        asked = StreamEventsRequest(type="agent.observed", after_position=position)
+        [page] = await whole(running.events.StreamEvents(asked))
+        assert [json.loads(event.data)["state"] for event in page.events] == ["stopped", "running"]

@@ -77,7 +77,8 @@ def test_data_is_found_again(own: Installation) -> None:
     left = own.objects()
     assert (left["containers"], left["networks"], len(left["volumes"])) == ([], [], 4)
     own.ok("init")
-    own.ok("start", "demo")  # waits until it runs: nothing else is asked for
+    own.ok("start", "demo")  # waits until it runs
+    assert "failed" not in {event["data"]["state"] for event in own.events("--type", "agent.observed")}
     assert own.vibespace("rests")["status"]["state"] == "stopped"
     assert own.inside("codex-1@demo", "cat /vibespace/file ~/file") == "kept\nmine"
     assert own.types()[: len(history)] == history

@@ -29,6 +29,7 @@ from vibespace.daemon.guard import Guard
 from vibespace.daemon.hostpaths import HostPaths
 from vibespace.daemon.keeper import Keeper
 from vibespace.daemon.measuring import Measuring
+from vibespace.daemon.returning import record_stopped
 from vibespace.daemon.sealing import Sealing
 from vibespace.daemon.system import SystemServicer
 from vibespace.daemon.vibespaces import VibespaceServicer
@@ -139,9 +140,11 @@ class Daemon:
         if not self._installed.is_set():
             raise data_only(self._state.home)
 
-    def _initialized(self) -> None:
+    async def _initialized(self) -> None:
         """Before `init` is answered: who comes next reads the marker first."""
-        self._installed.set()
+        if not self._installed.is_set():
+            await record_stopped(self._feed, self._writer)
+            self._installed.set()
         self._mark()
 
     async def _hold_guard(self) -> None:

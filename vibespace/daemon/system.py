@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -40,7 +40,7 @@ class SystemServicer(SystemServiceServicer):
         home: str,
         version: str,
         outside: Callable[[], Sequence[str]],
-        initialized: Callable[[], None],
+        initialized: Callable[[], Awaitable[None]],
         end_at_rest: Callable[[], None],
     ) -> None:
         self._feed = feed
@@ -90,7 +90,7 @@ class SystemServicer(SystemServiceServicer):
         }
         command = partial(commands.initialize, engine=engine, image=request.image, base=request.base)
         response = v1.InitializeResponse(**await self._run(command, request_of(request)))
-        self._initialized()
+        await self._initialized()
         return response
 
     async def Rest(self, request: v1.RestRequest, context: Context) -> v1.RestResponse:
