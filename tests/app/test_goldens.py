@@ -21,6 +21,11 @@ from vibespace.domain.vibespaces import Vibespace
 HISTORIES = sorted(path for path in (HERE / "histories").glob("*.jsonl") if "folds" not in path.name)
 DIRECTORIES = sorted((HERE / "state").iterdir())
 
+REVISED = {(history, 17): ("agents", 3, "AGENT_STATE_STOPPED", "AGENT_STATE_STOPPING") for history in ("v1", "v2")}
+"""Where a state is shown otherwise than it was then, and what docs/decisions/0007 says of it: an agent that was stopped
+before it was ever seen. By history and position.
+"""
+
 
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
@@ -50,6 +55,10 @@ def test_an_old_history_folds_to_the_same_states(history: Path, tmp_path: Path) 
     log.load()
     for fold in lines(history.with_suffix(".folds.jsonl")):
         now = told(log.fold(fold["position"]))
+        if revised := REVISED.get((history.stem, fold["position"])):
+            noun, place, before, since = revised
+            assert fold[noun][place]["status"]["state"] == before
+            fold[noun][place]["status"]["state"] = since
         assert kept(fold, now), (fold, now)
     log.close()
 

@@ -107,7 +107,7 @@ async def test_a_cursor_from_before_a_rest_gets_everything(house: House, service
     await house.ask(host.rest)
     first = await anext(servicer.Watch(ev.WatchRequest(after=cursor), CONTEXT))
     assert first.snapshot
-    assert first.changes[1].vibespace.status.state == v.VIBESPACE_STATE_STOPPED
+    assert first.changes[1].vibespace.status.state == v.VIBESPACE_STATE_STOPPING
 
 
 async def test_what_all_states_depend_on_brings_everything_again(house: House, servicer: EventServicer) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.domain.things import asked, new_agent, new_host, new_vibespace
 from vibespace.domain import states
-from vibespace.domain.agents import FAILED, RUNNING, STOPPED, Agent
+from vibespace.domain.agents import FAILED, RUNNING, STARTING, STOPPED, Agent
 from vibespace.domain.states import State
 from vibespace.domain.vibespaces import Vibespace
 
@@ -31,7 +31,21 @@ AGENT: dict[str, tuple[Before, State]] = {
     "failed, then asked again": (lambda c: (c.seen(FAILED), c.agent.start()), State.STARTING),
     "seen at rest, should run": (lambda c: c.seen(STOPPED), State.STARTING),
     "up, then changed": (lambda c: (c.seen(RUNNING), c.vibespace.change_spec({"cpu": "1"})), State.STARTING),
-    "stopped before it was ever seen": (lambda c: c.agent.stop(), State.STOPPED),
+    "stopped before it was ever seen": (lambda c: c.agent.stop(), State.STOPPING),
+    "stopped before it was ever seen, seen at rest": (lambda c: (c.agent.stop(), c.seen(STOPPED)), State.STOPPED),
+    "stopped amid a start": (
+        lambda c: (c.agent.stop(), c.seen(STOPPED), c.agent.start(), c.agent.stop()),
+        State.STOPPING,
+    ),
+    "vibespace stopped amid a start": (
+        lambda c: (c.vibespace.stop(), c.seen(STOPPED), c.vibespace.start(), c.vibespace.stop()),
+        State.STOPPING,
+    ),
+    "woken": (lambda c: (c.host.rest(), c.seen(STOPPED), c.host.wake(), c.seen(STARTING)), State.STARTING),
+    "host at rest amid a waking": (
+        lambda c: (c.host.rest(), c.seen(STOPPED), c.host.wake(), c.seen(STARTING), c.host.rest()),
+        State.STOPPING,
+    ),
     "up, then stopped": (lambda c: (c.seen(RUNNING), c.agent.stop()), State.STOPPING),
     "failed, then stopped": (lambda c: (c.seen(FAILED), c.agent.stop()), State.STOPPING),
     "at rest": (lambda c: (c.agent.stop(), c.seen(STOPPED)), State.STOPPED),

@@ -11,13 +11,14 @@ import pytest
 
 from tests.app.house import add, create, delete, start, stop
 from tests.daemon.running import quiet
-from tests.reconcile.site import site
+from tests.reconcile.site import in_state, site
 from tests.reconcile.virtual import in_virtual_time
 from vibespace.app import agents, host
 from vibespace.app.vibespaces import change_vibespace
+from vibespace.app.writer import Command
 from vibespace.domain import states
 from vibespace.engine import bodies
-from vibespace.engine.base import Snapshot
+from vibespace.engine.base import AgentSpec, Snapshot
 from vibespace.engine.fake import FakeEngine
 
 
@@ -76,6 +77,50 @@ async def test_a_start_right_after_a_stop(tmp_path: Path, monkeypatch: pytest.Mo
         uid = made.agent().id
         seen = [e.data["state"] for e in made.house.log.read(before) if e.uid == uid and e.topic == "agent.observed"]
         assert seen == ["stopped", "running"]
+
+
+@pytest.mark.parametrize("moment", [0, 0.5, 1.5, 2.5])
+@pytest.mark.parametrize(
+    ("resting", "begin", "end"),
+    [
+        pytest.param([], create(), stop(), id="create"),
+        pytest.param([create(), stop()], start(), stop(), id="start"),
+        pytest.param([create(), host.rest], host.wake, host.rest, id="wake"),
+    ],
+)
+@in_virtual_time
+async def test_a_stop_amid_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resting: list[Command], begin: Command, end: Command, moment: float
+) -> None:
+    """Whenever after a start it comes: what is told as stopped has no container, though the engine takes a second to
+    start one, and another to show it.
+    """
+    watch, apply = FakeEngine.watch, FakeEngine.apply
+
+    async def late(engine: FakeEngine) -> AsyncIterator[Snapshot]:
+        async for snapshot in watch(engine):
+            await asyncio.sleep(1)
+            yield snapshot
+
+    async def slow(engine: FakeEngine, spec: AgentSpec) -> None:
+        if spec.running:
+            await asyncio.sleep(1)
+        await apply(engine, spec)
+
+    monkeypatch.setattr(FakeEngine, "watch", late)
+    monkeypatch.setattr(FakeEngine, "apply", slow)
+    async with site(tmp_path) as made, made.reconciling():
+        await made.until(quiet)
+        for command in resting:
+            await made.house.ask(command)
+            await made.until(quiet)
+        await made.house.ask(begin)
+        await asyncio.sleep(moment)
+        await made.house.ask(end)
+        await made.until(in_state(states.State.STOPPED, made))
+        assert made.things("container") == []
+        await made.until(quiet)
+        assert made.things("container") == []
 
 
 @in_virtual_time

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from vibespace.domain.agents import FAILED, RUNNING, STOPPED, Agent
+from vibespace.domain.agents import FAILED, RUNNING, STARTING, STOPPED, Agent
 from vibespace.domain.aggregate import Origin, acting
 from vibespace.domain.host import Host
 from vibespace.domain.vibespaces import Vibespace
@@ -89,6 +89,12 @@ DOWN = agents.Observe(STOPPED)
         pytest.param(lambda c: c.host.rest(), Condition.RUNNING, END, id="host at rest, runs"),
         pytest.param(lambda c: c.host.rest(), None, DOWN, id="host at rest, gone"),
         pytest.param(
+            lambda c: (c.host.rest(), c.seen(STOPPED), c.host.wake()), None, agents.Observe(STARTING), id="woken"
+        ),
+        pytest.param(
+            lambda c: (c.host.rest(), c.seen(STOPPED), c.host.wake(), c.seen(STARTING)), None, APPLY, id="woken, known"
+        ),
+        pytest.param(
             lambda c: (c.seen(RUNNING), c.agent.stop(), c.agent.start()), None, APPLY, id="stopped and started again"
         ),
     ],
@@ -100,6 +106,14 @@ def test_what_an_agent_needs(before: Callable[[Case], object], condition: Condit
         before(case)
     status = case.status(condition) if condition else None
     assert what(agents.plan(case.agent, case.vibespace, case.host, case.spec, status)) == expected
+
+
+def test_what_was_begun_is_ended_though_it_has_not_shown() -> None:
+    """To stop, and the engine was told to start it: nothing that it has shown by now says that nothing comes up."""
+    case = Case()
+    with acting(ORIGIN):
+        case.agent.stop()
+    assert what(agents.plan(case.agent, case.vibespace, case.host, case.spec, None, begun=True)) == END
 
 
 def test_an_sshd_that_never_answers_is_a_failure() -> None:

@@ -12,6 +12,8 @@ from vibespace.errors import FailedPrecondition
 
 RUNNING, STOPPED, FAILED = "running", "stopped", "failed"
 """What can be observed; UNSEEN before the first observation."""
+STARTING = "starting"
+"""Observed when everything is woken, which changes no generation: from here on a container may be in the making."""
 UNSEEN = ""
 
 

@@ -33,7 +33,8 @@ def agent_state(agent: Agent, vibespace: Vibespace, host: Host) -> State:
     if agent.deleting or vibespace.deleting:
         return State.DELETING
     if not should_run(agent, vibespace, host):
-        return State.STOPPED if agent.observed in (agents.STOPPED, agents.UNSEEN) else State.STOPPING
+        # What was seen at rest of an earlier intent may have begun to start since.
+        return State.STOPPED if agent.observed == agents.STOPPED and is_current(agent, vibespace) else State.STOPPING
     if not is_current(agent, vibespace) or agent.observed not in (agents.RUNNING, agents.FAILED):
         return State.STARTING
     return State.RUNNING if agent.observed == agents.RUNNING else State.FAILED

@@ -43,19 +43,26 @@ Action = Apply | Observe | Delete | None
 """None: all is as it should be."""
 
 
-def plan(agent: Agent, vibespace: Vibespace, host: Host, spec: AgentSpec, status: Status | None) -> Action:
-    """The next thing to do; after it has been done, ask again. `status` is None when there is no container."""
+def plan(
+    agent: Agent, vibespace: Vibespace, host: Host, spec: AgentSpec, status: Status | None, *, begun: bool = False
+) -> Action:
+    """The next thing to do; after it has been done, ask again. `status` is None when there is no container.
+
+    `begun`: the engine was told to start one and not to end it since, whatever it has shown by now.
+    """
     condition = status.condition if status else Condition.ABSENT
     if agent.deleting or vibespace.deleting:
         target = Target(vibespace.uid, vibespace.data_uid, agent.uid, agent.name)
         return Delete(target, vibespace.deleting and vibespace.keep_data)
     if not should_run(agent, vibespace, host):
-        if condition != Condition.ABSENT:
+        if begun or condition != Condition.ABSENT:
             return Apply(replace(spec, running=False))
         return _unless_known(agent, vibespace, Observe(observed.STOPPED))
     if not status or condition in (Condition.ABSENT, Condition.STOPPED):
         if agent.observed == observed.RUNNING and is_current(agent, vibespace):
             return Observe(observed.FAILED, (status.reason if status else "") or "its container is gone")
+        if agent.observed == observed.STOPPED and is_current(agent, vibespace):
+            return Observe(observed.STARTING)
         return Apply(spec)
     if status.spec_hash != spec_hash(spec):
         return Apply(spec)

@@ -84,6 +84,8 @@ class Reconciler:
         self._vault = vault
         self._prepare = prepare
         self._statuses: dict[str, Status] = {}
+        self._begun: set[str] = set()
+        """Those that the engine was told to start and not to end since: no Snapshot may have shown them yet."""
         self._ended: dict[str, Status] = {}
         """What was last seen of those that we have stopped since: a Snapshot that shows the same is older than that."""
         self._slots = asyncio.Semaphore(_AT_ONCE)
@@ -197,7 +199,8 @@ class Reconciler:
         authorized_key = await asyncio.to_thread(self._keys.authorized_key)
         values = self._vault.values(agent.uid)
         spec = agents.specify(agent, vibespace, host.image, host_key, authorized_key, values)
-        match agents.plan(agent, vibespace, host, spec, self._statuses.get(agent.uid)):
+        status, begun = self._statuses.get(agent.uid), agent.uid in self._begun
+        match agents.plan(agent, vibespace, host, spec, status, begun=begun):
             case None:
                 return True, True
             case agents.Observe(seen, reason, image):
@@ -214,6 +217,7 @@ class Reconciler:
                 delete = partial(self._engine.delete, target, keep_data=keep_data)
                 if not await self._ask_engine(delete, agent, vibespace):
                     return True, False
+                self._begun.discard(agent.uid)
                 await self._shell.forget(agent.uid)
                 await asyncio.to_thread(self._keys.delete, agent.uid)  # before it is forgotten whose key that was
                 await asyncio.to_thread(self._vault.delete, agent.uid)
@@ -228,10 +232,12 @@ class Reconciler:
         if spec.running:
             agents.check_values(agent, spec)
             await asyncio.to_thread(self._prepare, spec)
+            self._begun.add(agent.uid)
         await self._engine.apply(spec)
 
     async def _note_ended(self, agent_uid: str) -> None:
         """Its container is gone, whatever the next Snapshot says of it: somebody may have asked for a start by now."""
+        self._begun.discard(agent_uid)
         if seen := self._statuses.pop(agent_uid, None):
             self._ended[agent_uid] = seen
         await self._shell.forget(agent_uid)
