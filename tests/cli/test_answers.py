@@ -245,6 +245,19 @@ def test_details_are_what_a_person_asks_for(daemon: Daemon) -> None:
     assert "\n  AGENT" in on_terminal("info", "demo")[1].replace("\x1b[1m", "")
 
 
+def test_what_is_not_measured_is_not_shown(daemon: Daemon) -> None:
+    """Of an engine that has no figures of what runs there is the disk alone, and no zero beside it."""
+    stored = made("demo")
+    stored.status.usage.disk_bytes = 3 << 20
+    listed = vibespaces_pb2.ListVibespacesResponse(vibespaces=[stored])
+    daemon.answers["VibespaceService/ListVibespaces"] = lambda _: listed
+    daemon.answers["VibespaceService/GetVibespace"] = lambda _: vibespaces_pb2.GetVibespaceResponse(vibespace=stored)
+    for line in (["list", "--usage"], ["info", "demo"]):
+        seen = on_terminal(*line)[1].lower()
+        assert "disk" in seen
+        assert [word for word in ("memory", "cpu", "processes", " 0 b") if word in seen] == []
+
+
 @pytest.mark.parametrize("kind", [k for k in output.EXIT_CODES if k not in (errors.InvalidArgument, errors.Cancelled)])
 def test_every_error_says_what_to_do_next(vibespace: Run, daemon: Daemon, kind: type[errors.Error]) -> None:
     """The hint of whoever refused, or else one of its kind."""

@@ -56,9 +56,10 @@ class EngineContract(AgentContract):
             assert used == {}
             return
         assert list(used) == [spec.agent_uid]
-        assert used[spec.agent_uid].memory_bytes > 1 << 20
-        assert used[spec.agent_uid].processes >= 2
-        assert used[spec.agent_uid].cpu_seconds > 0
+        told = used[spec.agent_uid]
+        assert (told.memory_bytes or 0) > 1 << 20
+        assert (told.processes or 0) >= 2
+        assert (told.cpu_seconds or 0) > 0
         assert await engine.enforced() <= {field.name for field in fields(Resources)}
 
     async def test_disk(self, factory: Factory, engine: InventoriedEngine, spec: AgentSpec) -> None:

@@ -12,6 +12,7 @@ from tests.daemon.running import DEMO, IMAGE, PRIMARY, Running, create, initiali
 from vibespace import errors
 from vibespace.daemon import __main__ as composition
 from vibespace.daemon.guard import Guard
+from vibespace.engine.base import Usage
 from vibespace.engine.fake import FakeEngine
 from vibespace.engine.fake_world import World
 from vibespace.v1 import agents_pb2 as a
@@ -114,6 +115,29 @@ async def test_limits_and_usage(daemon: Running, monkeypatch: pytest.MonkeyPatch
     got = await daemon.vibespaces.GetVibespace(FULL)
     assert [limit.enforced for limit in got.limits] == [False] * 3
     assert all(limit.reason for limit in got.limits)
+
+
+async def test_what_the_engine_does_not_tell_is_not_told(daemon: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine may have no figures of what runs, or some: what it stores is told all the same, and nothing as zero."""
+    await daemon.vibespaces.CreateVibespace(create())
+    await daemon.until(quiet)
+    told: dict[str, Usage] = {}
+    monkeypatch.setattr(FakeEngine, "usage", lambda _, uids: _figures(told))
+    got = await daemon.vibespaces.GetVibespace(FULL)
+    assert _names(got.vibespace.status.usage) == ["disk_bytes"]
+    assert not got.agents[0].status.HasField("usage")
+    told[got.agents[0].uid] = Usage(processes=3)
+    got = await daemon.vibespaces.GetVibespace(FULL)
+    assert _names(got.vibespace.status.usage) == ["processes", "disk_bytes"]
+    assert got.agents[0].status.usage == a.Usage(processes=3)
+
+
+async def _figures(told: dict[str, Usage]) -> dict[str, Usage]:
+    return told
+
+
+def _names(usage: a.Usage) -> list[str]:
+    return [field.name for field, _ in usage.ListFields()]
 
 
 async def _nothing_holds() -> frozenset[str]:

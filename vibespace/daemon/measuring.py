@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from vibespace.app.feed import Feed
 from vibespace.domain.vibespaces import Spec
 from vibespace.engine.base import Engine, Meter, Usage
 from vibespace.errors import Error
 from vibespace.v1 import agents_pb2, vibespaces_pb2
+
+N = TypeVar("N", int, float)
 
 FIELDS = {
     "cpu": "cpu_millis",
@@ -47,12 +50,10 @@ class Measuring:
             self.disk({found.data_uid for found, _ in members}),
         )
         for found, uids in members:
-            if used is not None:
-                found.status.usage.CopyFrom(_message([used[uid] for uid in uids if uid in used]))
+            if measured := [used[uid] for uid in uids if uid in used]:
+                found.status.usage.CopyFrom(_message(measured))
             if found.data_uid in stored:
                 found.status.usage.disk_bytes = stored[found.data_uid]
-        if used is None:
-            return
         for uid in known.keys() & used.keys():
             known[uid].status.usage.CopyFrom(_message([used[uid]]))
 
@@ -71,14 +72,13 @@ class Measuring:
         holds = await self._enforced() if asked else frozenset()
         return [_limit(name, spec[name], holds) for name in asked]
 
-    async def _usage(self, uids: Collection[str]) -> Mapping[str, Usage] | None:
-        """None when the engine cannot be asked: then nothing is told, which is not the same as nothing used."""
+    async def _usage(self, uids: Collection[str]) -> Mapping[str, Usage]:
         engine = self._engine()
         try:
             async with asyncio.timeout(_PATIENCE):
-                return await engine.usage(uids) if isinstance(engine, Meter) else None
+                return await engine.usage(uids) if isinstance(engine, Meter) else {}
         except (Error, TimeoutError):  # what else was asked is answered all the same, and says that the engine is away
-            return None
+            return {}
 
     async def _enforced(self) -> frozenset[str] | None:
         engine = self._engine()
@@ -96,8 +96,15 @@ def _limit(setting: str, asked: str, holds: frozenset[str] | None) -> vibespaces
 
 
 def _message(used: Sequence[Usage]) -> agents_pb2.Usage:
+    cpu = _sum(each.cpu_seconds for each in used)
     return agents_pb2.Usage(
-        memory_bytes=sum(each.memory_bytes for each in used),
-        cpu_seconds=round(sum(each.cpu_seconds for each in used)),
-        processes=sum(each.processes for each in used),
+        memory_bytes=_sum(each.memory_bytes for each in used),
+        cpu_seconds=None if cpu is None else round(cpu),
+        processes=_sum(each.processes for each in used),
     )
+
+
+def _sum(told: Iterable[N | None]) -> N | None:
+    """None when nothing is told: that is not the same as nothing used."""
+    known = [each for each in told if each is not None]
+    return sum(known[1:], known[0]) if known else None

@@ -207,12 +207,12 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Usage:
-    """What one container uses now."""
+    """What one container uses now; None is what the engine does not tell."""
 
-    memory_bytes: int = 0
-    cpu_seconds: float = 0
+    memory_bytes: int | None = None
+    cpu_seconds: float | None = None
     """Since its start."""
-    processes: int = 0
+    processes: int | None = None
 
 
 @runtime_checkable
@@ -220,7 +220,7 @@ class Meter(Protocol):
     """Optional: an engine that measures, and knows which limits it holds containers to."""
 
     async def usage(self, agent_uids: Collection[str]) -> Mapping[str, Usage]:
-        """Of those of these agents whose containers run."""
+        """Of those of these agents whose containers run, and of which it has figures."""
 
     async def disk(self, data_uids: Collection[str]) -> Mapping[str, int]:
         """Bytes in the volumes of each of these that has any, whether an agent runs or not."""

@@ -20,7 +20,7 @@ _FIELDS = {
 
 
 async def usage(api: Api, agent_uids: Collection[str]) -> Mapping[str, Usage]:
-    """By agent uid; what does not run is not in it."""
+    """By agent uid; what does not run is not in it, nor what the engine has no figures of."""
     measured = await asyncio.gather(*(_one(api, uid) for uid in agent_uids))
     return {uid: found for uid, found in zip(agent_uids, measured, strict=True) if found is not None}
 
@@ -49,7 +49,9 @@ async def _one(api: Api, agent_uid: str) -> Usage | None:
     except (NotFound, Aborted):  # gone, or stopped, which Podman calls an error
         return None
     memory, processes = told.get("memory_stats") or {}, told.get("pids_stats") or {}
-    if not processes.get("current"):  # made, and not started yet: Podman then says nothing at all
-        return None
     cpu = (told.get("cpu_stats") or {}).get("cpu_usage") or {}
-    return Usage(int(memory.get("usage", 0)), cpu.get("total_usage", 0) / 1e9, int(processes["current"]))
+    if not processes.get("current"):  # made, and not started yet; or there is no control group to ask
+        return None
+    # Nothing that runs uses none: zero is what an engine says of a limit that it was not given.
+    nanoseconds = cpu.get("total_usage") or None
+    return Usage(memory.get("usage") or None, nanoseconds and nanoseconds / 1e9, int(processes["current"]))

@@ -272,7 +272,7 @@ class AgentStatus(message.Message):
 
 @typing.final
 class Usage(message.Message):
-    """What is used now, as the engine measures it."""
+    """What is used now, as the engine measures it. What it does not tell is not set."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -293,18 +293,31 @@ class Usage(message.Message):
     def __init__(
         self,
         *,
-        memory_bytes: builtins.int = ...,
-        cpu_seconds: builtins.int = ...,
-        processes: builtins.int = ...,
+        memory_bytes: builtins.int | None = ...,
+        cpu_seconds: builtins.int | None = ...,
+        processes: builtins.int | None = ...,
         disk_bytes: builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_disk_bytes", b"_disk_bytes", "disk_bytes", b"disk_bytes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_cpu_seconds", b"_cpu_seconds", "_disk_bytes", b"_disk_bytes", "_memory_bytes", b"_memory_bytes", "_processes", b"_processes", "cpu_seconds", b"cpu_seconds", "disk_bytes", b"disk_bytes", "memory_bytes", b"memory_bytes", "processes", b"processes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_disk_bytes", b"_disk_bytes", "cpu_seconds", b"cpu_seconds", "disk_bytes", b"disk_bytes", "memory_bytes", b"memory_bytes", "processes", b"processes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_cpu_seconds", b"_cpu_seconds", "_disk_bytes", b"_disk_bytes", "_memory_bytes", b"_memory_bytes", "_processes", b"_processes", "cpu_seconds", b"cpu_seconds", "disk_bytes", b"disk_bytes", "memory_bytes", b"memory_bytes", "processes", b"processes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cpu_seconds: _TypeAlias = typing.Literal["cpu_seconds"]  # noqa: Y015
+    _WhichOneofArgType__cpu_seconds: _TypeAlias = typing.Literal["_cpu_seconds", b"_cpu_seconds"]  # noqa: Y015
     _WhichOneofReturnType__disk_bytes: _TypeAlias = typing.Literal["disk_bytes"]  # noqa: Y015
     _WhichOneofArgType__disk_bytes: _TypeAlias = typing.Literal["_disk_bytes", b"_disk_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__memory_bytes: _TypeAlias = typing.Literal["memory_bytes"]  # noqa: Y015
+    _WhichOneofArgType__memory_bytes: _TypeAlias = typing.Literal["_memory_bytes", b"_memory_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__processes: _TypeAlias = typing.Literal["processes"]  # noqa: Y015
+    _WhichOneofArgType__processes: _TypeAlias = typing.Literal["_processes", b"_processes"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cpu_seconds) -> _WhichOneofReturnType__cpu_seconds | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__disk_bytes) -> _WhichOneofReturnType__disk_bytes | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_bytes) -> _WhichOneofReturnType__memory_bytes | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__processes) -> _WhichOneofReturnType__processes | None: ...
 
 @typing.final
 class CreateAgentRequest(message.Message):
