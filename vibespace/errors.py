@@ -16,6 +16,13 @@ class Error(Exception):
         self.hint = hint
         self.metadata = metadata
 
+    @property
+    def sentence(self) -> str:
+        """What went wrong and what to do next, in one line."""
+        message = self.message.rstrip()
+        stop = "." if self.hint and message and message[-1] not in ".!?:;" else ""
+        return " ".join(f"{message}{stop} {self.hint}".split())
+
 
 class InvalidArgument(Error):
     """The request is wrong whatever the state."""

@@ -197,6 +197,13 @@ class ContainersContract(EngineContract):
         fields = {"cpu": "cpu_limit_millis", "memory": "memory_limit_bytes", "processes": "pids"}
         assert {fields[name] for name in told} == {*fields.values()} - await engine.enforced()
 
+    async def test_all_processors_that_there_are(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
+        """A limit of as many as the engine tells is taken, and containers see as many."""
+        there = await engine.processors()
+        spec = replace(agent(factory), resources=Resources(cpu_limit_millis=there * 1000))
+        await engine.apply(spec)
+        assert await run(engine, spec, "nproc") == str(there)
+
     async def test_sshd_is_on_loopback_only(
         self, factory: ContainersFactory, engine: ContainersEngine, spec: AgentSpec
     ) -> None:

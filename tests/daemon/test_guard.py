@@ -107,10 +107,10 @@ async def test_what_the_firewall_says(house: House, guard: Guard, rules: Rules) 
     await house.ask(create())
     rules.why = "there is no iptables on this machine"
     assert await told(house, guard) == (False, rules.why)
-    rules.why, rules.refusal = "", Aborted("FIREWALL_REFUSED", "the firewall does not take it")
+    rules.why, rules.refusal = "", Aborted("FIREWALL_REFUSED", "it does not take it", hint="Look at it.")
     with pytest.raises(Aborted):
         guard.hold()
-    assert await told(house, guard) == (False, "the firewall does not take it")
+    assert await told(house, guard) == (False, "it does not take it. Look at it.")
     rules.refusal = None
     guard.hold()
     assert await told(house, guard) == (True, "")
@@ -159,5 +159,5 @@ async def told(house: House, guard: Guard) -> tuple[bool, str]:
     """What both say, which is the same."""
     said, finding = await guard.of(house.feed.state.vibespace("demo")), await guard.finding()
     assert (finding.severity == SEVERITY_WARNING) is not said.held
-    assert said.held or f"private networks: {said.reason}." in finding.message
+    assert said.held or f"private networks: {said.reason.rstrip('.')}." in finding.message
     return said.held, said.reason

@@ -152,6 +152,12 @@ WRONG: dict[str, tuple[Callable[[Running], Any], type[errors.Error], str, str]] 
     "cpu": (spec(cpu="10X"), errors.InvalidArgument, "QUANTITY_INVALID", "spec.cpu"),
     "memory": (spec(memory_limit="-1"), errors.InvalidArgument, "QUANTITY_INVALID", "spec.memory_limit"),
     "more than the limit": (spec(cpu="2", cpu_limit="1"), errors.InvalidArgument, "QUANTITY_INVALID", "spec.cpu"),
+    "more than the machine has": (
+        spec(cpu_limit="16001m"),
+        errors.InvalidArgument,
+        "QUANTITY_INVALID",
+        "spec.cpu_limit",
+    ),
     "repository": (spec(repo="project"), errors.InvalidArgument, "REPOSITORY_INVALID", "spec.repo"),
     "password": (
         spec(repo="https://me:secret@example.org/p.git"),
@@ -234,6 +240,20 @@ async def test_what_is_wrong_is_one_sentence_with_reason_and_field(demo: Running
         assert "secret" not in f"{error.message}{error.hint}{error.metadata}", what
         assert re.search(r"[.!]$", error.message), what
     assert demo.feed.state.position == before
+
+
+async def test_more_processors_than_there_are_are_refused_in_a_change_too(demo: Running, world: World) -> None:
+    """Also in an update; where the engine cannot be asked, the agent is what tells it."""
+    world.processors = 2
+    request = v.UpdateVibespaceRequest(vibespace=v.Vibespace(name=DEMO, spec=v.VibespaceSpec(cpu_limit="3")))
+    request.update_mask.paths.append("spec.cpu_limit")
+    error = await refused(demo.vibespaces.UpdateVibespace(request))
+    assert (type(error), error.field) == (errors.InvalidArgument, "spec.cpu_limit")
+    assert error.message == "3 is more than the 2 processors of the engine's machine."
+    world.set_reachable(False)
+    await demo.vibespaces.UpdateVibespace(request)
+    world.set_reachable(True)
+    await demo.until(lambda feed: "only 2" in feed.state.primary("demo").reason)
 
 
 async def test_a_field_that_cannot_change_is_refused(demo: Running) -> None:

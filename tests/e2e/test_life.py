@@ -82,7 +82,7 @@ def test_kept_data(vs: Installation) -> None:
 
 def test_limits(vs: Installation) -> None:
     """The limits of memory, swap included, and of processor time are those the kernel holds the container to."""
-    vs.ok("create", "limited", "-t", "codex", "--memory-limit", "256Mi", "--cpu-limit", "1500m", "--storage", "1Gi")
+    vs.ok("create", "limited", "-t", "codex", "--memory-limit", "256Mi", "--cpu-limit", "500m", "--storage", "1Gi")
     limits = {limit["setting"]: limit["enforced"] for limit in vs.data("info", "limited")["limits"]}
     assert limits == {"memory_limit": True, "cpu_limit": True, "storage": False}
     shown = on_terminal(vs, "list", "--usage").stdout

@@ -48,6 +48,7 @@ def test_quantities(vs: Installation, flag: str, quantity: str) -> None:
         (["create"], 2, "USAGE"),
         ([*CREATE, "--branch", "main"], 2, "BRANCH_WITHOUT_REPO"),
         ([*CREATE, "--cpu", "2", "--cpu-limit", "1"], 2, "QUANTITY_INVALID"),
+        ([*CREATE, "--cpu-limit", "1000"], 2, "QUANTITY_INVALID"),
         ([*CREATE, "--repo", "ext::sh -c id"], 2, "REPOSITORY_INVALID"),
         ([*CREATE, "--repo", "--upload-pack=id"], 2, "REPOSITORY_INVALID"),
         ([*CREATE, "--repo", "https://example.org/x.git", "--branch", "-x"], 2, "BRANCH_INVALID"),

@@ -15,7 +15,7 @@ from tests.reconcile.virtual import in_virtual_time
 from vibespace.domain import states
 from vibespace.engine import bodies
 from vibespace.engine.fake import Fault
-from vibespace.errors import Exhausted
+from vibespace.errors import Aborted, Exhausted
 
 URL = "https://example.org/a/project.git"
 
@@ -68,6 +68,39 @@ async def test_a_container_that_keeps_ending_is_started_ever_later(tmp_path: Pat
             times.append(round(loop.time() - failed, 1))
         assert times == sorted(times)
         assert times[-1] >= 4
+
+
+@in_virtual_time
+async def test_a_reason_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why an agent does not start is shown with the hint that the refusal has."""
+
+    def refuse(_: object) -> None:
+        raise Aborted("FIREWALL_REFUSED", "the firewall takes no rules", hint="See 'iptables -S' as root.")
+
+    async with site(tmp_path) as made:
+        monkeypatch.setattr(made.outside, "prepare", refuse)
+        async with made.reconciling():
+            await made.house.ask(create())
+            await made.until(in_state(states.State.FAILED, made))
+            assert made.agent().reason == "the firewall takes no rules. See 'iptables -S' as root."
+
+
+@in_virtual_time
+async def test_a_machine_that_shrank(tmp_path: Path) -> None:
+    """An agent that asks for more processors than there are by now shows why it does not start, and comes up when
+    there are enough again.
+    """
+    async with site(tmp_path) as made, made.reconciling():
+        await made.house.ask(create(cpu_limit="4"))
+        await made.until(quiet)
+        await made.house.ask(stop())
+        await made.until(quiet)
+        made.world.processors = 2
+        await made.house.ask(start())
+        await made.until(in_state(states.State.FAILED, made))
+        assert "there are only 2" in made.state()[1]
+        made.world.processors = 4
+        await made.until(in_state(states.State.RUNNING, made))
 
 
 @in_virtual_time

@@ -59,7 +59,7 @@ class Guard:
             try:
                 self._firewall.hold(self._feed.log_id, self._wanted())
             except Error as e:
-                self._refusal = e.message
+                self._refusal = e.sentence
                 raise
             self._refusal = ""
 
@@ -77,7 +77,7 @@ class Guard:
         if not reason:
             text = "Agents reach neither what listens on this machine nor private networks."
             return Finding(severity=SEVERITY_OK, subject="guard", message=text)
-        text = f"Agents may reach what listens on this machine, and private networks: {reason}."
+        text = f"Agents may reach what listens on this machine, and private networks: {reason.rstrip('.')}."
         hint = "docs/security.md says what holds all the same"
         host = self._feed.state.host
         rootless = host is not None and host.engine and host.engine.get("rootless")  # refuses a network that is closed
@@ -88,7 +88,7 @@ class Guard:
         try:
             return self._cannot() or self._refusal or self._firewall.missing()
         except Error as e:
-            return e.message
+            return e.sentence
 
     def _cannot(self) -> str:
         """Why rules here would be of no use."""

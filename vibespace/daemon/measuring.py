@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from vibespace.app.feed import Feed
+from vibespace.domain import quantities
 from vibespace.domain.vibespaces import Spec
 from vibespace.engine.base import Engine, Meter, Usage
 from vibespace.errors import Error
@@ -71,6 +72,20 @@ class Measuring:
         asked = [name for name in (*FIELDS, "storage") if name in spec]
         holds = await self._enforced() if asked else frozenset()
         return [_limit(name, spec[name], holds) for name in asked]
+
+    async def check(self, spec: Spec) -> None:
+        """Raises InvalidArgument QUANTITY_INVALID for a limit above what the engine's machine has, as far as the engine
+        tells it: some refuse such a container, each time anew.
+        """
+        engine = self._engine()
+        if "cpu_limit" not in spec or not isinstance(engine, Meter):
+            return
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                there = await engine.processors()
+        except (Error, TimeoutError):  # what is refused later is told by the agent
+            return
+        quantities.check_processors(spec["cpu_limit"], "spec.cpu_limit", there)
 
     async def _usage(self, uids: Collection[str]) -> Mapping[str, Usage]:
         engine = self._engine()

@@ -59,6 +59,7 @@ class VibespaceServicer(VibespaceServiceServicer):
     async def CreateVibespace(self, request: v1.CreateVibespaceRequest, context: Context) -> v1.CreateVibespaceResponse:
         values = environment.parse(request.agent.env, "agent.env")
         spec = await self._resolved(convert.spec(request.spec))
+        await self._measuring.check(spec)
         if "image" in spec:
             await self._examine(images.check_reference(spec["image"], "spec.image"))
         command = partial(
@@ -99,12 +100,11 @@ class VibespaceServicer(VibespaceServiceServicer):
     async def UpdateVibespace(self, request: v1.UpdateVibespaceRequest, context: Context) -> v1.UpdateVibespaceResponse:
         if not request.update_mask.paths:
             raise InvalidArgument("UPDATE_MASK_MISSING", "Say which fields to change.", field="update_mask")
-        command = partial(
-            commands.change_vibespace,
-            name=names.parse_vibespace(request.vibespace.name, "vibespace.name"),
-            spec=convert.spec(request.vibespace.spec),
-            fields=[path.removeprefix("spec.") for path in request.update_mask.paths],
-        )
+        name = names.parse_vibespace(request.vibespace.name, "vibespace.name")
+        fields = [path.removeprefix("spec.") for path in request.update_mask.paths]
+        spec = convert.spec(request.vibespace.spec)
+        await self._measuring.check({field: spec[field] for field in fields if field in spec})
+        command = partial(commands.change_vibespace, name=name, spec=spec, fields=fields)
         return v1.UpdateVibespaceResponse(**await self._run(command, request_of(request)))
 
     async def StartVibespace(self, request: v1.StartVibespaceRequest, context: Context) -> v1.StartVibespaceResponse:

@@ -35,6 +35,15 @@ def cpu_millis(text: str, field: str) -> int:
     return int(millis)
 
 
+def check_processors(text: str, field: str, processors: int) -> None:
+    """Raises InvalidArgument QUANTITY_INVALID for more than the `processors` that there are."""
+    if cpu_millis(text, field) > processors * 1000:
+        there = f"{processors} processor{'s' if processors > 1 else ''}"
+        raise InvalidArgument(
+            "QUANTITY_INVALID", f"{text} is more than the {there} of the engine's machine.", field=field
+        )
+
+
 def memory_bytes(text: str, field: str) -> int:
     """Bytes in `512Mi`, `2G` or `1.5Gi`; at least 16 MiB. Raises InvalidArgument QUANTITY_INVALID."""
     number, unit = _parse(text, field, "such as 512Mi or 2Gi")

@@ -228,6 +228,9 @@ class Meter(Protocol):
     async def enforced(self) -> frozenset[str]:
         """Names of the fields of Resources that have an effect here."""
 
+    async def processors(self) -> int:
+        """How many its machine has now. Docker refuses a limit above, Podman takes it."""
+
 
 @runtime_checkable
 class Examiner(Protocol):

@@ -158,6 +158,9 @@ class ContainersEngine:
     async def enforced(self) -> frozenset[str]:
         return meter.enforced((await self.identity()).unenforced_limits)
 
+    async def processors(self) -> int:
+        return await meter.processors(self._api)
+
     async def close(self) -> None:
         await self._api.close()
 

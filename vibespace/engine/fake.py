@@ -144,6 +144,10 @@ class FakeEngine:
         self._reach()
         return frozenset(field.name for field in fields(Resources))
 
+    async def processors(self) -> int:
+        self._reach()
+        return self.world.processors
+
     async def close(self) -> None:
         await asyncio.gather(*(inside.close() for inside in self._insides.values()))
         self._insides.clear()
@@ -206,6 +210,8 @@ class FakeEngine:
         if found and found.spec and not found.ended and spec_hash(found.spec) == spec_hash(spec):
             return
         await self._end(name, found)
+        if spec.resources.cpu_limit_millis > (there := self.world.processors) * 1000:
+            raise Aborted("ENGINE_REFUSED", f"Range of CPUs is from 0.01 to {there}.00: there are only {there}")
         self._ensure("network", bodies.network_name(spec.vibespace_uid), spec.vibespace_uid, spec.vibespace)
         self._ensure("volume", bodies.shared_volume(spec.data_uid), spec.data_uid, spec.vibespace)
         self._ensure("volume", bodies.home_volume(spec.data_uid, spec.agent), spec.data_uid, spec.vibespace)

@@ -47,6 +47,7 @@ class World:
         self._wakes: set[asyncio.Event] = set()
         self.reachable = True
         self.outages = 0
+        self.processors = 16
         self.things: dict[tuple[str, str], Thing] = dict(_load(directory)) if directory else {}
 
     @property

@@ -42,6 +42,11 @@ def enforced(unenforced_limits: Collection[str]) -> frozenset[str]:
     return frozenset().union(*(fields for limit, fields in _FIELDS.items() if limit not in unenforced_limits))
 
 
+async def processors(api: Api) -> int:
+    """Asked anew each time: a machine may be given others while the engine runs."""
+    return int((await api.get("/info"))["NCPU"])
+
+
 async def _one(api: Api, agent_uid: str) -> Usage | None:
     path = f"/containers/{bodies.container_name(agent_uid)}/stats"
     try:

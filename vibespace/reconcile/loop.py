@@ -250,7 +250,7 @@ class Reconciler:
         except Unavailable:
             raise
         except Error as e:
-            await self._observe(agent, vibespace, FAILED, e.message, "")
+            await self._observe(agent, vibespace, FAILED, e.sentence, "")
             return False
         return True
 
@@ -275,7 +275,7 @@ class Reconciler:
         except Unavailable:
             raise
         except Error as e:
-            command = partial(vibespace_commands.deletion_failed, name=vibespace.name, reason=e.message)
+            command = partial(vibespace_commands.deletion_failed, name=vibespace.name, reason=e.sentence)
             await self._record(command, vibespace)
             return False
         await self._record(command, vibespace)

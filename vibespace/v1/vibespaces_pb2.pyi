@@ -222,7 +222,10 @@ class VibespaceSpec(message.Message):
     cpu: builtins.str
     """Share of the processor each container is given when it is scarce, such as `500m` or `2`."""
     cpu_limit: builtins.str
-    """Most processor time each container may use, such as `1500m` or `4`."""
+    """Most processor time each container may use, such as `1500m` or `4`.
+
+    Not more than the engine's machine has processors.
+    """
     memory: builtins.str
     """Memory set aside for each container, such as `512Mi` or `2Gi`."""
     memory_limit: builtins.str

@@ -136,7 +136,4 @@ def _code(kind: type[errors.Error]) -> str:
 
 
 def _sentence(error: errors.Error) -> str:
-    message = error.message.rstrip()
-    stop = "." if error.hint and message and message[-1] not in ".!?:;" else ""
-    said = " ".join(f"{message}{stop} {error.hint}".split())
-    return "".join(c if c.isprintable() else "�" for c in said)
+    return "".join(c if c.isprintable() else "�" for c in error.sentence)
