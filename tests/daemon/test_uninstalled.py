@@ -38,4 +38,4 @@ async def test_nothing_is_done_until_init(home: Path, world: World) -> None:
         await running.until(lambda feed: any(agent.observed == "running" for agent in feed.state.agents()))
         asked = StreamEventsRequest(type="agent.observed", after_position=position)
         [page] = await whole(running.events.StreamEvents(asked))
-        assert [json.loads(event.data)["state"] for event in page.events] == ["stopped", "running"]
+        assert [json.loads(event.data)["state"] for event in page.events] == ["stopped", "starting", "running"]
