@@ -16,12 +16,14 @@ from tests.cli.daemon import Daemon, agent, watch
 from tests.cli.daemon import vibespace as made
 from tests.cli.process import on_terminal, start
 from vibespace import errors
-from vibespace.v1 import agents_pb2, vibespaces_pb2
+from vibespace.v1 import agents_pb2, system_pb2, vibespaces_pb2
 from vibespace.v1.cursor_pb2 import Cursor
+from vibespace.v1.system_pb2 import Host
 from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_DELETING as DELETING
 from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_FAILED as FAILED
 from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_STARTING as STARTING
 from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_STOPPED as STOPPED
+from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_STOPPING as STOPPING
 from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_UNKNOWN as UNKNOWN
 
 CREATE, DELETE, WATCH = "VibespaceService/CreateVibespace", "VibespaceService/DeleteVibespace", "EventService/Watch"
@@ -130,6 +132,23 @@ def test_what_is_stopped_while_its_start_is_waited_for(
     done = vibespace(*LINE, *(["--repo", str(tmp_path)] if sends else []))
     assert (done.code, done.json["error"]["reason"]) == (16, "STOPPED_MEANWHILE")
     assert "'vibespace start' brings back what ran" in done.err
+
+
+def test_a_start_of_everything_that_is_put_to_rest_meanwhile(vibespace: Run, daemon: Daemon) -> None:
+    """Else it would wake the next daemon, and wait for ever."""
+    daemon.answers["SystemService/Wake"] = lambda _: system_pb2.WakeResponse(host=Host(initialized=True))
+    daemon.answers[WATCH] = lambda _: iter([watch(made("demo", STARTING)), watch(made("demo", STOPPED))])
+    done = vibespace("start")
+    assert (done.code, done.json["error"]["reason"]) == (16, "STOPPED_MEANWHILE")
+
+
+def test_a_stop_of_everything_that_is_woken_meanwhile(vibespace: Run, daemon: Daemon) -> None:
+    """The daemon does not end any more, so nobody waits for that."""
+    resting = system_pb2.RestResponse(host=Host(initialized=True, resting=True))
+    daemon.answers["SystemService/Rest"] = lambda _: resting
+    daemon.answers[WATCH] = lambda _: iter([watch(made("demo", STOPPING)), watch(made("demo", STARTING))])
+    done = vibespace("stop")
+    assert (done.code, done.json["error"]["reason"]) == (16, "STARTED_MEANWHILE")
 
 
 def test_destroying_off_a_terminal_needs_force(vibespace: Run, daemon: Daemon) -> None:

@@ -27,6 +27,7 @@ from vibespace.v1.vibespaces_pb2 import (
     VIBESPACE_STATE_DELETING,
     VIBESPACE_STATE_FAILED,
     VIBESPACE_STATE_RUNNING,
+    VIBESPACE_STATE_STARTING,
     VIBESPACE_STATE_STOPPED,
     VIBESPACE_STATE_UNKNOWN,
     Vibespace,
@@ -171,6 +172,7 @@ def _everything(invocation: Invocation, response: Any, progress: Progress) -> No
                 "EventService/Watch", WatchRequest(after=response.cursor), WatchResponse
             ):
                 _show(progress, batch)
+                _refuse_started(batch)
         except Error as e:
             # Before `init` there is nothing to watch, only a daemon to end.
             if response.host.initialized and not (lost(e) or isinstance(e, Cancelled) or e.reason == "AT_REST"):
@@ -184,6 +186,8 @@ def _everything(invocation: Invocation, response: Any, progress: Progress) -> No
         present = [each for each in known.values() if isinstance(each, Vibespace)]
         for vibespace in present:
             refuse_unreachable(vibespace)
+            if vibespace.intent != RUN_INTENT_STOP:
+                refuse_stopped(vibespace)
         if all(v.intent == RUN_INTENT_STOP or _done(v) or _failed(v) for v in present):
             for vibespace in present:
                 _refuse_failed(vibespace)
@@ -229,6 +233,14 @@ def refuse_stopped(resource: Resource) -> None:
     if isinstance(resource, Agent):
         hint += f", or 'vibespace start {resource.vibespace_id}' what is in {resource.vibespace_id}"
     raise FailedPrecondition("STOPPED_MEANWHILE", f"{name} was stopped meanwhile.", hint=f"{hint}.")
+
+
+def _refuse_started(batch: WatchResponse) -> None:
+    """Raises FailedPrecondition when something begins to run though all was to rest: someone has woken it."""
+    for change in batch.changes:
+        if change.vibespace.status.state in (VIBESPACE_STATE_STARTING, VIBESPACE_STATE_RUNNING):
+            message = "Everything was started meanwhile, and goes on running."
+            raise FailedPrecondition("STARTED_MEANWHILE", message, hint="'vibespace stop' puts it to rest again.")
 
 
 def _failed(resource: Resource) -> bool:
