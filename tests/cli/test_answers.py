@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -218,18 +219,24 @@ def test_parts_of_a_status_are_told_apart(vibespace: Run, daemon: Daemon) -> Non
     assert {"daemon.version\t7", "vibespaces\t2", "outside\t/etc/one", "outside\t/etc/two"} <= set(lines)
 
 
-def test_a_narrow_terminal_keeps_when_and_what(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At 60 columns an event has its time of day and its whole type; who and what give way."""
-    monkeypatch.setenv("COLUMNS", "60")
-    subject = "vibespaces/a-rather-long-name/agents/claude-1"
-    event = events_pb2.Event(type="vibespace.repository_ready", subject=subject, actor="device:0123456789")
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_no_terminal_loses_what_an_event_says(daemon: Daemon, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """However narrow it is: when with the date, who, what, to whom and why; no line is wider."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    reason = "the image has no sshd, and without it nobody gets in"
+    event = events_pb2.Event(
+        type="vibespace.repository_ready",
+        subject="vibespaces/a-rather-long-name/agents/claude-1",
+        actor="device:0123",
+        data=json.dumps({"reason": reason}),
+    )
     event.time.FromJsonString("2026-01-02T03:04:05Z")
     daemon.answers["EventService/StreamEvents"] = lambda _: [events_pb2.StreamEventsResponse(events=[event])]
-    line = on_terminal("events")[1].splitlines()[-1]
-    assert "vibespace.repository_ready" in line
-    assert ":04:05 " in line
-    assert "2026" not in line
-    assert len(line) <= 60
+    lines = re.sub(r"\x1b\[\d+m", "", on_terminal("events")[1]).splitlines()
+    assert all(len(line) <= width for line in lines)
+    seen = "".join("".join(lines).split())
+    words = ["2026-01-0", ":04:05", "device:", "0123", "repository", "ready", "claude-", *reason.split()]
+    assert [word for word in words if word not in seen] == []
 
 
 def test_details_are_what_a_person_asks_for(daemon: Daemon) -> None:

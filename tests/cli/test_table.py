@@ -1,25 +1,65 @@
-"""Tables are as wide as the terminal at most, whatever is in them."""
+"""Tables are as wide as the terminal at most, and nothing in them is lost."""
 
 from __future__ import annotations
 
 import pytest
-from vibespace_cli import table
+from vibespace_cli import cells, table
 
-HEADER = ["VIBESPACE", "STATE", "AGENTS"]
-ROWS = [["a" * 30, "running", "1"], ["日本語の名前はここに", "stopped", "12"]]
-
-
-@pytest.mark.parametrize("width", [4, 10, 20, 27, 30, 45, 80])
-def test_no_line_is_wider_than_the_terminal(width: int) -> None:
-    """Columns are cut, the widest first; where that is not enough, lines are."""
-    made = table.lines(HEADER, ROWS, width)
-    assert len(made) == 3
-    assert all(table._cells(line) <= width for line in made)
+HEADER = ["VIBESPACE", "STATE", "AGENTS", "REASON"]
+ROWS = [
+    ["a" * 30, "running", "1", ""],
+    ["日本語の名前はここに", "failed", "12", "the free disk space is the limit here"],
+]
 
 
-def test_what_fits_is_whole() -> None:
-    """Nothing is cut while there is room; what is cut says so."""
-    assert table.lines(HEADER, ROWS, 60)[1].split() == ROWS[0]
-    assert table.lines(HEADER, ROWS, 40)[1].split() == ["a" * 22 + "…", "running", "1"]
-    assert table.cut("日本語", 4) == "日…"
-    assert table.cut("abc", 3) == "abc"
+@pytest.mark.parametrize("prose", [True, False])
+@pytest.mark.parametrize("width", [4, 10, 20, 27, 30, 45, 80, 200])
+def test_no_line_is_wider_than_the_terminal_and_nothing_is_lost(width: int, prose: bool) -> None:
+    """Cells take several lines, sentences stand below, and in the end every value stands behind its name."""
+    made = table.lines(HEADER, ROWS, width, prose=prose)
+    assert len(made) == 1 + len(ROWS)
+    for row, block in zip(ROWS, made[1:], strict=True):
+        assert all(cells.width(line) <= width for line in block)
+        seen = sorted("".join(block).replace(" ", ""))
+        for cell in row:
+            for character in cell.replace(" ", ""):
+                seen.remove(character)
+
+
+def test_what_fits_is_on_one_line() -> None:
+    """Nothing is wrapped while there is room."""
+    assert table.lines(["NAME", "SIZE"], [["one", "2 B"], ["three", ""]], 11) == [
+        ["NAME   SIZE"],
+        ["one    2 B"],
+        ["three"],
+    ]
+
+
+def test_sentences_take_what_room_is_left_or_stand_below() -> None:
+    """The last column is wrapped within itself, or under its row where that would make it a ribbon."""
+    header, rows = ["SETTING", "REASON"], [["storage", "volumes have no quotas here"]]
+    assert table.lines(header, rows, 34, prose=True)[1] == ["storage  volumes have no quotas", "         here"]
+    assert table.lines(header, rows, 24, prose=True)[1] == ["storage", "      volumes have no", "      quotas here"]
+
+
+def test_columns_keep_their_widths_over_batches() -> None:
+    """What comes later stands under what came before."""
+    widths: list[int] = []
+    table.lines(["NAME", "N"], [["long-name", "1"]], 40, widths)
+    assert table.lines(["NAME", "N"], [["a", "2"]], 40, widths)[1] == ["a          2"]
+
+
+def test_words_are_broken_where_they_can_be_read() -> None:
+    """Between words first, then after a mark, then anywhere; a wide character is never halved."""
+    assert cells.wrap("the free disk", 8) == ["the free", "disk"]
+    assert cells.wrap("vibespace.deletion_requested", 22) == ["vibespace.deletion_", "requested"]
+    assert cells.wrap("claude-1@demo", 10) == ["claude-1@", "demo"]
+    assert cells.wrap("a" * 5, 2) == ["aa", "aa", "a"]
+    assert cells.wrap("日本語", 5) == ["日本", "語"]
+    assert cells.wrap("", 5) == [""]
+
+
+def test_what_is_drawn_over_is_cut() -> None:
+    """A line of progress ends in `…` where it would be wider."""
+    assert cells.cut("日本語", 4) == "日…"
+    assert cells.cut("abc", 3) == "abc"

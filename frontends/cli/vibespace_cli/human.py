@@ -1,8 +1,9 @@
-"""Amounts and digests as people read them."""
+"""Amounts, times and digests as people read them."""
 
 from __future__ import annotations
 
 import re
+import time
 
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{12})[0-9a-f]{28,52}")
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
@@ -26,6 +27,11 @@ def duration(seconds: int) -> str:
         if count or parts:
             parts.append(f"{count} {unit}" if count else "")
     return " ".join(p for p in parts[:2] if p) or "0 s"
+
+
+def moment(seconds: int) -> str:
+    """Seconds since 1970, by the clock on the wall."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def digest(text: str) -> str:

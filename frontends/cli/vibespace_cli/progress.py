@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from vibespace_cli import table
+from vibespace_cli import cells, table
 from vibespace_cli.output import Output
 
 _TICK = 1.0
@@ -53,5 +53,5 @@ class Progress:
     def _draw(self) -> None:
         elapsed = f" {time.monotonic() - self._started:.0f}s"
         room = table.terminal_width() - len(elapsed) - 1
-        sys.stderr.write(f"\r\x1b[K{table.cut(self._text, max(1, room))}{elapsed}")
+        sys.stderr.write(f"\r\x1b[K{cells.cut(self._text, max(1, room))}{elapsed}")
         sys.stderr.flush()

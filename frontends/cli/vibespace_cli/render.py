@@ -73,23 +73,31 @@ def header(shown: Sequence[Leaf]) -> list[str]:
     return [leaf.path[-1].removesuffix("_id").replace("_", " ").upper() for leaf in shown]
 
 
-def write_table(output: Output, names: Sequence[str], found: Sequence[Sequence[str]], indent: str = "") -> None:
-    """Write rows as the flags say."""
+def write_table(
+    output: Output,
+    names: Sequence[str],
+    found: Sequence[Sequence[str]],
+    indent: str = "",
+    *,
+    prose: bool = False,
+) -> None:
+    """Write rows as the flags say. With `prose` the last column is sentences."""
     if output.plain:
         lines = table.tabbed(names if output.header else (), found)
         for line in lines:
             output.line(line)
         return
-    for line in table_lines(output, names, found, indent):
+    for line in table_lines(output, names, found, indent, prose=prose):
         output.line(line)
 
 
 def table_lines(
-    output: Output, names: Sequence[str], found: Sequence[Sequence[str]], indent: str = ""
+    output: Output, names: Sequence[str], found: Sequence[Sequence[str]], indent: str = "", *, prose: bool = False
 ) -> Sequence[str]:
     """A header and rows for a person, as wide as the terminal at most."""
-    first, *others = table.lines(names, found, table.terminal_width() - len(indent))
-    return [indent + output.paint(first, "bold"), *(indent + _coloured(output, line) for line in others)]
+    first, *others = table.lines(names, found, table.terminal_width() - len(indent), prose=prose)
+    head = [indent + output.paint(line, "bold") for line in first]
+    return [*head, *(indent + _coloured(output, line) for row in others for line in row)]
 
 
 def _list(output: Output, descriptor: Any, messages: Sequence[Any], title: str) -> None:
@@ -101,11 +109,17 @@ def _list(output: Output, descriptor: Any, messages: Sequence[Any], title: str) 
     if title and not output.plain:
         output.line(output.paint(f"{title}:", "bold"))
     if messages:
-        write_table(output, _titles(output, shown), rows(output, messages, shown), "  " if title else "")
+        found = rows(output, messages, shown)
+        write_table(output, _titles(output, shown), found, "  " if title else "", prose=_is_prose(shown[-1]))
     elif output.plain and output.header:
         write_table(output, header(shown), [])
     else:
         output.note(f"No {title or descriptor.name.lower() + 's'}.")
+
+
+def _is_prose(leaf: Leaf) -> bool:
+    """A text that names nothing is sentences; states are no texts."""
+    return leaf.field.type == leaf.field.TYPE_STRING and not leaf.field.is_repeated
 
 
 def _titles(output: Output, shown: Sequence[Leaf]) -> list[str]:

@@ -6,7 +6,6 @@ numbers are numbers, and what is not set is null.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from vibespace.catalog import choice_word
 from vibespace.v1 import options_pb2
+from vibespace_cli import human
 
 TIMESTAMP = "google.protobuf.Timestamp"
 
@@ -50,7 +50,7 @@ def text(message: Any, leaf: Leaf, *, local: bool = False) -> str | None:
     if leaf.field.has_presence and not message.HasField(leaf.field.name):
         return None
     if local and leaf.field.message_type is not None:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(getattr(message, leaf.field.name).seconds))
+        return human.moment(getattr(message, leaf.field.name).seconds)
     return words(_field(message, leaf.field))
 
 

@@ -1,12 +1,16 @@
-"""Rows as aligned columns that fit the terminal, or as tab-separated lines."""
+"""Rows as aligned columns on a terminal, where nothing is cut, or as tab-separated lines."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection, Sequence
+
+from vibespace_cli import cells
 
 GAP = "  "
 _NARROWEST = 8
+"""Columns below which nobody reads a column any more."""
+_PROSE = 24
+"""Columns below which a sentence is read more easily in lines of its own."""
 
 
 def lines(
@@ -15,23 +19,37 @@ def lines(
     width: int,
     widths: list[int] | None = None,
     whole: Collection[int] = (),
-) -> list[str]:
-    """Aligned columns; when they are wider than `width`, the widest are cut and end in `…`.
+    *,
+    prose: bool = False,
+) -> list[list[str]]:
+    """The lines of each row, the header's first: aligned columns, none of the lines wider than `width`.
 
-    `widths` of the lines before, if given, are kept where they suffice, and brought up to date. Columns numbered in
-    `whole` are cut only when cutting the others is not enough.
+    Where there is no room, the widest columns are narrowed and their cells take several lines. `widths` of the rows
+    before, if given, are kept where they suffice, and brought up to date. Columns numbered in `whole` are narrowed only
+    when that is not enough otherwise. With `prose` the last column is sentences, which may stand below their row. Where
+    columns are of no use at all, every value stands behind its name, and the header has no lines.
     """
-    table = [[_one_line(cell) for cell in row] for row in ([header, *rows] if header else rows)]
-    if not table:
-        return []
-    widths = widths if widths is not None else []
-    before = widths or [0] * len(table[0])
-    widths[:] = [max(old, *(_cells(row[i]) for row in table)) for i, old in enumerate(before)]
-    room = width - len(GAP) * (len(widths) - 1)
-    _narrow(widths, room, [i for i in range(len(widths)) if i not in whole], _NARROWEST // 2 if whole else _NARROWEST)
-    _narrow(widths, room, range(len(widths)), _NARROWEST)
-    aligned = (GAP.join(_fit(cell, w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table)
-    return [cut(line, width) for line in aligned]
+    table = [[_one_line(cell) for cell in row] for row in [header, *rows]]
+    natural = widths if widths is not None else []
+    before = natural or [0] * len(table[0])
+    natural[:] = [max(old, *(cells.width(row[i]) for row in table)) for i, old in enumerate(before)]
+    count = len(natural)
+    if prose and count > 1 and _left(natural, width) < min(natural[-1], _PROSE):
+        count -= 1
+    fitted = natural[:count]
+    room = width - len(GAP) * (count - 1)
+    if prose and count == len(natural):
+        _narrow(fitted, room, [count - 1], _PROSE)
+    _narrow(fitted, room, [i for i in range(count) if i not in whole], _NARROWEST)
+    _narrow(fitted, room, range(count), _NARROWEST)
+    if sum(fitted) > room:
+        return _records(table, width)
+    return [[*_aligned(row, fitted), *_below(row[count:], fitted, width)] for row in table]
+
+
+def _left(natural: Sequence[int], width: int) -> int:
+    """Columns for the last one, when all others are as wide as they want."""
+    return width - sum(natural[:-1]) - len(GAP) * (len(natural) - 1)
 
 
 def _narrow(widths: list[int], room: int, columns: Sequence[int], narrowest: int) -> None:
@@ -41,6 +59,29 @@ def _narrow(widths: list[int], room: int, columns: Sequence[int], narrowest: int
         if widths[widest] <= narrowest:
             return
         widths[widest] -= 1
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    columns = [cells.wrap(cell, width) for cell, width in zip(row, widths, strict=False)]
+    return [
+        GAP.join(
+            cells.fill(column[i] if i < len(column) else "", width)
+            for column, width in zip(columns, widths, strict=True)
+        ).rstrip()
+        for i in range(max(map(len, columns)))
+    ]
+
+
+def _below(rest: Sequence[str], widths: Sequence[int], width: int) -> list[str]:
+    """Under the second column, unless that is far to the right."""
+    indent = " " * min(widths[0] + len(GAP), width // 4)
+    return [indent + line for cell in rest if cell for line in cells.wrap(cell, width - len(indent))]
+
+
+def _records(table: Sequence[Sequence[str]], width: int) -> list[list[str]]:
+    header, *rows = table
+    told = ([f"{name}: {cell}" for name, cell in zip(header, row, strict=True) if cell] for row in rows)
+    return [[], *([*(line for each in row for line in cells.wrap(each, width)), ""] for row in told)]
 
 
 def terminal_width() -> int:
@@ -57,26 +98,3 @@ def tabbed(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _one_line(cell: str) -> str:
     return "".join(c if c.isprintable() else " " for c in cell)
-
-
-def cut(text: str, width: int) -> str:
-    """`text`, ended by `…` where it would be wider."""
-    return _fit(text, width).rstrip() if _cells(text) > width else text
-
-
-def _fit(cell: str, width: int) -> str:
-    if _cells(cell) <= width:
-        return cell + " " * (width - _cells(cell))
-    kept, used = "", 0
-    for c in cell:
-        if used + _cells(c) > width - 1:
-            break
-        kept, used = kept + c, used + _cells(c)
-    return kept + "…" + " " * (width - 1 - used)
-
-
-def _cells(value: str) -> int:
-    """Columns on a terminal: East Asian wide characters take two, combining marks none."""
-    if value.isascii():
-        return len(value)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in value)

@@ -27,7 +27,7 @@ def verify(invocation: Invocation) -> int:
         output.data(to_data(found))
     elif damaged or output.plain:
         shown = columns(found.DESCRIPTOR.fields_by_name["damages"].message_type)
-        write_table(output, header(shown), rows(output, found.damages, shown))
+        write_table(output, header(shown), rows(output, found.damages, shown), prose=True)
     elif not output.quiet:
         output.line(f"Events 1 to {found.cursor.position} are as they were written.")
     if found.more:

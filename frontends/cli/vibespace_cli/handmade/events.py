@@ -14,10 +14,8 @@ from vibespace_cli.names import short
 from vibespace_cli.output import Output
 from vibespace_cli.shape import to_data
 
-_WIDE = 90
-"""Columns from which on there is room for the date; below, the time of day."""
-_ROOMY = 72
-"""Columns from which on there is room for what an event says."""
+_WIDE = 110
+"""Columns from which on there is room for the date in every row; below, it has a line of its own when it changes."""
 
 
 def command(words: tuple[str, ...]) -> click.Command:
@@ -46,6 +44,7 @@ class _Printer:
         self._output = output
         self._shown = render.columns(Event.DESCRIPTOR)
         self._widths: list[int] = []
+        self._day = ""
 
     def show(self, events: Any) -> None:
         if not events:
@@ -80,16 +79,20 @@ class _Printer:
         first = not self._widths
         width = table.terminal_width()
         about, at = names.index("SUBJECT"), names.index("TIME")
+        days = [row[at].partition(" ")[0] for row in rows]
         for row, event in zip(rows, events, strict=True):
             row[about] = short(event.subject)
-            row[at] = row[at].rpartition(" ")[2] if width < _WIDE else row[at]
-            row += [_said(event)] * (width >= _ROOMY)
-        names = [*names, *["WHAT"] * (width >= _ROOMY)]
+            row[at] = row[at] if width >= _WIDE else row[at].rpartition(" ")[2]
+            row.append(_said(event))
         whole = [names.index(n) for n in ("POSITION", "TIME", "TYPE")]
-        lines = table.lines(names, rows, width, self._widths, whole)
-        if first:
-            return [self._output.paint(lines[0], "bold"), *lines[1:]]
-        return lines[1:]
+        head, *blocks = table.lines([*names, "WHAT"], rows, width, self._widths, whole, prose=True)
+        lines = [self._output.paint(line, "bold") for line in head] if first else []
+        for day, block in zip(days, blocks, strict=True):
+            if width < _WIDE and day != self._day:
+                lines.append(self._output.paint(day, "dim"))
+                self._day = day
+            lines += block
+        return lines
 
 
 def _said(event: Event) -> str:

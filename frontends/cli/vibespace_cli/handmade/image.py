@@ -47,7 +47,9 @@ class Build(Command):
         if session.output.as_json:
             session.output.data({"image": made})
         else:
-            session.output.line(made if session.output.plain or session.output.quiet else f"Image: {made}")
+            session.output.line(
+                made if session.output.plain or session.output.quiet else f"Image: {human.digest(made)}"
+            )
 
 
 class Upgrade(Command):
@@ -124,7 +126,7 @@ class Images(Command):
         elif found:
             size = "BYTES" if output.plain else "SIZE"
             rows = [_row(i, plain=output.plain) for i in found]
-            render.write_table(output, ["ID", "TAGS", "CREATED", size, "PROGRAMS"], rows)
+            render.write_table(output, ["ID", "TAGS", "CREATED", size, "PROGRAMS"], rows, prose=True)
         else:
             output.note("No images. Make one: vibespace init")
 
@@ -142,5 +144,7 @@ def _data(image: Image) -> dict[str, Any]:
 def _row(image: Image, *, plain: bool) -> list[str]:
     told = _data(image)
     programs = ", ".join(f"{name} {version}" for name, version in sorted(image.programs.items()))
-    size = str(image.size_bytes) if plain else human.size(image.size_bytes)
-    return [human.digest(image.id), " ".join(image.tags), str(told["created"]), size, programs]
+    tags = " ".join(image.tags)
+    if plain:
+        return [image.id, tags, str(told["created"]), str(image.size_bytes), programs]
+    return [human.digest(image.id), tags, human.moment(image.created), human.size(image.size_bytes), programs]

@@ -10,7 +10,7 @@ import click
 
 from vibespace import launch
 from vibespace.errors import Error
-from vibespace_cli import machine
+from vibespace_cli import human, machine
 from vibespace_cli.everywhere import Command
 from vibespace_cli.session import Session
 from vibespace_cli.shape import to_data
@@ -76,7 +76,7 @@ def _found(session: Session, given: str | None) -> tuple[Engine, str, str]:
         output.note(f"It cannot enforce limits of {', '.join(limits)}: 'vibespace doctor' says why.")
     base = machine.base(session, given)
     image = _image(session, choice, base)
-    output.step(f"Image: {image}")
+    output.step(f"Image: {human.digest(image)}")
     return found, image, base.text
 
 
