@@ -142,6 +142,11 @@ def spec(**values: Any) -> Callable[[Running], Any]:
     return making(spec=v.VibespaceSpec(**values))
 
 
+def unknown(request: Any, field: bytes) -> Any:
+    """`request` with a field that says 99, where no value of the enum has that number."""
+    return type(request).FromString(request.SerializeToString() + field)
+
+
 WRONG: dict[str, tuple[Callable[[Running], Any], type[errors.Error], str, str]] = {
     "empty name": (making(name=""), errors.InvalidArgument, "NAME_INVALID", "vibespace_id"),
     "path-like name": (making(name="../etc"), errors.InvalidArgument, "NAME_INVALID", "vibespace_id"),
@@ -208,12 +213,29 @@ WRONG: dict[str, tuple[Callable[[Running], Any], type[errors.Error], str, str]] 
         "agent_id",
     ),
     "unknown type": (
-        lambda d: d.agents.CreateAgent(
-            a.CreateAgentRequest.FromString(a.CreateAgentRequest(parent=DEMO).SerializeToString() + b"\x1a\x02\x08\x63")
-        ),
+        lambda d: d.agents.CreateAgent(unknown(a.CreateAgentRequest(parent=DEMO), b"\x1a\x02\x08\x63")),
         errors.InvalidArgument,
-        "AGENT_TYPE_UNKNOWN",
-        "agent.type",
+        "VALUE_UNKNOWN",
+        "settings.type",
+    ),
+    "unknown network": (
+        lambda d: d.vibespaces.CreateVibespace(unknown(create(name="new"), b"\x12\x02\x48\x63")),
+        errors.InvalidArgument,
+        "VALUE_UNKNOWN",
+        "spec.network",
+    ),
+    "no network": (spec(network=v.NETWORK_UNSPECIFIED), errors.InvalidArgument, "NETWORK_UNKNOWN", "spec.network"),
+    "unknown view": (
+        lambda d: d.vibespaces.GetVibespace(unknown(v.GetVibespaceRequest(name=DEMO), b"\x10\x63")),
+        errors.InvalidArgument,
+        "VALUE_UNKNOWN",
+        "view",
+    ),
+    "unknown view of an agent": (
+        lambda d: d.agents.GetAgent(unknown(a.GetAgentRequest(name=PRIMARY), b"\x10\x63")),
+        errors.InvalidArgument,
+        "VALUE_UNKNOWN",
+        "view",
     ),
     "the primary": (
         lambda d: d.agents.DeleteAgent(a.DeleteAgentRequest(name=PRIMARY)),

@@ -59,7 +59,7 @@ class AgentServicer(AgentServiceServicer):
             commands.create_agent,
             vibespace=names.parse_vibespace(request.parent, "parent"),
             name=request.agent_id,
-            type=_optional_type(request.settings),
+            type=convert.agent_type(request.settings),
             env=list(values),
         )
         self._sealing.conceal(request.settings)
@@ -173,11 +173,6 @@ class AgentServicer(AgentServiceServicer):
 def _directory(vibespace: Vibespace) -> str:
     """Where commands and relative paths begin."""
     return vibespace.directory if vibespace.repository == READY else repositories.ROOT
-
-
-def _optional_type(settings: v1.AgentSettings) -> str:
-    """The type; empty when it was left to the daemon. One this daemon does not know is passed on to be refused."""
-    return convert.agent_type(settings) or (f"unknown:{settings.type}" if settings.type else "")
 
 
 def _starts(agent: Agent, resting: bool) -> str:

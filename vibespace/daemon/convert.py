@@ -37,7 +37,7 @@ _SPEC = ("repo", "branch", "cpu", "cpu_limit", "memory", "memory_limit", "image"
 
 
 def agent_type(settings: agents_pb2.AgentSettings) -> str:
-    """The type asked for; empty when none was, or when it is not one this daemon knows."""
+    """The type asked for; empty when none was."""
     return _AGENT_TYPE_NAMES.get(settings.type, "")
 
 
@@ -53,7 +53,7 @@ def spec(message: vibespaces_pb2.VibespaceSpec) -> vibespaces.Spec:
     if message.sudo:
         found["sudo"] = True
     if message.HasField("network"):
-        found["network"] = _NETWORK_NAMES.get(message.network, f"unknown:{message.network}")
+        found["network"] = _NETWORK_NAMES.get(message.network, "")
     return found
 
 

@@ -13,6 +13,7 @@ from grpc_status import rpc_status
 from vibespace import errgrpc
 from vibespace.app.feed import Feed
 from vibespace.app.host import require_initialized
+from vibespace.daemon import choices
 from vibespace.daemon.access import check_fields
 from vibespace.daemon.principal import Principal, principal
 from vibespace.errors import Error, Internal, InvalidArgument
@@ -108,17 +109,19 @@ class Boundary(grpc.aio.ServerInterceptor):
 
 
 def _read(decode: Callable[[bytes], Any]) -> Read:
-    """Decodes a message where a failure can be told: gRPC itself would say UNKNOWN, and no more."""
+    """Decodes and checks a message where a failure can be told: gRPC itself would say UNKNOWN, and no more."""
 
     def read(message: bytes) -> Any:
         try:
-            return decode(message)
+            request = decode(message)
         except DecodeError as e:
             raise InvalidArgument(
                 "REQUEST_UNREADABLE",
                 "The request is not a message of this method.",
                 hint="This is a defect of the program that called, or it was made for another version.",
             ) from e
+        choices.check(request)
+        return request
 
     return read
 
