@@ -15,7 +15,7 @@ from vibespace.app.feed import Feed
 from vibespace.app.index import Wanted
 from vibespace.app.log import Log
 from vibespace.app.recorder import Recorded
-from vibespace.daemon import convert, moments
+from vibespace.daemon import asked, convert, moments
 from vibespace.daemon.auditor import Auditor
 from vibespace.domain import names
 from vibespace.domain.agents import Agent
@@ -70,7 +70,7 @@ class EventServicer(EventServiceServicer):
         if isinstance(at, datetime):
             return await self._position_at(at, newest)
         if not 1 <= at <= newest:
-            raise _no_position(newest, "moment" if request.moment else "at")
+            raise asked.no_position(at, newest, "moment" if request.moment else "at")
         return at
 
     async def _position_at(self, time: datetime, newest: int) -> int:
@@ -106,11 +106,8 @@ class EventServicer(EventServiceServicer):
     async def StreamEvents(
         self, request: v1.StreamEventsRequest, context: Context
     ) -> AsyncIterator[v1.StreamEventsResponse]:
-        wanted = Wanted(names.parse_vibespace(request.parent, "parent") if request.parent else "", request.type)
-        if request.after_position > self._feed.state.position:
-            raise _no_position(self._feed.state.position, "after_position")
-        after = self._feed.check(request.after.log_id, request.after.position or request.after_position)
-        left = _limit(request)
+        after, left = asked.position(request, self._feed), asked.limit(request)
+        wanted = await asked.wanted(request, self._feed, self._log)
         async for page, upto in self._feed.events(after, follow=request.follow, wanted=wanted):
             told = (page[0].position if page else 0, len(page), upto, wanted)
             response = self._shared.get(told, partial(_events, page, upto, self._feed.log_id, wanted))
@@ -120,12 +117,6 @@ class EventServicer(EventServiceServicer):
             yield response
             if left == 0:
                 return
-
-
-def _no_position(newest: int, field: str) -> InvalidArgument:
-    return InvalidArgument(
-        "POSITION_INVALID", f"The history has positions 1 to {newest}.", field=field, hint="See 'vibespace events'."
-    )
 
 
 class _Shared:
@@ -147,12 +138,6 @@ class _Shared:
 def _events(page: Sequence[Recorded], upto: int, log_id: str, wanted: Wanted) -> v1.StreamEventsResponse:
     events = [convert.event_message(r, log_id) for r in page if not wanted or wanted.has(r.body["subject"], r.topic)]
     return v1.StreamEventsResponse(events=events, cursor=convert.cursor(log_id, upto))
-
-
-def _limit(request: v1.StreamEventsRequest) -> int | None:
-    if request.limit < 0:
-        raise InvalidArgument("LIMIT_INVALID", "A limit cannot be negative.", field="limit")
-    return request.limit or None
 
 
 def _cut(response: v1.StreamEventsResponse, most: int) -> v1.StreamEventsResponse:

@@ -300,13 +300,13 @@ class StreamEventsRequest(message.Message):
     follow: builtins.bool
     """Wait for more at the end."""
     parent: builtins.str
-    """Only what happened to this vibespace and its agents."""
+    """Only what happened to this vibespace and its agents; it may be deleted by now."""
     type: builtins.str
     """Only events of this type, such as `agent.created`, or of this noun, such as `agent`."""
     after_position: builtins.int
     """Only events after this position."""
     limit: builtins.int
-    """At most so many events."""
+    """At most so many events; 0 means all."""
     @builtins.property
     def after(self) -> cursor_pb2.Cursor:
         """Only events after this; its log_id may be left empty by a person who gives a position."""
