@@ -123,6 +123,14 @@ def test_a_line_that_makes_no_sense_is_usage(vibespace: Run) -> None:
         assert "--help" in done.err
 
 
+@pytest.mark.parametrize("line", [["list", "--json", "--plain"], ["--plain", "agent", "--json", "list"]])
+def test_two_forms_of_one_answer_are_refused(vibespace: Run, daemon: Daemon, line: list[str]) -> None:
+    """--json with --plain asks for two things at once, wherever they stand; nobody is asked anything."""
+    done = vibespace(*line)
+    assert (done.code, done.json["error"]["reason"], daemon.requests) == (2, "USAGE", [])
+    assert "--json and --plain" in done.err
+
+
 def test_the_nearest_command_is_suggested(vibespace: Run) -> None:
     """A slip of the finger is told from a command that does not exist."""
     assert "Did you mean 'create'?" in vibespace("craete", "demo").err

@@ -182,13 +182,16 @@ def test_destroying_on_a_terminal_asks(daemon: Daemon, typed: bytes, code: int) 
 
 def test_a_rehearsal_deletes_nothing(vibespace: Run, daemon: Daemon) -> None:
     """--dry-run asks the daemon, nobody else, and waits for nothing."""
-    daemon.answers[DELETE] = lambda _: vibespaces_pb2.DeleteVibespaceResponse(vibespace=made("demo"))
+    daemon.answers[DELETE] = lambda asked: vibespaces_pb2.DeleteVibespaceResponse(
+        vibespace=made("demo"), data_kept=asked.keep_data
+    )
     done = vibespace("delete", "demo", "--dry-run", "--plain")
     assert done.code == 0
     told = "This would delete 1 agent (1 running) and the vibespace's data. Nothing was deleted:"
     assert told in done.err
     assert "the vibespace's data is kept" in vibespace("delete", "demo", "--dry-run", "--keep-data", "--plain").err
-    assert [r.validate_only for r in daemon.asked(DELETE)] == [True, True]
+    assert vibespace("delete", "demo", "--dry-run", "--keep-data", "--json").json["data"]["data_kept"] is True
+    assert all(r.validate_only for r in daemon.asked(DELETE))
 
 
 def test_an_agents_rehearsal_says_what_goes_with_it(vibespace: Run, daemon: Daemon) -> None:

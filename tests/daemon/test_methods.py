@@ -181,7 +181,13 @@ async def test_a_repeat_gets_the_resource_as_it_is_now(demo: Running) -> None:
 async def test_data_that_was_kept_is_taken_over_by_name(demo: Running) -> None:
     """After delete --keep-data the name asks for --reuse-data, and then has the same data_uid again."""
     before = (await demo.vibespaces.GetVibespace(v.GetVibespaceRequest(name=DEMO))).vibespace
-    await demo.vibespaces.DeleteVibespace(v.DeleteVibespaceRequest(name=DEMO, keep_data=True))
+    rehearsed = [
+        await demo.vibespaces.DeleteVibespace(v.DeleteVibespaceRequest(name=DEMO, keep_data=k, validate_only=True))
+        for k in (True, False)
+    ]
+    assert [response.data_kept for response in rehearsed] == [True, False]
+    deleted = await demo.vibespaces.DeleteVibespace(v.DeleteVibespaceRequest(name=DEMO, keep_data=True))
+    assert deleted.data_kept
     await demo.until(lambda feed: not feed.state.vibespaces)
     assert (await refused(demo.vibespaces.CreateVibespace(create()))).reason == "DATA_KEPT"
     assert (await demo.system.GetStatus(s.GetStatusRequest())).kept == ["demo"]

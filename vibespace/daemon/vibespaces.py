@@ -118,10 +118,13 @@ class VibespaceServicer(VibespaceServiceServicer):
     async def DeleteVibespace(self, request: v1.DeleteVibespaceRequest, context: Context) -> v1.DeleteVibespaceResponse:
         name = names.parse_vibespace(request.name)
         if request.validate_only:
-            found, position = self._feed.state.vibespace(name), self._feed.state.position
-            return v1.DeleteVibespaceResponse(vibespace=self._message(found), cursor=self._cursor(position))
-        command = partial(commands.delete_vibespace, name=name, keep_data=request.keep_data)
-        return v1.DeleteVibespaceResponse(**await self._run(command, request_of(request)))
+            found, cursor = self._feed.state.vibespace(name), self._cursor(self._feed.state.position)
+            kept = found.keep_data if found.deleting else request.keep_data
+        else:
+            command = partial(commands.delete_vibespace, name=name, keep_data=request.keep_data)
+            found, cursor = await mutations.run(self._feed, self._writer, command, request_of(request), Vibespace)
+            kept = found.keep_data
+        return v1.DeleteVibespaceResponse(vibespace=self._message(found), cursor=cursor, data_kept=kept)
 
     async def UploadRepository(
         self, requests: AsyncIterator[v1.UploadRepositoryRequest], context: Context

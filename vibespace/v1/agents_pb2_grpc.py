@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AgentServiceStub:
-    """Makes, finds, starts, stops and deletes agents, and reaches into them.
+    """Make, find, start, stop and delete agents, and reach into them.
     """
 
     def __init__(self, channel):
@@ -93,7 +93,7 @@ class AgentServiceStub:
 
 
 class AgentServiceServicer:
-    """Makes, finds, starts, stops and deletes agents, and reaches into them.
+    """Make, find, start, stop and delete agents, and reach into them.
     """
 
     def CreateAgent(self, request, context):
@@ -241,7 +241,7 @@ def add_AgentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AgentService:
-    """Makes, finds, starts, stops and deletes agents, and reaches into them.
+    """Make, find, start, stop and delete agents, and reach into them.
     """
 
     @staticmethod

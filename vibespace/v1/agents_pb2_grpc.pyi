@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AgentServiceStub:
-    """Makes, finds, starts, stops and deletes agents, and reaches into them."""
+    """Make, find, start, stop and delete agents, and reach into them."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -60,7 +60,7 @@ class AgentServiceStub:
 
 @_typing.type_check_only
 class AgentServiceAsyncStub(AgentServiceStub):
-    """Makes, finds, starts, stops and deletes agents, and reaches into them."""
+    """Make, find, start, stop and delete agents, and reach into them."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateAgent: _aio.UnaryUnaryMultiCallable[_agents_pb2.CreateAgentRequest, _agents_pb2.CreateAgentResponse]  # type: ignore[assignment]
@@ -89,7 +89,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
     """Show what an agent's container wrote."""
 
 class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Makes, finds, starts, stops and deletes agents, and reaches into them."""
+    """Make, find, start, stop and delete agents, and reach into them."""
 
     @_abc_1.abstractmethod
     def CreateAgent(

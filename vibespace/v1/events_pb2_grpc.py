@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EventServiceStub:
-    """Reads and follows the history and the present.
+    """Read and follow the history and the present.
     """
 
     def __init__(self, channel):
@@ -58,7 +58,7 @@ class EventServiceStub:
 
 
 class EventServiceServicer:
-    """Reads and follows the history and the present.
+    """Read and follow the history and the present.
     """
 
     def Replay(self, request, context):
@@ -121,7 +121,7 @@ def add_EventServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventService:
-    """Reads and follows the history and the present.
+    """Read and follow the history and the present.
     """
 
     @staticmethod

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class EventServiceStub:
-    """Reads and follows the history and the present."""
+    """Read and follow the history and the present."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -44,7 +44,7 @@ class EventServiceStub:
 
 @_typing.type_check_only
 class EventServiceAsyncStub(EventServiceStub):
-    """Reads and follows the history and the present."""
+    """Read and follow the history and the present."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Replay: _aio.UnaryUnaryMultiCallable[_events_pb2.ReplayRequest, _events_pb2.ReplayResponse]  # type: ignore[assignment]
@@ -57,7 +57,7 @@ class EventServiceAsyncStub(EventServiceStub):
     """Check that every event is as it was written: none changed, missing, out of order or there twice."""
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Reads and follows the history and the present."""
+    """Read and follow the history and the present."""
 
     @_abc_1.abstractmethod
     def Replay(

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SystemServiceStub:
-    """Asks and tells the daemon about itself.
+    """Ask the daemon about itself, make it ready, and put everything to rest.
     """
 
     def __init__(self, channel):
@@ -68,7 +68,7 @@ class SystemServiceStub:
 
 
 class SystemServiceServicer:
-    """Asks and tells the daemon about itself.
+    """Ask the daemon about itself, make it ready, and put everything to rest.
     """
 
     def GetStatus(self, request, context):
@@ -155,7 +155,7 @@ def add_SystemServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SystemService:
-    """Asks and tells the daemon about itself.
+    """Ask the daemon about itself, make it ready, and put everything to rest.
     """
 
     @staticmethod

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SystemServiceStub:
-    """Asks and tells the daemon about itself."""
+    """Ask the daemon about itself, make it ready, and put everything to rest."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -48,7 +48,7 @@ class SystemServiceStub:
 
 @_typing.type_check_only
 class SystemServiceAsyncStub(SystemServiceStub):
-    """Asks and tells the daemon about itself."""
+    """Ask the daemon about itself, make it ready, and put everything to rest."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetStatus: _aio.UnaryUnaryMultiCallable[_system_pb2.GetStatusRequest, _system_pb2.GetStatusResponse]  # type: ignore[assignment]
@@ -65,7 +65,7 @@ class SystemServiceAsyncStub(SystemServiceStub):
     """Bring back everything that ran before a bare `stop`."""
 
 class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Asks and tells the daemon about itself."""
+    """Ask the daemon about itself, make it ready, and put everything to rest."""
 
     @_abc_1.abstractmethod
     def GetStatus(

@@ -857,6 +857,9 @@ class DeleteVibespaceResponse(message.Message):
 
     VIBESPACE_FIELD_NUMBER: builtins.int
     CURSOR_FIELD_NUMBER: builtins.int
+    DATA_KEPT_FIELD_NUMBER: builtins.int
+    data_kept: builtins.bool
+    """Its stored files stay, as `keep_data` asked; of one that is on its way out already, as the first request asked."""
     @builtins.property
     def vibespace(self) -> Vibespace:
         """The vibespace as it was last."""
@@ -870,10 +873,11 @@ class DeleteVibespaceResponse(message.Message):
         *,
         vibespace: Vibespace | None = ...,
         cursor: cursor_pb2.Cursor | None = ...,
+        data_kept: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor", "vibespace", b"vibespace"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor", "vibespace", b"vibespace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor", "data_kept", b"data_kept", "vibespace", b"vibespace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class VibespaceServiceStub:
-    """Makes, finds, starts, stops and deletes vibespaces.
+    """Make, find, start, stop and delete vibespaces.
     """
 
     def __init__(self, channel):
@@ -78,7 +78,7 @@ class VibespaceServiceStub:
 
 
 class VibespaceServiceServicer:
-    """Makes, finds, starts, stops and deletes vibespaces.
+    """Make, find, start, stop and delete vibespaces.
     """
 
     def CreateVibespace(self, request, context):
@@ -189,7 +189,7 @@ def add_VibespaceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class VibespaceService:
-    """Makes, finds, starts, stops and deletes vibespaces.
+    """Make, find, start, stop and delete vibespaces.
     """
 
     @staticmethod

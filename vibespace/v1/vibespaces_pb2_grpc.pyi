@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class VibespaceServiceStub:
-    """Makes, finds, starts, stops and deletes vibespaces."""
+    """Make, find, start, stop and delete vibespaces."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -52,7 +52,7 @@ class VibespaceServiceStub:
 
 @_typing.type_check_only
 class VibespaceServiceAsyncStub(VibespaceServiceStub):
-    """Makes, finds, starts, stops and deletes vibespaces."""
+    """Make, find, start, stop and delete vibespaces."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateVibespace: _aio.UnaryUnaryMultiCallable[_vibespaces_pb2.CreateVibespaceRequest, _vibespaces_pb2.CreateVibespaceResponse]  # type: ignore[assignment]
@@ -73,7 +73,7 @@ class VibespaceServiceAsyncStub(VibespaceServiceStub):
     """Send the repository that a vibespace waits for, as a git bundle in pieces."""
 
 class VibespaceServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Makes, finds, starts, stops and deletes vibespaces."""
+    """Make, find, start, stop and delete vibespaces."""
 
     @_abc_1.abstractmethod
     def CreateVibespace(

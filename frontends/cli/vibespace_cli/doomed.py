@@ -7,7 +7,7 @@ from typing import Any
 from vibespace.v1.agents_pb2 import AGENT_STATE_RUNNING
 
 
-def told(request: Any, rehearsed: Any) -> str:
+def told(rehearsed: Any) -> str:
     """Of a vibespace how many agents, and what becomes of its data; of an agent its home."""
     if "agent" in rehearsed.DESCRIPTOR.fields_by_name:
         runs = rehearsed.agent.status.state == AGENT_STATE_RUNNING
@@ -16,4 +16,4 @@ def told(request: Any, rehearsed: Any) -> str:
     agents = f"{status.agents} agent{'' if status.agents == 1 else 's'}"
     if status.agents_running:
         agents += f" ({status.agents_running} running)"
-    return f"{agents}; the vibespace's data is kept" if request.keep_data else f"{agents} and the vibespace's data"
+    return f"{agents}; the vibespace's data is kept" if rehearsed.data_kept else f"{agents} and the vibespace's data"

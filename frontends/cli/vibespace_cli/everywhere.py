@@ -18,7 +18,10 @@ class Everywhere(click.Option):
     def __init__(self, declarations: list[str], setting: str, value: bool, help: str) -> None:
         def apply(ctx: click.Context, _: click.Parameter, given: bool) -> None:
             if given:
-                setattr(_session(ctx).output, setting, value)
+                output = _session(ctx).output
+                setattr(output, setting, value)
+                if output.json and output.plain:
+                    raise click.UsageError("--json and --plain are two forms of the answer: give one.", ctx)
 
         super().__init__(declarations, is_flag=True, expose_value=False, is_eager=True, callback=apply, help=help)
         self.setting = setting

@@ -52,7 +52,7 @@ def answer(invocation: Invocation, response: Any) -> None:
         if rehearses(invocation):
             from vibespace_cli import doomed
 
-            output.note(f"This would delete {doomed.told(invocation.request, response)}. Nothing was deleted:")
+            output.note(f"This would delete {doomed.told(response)}. Nothing was deleted:")
         render(output, response)
 
 
@@ -68,7 +68,7 @@ def confirm(invocation: Invocation) -> None:
     from vibespace_cli import doomed
 
     thing = names.short(invocation.request.name)
-    ask(f"Delete {thing}? This deletes {doomed.told(invocation.request, _rehearse(invocation))}.", thing)
+    ask(f"Delete {thing}? This deletes {doomed.told(_rehearse(invocation))}.", thing)
 
 
 def _rehearse(invocation: Invocation) -> Any:
