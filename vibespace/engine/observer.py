@@ -130,29 +130,31 @@ class Observer:
         )
 
     def _probe(self, probes: dict[str, asyncio.Task[None]]) -> None:
-        """One task for every container whose sshd has not answered yet, none for any other."""
-        runs = {seen.started: seen for seen in self._seen.values() if seen.started and not seen.ready}
+        """One task for every container whose sshd has not answered yet; one that has may take its leave."""
+        runs = {seen.started: seen for seen in self._seen.values() if seen.started}
         for run, task in list(probes.items()):
             if run not in runs or task.done():
                 task.cancel()
                 del probes[run]
         for run, seen in runs.items():
-            if run not in probes:
+            if run not in probes and not seen.ready:
                 probes[run] = asyncio.create_task(self._await_ssh(seen))
 
     async def _await_ssh(self, seen: _Seen) -> None:
         pause, begin = 0.01, time.monotonic()
         while not seen.ready:
             try:
-                (await sshport.connect(*seen.address)).close()
-                seen.ready, seen.reason = True, ""
+                sock = await sshport.connect(*seen.address)
             except OSError:
                 if not seen.reason and time.monotonic() - begin > SILENT_SECONDS:
                     seen.reason = f"its sshd has not answered for {SILENT_SECONDS:.0f} s"
                     self._wake.set()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, 1.0)
-        self._wake.set()
+            else:
+                seen.ready, seen.reason = True, ""
+                self._wake.set()
+                await sshport.leave(sock)
 
 
 def ssh_address(inspected: dict[str, Any]) -> tuple[str, int]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 
 BANNER = b"SSH-"
+_OURS = b"SSH-2.0-vibespace\r\n"
 
 
 async def connect(host: str, port: int, *, seconds: float = 2.0) -> socket.socket:
@@ -28,6 +30,19 @@ async def connect(host: str, port: int, *, seconds: float = 2.0) -> socket.socke
         sock.close()
         raise
     return sock
+
+
+async def leave(sock: socket.socket, *, seconds: float = 2.0) -> None:
+    """Close what `connect` returned as a client does that has changed its mind: of who leaves without a word, or with
+    sshd's unread, its log complains.
+    """
+    loop = asyncio.get_running_loop()
+    with sock, suppress(OSError):
+        async with asyncio.timeout(seconds):
+            await loop.sock_sendall(sock, _OURS)
+            sock.shutdown(socket.SHUT_WR)
+            while await loop.sock_recv(sock, 4096):
+                pass  # what sshd would say to a client
 
 
 async def _readable(sock: socket.socket) -> None:
