@@ -170,6 +170,25 @@ def test_doctor_claims_no_settings_file_that_is_not_there(vibespace: Run, daemon
     assert "the defaults hold" not in vibespace("doctor", "--plain").out
 
 
+def test_what_agents_reach_is_told_alone(vibespace: Run, daemon: Daemon) -> None:
+    """doctor --isolation is the daemon's findings and no others; what ought to hold and does not is exit code 15."""
+    severity, refusal = system_pb2.SEVERITY_WARNING, errors.FailedPrecondition("NOTHING_RUNS", "No agent runs.")
+
+    def answer(asked: Any) -> Any:
+        if asked.parent == "vibespaces/resting":
+            raise refusal
+        finding = system_pb2.Finding(severity=severity, subject="isolation of demo", message="not held: x.")
+        return system_pb2.DiagnoseResponse(findings=[finding])
+
+    daemon.answers["SystemService/Diagnose"] = answer
+    done = vibespace("doctor", "--isolation", "--plain")
+    assert (done.code, done.out) == (0, "warning\tisolation of demo\tnot held: x.\t\n")
+    severity = system_pb2.SEVERITY_ERROR
+    assert vibespace("doctor", "--isolation").code == 15
+    assert vibespace("doctor", "--isolation", "--vibespace", "resting").code == 16
+    assert [asked.isolation for asked in daemon.asked("SystemService/Diagnose")] == [True] * 3
+
+
 def test_message_and_hint_are_two_sentences(vibespace: Run, daemon: Daemon) -> None:
     """Whatever ends the message, a full stop stands before the hint; line breaks stand nowhere."""
 

@@ -38,6 +38,9 @@ class Rules:
         if self.refusal:
             raise self.refusal
 
+    def impossible(self) -> str:
+        return ""
+
     def missing(self) -> str:
         return self.why
 

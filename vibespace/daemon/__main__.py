@@ -27,6 +27,7 @@ from vibespace.daemon.engines import LateEngine, open_engine
 from vibespace.daemon.events import EventServicer
 from vibespace.daemon.guard import Guard
 from vibespace.daemon.hostpaths import HostPaths
+from vibespace.daemon.isolation import Isolation, Surroundings
 from vibespace.daemon.keeper import Keeper
 from vibespace.daemon.measuring import Measuring
 from vibespace.daemon.returning import record_stopped
@@ -40,9 +41,11 @@ from vibespace.engine import bodies
 from vibespace.engine.base import FAKE, AgentSpec
 from vibespace.errors import Error, Exhausted, Unavailable
 from vibespace.launch import LOCKED, READY, data_only, ensure_home, failure, uninstalled
+from vibespace.net import probe
 from vibespace.net.files import Files
 from vibespace.net.git import Git
 from vibespace.net.keys import KeyFiles
+from vibespace.net.prober import InsideProber
 from vibespace.net.shell import SshShell
 from vibespace.reconcile.loop import Reconciler
 from vibespace.setup import firewall, guard, installation, podman, sshconfig
@@ -56,6 +59,10 @@ _FIRST_LOOK = 0.5
 """Seconds that a start waits for the engine's first Snapshot, at most."""
 _PAUSE = 2.0
 """Seconds until an engine that could not be opened is tried again."""
+
+
+_SOCKETS = ("/run/podman/podman.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/crio/crio.sock")
+"""Where engines listen that are not ours."""
 
 
 class Daemon:
@@ -224,6 +231,14 @@ class Daemon:
         host = self._feed.state.host
         return str(host.engine.get("address", "")) if host else ""
 
+    def _surroundings(self) -> Surroundings:
+        """What agents must not reach."""
+        state = self._state
+        held = [*_SOCKETS, *map(str, (state.socket, state.log, state.config, state.keys / "client"))]
+        return Surroundings(
+            probe.addresses, probe.gateways, probe.reached, lambda: [*filter(None, [self._engine_address()]), *held]
+        )
+
     def _servicers(self, log: Log) -> dict[str, object]:
         feed, writer, sealing = self._feed, self._writer, Sealing(self._feed, self._vault)
         measuring = self._measuring
@@ -231,6 +246,7 @@ class Daemon:
             feed,
             writer,
             self._doctor,
+            Isolation(feed, self._guard, InsideProber(self._shell), self._surroundings()),
             home=str(self._state.home),
             version=__version__,
             outside=lambda: (*outside.listing(feed.state.host), *sshconfig.outside(self._state)),

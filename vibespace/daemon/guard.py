@@ -23,6 +23,9 @@ class Firewall(Protocol):
     def hold(self, owner: str, allowed: Collection[tuple[str, str]]) -> None:
         """Make all rules, and open exactly what is `allowed`."""
 
+    def impossible(self) -> str:
+        """Why they cannot hold on this machine."""
+
     def missing(self) -> str:
         """Why they do not hold."""
 
@@ -66,10 +69,20 @@ class Guard:
     async def of(self, vibespace: Vibespace) -> GuardMessage:
         """What `info` says of one."""
         reason = await asyncio.to_thread(self._why_not)
-        running = any(agent.observed == RUNNING for agent in self._feed.state.agents(vibespace.name))
-        if not reason and running and not self._there(self._bridge(vibespace)):
+        if not reason and self.elsewhere(vibespace):
             reason = "its network is not on this machine: the engine is on another"
         return GuardMessage(held=not reason, reason=reason)
+
+    def elsewhere(self, vibespace: Vibespace) -> bool:
+        """Whether its network shows that the engine is on another machine; a user's networks are seen nowhere."""
+        host = self._feed.state.host
+        running = any(agent.observed == RUNNING for agent in self._feed.state.agents(vibespace.name))
+        hidden = host is not None and bool(host.engine.get("rootless"))
+        return running and not hidden and not self._there(self._bridge(vibespace))
+
+    async def excuse(self, vibespace: Vibespace) -> str:
+        """Why it need not hold for one; empty where it ought to, whether it does or not."""
+        return "" if vibespace.closed else self._cannot() or await asyncio.to_thread(self._firewall.impossible)
 
     async def finding(self) -> Finding:
         """What `doctor` says."""

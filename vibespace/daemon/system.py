@@ -16,6 +16,7 @@ from vibespace.app.feed import Feed
 from vibespace.app.writer import Command, Request, Writer
 from vibespace.daemon import convert, mutations
 from vibespace.daemon.doctor import Doctor
+from vibespace.daemon.isolation import Isolation
 from vibespace.daemon.principal import request_of
 from vibespace.domain import states
 from vibespace.domain.host import Host
@@ -36,6 +37,7 @@ class SystemServicer(SystemServiceServicer):
         feed: Feed,
         writer: Writer,
         doctor: Doctor,
+        isolation: Isolation,
         *,
         home: str,
         version: str,
@@ -46,6 +48,7 @@ class SystemServicer(SystemServiceServicer):
         self._feed = feed
         self._writer = writer
         self._doctor = doctor
+        self._isolation = isolation
         self._home = home
         self._version = version
         self._outside = outside
@@ -73,7 +76,10 @@ class SystemServicer(SystemServiceServicer):
         )
 
     async def Diagnose(self, request: v1.DiagnoseRequest, context: Context) -> v1.DiagnoseResponse:
-        findings = await self._doctor.examine()
+        if request.isolation:
+            findings = await self._isolation.examine(request.parent)
+        else:
+            findings = await self._doctor.examine()
         return v1.DiagnoseResponse(findings=sorted(findings, key=lambda finding: -finding.severity))
 
     async def GetVersion(self, request: v1.GetVersionRequest, context: Context) -> v1.GetVersionResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -146,6 +146,40 @@ class Files(Protocol):
 
     def send(self, agent_uid: str, directory: str, path: bytes) -> AsyncIterator[bytes]:
         """The archive of `path`, as whoever rules inside makes it."""
+
+
+Target = tuple[str, int]
+"""An address and a port."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was found from inside. The agent may lie in it."""
+
+    addresses: Sequence[str]
+    """The container's own."""
+    reached: Sequence[Target]
+    """Those that accepted a connection."""
+    loopback: Sequence[Target]
+    """What was tried to reach the ports of the machine's loopback."""
+    opened: Sequence[str]
+    """Paths at which there is a file, or somebody listens."""
+    powers: Mapping[str, str]
+    """What the kernel says that it may do, as in /proc/self/status."""
+
+
+class Prober(Protocol):
+    """Looks around from inside an agent's container."""
+
+    async def __call__(
+        self,
+        agent_uid: str,
+        *,
+        targets: Sequence[Target] = (),
+        loopback: Sequence[int] = (),
+        paths: Sequence[str] = (),
+    ) -> Seen:
+        """Try `targets`, ports of the machine's own `loopback`, and `paths`. Raises Unavailable."""
 
 
 class Repositories(Protocol):

@@ -70,16 +70,21 @@ def hold(owner: str, allowed: Collection[Allowance]) -> None:
             iptables.change(family, *lines)
 
 
-def missing() -> str:
-    """Why it does not hold here now, a clause; empty when it does."""
+def impossible() -> str:
+    """Why it cannot hold here, a clause; empty when it can."""
     if os.geteuid() != 0:
         return "only root can guard this machine, and the daemon does not run as root"
-    for family in iptables.families():
-        if not program(family):
-            return f"there is no {family} on this machine"
-        if not _whole(iptables.rules(family)):
-            return "its rules have gone from this machine's firewall, until an agent next starts"
-    return ""
+    lacking = [family for family in iptables.families() if not program(family)]
+    return f"there is no {lacking[0]} on this machine" if lacking else ""
+
+
+def missing() -> str:
+    """Why it does not hold here now, a clause; empty when it does."""
+    if reason := impossible():
+        return reason
+    if all(_whole(iptables.rules(family)) for family in iptables.families()):
+        return ""
+    return "its rules have gone from this machine's firewall, until an agent next starts"
 
 
 def release(owner: str) -> None:

@@ -272,16 +272,28 @@ class GetStatusResponse(message.Message):
 
 @typing.final
 class DiagnoseRequest(message.Message):
-    """Nothing to say."""
+    """What to look for."""
 
     DESCRIPTOR: descriptor.Descriptor
 
+    ISOLATION_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
+    isolation: builtins.bool
+    """Try from inside running vibespaces what agents reach that they should not, and tell that alone.
+
+    Connections are really made; for them the daemon listens for some seconds on a port of all addresses of its machine.
+    """
+    parent: builtins.str
+    """With isolation: only from inside this vibespace; without it, from inside all that run."""
     def __init__(
         self,
+        *,
+        isolation: builtins.bool = ...,
+        parent: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["isolation", b"isolation", "parent", b"parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,4 +1,4 @@
-"""`vibespace doctor`: what is wrong on this side, what the daemon finds, and how to mend it."""
+"""`vibespace doctor`: what is wrong on this side, what the daemon finds, and how to mend it; what agents can reach."""
 
 from __future__ import annotations
 
@@ -44,6 +44,10 @@ def doctor(invocation: Invocation) -> int:
 
 def _findings(invocation: Invocation) -> Iterator[Finding]:
     session = invocation.session
+    if invocation.request.isolation:
+        session.output.step("Trying from inside, by real connections …")
+        yield from run.call(invocation).findings
+        return
     yield from _checked("state directory", str(session.state.home), lambda: launch.ensure_home(session.state.home))
     yield from _checked("settings", _settings(session), lambda: config.load(session.state.config))
     yield _git()

@@ -1,0 +1,159 @@
+"""What agents reach that they should not, tried by real connections from inside what runs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from ipaddress import ip_address
+
+from vibespace.app.feed import Feed
+from vibespace.daemon import trials
+from vibespace.daemon.guard import Guard
+from vibespace.daemon.trials import Trial
+from vibespace.domain import names
+from vibespace.domain.agents import RUNNING
+from vibespace.domain.vibespaces import Vibespace
+from vibespace.engine.base import FAKE, SSHD_PORT
+from vibespace.errors import Error, FailedPrecondition, Unavailable
+from vibespace.net.base import Prober, Seen, Target
+from vibespace.v1.system_pb2 import SEVERITY_WARNING, Finding
+
+_AT_ONCE = 4
+_SECONDS = 30.0
+"""For one agent; what it tries takes less than two, unless its machine is very busy."""
+_OWN = ("127.0.0.1", SSHD_PORT)
+"""Always there: who does not reach it, has tried nothing."""
+_METADATA = ("169.254.169.254", 80)
+
+
+class Surroundings:
+    """What there is to try on this machine: see net/probe.py."""
+
+    def __init__(
+        self,
+        addresses: Callable[[], list[str]],
+        gateways: Callable[[], list[str]],
+        reached: Callable[[list[Target]], list[Target]],
+        paths: Callable[[], Sequence[str]],
+    ) -> None:
+        """`paths` are sockets of engines, and what the state directory holds."""
+        self.addresses = addresses
+        self.gateways = gateways
+        self.reached = reached
+        self.paths = paths
+
+    def private(self) -> list[Target]:
+        """Of private networks, what answers from here; what does not proves nothing inside."""
+        gateways = [gateway for gateway in self.gateways() if ip_address(gateway).is_private]
+        return self.reached([_METADATA, *((gateway, port) for gateway in gateways for port in (80, 443))])
+
+
+class Isolation:
+    """For `doctor`."""
+
+    def __init__(self, feed: Feed, guard: Guard, prober: Prober, here: Surroundings) -> None:
+        self._feed = feed
+        self._guard = guard
+        self._prober = prober
+        self._here = here
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def examine(self, parent: str) -> list[Finding]:
+        """From inside one vibespace, or all. Raises NotFound, FailedPrecondition NOTHING_RUNS, ENGINE_FAKE."""
+        only = names.parse_vibespace(parent, "parent") if parent else names.ANY
+        chosen = [self._feed.state.vibespace(only)] if only != names.ANY else [*self._feed.state.vibespaces.values()]
+        running = self._running()
+        within = [each for each in chosen if each.name in running]
+        if not within:
+            raise FailedPrecondition(
+                "NOTHING_RUNS",
+                "No agent runs from inside which anything could be tried.",
+                hint="Start or create one; it may be deleted afterwards.",
+            )
+        looked = await asyncio.gather(*(self._look(partial(self._prober, uid)) for uid in running.values()))
+        seen = dict(zip(running, looked, strict=True))
+        private = await asyncio.to_thread(self._here.private)
+        found = await asyncio.gather(*(self._try(each, running[each.name], seen, private) for each in within))
+        return [finding for findings in found for finding in findings]
+
+    def _running(self) -> dict[str, str]:
+        """By vibespace the uid of an agent that runs."""
+        state = self._feed.state
+        if state.host and state.host.engine.get("brand") == FAKE:
+            raise FailedPrecondition("ENGINE_FAKE", f"The engine is {FAKE} and keeps nobody from anything.")
+        if not self._feed.engine_seen:
+            raise Unavailable("ENGINE_UNREACHABLE", "The engine has not been seen yet.", hint="See 'vibespace doctor'.")
+        return {agent.vibespace: agent.uid for agent in reversed([*state.agents()]) if agent.observed == RUNNING}
+
+    async def _look(self, look: Callable[[], Awaitable[Seen]]) -> Seen | Error:
+        async with self._slots:
+            try:
+                async with asyncio.timeout(_SECONDS):
+                    return await look()
+            except Error as e:
+                return e
+            except TimeoutError:
+                return Unavailable("PROBE_FAILED", f"it did not answer within {_SECONDS:.0f} seconds")
+
+    async def _try(
+        self, vibespace: Vibespace, uid: str, neighbours: Mapping[str, Seen | Error], private: Sequence[Target]
+    ) -> list[Finding]:
+        others = [
+            (address, SSHD_PORT)
+            for name, other in neighbours.items()
+            if name != vibespace.name and isinstance(other, Seen)
+            for address in other.addresses
+            if "%" not in address  # which means something else in each network
+        ]
+        allowed = vibespace.spec.get("allow", ())
+        private = [each for each in private if not trials.is_opened(each, allowed)]
+        with _listening() as (everywhere, loopback):
+            machine = [(address, everywhere) for address in await asyncio.to_thread(self._here.addresses)]
+            machine = [each for each in machine if not trials.is_opened(each, allowed)]
+            targets = [_OWN, *machine, *others, *private]
+            paths = self._here.paths()
+            seen = await self._look(partial(self._prober, uid, targets=targets, loopback=[loopback], paths=paths))
+        subject = f"isolation of {vibespace.name}"
+        if isinstance(seen, Seen) and _OWN not in seen.reached:
+            seen = Unavailable("PROBE_FAILED", "from inside not even its own sshd was reached")
+        if isinstance(seen, Error):
+            text = f"not tried: anything: {seen.message.removesuffix('.')}."
+            return [Finding(severity=SEVERITY_WARNING, subject=subject, message=text, hint=seen.hint)]
+        networks = await self._networks(vibespace, machine, seen.loopback, others, private)
+        return [
+            *(trials.judge(subject, trial, _words(seen.reached)) for trial in networks),
+            trials.judge(subject, Trial("sockets of engines, and the state directory", paths), seen.opened),
+            trials.powers(subject, seen, sudo=bool(vibespace.spec.get("sudo"))),
+        ]
+
+    async def _networks(self, vibespace: Vibespace, *tried: Sequence[Target]) -> list[Trial]:
+        machine, loopback, others, private = map(_words, tried)
+        excuse = await self._guard.excuse(vibespace)
+        away = "the engine is on another machine" if self._guard.elsewhere(vibespace) else ""
+        alone = "" if others else "no other vibespace runs"
+        mute = "" if private else "nothing that was looked for answers there, from here either"
+        return [
+            Trial("this machine's addresses", machine, away, excuse),
+            Trial("this machine's loopback", loopback, away),
+            Trial("other vibespaces", others, alone),
+            Trial("private networks", private, mute, excuse),
+        ]
+
+
+@contextmanager
+def _listening() -> Iterator[tuple[int, int]]:
+    """A port of all addresses of this machine, and one of its loopback. The kernel accepts; nobody is spoken with."""
+    family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    both = family == socket.AF_INET6
+    with (
+        socket.create_server(("", 0), family=family, dualstack_ipv6=both, backlog=512) as everywhere,
+        socket.create_server(("127.0.0.1", 0), backlog=64) as loopback,
+    ):
+        yield everywhere.getsockname()[1], loopback.getsockname()[1]
+
+
+def _words(targets: Sequence[Target]) -> list[str]:
+    return [trials.told(each) for each in targets]

@@ -1,0 +1,95 @@
+"""What can be reached from where this runs: inside a container, where prober.py sends it in, or here, to compare.
+
+Of the standard library only, and in one file.
+"""
+
+import json
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+SECONDS = 1.5
+"""For each connection; all are tried at once."""
+_MACHINE = ("host.containers.internal", "host.docker.internal")
+"""Names that engines give to the machine inside."""
+_POWERS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
+
+
+def addresses() -> list[str]:
+    """All of this machine's, or this container's, but the loopback; link-local ones as a neighbour calls them."""
+    lines = [line.split() for line in _lines("/proc/net/fib_trie")]
+    found = {above[-1] for above, line in pairwise(lines) if line[1:] == ["host", "LOCAL"]}
+    for digits, *_, name in map(str.split, _lines("/proc/net/if_inet6")):
+        if name != "lo":
+            address = socket.inet_ntop(socket.AF_INET6, bytes.fromhex(digits))
+            found.add(f"{address}%eth0" if address.startswith("fe80:") else address)
+    return sorted(address for address in found if not address.startswith("127."))
+
+
+def gateways() -> list[str]:
+    """Where all leads that has no other way."""
+    found = (line.split() for line in _lines("/proc/net/route"))
+    return [socket.inet_ntoa(bytes.fromhex(words[2])[::-1]) for words in found if words[1] == "00000000"]
+
+
+def reached(targets: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Those that accept a connection."""
+    with ThreadPoolExecutor(32) as threads:
+        return [target for target, answer in zip(targets, threads.map(_accepts, targets), strict=True) if answer]
+
+
+def _accepts(target: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection((target[0], target[1]), timeout=SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def _opens(path: str) -> bool:
+    """Whether there is a file to read, or somebody who listens."""
+    try:
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(SECONDS)
+            knocking.connect(path)
+    except OSError:
+        return Path(path).is_file()
+    return True
+
+
+def _powers() -> dict[str, str]:
+    told = (line.partition(":") for line in _lines("/proc/self/status"))
+    return {name: value.strip() for name, _, value in told if name in _POWERS}
+
+
+def _machine() -> list[str]:
+    """By what a container calls the machine that it is on."""
+    known = " ".join(_lines("/etc/hosts")).split()
+    return [*gateways(), *(name for name in _MACHINE if name in known)]
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
+
+
+def main() -> None:
+    """Answer what is asked on the standard input."""
+    asked = json.load(sys.stdin)
+    loopback = [(host, port) for port in asked["loopback"] for host in _machine()]
+    told = {
+        "addresses": addresses(),
+        "reached": reached([*map(tuple, asked["targets"]), *loopback]),
+        "loopback": loopback,
+        "opened": [path for path in asked["paths"] if _opens(path)],
+        "powers": _powers(),
+    }
+    sys.stdout.write(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()
