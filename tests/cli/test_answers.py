@@ -266,6 +266,15 @@ def test_no_terminal_loses_what_an_event_says(daemon: Daemon, monkeypatch: pytes
     assert [word for word in words if word not in seen] == []
 
 
+def test_digests_in_events_are_short_for_a_person_alone(vibespace: Run, daemon: Daemon) -> None:
+    """On a terminal an image is its 12 digits; in a pipe what an event holds is whole."""
+    image = "sha256:" + "0123456789abcdef" * 4
+    event = events_pb2.Event(type="host.initialized", subject="host", data=json.dumps({"image": image}))
+    daemon.answers["EventService/StreamEvents"] = lambda _: [events_pb2.StreamEventsResponse(events=[event])]
+    assert "image 0123456789ab\n" in on_terminal("events")[1]
+    assert image in vibespace("events").out
+
+
 def test_details_are_what_a_person_asks_for(daemon: Daemon) -> None:
     """Without --verbose no uids, digests in short, and times in units."""
     daemon.answers["SystemService/GetStatus"] = lambda _: system_pb2.GetStatusResponse(

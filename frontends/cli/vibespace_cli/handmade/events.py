@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from vibespace.v1.events_pb2 import Event, StreamEventsResponse
-from vibespace_cli import build, render, table
+from vibespace_cli import build, human, render, table
 from vibespace_cli.invocation import Invocation
 from vibespace_cli.names import short
 from vibespace_cli.output import Output
@@ -98,6 +98,6 @@ class _Printer:
 def _said(event: Event) -> str:
     """What its data tell a person: nothing that the subject says, no ids, no counters, nothing that is empty."""
     data = json.loads(event.data) if event.data else {}
-    texts = {name: value for name, value in data.items() if value and isinstance(value, str)}
+    texts = {name: human.digest(value) for name, value in data.items() if value and isinstance(value, str)}
     told = {name: value for name, value in texts.items() if name not in ("name", "vibespace") and "uid" not in name}
     return ", ".join(value if name in ("state", "reason") else f"{name} {value}" for name, value in told.items())
