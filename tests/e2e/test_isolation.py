@@ -45,6 +45,7 @@ def test_what_ought_to_hold_is_told_to_hold(served: Served, own: Installation, e
     assert {each["subject"] for each in own.data("doctor", "--isolation", "--vibespace", "shop")["findings"]} == {
         "isolation of shop"
     }
+    assert "kex_exchange" not in own.run("logs", "codex-1@shop").stderr
     assert own.refused("doctor", "--isolation", "--vibespace", "nowhere")[:2] == (10, "VIBESPACE_NOT_FOUND")
 
 

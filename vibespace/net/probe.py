@@ -7,11 +7,13 @@ import json
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 SECONDS = 1.5
 """For each connection; all are tried at once."""
+_SSHD = 2222
 _MACHINE = ("host.containers.internal", "host.docker.internal")
 """Names that engines give to the machine inside."""
 _POWERS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
@@ -42,10 +44,21 @@ def reached(targets: list[tuple[str, int]]) -> list[tuple[str, int]]:
 
 def _accepts(target: tuple[str, int]) -> bool:
     try:
-        socket.create_connection((target[0], target[1]), timeout=SECONDS).close()
+        with socket.create_connection((target[0], target[1]), timeout=SECONDS) as accepted:
+            if target[1] == _SSHD:
+                _leave(accepted)
     except OSError:
         return False
     return True
+
+
+def _leave(sshd: socket.socket) -> None:
+    """As a client that has changed its mind: of who goes without a word, sshd's log complains."""
+    with suppress(OSError):
+        sshd.sendall(b"SSH-2.0-vibespace\r\n")
+        sshd.shutdown(socket.SHUT_WR)
+        while sshd.recv(4096):
+            pass
 
 
 def _opens(path: str) -> bool:
