@@ -170,12 +170,12 @@ async def test_a_spoilt_index_is_made_again(house: House) -> None:
 
 
 async def test_an_index_that_is_not_whole_is_made_again(house: House) -> None:
-    """Cut short it is noticed; where what it says cannot be, replay goes by the log."""
+    """One that was cut short is noticed."""
     for n in range(30):
         await house.ask(create(f"v{n}"))
     newest, index = house.log.position, house.path.with_name("index.db")
     house.log._index.fill(newest)
-    found, then = house.log.find(Wanted("v29"), 0, newest), plain(house.log.fold(newest - 1))
+    found = house.log.find(Wanted("v29"), 0, newest)
     assert len(found) == 2
     good = index.read_bytes()
     for content in (good[:-2000], good[:-4096]):
@@ -183,12 +183,6 @@ async def test_an_index_that_is_not_whole_is_made_again(house: House) -> None:
         log = Log(house.path)
         assert log.find(Wanted("v29"), 0, newest) == found
         log.close()
-    index.write_bytes(good)
-    connection = sqlite3.connect(index)
-    connection.execute("DELETE FROM places WHERE topic = 'vibespace.created'")
-    connection.commit()
-    connection.close()
-    assert plain(house.log.replay(newest - 1))["aggregates"] == then["aggregates"]
 
 
 async def test_an_index_may_go_while_it_is_read(house: House) -> None:

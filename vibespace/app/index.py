@@ -11,35 +11,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from vibespace.app import places
+
 UNUSABLE = (sqlite3.Error, OSError)
 """There is no index now: no room for one, or one that is spoilt and cannot be removed. The log alone has it all too."""
-_FORMAT = 1
-"""PRAGMA user_version of _SCHEMA; a file that has another is made anew."""
-_STEP = 20_000
-"""Events in one transaction: who else wants to write waits no longer."""
-
-_SCHEMA = """
-PRAGMA journal_mode=WAL;
-BEGIN;
-CREATE TABLE places (vibespace TEXT, position INTEGER, topic TEXT, PRIMARY KEY (vibespace, position)) WITHOUT ROWID;
-CREATE TABLE upto (position INTEGER, hash BLOB);
-INSERT INTO upto VALUES (0, x'');
-PRAGMA user_version=1;
-COMMIT;
-"""
-
-_FILL = """
-INSERT OR REPLACE INTO places
-SELECT substr(subject, 12, instr(substr(subject, 12) || '/', '/') - 1), position, topic FROM (
-  SELECT position, topic,
-    CASE WHEN json_valid(CAST(state AS TEXT)) THEN json_extract(CAST(state AS TEXT), '$.subject') END AS subject
-  FROM log.stored_events WHERE position > ? AND position <= ?
-) WHERE subject LIKE 'vibespaces/%'
-"""
-"""A subject is `vibespaces/NAME` or begins with `vibespaces/NAME/`; NAME starts at its twelfth character."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +35,12 @@ class Wanted:
 
     def has(self, subject: str, topic: str) -> bool:
         """Whether an event of this subject and topic is meant."""
-        return (not self.vibespace or f"{subject}/".startswith(f"vibespaces/{self.vibespace}/")) and (
-            not self.type or f"{topic}.".startswith(f"{self.type}.")
-        )
+        its = not self.vibespace or f"{subject}/".startswith(f"vibespaces/{self.vibespace}/")
+        return its and self.has_type(topic)
+
+    def has_type(self, topic: str) -> bool:
+        """Whether events of this topic are meant."""
+        return not self.type or f"{topic}.".startswith(f"{self.type}.")
 
 
 class Index:
@@ -71,6 +53,8 @@ class Index:
         """Two that made it anew at once would each remove what the other is at work in."""
         self._looked = False
         """Whether the file was found whole, which is asked once: it takes 0.1 s for a million events."""
+        self._spoilt = False
+        """Whether something else was found in it since."""
 
     def find(self, wanted: Wanted, after: int, until: int, limit: int) -> list[int]:
         """Up to `limit` positions of events that are `wanted`, in order. Raises UNUSABLE."""
@@ -78,12 +62,8 @@ class Index:
             with self._open() as connection:
                 return _by_topic(connection, wanted.type, after, until, limit)
         with self.filled(until) as connection:
-            return _column(
-                connection,
-                "SELECT position FROM places WHERE vibespace = ? AND position > ? AND position <= ? "
-                "AND (? IN ('', topic) OR (topic > ? AND topic < ?)) ORDER BY position LIMIT ?",
-                (wanted.vibespace, after, until, wanted.type, *_below(wanted.type), limit),
-            )
+            its = places.of(connection, wanted.vibespace, after, until)
+            return list(islice((position for position, topic in its if wanted.has_type(topic)), limit))
 
     def fill(self, until: int) -> None:
         """Take in the events up to position `until`. Raises UNUSABLE."""
@@ -92,9 +72,14 @@ class Index:
 
     @contextmanager
     def filled(self, until: int) -> Iterator[sqlite3.Connection]:
-        """The file, holding `places` up to position `until`, with the log attached as `log`. Raises UNUSABLE."""
+        """The file, with the events up to position `until` and the log attached as `log`, all of one moment.
+
+        Raises UNUSABLE.
+        """
         with self._open() as connection:
-            _fill(connection, until)
+            places.fill(connection, until)
+            connection.execute("BEGIN")
+            places.check(connection)
             yield connection
 
     @contextmanager
@@ -103,8 +88,8 @@ class Index:
             connection = self._opened()
         try:
             yield connection
-        except sqlite3.DatabaseError:
-            self._looked = False
+        except sqlite3.DatabaseError as e:
+            self._looked, self._spoilt = False, self._spoilt or _is_to_blame(e)
             raise
         finally:
             connection.close()
@@ -112,13 +97,14 @@ class Index:
     def _opened(self) -> sqlite3.Connection:
         connection = self._connect()
         try:
-            if not self._is_of_this_log(connection):
+            if self._spoilt or not self._is_of_this_log(connection):
                 connection.close()
                 for file in self._path.parent.glob(f"{self._path.name}*"):
                     file.unlink(missing_ok=True)
                 connection = self._connect()
                 self._attach(connection)
-                connection.executescript(_SCHEMA)
+                connection.executescript(places.SCHEMA)
+                self._spoilt = False
         except BaseException:
             connection.close()
             raise
@@ -128,7 +114,9 @@ class Index:
         # By its usual way SQLite maps a file beside it, shared by name with the index that takes its place: where this
         # one is removed, that is cut short under who still reads here, which ends the process.
         uri = f"{self._path.absolute().as_uri()}?vfs=unix-excl"
-        return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=60)
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=60)
+        connection.execute("PRAGMA temp_store = MEMORY")  # the disk may be full
+        return connection
 
     def _attach(self, connection: sqlite3.Connection) -> None:
         connection.execute("ATTACH ? AS log", (f"{self._log.absolute().as_uri()}?mode=ro&vfs=unix",))
@@ -136,42 +124,27 @@ class Index:
     def _is_of_this_log(self, connection: sqlite3.Connection) -> bool:
         try:
             self._attach(connection)  # which reads the file: one that is none is met here
-            if connection.execute("PRAGMA main.user_version").fetchone() != (_FORMAT,):
+            if connection.execute("PRAGMA main.user_version").fetchone() != (places.FORMAT,):
                 return False
             [(position, hash)] = connection.execute("SELECT position, hash FROM upto").fetchall()
             stored = connection.execute("SELECT hash FROM log.stored_events WHERE position = ?", (position,)).fetchone()
             self._looked = self._looked or connection.execute("PRAGMA main.quick_check(1)").fetchone() == ("ok",)
             return self._looked and bool(position == 0 or stored == (hash,))
         except (sqlite3.DatabaseError, ValueError) as e:
-            # Of a disk that has no room or answers no more, the file is not to blame.
-            if isinstance(e, sqlite3.OperationalError):
+            if not _is_to_blame(e):
                 raise
             return False
 
 
-def _fill(connection: sqlite3.Connection, until: int) -> None:
-    while True:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            [position] = _column(connection, "SELECT position FROM upto", ())
-            if position < until:
-                last = min(position + _STEP, until)
-                connection.execute(_FILL, (position, last))
-                connection.execute(
-                    "UPDATE upto SET position = ?, hash = (SELECT hash FROM log.stored_events WHERE position = ?)",
-                    (last, last),
-                )
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.rollback()
-            raise
-        if position + _STEP >= until:
-            return
+def _is_to_blame(error: Exception) -> bool:
+    """Whether the file is; where a disk has no room or answers no more, it is not."""
+    lacks_a_table = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+    return lacks_a_table or not isinstance(error, sqlite3.OperationalError)
 
 
 def _by_topic(connection: sqlite3.Connection, wanted: str, after: int, until: int, limit: int) -> list[int]:
     """As many of each topic as can be needed, then the first of all those."""
-    topics = [topic for topic in _topics(connection) if Wanted(type=wanted).has("", topic)]
+    topics = [topic for topic in _topics(connection) if Wanted(type=wanted).has_type(topic)]
     found: list[int] = []
     for topic in topics:
         found += _column(
@@ -192,11 +165,6 @@ def _topics(connection: sqlite3.Connection) -> Iterator[str]:
             return
         yield following
         topic = following
-
-
-def _below(noun: str) -> tuple[str, str]:
-    """Between these lie all topics of `noun`; '/' follows '.'."""
-    return f"{noun}.", f"{noun}/"
 
 
 def _column(connection: sqlite3.Connection, statement: str, values: Sequence[object]) -> list[Any]:

@@ -20,7 +20,7 @@ from vibespace.app.head import Head
 from vibespace.app.index import UNUSABLE, Index, Wanted
 from vibespace.app.live import State
 from vibespace.app.logfile import claim, readable, unusable
-from vibespace.app.recorder import GENESIS, NO_END, PAGE, Recorded, Recorder, link, recorded_of
+from vibespace.app.recorder import GENESIS, NO_END, PAGE, Recorded, Recorder, link
 from vibespace.app.reserve import Reserve
 from vibespace.domain.aggregate import Aggregate, Origin
 from vibespace.errors import Error
@@ -106,11 +106,12 @@ class Log:
                 return self.fold(until)
             try:
                 with self._index.filled(until) as index:
-                    for row in past.events(index, until):
-                        recorded = recorded_of(row)
-                        apply(state, recorded, self._mapper.to_domain_event(recorded.stored))
-            except Exception:  # an index that is spoilt may lead anywhere; where the log is, that is met again
+                    wanted = past.positions(index, until)
+            except UNUSABLE:
                 return self.fold(until)
+            for start in range(0, len(wanted), PAGE):
+                for recorded in self._recorder.pick(wanted[start : start + PAGE]):
+                    apply(state, recorded, self._mapper.to_domain_event(recorded.stored))
         state.position = until
         return state
 

@@ -6,8 +6,8 @@ It is the fold of the log but for what only the present needs: requests, what is
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from typing import Any
+
+from vibespace.app import places
 
 _THERE = """
 WITH gone AS MATERIALIZED (
@@ -21,22 +21,18 @@ WHERE topic = 'vibespace.created' AND position <= :until AND originator_id NOT I
 `vibespaces/NAME`; NAME starts at its twelfth character.
 """
 
-_EVENTS = """
-SELECT * FROM log.stored_events WHERE position IN (
-  SELECT position FROM log.stored_events WHERE topic > 'host.' AND topic < 'host/' AND position <= :until
-  UNION ALL
-  SELECT position FROM there CROSS JOIN places USING (vibespace) WHERE position BETWEEN since AND :until
-) ORDER BY position
+_OF_THE_MACHINE = """
+SELECT position FROM log.stored_events WHERE topic > 'host.' AND topic < 'host/' AND position <= :until
 """
-"""Of the machine and of the vibespaces with all agents they ever had: one that went was a change to them too."""
 
 
-def events(index: sqlite3.Connection, until: int) -> Iterator[Any]:
-    """The rows of the log, up to position `until`, that make up what was there then, in order.
+def positions(index: sqlite3.Connection, until: int) -> list[int]:
+    """Of all events, up to position `until`, that make up what was there then, in order.
 
-    `index` is filled up to there. Raises sqlite3.Error.
+    They are those of the machine and of the vibespaces with all agents they ever had: one that went was a change to
+    them too. `index` is filled up to there. Raises sqlite3.Error.
     """
-    index.row_factory = sqlite3.Row
-    index.execute("PRAGMA temp_store = MEMORY")  # the disk may be full
-    index.execute(f"CREATE TEMP TABLE there AS {_THERE}", {"until": until})
-    yield from index.execute(_EVENTS, {"until": until})
+    found = [position for (position,) in index.execute(_OF_THE_MACHINE, {"until": until})]
+    for vibespace, since in index.execute(_THERE, {"until": until}).fetchall():
+        found += (position for position, _ in places.of(index, vibespace, since - 1, until))
+    return sorted(found)
