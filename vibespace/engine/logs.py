@@ -25,7 +25,7 @@ async def read(api: Api, container: str, *, follow: bool, since: float) -> Async
             async for written in frames(_while_it_runs(api, path, api.content(f"{path}/logs", follow=True, **asked))):
                 told += len(written.data)
                 yield written
-        # When following, for what had not come by the container's end.
+        # When following, for what had not come by the container's end: Podman, root's too, hangs up with some untold.
         async for written in frames(api.content(f"{path}/logs", follow=False, **asked)):
             rest = written.data[told:]
             told -= len(written.data) - len(rest)
