@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.app.house import House, add, create, plain, start, stop
+from tests.app.house import House, add, create, start, stop
 from tests.daemon.running import CONTEXT, Running, here, quiet, refused, whole
 from vibespace.app import feed as feed_module
 from vibespace.app.head import Head

@@ -78,7 +78,7 @@ async def initialize(house: House, **engine: Any) -> None:
 @pytest.mark.parametrize(
     ("engine", "said"),
     [
-        ({"brand": "fake"}, "the engine is fake and has no networks"),
+        ({"brand": "fake"}, "the engine is fake, and its agents are processes of this machine"),
         ({"rootless": True}, "only root can guard this machine, and the engine runs without root"),
     ],
 )
@@ -91,9 +91,10 @@ async def test_where_it_cannot_be(house: House, guard: Guard, rules: Rules, engi
     assert await told(house, guard) == (False, said)
 
 
-async def test_a_rootless_engine_closes_no_network(house: House, guard: Guard) -> None:
-    """`doctor` does not send anybody to what `create` refuses there."""
-    await initialize(house, rootless=True)
+@pytest.mark.parametrize("engine", [{"rootless": True}, {"brand": "fake"}])
+async def test_where_no_network_is_closed(house: House, guard: Guard, engine: Any) -> None:
+    """`doctor` does not send anybody to what `create` refuses there, or what closes nothing."""
+    await initialize(house, **engine)
     assert "--network none" not in (await guard.finding()).hint
 
 

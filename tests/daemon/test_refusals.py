@@ -64,6 +64,10 @@ async def test_everything_rests_and_comes_back(home: Path, world: World) -> None
     assert not [kind for kind, _ in world.things if kind == "container"]
     async with serving(home, world) as daemon:
         assert (await daemon.system.GetStatus(s.GetStatusRequest())).host.resting
+        whats = ("'demo' was not started", "No agent of 'demo' was created", "'claude-1' of 'demo' was not started")
+        for ask, what in zip((start(DEMO), adding, starting), whats, strict=True):
+            error = await refused(ask(daemon))
+            assert error.message == f"{what}: everything is at rest since 'vibespace stop'."
         for ask in (making(), start(DEMO), adding, starting):
             error = await refused(ask(daemon))
             assert (error.reason, error.hint) == ("AT_REST", "'vibespace start' brings back what ran.")

@@ -19,7 +19,7 @@ def create_agent(
     """One more agent; an empty type means the primary's, an empty name the next number. See add_agent."""
     home = transaction.state.vibespace(vibespace)
     home.must_stay()
-    host.require_awake(transaction.state.host)
+    host.require_awake(transaction.state.host, f"No agent of '{vibespace}' was created")
     kind = type or transaction.state.primary(vibespace).type
     return add_agent(transaction, home, name=name, type=kind, primary=False, uid=uid, env=env)
 
@@ -68,7 +68,7 @@ def add_agent(
 def start_agent(transaction: Transaction, *, vibespace: str, name: str) -> Agent:
     """It should run."""
     draft = transaction.change(transaction.state.agent(vibespace, name))
-    host.require_awake(transaction.state.host)
+    host.require_awake(transaction.state.host, f"'{name}' of '{vibespace}' was not started")
     draft.start()
     return draft
 

@@ -57,11 +57,16 @@ def observe_engine(transaction: Transaction, *, reason: str) -> Host:
     return draft
 
 
-def require_awake(found: Host | None) -> None:
-    """Raises FailedPrecondition AT_REST after a bare `stop`: what is started now would wait for the others to run."""
+def require_awake(found: Host | None, what: str) -> None:
+    """Raises FailedPrecondition AT_REST after a bare `stop`: what is started now would wait for the others to run.
+
+    `what` was not done, as the sentence begins.
+    """
     if found is not None and found.resting:
         raise FailedPrecondition(
-            "AT_REST", "Everything is at rest since 'vibespace stop'.", hint="'vibespace start' brings back what ran."
+            "AT_REST",
+            f"{what}: everything is at rest since 'vibespace stop'.",
+            hint="'vibespace start' brings back what ran.",
         )
 
 

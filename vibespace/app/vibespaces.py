@@ -68,7 +68,7 @@ def create_vibespace(
             field="reuse_data",
             hint="Without --reuse-data a new one is made.",
         )
-    host.require_awake(state.host)
+    host.require_awake(state.host, f"'{name}' was not created")
     host.require_network(state.host, spec.get("network", vibespaces.OPEN))
     uid = transaction.new_id()
     vibespace = transaction.add(Vibespace.create(uid, name=name, data_uid=kept or str(uid), spec=dict(spec)))
@@ -94,7 +94,7 @@ def change_vibespace(
 def start_vibespace(transaction: Transaction, *, name: str) -> Vibespace:
     """Its agents come back, and what failed is tried again."""
     draft = transaction.change(transaction.state.vibespace(name))
-    host.require_awake(transaction.state.host)
+    host.require_awake(transaction.state.host, f"'{name}' was not started")
     draft.start(again=any(agent.observed == FAILED for agent in transaction.state.agents(name)))
     return draft
 

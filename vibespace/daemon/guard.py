@@ -93,8 +93,9 @@ class Guard:
         text = f"Agents may reach what listens on this machine, and private networks: {reason.rstrip('.')}."
         hint = "docs/security.md says what holds all the same"
         host = self._feed.state.host
-        rootless = host is not None and host.engine and host.engine.get("rootless")  # refuses a network that is closed
-        hint += "; an engine that runs as root has a guard." if rootless else "; '--network none' closes a network."
+        engine = host.engine if host is not None and host.engine else {}
+        open_only = engine.get("rootless") or engine.get("brand") == FAKE  # a closed network is refused, or is none
+        hint += "; an engine that runs as root has a guard." if open_only else "; '--network none' closes a network."
         return Finding(severity=SEVERITY_WARNING, subject="guard", message=text, hint=hint)
 
     def _why_not(self) -> str:
@@ -109,7 +110,7 @@ class Guard:
         if host is None or not host.engine:
             return "no engine has been chosen"
         if host.engine["brand"] == FAKE:
-            return f"the engine is {FAKE} and has no networks"
+            return "the engine is fake, and its agents are processes of this machine"
         if host.engine.get("rootless"):
             return "only root can guard this machine, and the engine runs without root"
         return ""
