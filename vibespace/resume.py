@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LOST = "DAEMON_LOST"
 """Reason of the error that a call ends with when its daemon does."""
 
-_ATTEMPTS = 3
+_MOST_FRUITLESS = 3
 """Daemons in a row that may end without having sent anything."""
 
 
@@ -67,7 +67,7 @@ class Resume(Generic[R]):
         """The stream ended with `error`. Raises it unless it is worth asking again."""
         self._begun = None
         self._fruitless += 1
-        if not lost(error) or self._fruitless > _ATTEMPTS:
+        if not lost(error) or self._fruitless > _MOST_FRUITLESS:
             raise error
 
 

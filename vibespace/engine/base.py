@@ -151,7 +151,7 @@ class Identity:
     """Which engine answers: fixed at `init`, shown by `status`."""
 
     brand: str
-    """podman | docker | kubernetes | fake"""
+    """podman | docker | fake"""
     version: str
     address: str
     """Socket path or context name."""

@@ -104,7 +104,7 @@ class HostEngine(message.Message):
     ROOTLESS_FIELD_NUMBER: builtins.int
     UNENFORCED_LIMITS_FIELD_NUMBER: builtins.int
     brand: builtins.str
-    """`podman`, `docker`, `kubernetes` or `fake`."""
+    """`podman`, `docker` or `fake`."""
     version: builtins.str
     """Its own version."""
     address: builtins.str
