@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hosts import FAKE_ENGINE
 from vibespace import launch
 from vibespace.aio import Client, fold
 from vibespace.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound, Unavailable
@@ -58,8 +59,7 @@ def home(client: Client) -> Path:
 
 
 async def init(client: Client) -> None:
-    engine = s.HostEngine(brand="fake", version="1", address="memory")
-    await client.system.Initialize(s.InitializeRequest(engine=engine, image="i"))
+    await client.system.Initialize(s.InitializeRequest(engine=FAKE_ENGINE, image="i"))
 
 
 async def test_a_call_starts_the_daemon_and_raises_what_it_raises(client: Client) -> None:

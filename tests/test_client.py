@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hosts import FAKE_ENGINE
 from vibespace import client, launch
 from vibespace.client import Client
 from vibespace.daemon import lock
@@ -27,7 +28,6 @@ from vibespace.v1.events_pb2 import StreamEventsRequest, StreamEventsResponse
 from vibespace.v1.system_pb2 import (
     GetStatusRequest,
     GetStatusResponse,
-    HostEngine,
     InitializeRequest,
     InitializeResponse,
 )
@@ -55,7 +55,7 @@ def _status(state: State) -> GetStatusResponse:
 
 
 def _init(state: State, image: str = "image") -> None:
-    request = InitializeRequest(engine=HostEngine(brand="fake", version="1", address="memory"), image=image)
+    request = InitializeRequest(engine=FAKE_ENGINE, image=image)
     Client(state).unary("SystemService/Initialize", request, InitializeResponse)
 
 

@@ -16,6 +16,7 @@ from time import perf_counter
 
 import grpc
 
+from tests.hosts import FAKE_ENGINE
 from tests.podman import cache
 from vibespace.state import State
 from vibespace.v1 import agents_pb2, events_pb2, system_pb2, vibespaces_pb2
@@ -24,7 +25,6 @@ from vibespace.v1.events_pb2_grpc import EventServiceStub
 from vibespace.v1.system_pb2_grpc import SystemServiceStub
 from vibespace.v1.vibespaces_pb2_grpc import VibespaceServiceStub
 
-FAKE = system_pb2.HostEngine(brand="fake", version="1", address="memory")
 _GONE_SECONDS = 60
 """What the deletion of a vibespace may take; half a second is usual."""
 
@@ -118,7 +118,7 @@ class Daemon:
 
 @asynccontextmanager
 async def daemon(
-    engine: system_pb2.HostEngine = FAKE,
+    engine: system_pb2.HostEngine = FAKE_ENGINE,
     image: str = "fake",
     *,
     module: str = "vibespace.daemon",

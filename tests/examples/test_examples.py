@@ -17,12 +17,13 @@ from typing import Any
 
 import pytest
 
+from tests.hosts import FAKE_ENGINE
 from vibespace import aio, launch
 from vibespace.client import Client
 from vibespace.state import State
 from vibespace.v1.agents_pb2 import AGENT_STATE_RUNNING, AGENT_TYPE_CODEX, AgentSettings
 from vibespace.v1.events_pb2 import WatchResponse
-from vibespace.v1.system_pb2 import HostEngine, InitializeRequest, InitializeResponse
+from vibespace.v1.system_pb2 import InitializeRequest, InitializeResponse
 from vibespace.v1.vibespaces_pb2 import CreateVibespaceRequest
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
     made = State(Path(tempfile.mkdtemp(prefix="vs-")))
     monkeypatch.setenv("VIBESPACE_HOME", str(made.home))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    request = InitializeRequest(engine=HostEngine(brand="fake", version="1", address="memory"), image="i")
+    request = InitializeRequest(engine=FAKE_ENGINE, image="i")
     client = Client(made)
     client.unary("SystemService/Initialize", request, InitializeResponse)
     client.close()

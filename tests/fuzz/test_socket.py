@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.daemon.process import daemon
+from tests.hosts import FAKE_ENGINE
 from vibespace.errgrpc import from_call
 from vibespace.errors import DeadlineExceeded, Error, Internal
 from vibespace.resume import LOST
@@ -82,8 +83,7 @@ def channel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[grpc.Channel]:
     """To a daemon of its own, as a process, with a vibespace `demo`."""
     home: Path = tmp_path_factory.mktemp("fuzz") / "home"
     with daemon(home), grpc.insecure_channel(f"unix:{State(home).socket}") as made:
-        engine = system_pb2.HostEngine(brand="fake", version="1", address="memory")
-        SystemServiceStub(made).Initialize(system_pb2.InitializeRequest(engine=engine, image="i"))
+        SystemServiceStub(made).Initialize(system_pb2.InitializeRequest(engine=FAKE_ENGINE, image="i"))
         codex = agents_pb2.AgentSettings(type=agents_pb2.AGENT_TYPE_CODEX)
         request = vibespaces_pb2.CreateVibespaceRequest(vibespace_id="demo", agent=codex)
         send(made, "vibespace.v1.VibespaceService.CreateVibespace", [request.SerializeToString()])
