@@ -13,12 +13,13 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.hosts import FAKE_ENGINE
+from tests.relays import join
 from vibespace import client, launch
 from vibespace.client import Client
 from vibespace.daemon import lock
@@ -268,10 +269,7 @@ def test_a_quiet_stream_goes_on(state: State, monkeypatch: pytest.MonkeyPatch) -
         def relay() -> None:
             listening.accept()[0].close()  # who only looks whether anybody listens
             asked = listening.accept()[0]
-            back = threading.Thread(target=_pass_on, args=(served, asked, count))
-            back.start()
-            _pass_on(asked, served, lambda _: None)
-            back.join()
+            join(asked, served, count)
             asked.close()
 
         relaying = threading.Thread(target=relay)
@@ -285,14 +283,6 @@ def test_a_quiet_stream_goes_on(state: State, monkeypatch: pytest.MonkeyPatch) -
         assert told.result(60).events[0].cursor.position == status.cursor.position + 1
         follower.close()
         relaying.join()
-
-
-def _pass_on(come: socket.socket, go: socket.socket, see: Callable[[bytes], None]) -> None:
-    with suppress(OSError):  # one of them has hung up
-        while data := come.recv(1 << 16):
-            see(data)
-            go.sendall(data)
-        go.shutdown(socket.SHUT_WR)
 
 
 def _fifo(path: Path) -> None:

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from tests.relays import pass_on
+
 _CHANGES = re.compile(rb"(POST|PUT|DELETE) ")
 
 
@@ -92,7 +94,7 @@ class Relay:
         if number and self._before:
             self._before(number)
         engine.sendall(first)
-        threading.Thread(target=_pump, args=(client, engine), daemon=True).start()
+        threading.Thread(target=pass_on, args=(client, engine), daemon=True).start()
         answer = engine.recv(65536)
         if number and after:
             after(number)
@@ -108,10 +110,3 @@ class Relay:
             method, target = first.split(b" ")[:2]
             self.calls.append(f"{method.decode()} {target.decode().partition('?')[0]}")
             return len(self.calls)
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):  # the other direction tells
-        while piece := source.recv(65536):
-            sink.sendall(piece)
-        sink.shutdown(socket.SHUT_WR)

@@ -11,6 +11,8 @@ import sys
 import threading
 from contextlib import suppress
 
+from tests.relays import join
+
 
 def main(listen: str, connect: str) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
@@ -24,25 +26,14 @@ def main(listen: str, connect: str) -> None:
 def _accept(listener: socket.socket, connect: str) -> None:
     while True:
         client, _ = listener.accept()
-        threading.Thread(target=_join, args=(client, connect), daemon=True).start()
+        threading.Thread(target=_serve, args=(client, connect), daemon=True).start()
 
 
-def _join(client: socket.socket, connect: str) -> None:
-    """Both ways, until both ends have said all. Where nobody is, the client is hung up on."""
+def _serve(client: socket.socket, connect: str) -> None:
+    """Where nobody is, the client is hung up on."""
     with client, socket.socket(socket.AF_UNIX) as daemon, suppress(OSError):
         daemon.connect(connect)
-        back = threading.Thread(target=_pass_on, args=(daemon, client), daemon=True)
-        back.start()
-        _pass_on(client, daemon)
-        back.join()
-
-
-def _pass_on(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):  # one of them hung up, which is passed on too
-        while piece := source.recv(1 << 20):
-            sink.sendall(piece)
-    with suppress(OSError):
-        sink.shutdown(socket.SHUT_WR)
+        join(client, daemon)
 
 
 if __name__ == "__main__":
