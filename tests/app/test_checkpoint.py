@@ -20,7 +20,7 @@ from vibespace.app.writer import Request
 
 
 def keep(house: House) -> None:
-    house.log.keep(house.feed.state.copy(), house.feed.hash)
+    house.log.write_checkpoint(house.feed.state.copy(), house.feed.hash)
 
 
 async def test_it_holds_all_that_a_state_is(house: House) -> None:
@@ -40,7 +40,7 @@ async def test_a_start_goes_on_from_it(house: House) -> None:
     await house.ask(stop())
     state = plain(house.feed.state)
     await house.reopen()
-    assert house.log.kept == created.position
+    assert house.log.checkpointed == created.position
     assert plain(house.feed.state) == state
     assert await house.ask(create(), request_id="once") == created
     await house.ask(start())
@@ -53,7 +53,7 @@ async def test_the_past_can_be_folded_from_before_and_after_it(house: House) -> 
     await live(house)
     pasts = [plain(house.log.fold(position)) for position in range(1, house.log.position + 1)]
     middle = house.log.position // 2
-    house.log.keep(house.log.fold(middle), house.log.read(middle - 1, 1)[0].hash)
+    house.log.write_checkpoint(house.log.fold(middle), house.log.read(middle - 1, 1)[0].hash)
     assert [plain(house.log.fold(past["position"])) for past in pasts] == pasts
 
 
@@ -93,7 +93,7 @@ async def test_what_is_wrong_with_it_is_nobodys_business(house: House, spoil: Ca
     await house.close()
     spoil(house.path.with_name("checkpoint"))
     await house.open()
-    assert house.log.kept == 0
+    assert house.log.checkpointed == 0
     assert plain(house.feed.state) == state
 
 
@@ -104,7 +104,7 @@ async def test_one_that_was_spoilt_would_have_been_used(house: House) -> None:
     await house.close()
     header(house.path.with_name("checkpoint"))
     await house.open()
-    assert house.log.kept == house.log.position
+    assert house.log.checkpointed == house.log.position
 
 
 async def test_damage_after_it_is_found_by_a_start(house: House) -> None:
@@ -130,7 +130,7 @@ async def test_it_is_written_beside_writers(house: House, tmp_path: Path) -> Non
     await house.ask(create())
     state, hash_ = house.feed.state.copy(), house.feed.hash
     await house.together(*((create(f"v{n}"), Request("local", f"q{n}", "d")) for n in range(20)))
-    house.log.keep(state, hash_)
+    house.log.write_checkpoint(state, hash_)
     shutil.copy(house.log.checkpoint, tmp_path / "copy")
     found = checkpoint.read(tmp_path / "copy")
     assert found
@@ -144,7 +144,7 @@ async def test_a_moment_long_ago_is_made_of_what_was_there(house: House, indexed
     """
     await live(house)
     await house.ask(create("goes"))
-    house.log.keep(house.feed.state.copy(), house.feed.hash)
+    house.log.write_checkpoint(house.feed.state.copy(), house.feed.hash)
     if not indexed:
         index = house.path.with_name("index.db")
         index.unlink()

@@ -185,7 +185,7 @@ async def test_what_was_emptied_is_not_begun_anew(house: House) -> None:
     of it, a new log begins.
     """
     await house.ask(create())
-    house.log.keep_head(Head(house.feed.log_id, house.log.position, house.log.hash))
+    house.log.write_head(Head(house.feed.log_id, house.log.position, house.log.hash))
     await house.close()
     house.path.write_bytes(b"")
     with pytest.raises(FailedPrecondition, match="it is empty, and was not") as e:

@@ -13,7 +13,7 @@ import sys
 
 from tests.daemon import points
 from vibespace.daemon import __main__ as composition
-from vibespace.daemon import keeper
+from vibespace.daemon import checkpointer
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def serve(home: str, *death: str, ready_fd: int) -> None:
     os.dup2(2, 1)
     os.environ["VIBESPACE_HOME"] = home
     os.environ["VIBESPACE_FAKE_ENGINE"] = f"{home}.engine"
-    vars(keeper).update(EVERY=20, _PAUSE=0.01)  # so that checkpoints too are met half written
+    vars(checkpointer).update(EVERY=20, _PAUSE=0.01)  # so that checkpoints too are met half written
     sys.argv = ["vibespace.daemon", "--ready-fd", str(ready_fd)]
     os._exit(composition.main())
 

@@ -241,8 +241,8 @@ async def test_damage_is_told(house: House, servicer: EventServicer) -> None:
     """VerifyLog and the doctor say where and what; of a log whose end is gone, that it is; a whole log is fine."""
     await house.ask(create())
     await house.ask(stop())
-    house.log.keep_head(Head(house.feed.log_id, house.log.position, house.log.hash))
-    house.log.keep(house.feed.state.copy(), house.feed.hash)
+    house.log.write_head(Head(house.feed.log_id, house.log.position, house.log.hash))
+    house.log.write_checkpoint(house.feed.state.copy(), house.feed.hash)
     doctor = Doctor(
         house.feed, house.log, servicer._auditor, Guard(house.feed, guard, lambda _: "", lambda _: True), _no_disk
     )
@@ -273,8 +273,8 @@ async def test_an_end_that_is_gone_stays_known(house: House) -> None:
     await house.ask(create())
     await house.ask(stop())
     last = Head(house.feed.log_id, house.log.position, house.log.hash)
-    house.log.keep_head(last)
-    house.log.keep(house.feed.state.copy(), house.feed.hash)
+    house.log.write_head(last)
+    house.log.write_checkpoint(house.feed.state.copy(), house.feed.hash)
     await house.close()
     connection = sqlite3.connect(house.path)
     connection.execute("DELETE FROM stored_events WHERE position = ?", (last.position,))
@@ -284,8 +284,8 @@ async def test_an_end_that_is_gone_stays_known(house: House) -> None:
     assert house.log.position == last.position - 1
     for _ in range(2):
         await house.ask(start() if house.feed.state.vibespace("demo").generation % 2 == 0 else stop())
-        house.log.keep_head(Head(last.log_id, house.log.position, house.log.hash))
+        house.log.write_head(Head(last.log_id, house.log.position, house.log.hash))
         assert house.log.lost(last.log_id) == last
     house.log.head.unlink()
-    house.log.keep_head(Head(last.log_id, house.log.position, house.log.hash))
+    house.log.write_head(Head(last.log_id, house.log.position, house.log.hash))
     assert house.log.lost(last.log_id) is None

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.daemon.running import Running, error_of, quiet, serving, whole
-from vibespace.daemon import keeper
+from vibespace.daemon import checkpointer
 from vibespace.engine.fake_world import World
 from vibespace.errors import Internal, Unavailable
 from vibespace.state import State
@@ -147,7 +147,7 @@ async def test_damage_behind_the_checkpoint_is_found_in_the_background(
     home: Path, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A start does not look at what the checkpoint spares it; the doctor says so a little later, and nobody asked."""
-    monkeypatch.setattr(keeper, "EVERY", 1)
+    monkeypatch.setattr(checkpointer, "EVERY", 1)
     async with serving(home, world) as daemon:
         await daemon.init()
         await ask(daemon, create("demo", a.AGENT_TYPE_CODEX, repo=False, reuse=False))

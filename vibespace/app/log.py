@@ -36,7 +36,7 @@ class Log:
         self.head = path.with_name("head")
         self.reserve = Reserve(path.with_name("reserve"))
         self._index = Index(path.with_name("index.db"), path)
-        self.kept = 0
+        self.checkpointed = 0
         """Place of the checkpoint that is there."""
         self.reserve.release()
         with readable(path):
@@ -122,7 +122,7 @@ class Log:
         """
         with readable(self._path):
             begun = self._begin() or Checkpoint(State(), GENESIS)
-            self.kept = begun.state.position
+            self.checkpointed = begun.state.position
             state, position, previous = begun.state, begun.state.position, begun.hash
             try:
                 for recorded in self._recorder.read_all(position):
@@ -138,13 +138,13 @@ class Log:
             self._recorder.position, self._recorder.hash = position, previous
         return state
 
-    def keep(self, state: State, hash: bytes) -> None:
+    def write_checkpoint(self, state: State, hash: bytes) -> None:
         """Write `state`, which ends with the event that has `hash`, where the next start begins."""
         checkpoints.write(self.checkpoint, Checkpoint(state, hash))
-        self.kept = state.position
+        self.checkpointed = state.position
         self._index.fill(state.position)
 
-    def keep_head(self, newest: Head) -> None:
+    def write_head(self, newest: Head) -> None:
         """Remember that `newest` was written, unless an event is missed: what told of it must stay."""
         if self.lost(newest.log_id) is None:
             heads.write(self.head, newest)

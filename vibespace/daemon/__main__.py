@@ -22,13 +22,13 @@ from vibespace.app.writer import Request, Writer
 from vibespace.daemon import debuglog, lock, memory, outside, server
 from vibespace.daemon.agents import AgentServicer
 from vibespace.daemon.auditor import Auditor
+from vibespace.daemon.checkpointer import Checkpointer
 from vibespace.daemon.doctor import Doctor
 from vibespace.daemon.engines import LateEngine, open_engine
 from vibespace.daemon.events import EventServicer
 from vibespace.daemon.guard import Guard
 from vibespace.daemon.hostpaths import HostPaths
 from vibespace.daemon.isolation import Isolation, Surroundings
-from vibespace.daemon.keeper import Keeper
 from vibespace.daemon.measuring import Measuring
 from vibespace.daemon.returning import record_stopped
 from vibespace.daemon.sealing import Sealing
@@ -90,8 +90,8 @@ class Daemon:
             log.reserve.hold()
             self._vault.begin({agent.uid for agent in folded.agents()})
             self._feed = Feed(log, folded.copy())
-            self._keeper, self._auditor = Keeper(self._feed, log), Auditor(self._feed, log)
-            stack.push_async_callback(self._keeper.close)
+            self._checkpointer, self._auditor = Checkpointer(self._feed, log), Auditor(self._feed, log)
+            stack.push_async_callback(self._checkpointer.close)
             self._writer = Writer(log, folded, self._feed.publish, _now, uuid4, self._vault.mask)
             stack.push_async_callback(self._writer.close)
             if self._feed.state.host is None:
@@ -115,7 +115,7 @@ class Daemon:
         async with asyncio.TaskGroup() as tasks:
             reconciling, resting = tasks.create_task(self._reconcile()), tasks.create_task(self._end_at_rest())
             looking_after = [
-                tasks.create_task(run()) for run in (self._keeper.run, self._auditor.run, self._hold_guard)
+                tasks.create_task(run()) for run in (self._checkpointer.run, self._auditor.run, self._hold_guard)
             ]
             await self._first_look()
             gc.collect()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vibespace.net.base import Process, Shell
 
-KEPT = 16 * 1024
+TAIL = 16 * 1024
 """Bytes kept of each stream's end; the rest is read and dropped."""
 
 
@@ -70,5 +70,5 @@ async def _read(process: Process) -> tuple[bytes, bytes]:
     async for piece in process.output():
         end = kept[piece.stderr]
         end += piece.data
-        del end[:-KEPT]
+        del end[:-TAIL]
     return bytes(kept[False]), bytes(kept[True])

@@ -20,7 +20,7 @@ from vibespace.errors import (
     Unavailable,
 )
 from vibespace.net.base import Shell
-from vibespace.net.command import KEPT, Command
+from vibespace.net.command import TAIL, Command
 
 MODULES = ("failures", "tar", "draft", "place", "pack", "unpack", "inside")
 """Of vibespace.archive, each after those that it imports."""
@@ -87,7 +87,7 @@ class Files:
             async for piece in process.output():
                 if piece.stderr:
                     said += piece.data
-                    del said[:-KEPT]
+                    del said[:-TAIL]
                     continue
                 held.append(piece.data)
                 size += len(piece.data)

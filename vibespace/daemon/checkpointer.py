@@ -18,7 +18,7 @@ _PAUSE = 1.0
 _log = logging.getLogger(__name__)
 
 
-class Keeper:
+class Checkpointer:
     """Works in threads of its own, so that neither writer nor callers wait for it."""
 
     def __init__(self, feed: Feed, log: Log) -> None:
@@ -31,26 +31,26 @@ class Keeper:
         while True:
             while self._feed.state.position == self._told:
                 await self._feed.news()
-            await self._keep(EVERY)
+            await self._write(EVERY)
             await asyncio.sleep(_PAUSE)
 
     async def close(self) -> None:
         """Once more, for all that was written."""
-        await self._keep(1)
+        await self._write(1)
 
-    async def _keep(self, least: int) -> None:
+    async def _write(self, least: int) -> None:
         """The head, and the checkpoint when it is `least` events old."""
         feed, log = self._feed, self._log
         self._told, hash = feed.state.position, feed.hash
-        await _in_thread(lambda: log.keep_head(Head(feed.log_id, self._told, hash)))
-        if self._told - log.kept >= least and not log.reserve.short:  # which is not for this
+        await _in_thread(lambda: log.write_head(Head(feed.log_id, self._told, hash)))
+        if self._told - log.checkpointed >= least and not log.reserve.short:  # which is not for this
             state = feed.state.copy()
-            await _in_thread(lambda: log.keep(state, hash))
+            await _in_thread(lambda: log.write_checkpoint(state, hash))
 
 
 async def _in_thread(work: Callable[[], None]) -> None:
-    """What cannot be kept is made anew when it is needed: no full disk, nor anything else, is a reason to end."""
+    """What cannot be written is made anew when it is needed: no full disk, nor anything else, is a reason to end."""
     try:
         await asyncio.to_thread(work)
-    except Exception as e:  # whatever it is: keeping is a help, not a duty
-        _log.debug("not kept: %s", e)
+    except Exception as e:  # whatever it is: it is a help, not a duty
+        _log.debug("not written: %s", e)
