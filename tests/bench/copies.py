@@ -38,7 +38,7 @@ async def _both(daemon: place.Daemon, found: engine.Engine, here: Path) -> list[
     scp = await _scp(daemon, found, here)
     source, inside, outside = "/tmp/big", "/tmp/copy", here / "copy"
     begin = [PROGRAM, "cp", str(big), f"claude-1@demo:{source}"]
-    absent_in, absent_out = [PROGRAM, "exec", "claude-1@demo", "rm", "-f", inside], ["rm", "-f", str(outside)]
+    absent_in, absent_out = [PROGRAM, "exec", "claude-1@demo", "--", "rm", "-f", inside], ["rm", "-f", str(outside)]
     await _run(begin, daemon)
     cp_in = _rate([PROGRAM, "cp", str(big), f"claude-1@demo:{inside}"], absent_in, daemon)
     scp_in = _rate([*scp, str(big), f"agent@127.0.0.1:{inside}"], absent_in, daemon)

@@ -25,6 +25,8 @@ GENESIS = bytes(32)
 """What the first event's hash is over."""
 PAGE = 500
 """Events read at once where nobody says how many."""
+_CACHE = 256
+"""KiB of pages that a connection keeps for itself: what is read again lies in the kernel's cache as well."""
 NO_END = 2**62
 """After every position there will ever be."""
 _ENVELOPE = ("timestamp", "actor", "cause", "request_id", "subject")
@@ -75,6 +77,7 @@ def link(previous: bytes, position: int, event: StoredEvent) -> bytes:
 class _Pool(SQLiteConnectionPool):
     def _create_connection(self) -> SQLiteConnection:
         connection = super()._create_connection()
+        connection.cursor().execute(f"PRAGMA cache_size=-{_CACHE}")
         # A build of SQLite may have another default for WAL, in which a commit is not yet on disk.
         connection.cursor().execute("PRAGMA synchronous=FULL")
         return connection
