@@ -62,7 +62,7 @@ def ensure_daemon(state: State, *, uninstalled_too: bool = False) -> bool:
         return False
     ensure_home(state.home)
     until = time.monotonic() + PATIENCE
-    with _one_at_a_time(state.start_lock, until):
+    with _one_at_a_time(state.start_lock, until, uninstalled_too=uninstalled_too):
         while not answers(state.socket):
             exit_code = _start(state, until)
             if exit_code is None:
@@ -193,19 +193,38 @@ def last_words(state: State) -> str:
 
 
 @contextmanager
-def _one_at_a_time(path: Path, until: float) -> Iterator[None]:
-    descriptor = open_own(path, os.O_RDWR)
+def _one_at_a_time(path: Path, until: float, *, uninstalled_too: bool) -> Iterator[None]:
+    state = State(path.parent)
+    descriptor = _taken(path, until)
     try:
-        if not _take(descriptor, fcntl.LOCK_EX, until):
-            raise silent()
-        if os.fstat(descriptor).st_nlink == 0:
-            refuse_uninstalled(State(path.parent))
+        if uninstalled_too and _is_gone(descriptor) and uninstalled(state):
+            os.close(descriptor)
+            descriptor = _taken(path, until)
+        if _is_gone(descriptor):
+            refuse_uninstalled(state)
             raise Unavailable(
-                "UNINSTALLED", f"{path.parent} was uninstalled meanwhile.", hint="'vibespace init' begins anew."
+                "UNINSTALLED", f"{state.home} was uninstalled meanwhile.", hint="'vibespace init' begins anew."
             )
         yield
     finally:
         os.close(descriptor)
+
+
+def _taken(path: Path, until: float) -> int:
+    """The lock at `path`, made where it is missing. Raises Unavailable DAEMON_SILENT."""
+    descriptor = open_own(path, os.O_RDWR)
+    try:
+        if not _take(descriptor, fcntl.LOCK_EX, until):
+            raise silent()
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _is_gone(descriptor: int) -> bool:
+    """Whether `uninstall` has taken the file away while we waited for it."""
+    return os.fstat(descriptor).st_nlink == 0
 
 
 def _take(lock: int, how: int, until: float | None) -> bool:

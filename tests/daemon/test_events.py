@@ -90,8 +90,19 @@ async def test_what_there_cannot_be_is_refused(daemon: Running) -> None:
     for position in (-1, newest + 1):
         assert (await refusal(after_position=position))[:3] == (InvalidArgument, "POSITION_INVALID", "after_position")
     assert (await refusal(limit=-1))[:3] == (InvalidArgument, "LIMIT_INVALID", "limit")
-    for follow in (False, True):
-        assert (await refusal(parent="vibespaces/nope", follow=follow))[:2] == (NotFound, "VIBESPACE_NOT_FOUND")
+    assert (await refusal(parent="vibespaces/nope"))[:2] == (NotFound, "VIBESPACE_NOT_FOUND")
+
+
+async def test_what_is_not_there_yet_can_be_followed(daemon: Running) -> None:
+    """Its first event is told when it happens; what there never was is a mistake only where nothing can come."""
+    following = aiter(daemon.events.StreamEvents(ev.StreamEventsRequest(parent="vibespaces/soon", follow=True)))
+    await anext(following)
+    kind = a.AgentSettings(type=a.AGENT_TYPE_CODEX)
+    await daemon.vibespaces.CreateVibespace(v.CreateVibespaceRequest(vibespace_id="soon", agent=kind))
+    told = await anext(following)
+    while not told.events:
+        told = await anext(following)
+    assert told.events[0].type == "vibespace.created"
 
 
 async def test_a_vibespace_of_long_ago_has_its_history(daemon: Running) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from tests.daemon.running import IMAGE, quiet, refused, serving
+from tests.daemon.running import IMAGE, create, quiet, refused, serving
 from vibespace.engine.fake import FakeEngine
 from vibespace.engine.fake_world import World
 from vibespace.setup import guard, podman
 from vibespace.state import State
-from vibespace.v1.events_pb2 import StreamEventsRequest, WatchRequest
+from vibespace.v1.events_pb2 import StreamEventsRequest, WatchRequest, WatchResponse
 from vibespace.v1.system_pb2 import HostEngine, InitializeRequest
+from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_STOPPED, VIBESPACE_STATE_UNKNOWN
+
+T = TypeVar("T")
 
 FOLLOW = StreamEventsRequest(follow=True)
 
@@ -55,6 +59,23 @@ async def test_who_watches_is_told_that_it_was_asked_for(home: Path) -> None:
             assert (await refused(_rest_of(each))).reason == "AT_REST"
 
 
-async def _rest_of(stream: AsyncIterator[object]) -> None:
-    async for _ in stream:
-        pass  # what was told before the end
+async def test_the_last_that_is_told_is_that_it_stopped(home: Path) -> None:
+    """Not that nobody knows, because the engine was let go of on the way out."""
+    async with serving(home, World()) as running:
+        await running.init()
+        await running.vibespaces.CreateVibespace(create())
+        await running.until(quiet)
+        watching = aiter(running.events.Watch(WatchRequest()))
+        await anext(watching)
+        await running.rest()
+        told: list[WatchResponse] = []
+        await refused(_rest_of(watching, told))
+        states = [change.vibespace.status.state for each in told for change in each.changes if change.vibespace.name]
+        assert (states[-1], VIBESPACE_STATE_UNKNOWN in states) == (VIBESPACE_STATE_STOPPED, False)
+
+
+async def _rest_of(stream: AsyncIterator[T], told: list[T] | None = None) -> None:
+    """What is told before the end, into `told`."""
+    async for each in stream:
+        if told is not None:
+            told.append(each)

@@ -135,24 +135,31 @@ class Daemon:
             await asyncio.to_thread(podman.stop, self._state.engine)
 
     def _mark(self) -> None:
-        """Leave for `uninstall` what it must know, also of an installation that is broken by then."""
+        with suppress(OSError):  # a full disk; the next start writes it
+            self._write_marker(uninstalled=not self._installed.is_set())
+
+    def _write_marker(self, *, uninstalled: bool) -> None:
+        """Leave for `uninstall` what it must know, also of an installation that is broken by then. Raises OSError."""
         host = self._feed.state.host
         assert host is not None
         found = host.engine and Choice(host.engine["brand"], host.engine["address"], bool(host.engine["private"]))
-        with suppress(OSError):  # a full disk; the next start writes it
-            left = not self._installed.is_set()
-            installation.write(self._state, Installation(self._feed.log_id, found or None, uninstalled=left))
+        installation.write(self._state, Installation(self._feed.log_id, found or None, uninstalled=uninstalled))
 
     def _require_installed(self) -> None:
         if not self._installed.is_set():
             raise data_only(self._state.home)
 
     async def _initialized(self) -> None:
-        """Before `init` is answered: who comes next reads the marker first."""
-        if not self._installed.is_set():
-            await record_stopped(self._feed, self._writer)
-            self._installed.set()
-        self._mark()
+        """Before `init` is answered: who comes next reads the marker first. Raises Unavailable HOME_NOT_USABLE."""
+        if self._installed.is_set():
+            self._mark()
+            return
+        await record_stopped(self._feed, self._writer)
+        try:
+            self._write_marker(uninstalled=False)
+        except OSError as e:
+            raise _unusable(e) from e
+        self._installed.set()
 
     async def _hold_guard(self) -> None:
         await self._installed.wait()
@@ -300,6 +307,10 @@ def _refuse(ready_fd: int | None, error: Error) -> int:
     return 1
 
 
+def _unusable(error: OSError) -> Unavailable:
+    return Unavailable("HOME_NOT_USABLE", f"The state directory cannot be used: {error}.")
+
+
 def main() -> int:
     """Exit code 0 after an orderly end; with one line on stderr LOCKED when a daemon serves here already, 1 when this
     one cannot.
@@ -322,7 +333,7 @@ def main() -> int:
             return LOCKED
         return _refuse(arguments.ready_fd, e)
     except OSError as e:
-        return _refuse(arguments.ready_fd, Unavailable("HOME_NOT_USABLE", f"The state directory cannot be used: {e}."))
+        return _refuse(arguments.ready_fd, _unusable(e))
     return 0
 
 

@@ -29,8 +29,8 @@ async def wanted(request: v1.StreamEventsRequest, feed: Feed, log: Log) -> Wante
     _check_type(request.type)
     vibespace = names.parse_vibespace(request.parent, "parent") if request.parent else ""
     found = Wanted(vibespace, request.type)
-    if not vibespace or vibespace in feed.state.vibespaces:
-        return found
+    if not vibespace or request.follow or vibespace in feed.state.vibespaces:
+        return found  # it may be followed before it is there
     if not await asyncio.to_thread(log.find, Wanted(vibespace), 0, feed.state.position, 1):
         raise NotFound(
             "VIBESPACE_NOT_FOUND",

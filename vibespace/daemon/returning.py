@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 from vibespace.app import agents
@@ -13,15 +14,16 @@ from vibespace.domain.states import is_current
 
 async def record_stopped(feed: Feed, writer: Writer) -> None:
     """Have it on record that nothing runs: a container that is merely not there would count as failed."""
-    for agent in list(feed.state.agents()):
-        vibespace = feed.state.vibespace_of(agent)
-        if agent.observed == RUNNING and is_current(agent, vibespace):
-            stopped = partial(
-                agents.observe_agent,
-                vibespace=vibespace.name,
-                name=agent.name,
-                state=STOPPED,
-                generation=agent.generation,
-                vibespace_generation=vibespace.generation,
-            )
-            await writer.run(stopped, Request("daemon"))
+    stopped = [
+        partial(
+            agents.observe_agent,
+            vibespace=vibespace.name,
+            name=agent.name,
+            state=STOPPED,
+            generation=agent.generation,
+            vibespace_generation=vibespace.generation,
+        )
+        for agent in feed.state.agents()
+        if agent.observed == RUNNING and is_current(agent, vibespace := feed.state.vibespace_of(agent))
+    ]
+    await asyncio.gather(*(writer.run(each, Request("daemon")) for each in stopped))

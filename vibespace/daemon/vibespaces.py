@@ -58,10 +58,9 @@ class VibespaceServicer(VibespaceServiceServicer):
 
     async def CreateVibespace(self, request: v1.CreateVibespaceRequest, context: Context) -> v1.CreateVibespaceResponse:
         values = environment.parse(request.agent.env, "agent.env")
-        spec = await self._resolved(convert.spec(request.spec))
-        await self._measuring.check(spec)
-        if "image" in spec:
-            await self._examine(images.check_reference(spec["image"], "spec.image"))
+        spec = convert.spec(request.spec)
+        if self._is_new(request):
+            spec = await self._possible(spec)
         command = partial(
             commands.create_vibespace,
             name=request.vibespace_id,
@@ -103,7 +102,9 @@ class VibespaceServicer(VibespaceServiceServicer):
         name = names.parse_vibespace(request.vibespace.name, "vibespace.name")
         fields = [path.removeprefix("spec.") for path in request.update_mask.paths]
         spec = convert.spec(request.vibespace.spec)
-        await self._measuring.check({field: spec[field] for field in fields if field in spec})
+        if self._is_new(request):
+            self._feed.state.vibespace(name)  # one that is not there is told first
+            await self._measuring.check({field: spec[field] for field in fields if field in spec})
         command = partial(commands.change_vibespace, name=name, spec=spec, fields=fields)
         return v1.UpdateVibespaceResponse(**await self._run(command, request_of(request)))
 
@@ -167,6 +168,18 @@ class VibespaceServicer(VibespaceServiceServicer):
                 "AGENT_NOT_RUNNING", f"Agent '{primary.name}' of '{name}' is not running.", hint="Wait, or start it."
             )
         return found
+
+    def _is_new(self, request: v1.CreateVibespaceRequest | v1.UpdateVibespaceRequest) -> bool:
+        """Whether it may still be refused: what was accepted is answered again, whatever has changed around it."""
+        return request.request_id not in self._feed.state.requests
+
+    async def _possible(self, spec: Spec) -> Spec:
+        """As it is agreed to. Raises what this machine, its engine or the image cannot do."""
+        spec = await self._resolved(spec)
+        await self._measuring.check(spec)
+        if "image" in spec:
+            await self._examine(images.check_reference(spec["image"], "spec.image"))
+        return spec
 
     async def _resolved(self, spec: Spec) -> Spec:
         """With what config.yaml opens, and the real paths of this machine in its mounts: what is agreed to now is what

@@ -4,6 +4,7 @@ Of the standard library only, and in one file.
 """
 
 import json
+import os
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +69,7 @@ def _opens(path: str) -> bool:
             knocking.settimeout(SECONDS)
             knocking.connect(path)
     except OSError:
-        return Path(path).is_file()
+        return os.path.isfile(path)  # Path's own raises where the way there is closed
     return True
 
 

@@ -92,17 +92,15 @@ class Reconciler:
 
     async def run(self) -> None:
         """Until cancelled: what the engine shows and what people ask become what is."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                self._queue = Queue(tasks, self._step)
-                tasks.create_task(self._follow_engine())
-                tasks.create_task(self._follow_intent())
-                try:
-                    await asyncio.Event().wait()  # until cancelled, from outside or because a follower failed
-                finally:
-                    self._queue.close()
-        finally:
-            self._feed.engine_is_seen(False)
+        self._feed.engine_is_seen(False)  # whatever another loop has seen: all is looked at anew
+        async with asyncio.TaskGroup() as tasks:
+            self._queue = Queue(tasks, self._step)
+            tasks.create_task(self._follow_engine())
+            tasks.create_task(self._follow_intent())
+            try:
+                await asyncio.Event().wait()  # until cancelled, from outside or because a follower failed
+            finally:
+                self._queue.close()
 
     # What wakes keys
 
