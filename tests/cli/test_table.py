@@ -59,6 +59,12 @@ def test_words_are_broken_where_they_can_be_read() -> None:
     assert cells.wrap("", 5) == [""]
 
 
+def test_a_wide_character_stands_where_there_is_no_room_for_it() -> None:
+    """In one column each is a line, wherever it comes in the text."""
+    assert cells.wrap("a漢", 1) == ["a", "漢"]
+    assert cells.wrap("漢 字a", 1) == ["漢", "字", "a"]
+
+
 def test_what_is_drawn_over_is_cut() -> None:
     """A line of progress ends in `…` where it would be wider."""
     assert cells.cut("日本語", 4) == "日…"

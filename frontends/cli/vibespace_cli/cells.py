@@ -33,19 +33,19 @@ def cut(text: str, room: int) -> str:
 
 def wrap(text: str, room: int) -> list[str]:
     """`text` in lines of at most `room` columns, broken between words; in a word that is longer, after a mark, or else
-    anywhere.
+    anywhere. A wide character stands alone where there is only one column, and sticks out.
     """
     lines = []
     while width(text) > room:
         line = _beginning(text, room) or text[0]
-        line = line[: _break(line, text[len(line)])]
+        line = line[: _break(line, text[len(line) : len(line) + 1])]
         lines.append(line.rstrip())
         text = text[len(line) :].lstrip()
     return [*lines, text] if text or not lines else lines
 
 
 def _break(line: str, following: str) -> int:
-    """Where to break `line`, after which there was no room for `following`."""
+    """Where to break `line`, after which there was no room for `following`, a character or none."""
     between = len(line) if following == " " else line.rfind(" ")
     if line[: max(between, 0)].strip():
         return between

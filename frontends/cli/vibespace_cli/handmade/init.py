@@ -41,7 +41,8 @@ class Init(Command):
     def invoke(self, ctx: click.Context) -> None:
         session: Session = ctx.find_root().obj
         output, state = session.output, session.state
-        session.uninstalled_too, back = True, launch.uninstalled(state)
+        session.uninstalled_too = True
+        back = launch.uninstalled(state)
         launch.ensure_home(state.home)
         machine.settings(session)  # A file that cannot be read is told of before anything is made.
         output.step(f"State directory: {state.home}")

@@ -20,7 +20,8 @@ def command(words: tuple[str, ...]) -> click.Command:
 
 def version(invocation: Invocation) -> None:
     """Print ours, and the daemon's if one runs."""
-    output, invocation.session.uninstalled_too = invocation.session.output, True
+    invocation.session.uninstalled_too = True
+    output = invocation.session.output
     ours = {"version": __version__, "python": platform.python_version(), "api": "vibespace.v1"}
     theirs = to_data(run.call(invocation)) if answers(invocation.session.state.socket) else None
     if output.as_json:
