@@ -18,7 +18,7 @@ class Error(Exception):
 
     @property
     def sentence(self) -> str:
-        """What went wrong and what to do next, in one line."""
+        """What went wrong and what to do next, in one line: what is recorded as a reason, for nothing else of it is."""
         message = self.message.rstrip()
         stop = "." if self.hint and message and message[-1] not in ".!?:;" else ""
         return " ".join(f"{message}{stop} {self.hint}".split())

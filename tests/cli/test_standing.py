@@ -29,9 +29,9 @@ STOPPED = made("rested", VIBESPACE_STATE_STOPPED)
         (READY, [STOPPED], ["0 of 1 agent running.", "vibespace start rested "]),
         ({**READY, "resting": True}, [STOPPED], ["Everything is at rest.", "vibespace start "]),
         (
-            {"initialized": True, "engine_reason": "it hung up"},
+            {"initialized": True, "engine_reason": "it hung up."},
             [RUNNING],
-            ["The engine does not answer: it hung up.", "vibespace doctor "],
+            ["The engine does not answer: it hung up.\n", "vibespace doctor "],
         ),
     ],
 )

@@ -59,7 +59,7 @@ class Outside:
     async def clone(self, *asked: str) -> str:
         self.clones.append(asked)
         if self.failing:
-            raise FailedPrecondition("REPOSITORY_FAILED", self.failing)
+            raise FailedPrecondition("REPOSITORY_FAILED", self.failing, hint="Start it again.")
         return "c" * 40
 
 

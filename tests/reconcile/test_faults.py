@@ -141,7 +141,7 @@ async def test_an_engine_that_shows_nothing_is_told(tmp_path: Path) -> None:
     async with site(tmp_path) as made, made.reconciling(faults=[Fault("watch", 1, "hang")]):
         await made.until(lambda feed: feed.state.host and feed.state.host.reason)
         assert made.feed.state.host
-        assert made.feed.state.host.reason == "The container engine did not answer in time."
+        assert made.feed.state.host.reason == "The container engine did not answer in time. See that it runs."
         await made.until(lambda feed: feed.engine_seen and feed.state.host and feed.state.host.reachable)
 
 
@@ -217,7 +217,7 @@ async def test_a_repository_is_cloned_once_and_again_when_asked(tmp_path: Path) 
         made.outside.failing = "fatal: unable to access"
         await made.house.ask(create(repo=URL))
         await made.until(in_state(states.State.FAILED, made))
-        assert made.state()[1] == "fatal: unable to access"
+        assert made.state()[1] == "fatal: unable to access. Start it again."
         await asyncio.sleep(600)
         assert len(made.outside.clones) == 1
         made.outside.failing = ""

@@ -185,7 +185,7 @@ class Daemon:
                 engine = await open_engine(self._feed.state.host, self._state, os.environ)
                 break
             except Error as e:
-                lost = partial(host_commands.observe_engine, reason=e.message)
+                lost = partial(host_commands.observe_engine, reason=e.sentence)
                 with suppress(Exhausted):  # a full disk is no reason to give up on the engine
                     await self._writer.run(lost, Request("daemon"))
                 await asyncio.sleep(_PAUSE)

@@ -90,7 +90,7 @@ class Guard:
         if not reason:
             text = "Agents reach neither what listens on this machine nor private networks."
             return Finding(severity=SEVERITY_OK, subject="guard", message=text)
-        text = f"Agents may reach what listens on this machine, and private networks: {reason.rstrip('.')}."
+        text = f"Agents may reach what listens on this machine, and private networks: {reason}."
         hint = "docs/security.md says what holds all the same"
         host = self._feed.state.host
         engine = host.engine if host is not None and host.engine else {}
@@ -99,10 +99,12 @@ class Guard:
         return Finding(severity=SEVERITY_WARNING, subject="guard", message=text, hint=hint)
 
     def _why_not(self) -> str:
+        """A clause, whoever says it: what is a sentence gives up its full stop."""
         try:
-            return self._cannot() or self._refusal or self._firewall.missing()
+            reason = self._cannot() or self._refusal or self._firewall.missing()
         except Error as e:
-            return e.sentence
+            reason = e.sentence
+        return reason.removesuffix(".")
 
     def _cannot(self) -> str:
         """Why rules here would be of no use."""

@@ -148,7 +148,7 @@ class VibespaceServicer(VibespaceServiceServicer):
                 first.origin,
             )
         except FailedPrecondition as e:
-            failed = partial(commands.repository_failed, uid=found.id, reason=e.message)
+            failed = partial(commands.repository_failed, uid=found.id, reason=e.sentence)
             await self._writer.run(failed, request)
             raise
         ready = partial(commands.repository_ready, uid=found.id, commit=commit)

@@ -142,9 +142,7 @@ class Git:
 
 def failure(why: str) -> FailedPrecondition:
     """REPOSITORY_FAILED, with the sentence that says why."""
-    return FailedPrecondition(
-        "REPOSITORY_FAILED", why, hint="When that is mended, 'vibespace start' with its name tries again."
-    )
+    return FailedPrecondition("REPOSITORY_FAILED", why, hint="Mend that, and start the vibespace again.")
 
 
 def _failed(result: Result) -> FailedPrecondition:

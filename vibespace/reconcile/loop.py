@@ -136,7 +136,7 @@ class Reconciler:
                     await self._take(snapshot)
             except Unavailable as e:
                 self._feed.engine_is_seen(False)
-                await self._note_engine(e.message)
+                await self._note_engine(e.sentence)
             except Error as e:  # it answers, and refuses to list: what was seen of it still holds
                 _log.warning("the engine could not be followed: %s", e.message)
             await asyncio.sleep(pause)
@@ -283,7 +283,7 @@ class Reconciler:
         try:
             commit = await self._repositories.clone(agent_uid, url, directory, branch)
         except FailedPrecondition as e:
-            command: Command = partial(vibespace_commands.repository_failed, uid=vibespace.id, reason=e.message)
+            command: Command = partial(vibespace_commands.repository_failed, uid=vibespace.id, reason=e.sentence)
         else:
             command = partial(vibespace_commands.repository_ready, uid=vibespace.id, commit=commit)
         await self._record(command, vibespace)
@@ -315,7 +315,8 @@ async def _limited(seconds: float) -> AsyncIterator[None]:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as e:
-        raise Unavailable("ENGINE_UNREACHABLE", "The container engine did not answer in time.") from e
+        text = "The container engine did not answer in time."
+        raise Unavailable("ENGINE_UNREACHABLE", text, hint="See that it runs.") from e
 
 
 def _is_asked(state: State, aggregate: Aggregate, position: int) -> bool:

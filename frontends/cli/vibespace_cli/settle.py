@@ -254,7 +254,7 @@ def _refuse_failed(resource: Resource) -> None:
     message = f"{name} does not run: {reason or 'nobody knows why'}."
     delete = f"'vibespace {'agent delete' if isinstance(resource, Agent) else 'delete'} {name}' takes it away."
     if isinstance(resource, Vibespace) and resource.status.repository.state == REPOSITORY_STATE_FAILED:
-        hint = f"Once that is mended: 'vibespace start {name}'; or {delete}"
+        hint = f"To try again: 'vibespace start {name}'; or {delete}"
         raise FailedPrecondition("REPOSITORY_FAILED", message, hint=hint)
     hint = f"It is tried again, and 'vibespace doctor' may know more; or {delete}"
     raise Unavailable("NOT_RUNNING", message, hint=hint)

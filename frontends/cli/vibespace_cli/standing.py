@@ -48,7 +48,8 @@ def _sentence(host: Host, found: Sequence[Vibespace]) -> str:
     if host.resting:
         return "Everything is at rest."
     if not host.engine_reachable:
-        return f"The engine does not answer{f': {host.engine_reason}' if host.engine_reason else ''}."
+        reason = host.engine_reason.removesuffix(".")
+        return f"The engine does not answer{f': {reason}' if reason else ''}."
     if not found:
         return "Ready, and nothing is here yet."
     agents, running = sum(v.status.agents for v in found), sum(v.status.agents_running for v in found)
