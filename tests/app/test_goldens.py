@@ -9,14 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eventsourcing.utils import get_topic
 
 from tests.goldens.make import HERE, told
 from vibespace.app.log import Log
-from vibespace.domain.agents import Agent
-from vibespace.domain.aggregate import Aggregate
-from vibespace.domain.host import Host
-from vibespace.domain.vibespaces import Vibespace
+from vibespace.domain import kinds
 
 HISTORIES = sorted(path for path in (HERE / "histories").glob("*.jsonl") if "folds" not in path.name)
 DIRECTORIES = sorted((HERE / "state").iterdir())
@@ -75,11 +71,5 @@ def test_an_old_state_directory_opens(directory: Path, tmp_path: Path) -> None:
 
 def test_every_event_is_in_some_history() -> None:
     """An event that no golden history holds is not promised to anybody: make the next version with it."""
-    there_are = {get_topic(event) for kind in (Host, Vibespace, Agent) for event in events_of(kind)}
+    there_are = {topic for kind in kinds.KINDS.values() for topic in kinds.event_types(kind)}
     assert {row["topic"] for history in HISTORIES for row in lines(history)} == there_are
-
-
-def events_of(kind: type[Aggregate]) -> list[type[Any]]:
-    """The events that `kind` can have: those that have a topic."""
-    found = [event for event in vars(kind).values() if isinstance(event, type) and issubclass(event, Aggregate.Event)]
-    return [event for event in found if event.__name__ != "Event"]

@@ -21,9 +21,8 @@ from vibespace.app.live import Answered, Gone, State
 from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate
 from vibespace.domain.host import Host
+from vibespace.domain.kinds import KINDS
 from vibespace.domain.vibespaces import Vibespace
-
-_KINDS: dict[str, type[Aggregate]] = {kind.TOPIC: kind for kind in (Host, Vibespace, Agent)}
 
 
 @dataclass(frozen=True)
@@ -109,11 +108,11 @@ def _told(aggregate: Aggregate) -> tuple[str, dict[str, Any]]:
     fields["_id"] = str(fields["_id"])
     for time in ("_created_on", "_modified_on"):
         fields[time] = fields[time].isoformat()
-    return next(name for name, kind in _KINDS.items() if isinstance(aggregate, kind)), fields
+    return next(name for name, kind in KINDS.items() if isinstance(aggregate, kind)), fields
 
 
 def _aggregate(kind: str, fields: dict[str, Any]) -> Aggregate:
-    made = object.__new__(_KINDS[kind])
+    made = object.__new__(KINDS[kind])
     fields["_id"] = UUID(fields["_id"])
     for time in ("_created_on", "_modified_on"):
         fields[time] = datetime.fromisoformat(fields[time])

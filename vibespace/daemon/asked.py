@@ -7,20 +7,11 @@ import asyncio
 from vibespace.app.feed import Feed
 from vibespace.app.index import Wanted
 from vibespace.app.log import Log
-from vibespace.domain import names
-from vibespace.domain.agents import Agent
-from vibespace.domain.aggregate import Aggregate
-from vibespace.domain.host import Host
-from vibespace.domain.vibespaces import Vibespace
+from vibespace.domain import kinds, names
 from vibespace.errors import InvalidArgument, NotFound
 from vibespace.v1 import events_pb2 as v1
 
-
-def _types(kind: type[Aggregate]) -> list[str]:
-    return sorted(each.TOPIC for each in vars(kind).values() if isinstance(each, type) and hasattr(each, "TOPIC"))
-
-
-_TYPES = {kind.TOPIC: _types(kind) for kind in (Host, Vibespace, Agent)}
+_TYPES = {noun: kinds.event_types(kind) for noun, kind in kinds.KINDS.items()}
 """By noun."""
 
 

@@ -1,0 +1,21 @@
+"""Which aggregates there are, and of which types their events are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from eventsourcing.utils import get_topic
+
+from vibespace.domain.agents import Agent
+from vibespace.domain.aggregate import Aggregate
+from vibespace.domain.host import Host
+from vibespace.domain.vibespaces import Vibespace
+
+KINDS: Mapping[str, type[Aggregate]] = {kind.TOPIC: kind for kind in (Host, Vibespace, Agent)}
+"""By noun."""
+
+
+def event_types(kind: type[Aggregate]) -> list[str]:
+    """Sorted; `Event`, which all of them are, is none."""
+    found = [each for each in vars(kind).values() if isinstance(each, type) and issubclass(each, Aggregate.Event)]
+    return sorted(get_topic(each) for each in found if each is not kind.Event)
