@@ -1,6 +1,6 @@
 """Made the goldens of this build: a history with every event there is, and a state directory.
 
-`python -m tests.goldens.make v2` wrote the newest, once. A promise is never written anew: when events change, a next
+`python -m tests.goldens.make v3` wrote the newest, once. A promise is never written anew: when events change, a next
 version is made beside it, and all of them go on being folded by the tests.
 """
 
@@ -89,6 +89,9 @@ async def live(house: House) -> None:
         partial(host.observe_engine, reason="it is down"),
         host.rest,
         host.wake,
+        partial(host.initialize, engine=ENGINE, image="another-image", base="debian:12"),
+        ("cloned", "codex-1", "stopped"),
+        ("cloned", "codex-1", "starting"),
         create("kept", type="codex"),
         delete("kept", keep_data=True),
         agent_deleted("kept", "codex-1"),
