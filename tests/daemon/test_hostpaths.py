@@ -84,6 +84,22 @@ def test_the_machine_itself(paths: HostPaths, path: str) -> None:
     assert reason(lambda: paths.resolve(path)) == "MOUNT_REFUSED"
 
 
+def test_what_a_users_engine_has(here: Path) -> None:
+    """Neither what it keeps in the home directory is shown, nor where it listens in the runtime directory."""
+    environ = {"HOME": str(here / "user"), "XDG_RUNTIME_DIR": str(here / "run")}
+    paths = HostPaths(here / "user/.vibespace", lambda: "", environ)
+    held = [
+        "run/podman",
+        "run/docker.sock",
+        "run/containers",
+        "user/.local/share/containers",
+        "user/.local/share/docker",
+    ]
+    for each in held:
+        (here / each).mkdir(parents=True)
+        assert reason(partial(paths.resolve, str(here / each))) == "MOUNT_REFUSED", each
+
+
 def test_rechecked(paths: HostPaths, here: Path) -> None:
     """A directory that has become a link, or has gone, is not shown any more."""
     paths.recheck([str(here / "data")])

@@ -27,7 +27,7 @@ from vibespace.daemon.doctor import Doctor
 from vibespace.daemon.engines import LateEngine, open_engine
 from vibespace.daemon.events import EventServicer
 from vibespace.daemon.guard import Guard
-from vibespace.daemon.hostpaths import HostPaths
+from vibespace.daemon.hostpaths import SOCKETS, HostPaths
 from vibespace.daemon.isolation import Isolation, Surroundings
 from vibespace.daemon.measuring import Measuring
 from vibespace.daemon.returning import record_stopped
@@ -59,10 +59,6 @@ _FIRST_LOOK = 0.5
 """Seconds that a start waits for the engine's first Snapshot, at most."""
 _PAUSE = 2.0
 """Seconds until an engine that could not be opened is tried again."""
-
-
-_SOCKETS = ("/run/podman/podman.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/crio/crio.sock")
-"""Where engines listen that are not ours."""
 
 
 class Daemon:
@@ -241,7 +237,7 @@ class Daemon:
     def _surroundings(self) -> Surroundings:
         """What agents must not reach."""
         state = self._state
-        held = [*_SOCKETS, *map(str, (state.socket, state.log, state.config, state.keys / "client"))]
+        held = [*SOCKETS, *map(str, (state.socket, state.log, state.config, state.keys / "client"))]
         return Surroundings(
             probe.addresses, probe.gateways, probe.reached, lambda: [*filter(None, [self._engine_address()]), *held]
         )

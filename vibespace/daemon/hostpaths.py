@@ -6,17 +6,38 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from vibespace.errors import InvalidArgument
 
 Identity = tuple[int, int]
 
 _KERNEL = ("/proc", "/sys", "/dev")
+
+
+class _Engine(NamedTuple):
+    """Where one kind of engine lies, ours or not."""
+
+    socket: str
+    """Where root's listens."""
+    kept: Sequence[str]
+    """What it keeps, a user's too."""
+    users: Sequence[str] = ()
+    """What a user's has in that user's runtime directory, its socket among it."""
+
+
 _ENGINES = (
-    *("/run/podman", "/run/docker.sock", "/run/docker", "/run/containerd", "/run/containers", "/run/crio"),
-    *("/var/lib/containers", "/var/lib/docker", "/var/lib/containerd"),
-    *("~/.local/share/containers", "~/.local/share/docker"),
+    _Engine(
+        "/run/podman/podman.sock",
+        ("/run/podman", "/run/containers", "/var/lib/containers", "~/.local/share/containers"),
+        ("podman", "containers"),
+    ),
+    _Engine("/run/docker.sock", ("/run/docker", "/var/lib/docker", "~/.local/share/docker"), ("docker.sock",)),
+    _Engine("/run/containerd/containerd.sock", ("/run/containerd", "/var/lib/containerd")),
+    _Engine("/run/crio/crio.sock", ("/run/crio",)),
 )
+SOCKETS = tuple(engine.socket for engine in _ENGINES)
+"""Where engines listen that are not ours."""
 _KUBERNETES = ("~/.kube", "/etc/kubernetes", "/etc/rancher", "/var/lib/rancher", "/var/lib/kubelet")
 
 
@@ -62,14 +83,15 @@ class HostPaths:
     def _protected(self) -> Iterator[tuple[Path, str]]:
         yield from self._there(_KERNEL, "what the kernel shows of this machine")
         yield from self._there([str(self._home)], "the state directory")
-        sockets = [self._engine_address(), *self._users_sockets()]
-        yield from self._there((*_ENGINES, *sockets), "what a container engine keeps or listens on")
+        yield from self._there(self._of_engines(), "what a container engine keeps or listens on")
         kubeconfigs = self._environ.get("KUBECONFIG", "").split(":")
         yield from self._there((*_KUBERNETES, *kubeconfigs), "the way into a Kubernetes cluster")
 
-    def _users_sockets(self) -> Sequence[str]:
+    def _of_engines(self) -> Iterator[str]:
         runtime = self._environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
-        return [f"{runtime}/podman", f"{runtime}/docker.sock", f"{runtime}/containers"]
+        yield self._engine_address()
+        for engine in _ENGINES:
+            yield from (engine.socket, *engine.kept, *(f"{runtime}/{name}" for name in engine.users))
 
     def _there(self, paths: Iterable[str], what: str) -> Iterator[tuple[Path, str]]:
         """Those that exist. One that comes later is seen at the next start of an agent."""
