@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from vibespace.app.live import State
@@ -33,7 +34,12 @@ _REPOSITORY_STATES = {
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _KEPT = (ROOT, HOME)
-_SPEC = ("repo", "branch", "cpu", "cpu_limit", "memory", "memory_limit", "image", "storage")
+_TEXTS = [
+    field.name
+    for field in vibespaces_pb2.VibespaceSpec.DESCRIPTOR.fields
+    if field.type == FieldDescriptor.TYPE_STRING and field.has_presence
+]
+"""Settings that an event holds as they come."""
 
 
 def agent_type(settings: agents_pb2.AgentSettings) -> str:
@@ -45,7 +51,7 @@ def spec(message: vibespaces_pb2.VibespaceSpec) -> vibespaces.Spec:
     """The settings that are set, as events hold them."""
     found: vibespaces.Spec = {
         name: getattr(message, name)
-        for name in _SPEC
+        for name in _TEXTS
         if message.HasField(name)  # type: ignore[arg-type]  # each is one of its fields
     }
     if message.mounts:

@@ -14,7 +14,7 @@ from weakref import WeakSet, WeakValueDictionary
 from vibespace.engine import bodies, examination, files, logs, meter, sshport
 from vibespace.engine.api import Api, gone
 from vibespace.engine.base import AgentSpec, Identity, Leftover, Snapshot, Target, Usage, Written, spec_hash
-from vibespace.engine.identify import identify
+from vibespace.engine.identify import enforced, identify
 from vibespace.engine.observer import Observer, ssh_address
 from vibespace.errors import Aborted, AlreadyExists, Error, FailedPrecondition, NotFound, Unavailable
 
@@ -156,7 +156,7 @@ class ContainersEngine:
         return await meter.disk(self._api, data_uids)
 
     async def enforced(self) -> frozenset[str]:
-        return meter.enforced((await self.identity()).unenforced_limits)
+        return enforced((await self.identity()).unenforced_limits)
 
     async def processors(self) -> int:
         return await meter.processors(self._api)

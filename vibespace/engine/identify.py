@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from vibespace.engine.api import Api
 from vibespace.engine.base import Identity
 
+
+class _Limit(NamedTuple):
+    """What makes out one kind of limit."""
+
+    group: str
+    """The control group that holds it, as Podman names it."""
+    needs: Sequence[str]
+    """What Docker must say it can."""
+    fields: Collection[str]
+    """Those of Resources that it is the limit of."""
+
+
 _LIMITS = {
-    "cpu": ("cpu", ("CPUShares", "CpuCfsPeriod", "CpuCfsQuota")),
-    "memory": ("memory", ("MemoryLimit", "SwapLimit")),
-    "processes": ("pids", ("PidsLimit",)),
+    "cpu": _Limit("cpu", ("CPUShares", "CpuCfsPeriod", "CpuCfsQuota"), ("cpu_millis", "cpu_limit_millis")),
+    "memory": _Limit("memory", ("MemoryLimit", "SwapLimit"), ("memory_bytes", "memory_limit_bytes")),
+    "processes": _Limit("pids", ("PidsLimit",), ("pids",)),
 }
-"""By our word for a limit: the control group that holds it, as Podman names it, and what Docker must say it can."""
+"""By our word for it."""
 
 
 async def identify(api: Api) -> Identity:
@@ -29,11 +41,18 @@ async def identify(api: Api) -> Identity:
     )
 
 
+def enforced(unenforced_limits: Collection[str]) -> frozenset[str]:
+    """The fields of Resources that hold. A rootless engine lacks some where control groups were not delegated to its
+    user.
+    """
+    return frozenset().union(*(limit.fields for word, limit in _LIMITS.items() if word not in unenforced_limits))
+
+
 async def _without_group(api: Api) -> Sequence[str]:
     """Podman's answer to Docker's question is what root's would be; its own one knows what this user was given."""
     given = (await api.get("/libpod/info"))["host"]["cgroupControllers"] or ()
-    return tuple(limit for limit, (group, _) in _LIMITS.items() if group not in given)
+    return tuple(word for word, limit in _LIMITS.items() if limit.group not in given)
 
 
 def _denied(info: Mapping[str, Any]) -> Sequence[str]:
-    return tuple(limit for limit, (_, needs) in _LIMITS.items() if not all(info.get(need) for need in needs))
+    return tuple(word for word, limit in _LIMITS.items() if not all(info.get(need) for need in limit.needs))

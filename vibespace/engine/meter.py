@@ -1,4 +1,4 @@
-"""What containers and volumes use, and which limits are enforced, by the API that Podman and Docker have in common."""
+"""What containers and volumes use, by the API that Podman and Docker have in common."""
 
 from __future__ import annotations
 
@@ -10,13 +10,6 @@ from vibespace.engine import bodies
 from vibespace.engine.api import Api
 from vibespace.engine.base import Usage
 from vibespace.errors import Aborted, NotFound
-
-_FIELDS = {
-    "cpu": {"cpu_millis", "cpu_limit_millis"},
-    "memory": {"memory_bytes", "memory_limit_bytes"},
-    "processes": {"pids"},
-}
-"""By the word for a limit in `Identity.unenforced_limits`: the fields of Resources."""
 
 
 async def usage(api: Api, agent_uids: Collection[str]) -> Mapping[str, Usage]:
@@ -35,11 +28,6 @@ async def disk(api: Api, data_uids: Collection[str]) -> Mapping[str, int]:
         if own and min(own) >= 0:  # Docker says -1 of one that it has not measured
             found[uid] = sum(own)
     return found
-
-
-def enforced(unenforced_limits: Collection[str]) -> frozenset[str]:
-    """A rootless engine lacks some where control groups were not delegated to its user."""
-    return frozenset().union(*(fields for limit, fields in _FIELDS.items() if limit not in unenforced_limits))
 
 
 async def processors(api: Api) -> int:
