@@ -114,7 +114,7 @@ ROWS = [
         "vibespace/daemon/*.py",
         words(
             "vibespace.daemon vibespace.app vibespace.domain vibespace.v1 vibespace.errgrpc vibespace.state "
-            "vibespace.moments"
+            "vibespace.moments vibespace.amounts"
         )
         | CONTRACTS,
         words("eventsourcing asyncssh aiohttp kubernetes"),
@@ -150,7 +150,7 @@ ROWS = [
         words(
             "vibespace_cli vibespace.v1 vibespace.errgrpc vibespace.config vibespace.state vibespace.client "
             "vibespace.launch vibespace.catalog vibespace.setup vibespace.engine.api vibespace.archive "
-            "vibespace.moments vibespace.resume"
+            "vibespace.moments vibespace.amounts vibespace.resume"
         ),
         words("eventsourcing asyncssh kubernetes"),
         "frontends start fast and work against a remote daemon",

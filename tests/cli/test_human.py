@@ -1,25 +1,9 @@
-"""Amounts and digests as people read them."""
+"""Times and digests as people read them."""
 
 from __future__ import annotations
 
 import pytest
 from vibespace_cli import human
-
-
-@pytest.mark.parametrize(
-    ("count", "said"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (999_999, "1.0 MB"),
-        (1_482_000_000, "1.5 GB"),
-        (10**16, "10000 TB"),
-    ],
-)
-def test_sizes_have_the_unit_that_keeps_them_short(count: int, said: str) -> None:
-    """Three digits at most, until the units end."""
-    assert human.size(count) == said
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ async def test_data_that_was_kept_is_taken_over_by_name(demo: Running) -> None:
     assert (await demo.system.GetStatus(s.GetStatusRequest())).kept == ["demo"]
     found = [f for f in (await demo.system.Diagnose(s.DiagnoseRequest())).findings if "demo" in f.subject]
     assert [(f.severity, f.subject, f.message) for f in found] == [
-        (s.SEVERITY_OK, "data of demo", "Kept by 'delete --keep-data', 0 MB.")
+        (s.SEVERITY_OK, "data of demo", "Kept by 'delete --keep-data', 0 B.")
     ]
     after = (await demo.vibespaces.CreateVibespace(create(reuse_data=True))).vibespace
     assert (after.data_uid, after.uid == before.uid) == (before.data_uid, False)

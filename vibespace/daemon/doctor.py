@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
+from vibespace import amounts
 from vibespace.app.feed import Feed
 from vibespace.app.log import Log
 from vibespace.daemon.auditor import Auditor
@@ -108,7 +109,7 @@ class Doctor:
             Finding(
                 severity=SEVERITY_OK,
                 subject=f"data of {name}",
-                message=f"Kept by 'delete --keep-data'{f', {sizes[uid] / 1e6:.0f} MB' if uid in sizes else ''}.",
+                message=f"Kept by 'delete --keep-data'{f', {amounts.size(sizes[uid])}' if uid in sizes else ''}.",
                 hint=f"'vibespace create {name} --reuse-data -t TYPE' takes it over; then 'delete' discards it.",
             )
             for name, uid in sorted(kept.items())

@@ -1,4 +1,4 @@
-"""Amounts, times and digests as people read them."""
+"""Times and digests as people read them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,6 @@ import time
 
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{12})[0-9a-f]{28,52}")
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-
-
-def size(count: int) -> str:
-    """Bytes: `1.5 GB`, in powers of 1000 as the engines print them."""
-    amount, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if amount < 999.5:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 99.95 else f"{amount:.1f} {unit}"
 
 
 def duration(seconds: int) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from vibespace import amounts
 from vibespace_cli import human, table
 from vibespace_cli.output import Output
 from vibespace_cli.shape import Leaf, is_message, leaves, text, words
@@ -162,7 +163,7 @@ def _brief(label: str, value: str) -> tuple[str, str]:
     if value and label.endswith(" seconds"):
         return label.removesuffix(" seconds"), human.duration(int(value))
     if value and label.endswith(" bytes"):
-        return label.removesuffix(" bytes"), human.size(int(value))
+        return label.removesuffix(" bytes"), amounts.size(int(value))
     return label, human.digest(value)
 
 

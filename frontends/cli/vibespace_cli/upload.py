@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from vibespace import amounts
 from vibespace.errors import Cancelled, Error, NotFound, Unavailable
 from vibespace.v1.agents_pb2 import AGENT_STATE_FAILED, AGENT_STATE_RUNNING, Agent
 from vibespace.v1.events_pb2 import WatchRequest
@@ -15,7 +16,7 @@ from vibespace.v1.vibespaces_pb2 import (
     UploadRepositoryResponse,
     Vibespace,
 )
-from vibespace_cli import human, names, repository, settle
+from vibespace_cli import names, repository, settle
 from vibespace_cli.progress import Progress
 from vibespace_cli.repository import Repository
 from vibespace_cli.session import Session
@@ -52,7 +53,7 @@ class _Pieces:
                 first.data = piece
                 yield first
                 first, sent = UploadRepositoryRequest(), sent + len(piece)
-                self._progress.show(f"{names.short(self._name)}: sending {self._source.root} ({human.size(sent)})")
+                self._progress.show(f"{names.short(self._name)}: sending {self._source.root} ({amounts.size(sent)})")
         except Error as e:
             self.error = e
             raise

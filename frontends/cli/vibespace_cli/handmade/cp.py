@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import click
 
-from vibespace import errors
+from vibespace import amounts, errors
 from vibespace.archive.failures import Failure, shown
 from vibespace.archive.pack import pack
 from vibespace.archive.unpack import unpack
@@ -20,7 +20,7 @@ from vibespace.v1.agents_pb2 import (
     UploadFilesRequest,
     UploadFilesResponse,
 )
-from vibespace_cli import human, names
+from vibespace_cli import names
 from vibespace_cli.build import beside_agent
 from vibespace_cli.everywhere import Command
 from vibespace_cli.progress import Progress
@@ -134,8 +134,8 @@ class _Copy:
         now = time.monotonic()
         if now - self._shown > _TICK:
             self._shown = now
-            rate = human.size(int(self.done / (now - self._began)))
-            self.progress.show(f"{self._what}: {human.size(self.done)}, {rate}/s")
+            rate = amounts.size(int(self.done / (now - self._began)))
+            self.progress.show(f"{self._what}: {amounts.size(self.done)}, {rate}/s")
 
     def _leave_out(self, path: bytes) -> None:
         self.left_out.append(shown(path))

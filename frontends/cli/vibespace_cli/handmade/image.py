@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vibespace import amounts
 from vibespace_cli import human, machine, render
 from vibespace_cli.everywhere import Command
 from vibespace_cli.session import Session
@@ -147,4 +148,4 @@ def _row(image: Image, *, plain: bool) -> list[str]:
     tags = " ".join(image.tags)
     if plain:
         return [image.id, tags, str(told["created"]), str(image.size_bytes), programs]
-    return [human.digest(image.id), tags, human.moment(image.created), human.size(image.size_bytes), programs]
+    return [human.digest(image.id), tags, human.moment(image.created), amounts.size(image.size_bytes), programs]
