@@ -75,6 +75,16 @@ async def test_what_is_no_moment_is_refused(servicer: EventServicer, moment: str
     assert (e.value.reason, e.value.field) == (reason, "moment")
 
 
+async def test_where_the_history_begins_can_be_typed(house: House, servicer: EventServicer) -> None:
+    """The time that is told is of whole seconds, and not before the first event."""
+    with pytest.raises(InvalidArgument) as e:
+        await servicer.Replay(ev.ReplayRequest(moment="1000w"), CONTEXT)
+    begins = e.value.message.removeprefix("The history begins at ").rstrip(".")
+    assert begins == "2026-01-02T03:04:06Z"
+    house.clock.forward(minutes=1)
+    assert (await servicer.Replay(ev.ReplayRequest(moment=begins), CONTEXT)).cursor.position >= 1
+
+
 async def test_a_clock_that_jumps_spoils_nothing(house: House, servicer: EventServicer) -> None:
     """Set back and forward, events keep their order and their times; a moment is a place where the clock showed it."""
     for minutes in (10, -60, 30, 60 * 24 * 3, -60 * 24 * 3):

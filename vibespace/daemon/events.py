@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -77,7 +77,11 @@ class EventServicer(EventServiceServicer):
         at = await asyncio.to_thread(self._log.position_at, time, newest)
         if at == 0:
             [first] = await asyncio.to_thread(self._log.read, 0, 1)
-            raise InvalidArgument("MOMENT_TOO_EARLY", f"The history begins at {first.time}.", field="moment")
+            # The second after it: what is told can be typed.
+            begins = datetime.fromisoformat(first.time).astimezone(UTC) + timedelta(seconds=1)
+            raise InvalidArgument(
+                "MOMENT_TOO_EARLY", f"The history begins at {begins:%Y-%m-%dT%H:%M:%SZ}.", field="moment"
+            )
         return at
 
     async def VerifyLog(self, request: v1.VerifyLogRequest, context: Context) -> v1.VerifyLogResponse:
