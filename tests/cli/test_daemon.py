@@ -178,6 +178,9 @@ def test_where_only_the_data_is_left(line: Line, home: Path) -> None:
     assert line("config", "path", "--json")["path"] == str(home / "config.yaml")
     code, shown = on_terminal()
     assert (code, "is kept" in shown, "vibespace init" in shown) == (0, True, True)
+    rehearsed = on_terminal("uninstall", "--keep-data", "--dry-run")[1]
+    assert rehearsed.startswith(f"Nothing would go.\nKept, and found by 'vibespace init':\n  {home}/")
+    assert "This would go; nothing did:\n  engine" in on_terminal("uninstall", "--dry-run")[1]
     assert sorted(home.iterdir()) == left
     assert "comes back" in on_terminal("init")[1]
     line("start", "one")

@@ -47,12 +47,14 @@ class Uninstall(Command):
         if plan is None:
             _answer(output, _data(None, done=True), f"Nothing is installed: there is no {home}.")
             return
+        goes = _goes(plan)
         if ctx.params["dry_run"]:
-            _answer(output, _data(plan, done=False), "\n".join(["This would go; nothing did:", *_lines(plan)]))
+            said = ["This would go; nothing did:", *goes] if goes else ["Nothing would go."]
+            _answer(output, _data(plan, done=False), "\n".join([*said, *_stays(plan)]))
             return
-        if not ctx.params["force"]:
+        if goes and not ctx.params["force"]:
             if not output.as_json:
-                output.note("\n".join(["This will go:", *_lines(plan)]))
+                output.note("\n".join(["This will go:", *goes, *_stays(plan)]))
             ask("Uninstall? What goes cannot be brought back.", f"What is in {home}")
         with Progress(output) as progress:
             try:
@@ -89,7 +91,8 @@ def _data(plan: Plan | None, *, done: bool) -> dict[str, Any]:
     }
 
 
-def _lines(plan: Plan) -> list[str]:
+def _goes(plan: Plan) -> list[str]:
+    """What will go, a line each; none where only the data is left, and is kept again."""
     there = plan.objects
     counts = {
         "container": len(there.containers),
@@ -100,8 +103,11 @@ def _lines(plan: Plan) -> list[str]:
     said = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items() if count)
     engine = plan.installation.engine
     lines = [f"  {said}, in {engine.brand} at {engine.socket}"] if said and engine else []
-    lines += [f"  {', '.join(path.name for path in plan.files)}, in {plan.state.home}"]
-    return [*lines, *(f"  {each}" for each in plan.outside), *_stays(plan)]
+    if plan.files:
+        lines += [f"  {', '.join(path.name for path in plan.files)}, in {plan.state.home}"]
+    elif not plan.keep_data:
+        lines += [f"  {plan.state.home}"]  # with the marker in it, which no plan counts
+    return [*lines, *(f"  {each}" for each in plan.outside)]
 
 
 def _stays(plan: Plan) -> list[str]:
