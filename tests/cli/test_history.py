@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon, agent, vibespace
+from vibespace.errors import InvalidArgument
 from vibespace.v1 import agents_pb2, events_pb2
 
 
@@ -79,6 +80,21 @@ def test_two_moments_need_diff(vibespace: Run) -> None:
     """--to alone is a usage error."""
     done = vibespace("replay", "--at", "5", "--to", "9")
     assert (done.code, done.json["error"]["reason"]) == (2, "DIFF_NEEDED")
+
+
+def test_of_two_moments_the_one_at_fault_is_named(daemon: Daemon, vibespace: Run) -> None:
+    """Both are the one field of the API, and two flags of the person."""
+
+    def answer(request: Any) -> events_pb2.ReplayResponse:
+        if request.moment == "9999":
+            raise InvalidArgument("POSITION_INVALID", "There is no 9999.", field="moment")
+        return THEN
+
+    daemon.answers["EventService/Replay"] = answer
+    to = vibespace("replay", "--diff", "--at", "5", "--to", "9999")
+    assert (to.code, to.json["error"]["hint"]) == (2, "See --to in --help.")
+    at = vibespace("replay", "--diff", "--at", "9999", "--to", "5")
+    assert (at.code, at.json["error"]["hint"]) == (2, "See --at in --help.")
 
 
 def test_damage_is_an_exit_code(daemon: Daemon, vibespace: Run) -> None:

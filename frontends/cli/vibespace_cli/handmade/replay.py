@@ -35,9 +35,19 @@ def replay(invocation: Invocation) -> int | None:
         return None
     then = run.call(invocation)
     invocation.request.moment = later or ""
-    now = run.call(invocation)
+    try:
+        now = run.call(invocation)
+    except InvalidArgument as e:
+        _name_the_flag(e)
+        raise
     _tell(invocation.session.output, then, now)
     return None
+
+
+def _name_the_flag(error: InvalidArgument) -> None:
+    """The later moment goes by the field of --at as well, and is another flag."""
+    if error.field == "moment":
+        error.field, error.hint = "to", error.hint or "See --to in --help."
 
 
 def _tell(output: Output, then: Any, now: Any) -> None:
