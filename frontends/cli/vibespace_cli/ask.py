@@ -21,7 +21,9 @@ def ask(question: str, thing: str) -> None:
 
 def _typed() -> str:
     try:
-        return sys.stdin.readline()
+        typed = sys.stdin.readline()
     except KeyboardInterrupt:
+        typed = ""
+    if not typed.endswith("\n"):  # Ctrl-C, Ctrl-D: the next line would begin behind the question
         sys.stderr.write("\n")
-        return ""
+    return typed
