@@ -202,6 +202,17 @@ def test_an_agents_rehearsal_says_what_goes_with_it(vibespace: Run, daemon: Daem
     assert "This would delete the agent (running) and its home." in done.err
 
 
+def test_what_is_not_waited_for_is_not_said_to_be_so(vibespace: Run, daemon: Daemon) -> None:
+    """With --no-wait a bare start or stop has only begun."""
+    rested = system_pb2.RestResponse(host=Host(initialized=True, resting=True))
+    daemon.answers["SystemService/Rest"] = lambda _: rested
+    daemon.answers["SystemService/Wake"] = lambda _: system_pb2.WakeResponse(host=Host(initialized=True))
+    assert vibespace("stop", "--no-wait", "--plain").out == "stopping\n"
+    assert vibespace("start", "--no-wait", "--plain").out == "starting\n"
+    assert on_terminal("stop", "--no-wait")[1] == "Everything is stopping.\n"
+    assert on_terminal("start", "--no-wait")[1] == "Everything is starting.\n"
+
+
 def test_interrupting_leaves_the_work_going_on(daemon: Daemon) -> None:
     """Ctrl-C ends the waiting with 14, and says that it ended nothing else."""
     waiting, over = threading.Event(), threading.Event()

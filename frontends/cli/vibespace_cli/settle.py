@@ -40,7 +40,13 @@ from vibespace_cli.shape import to_data
 
 Resource = Vibespace | Agent
 
-_ALL_RESTS = "Everything is at rest, and the daemon has ended."
+_EVERYTHING = {
+    (False, False): ("awake", "Everything is back."),
+    (False, True): ("starting", "Everything is starting."),
+    (True, False): ("resting", "Everything is at rest, and the daemon has ended."),
+    (True, True): ("stopping", "Everything is stopping."),
+}
+"""By whether it rests, and whether nobody waits for it: what is said with --plain, and in a sentence."""
 _RUNNING = {Vibespace: VIBESPACE_STATE_RUNNING, Agent: AGENT_STATE_RUNNING}
 _STOPPED = {Vibespace: VIBESPACE_STATE_STOPPED, Agent: AGENT_STATE_STOPPED}
 _UNSEEN = {
@@ -85,7 +91,7 @@ def tell(invocation: Invocation, response: Any) -> None:
     output, resource = invocation.session.output, _resource(response)
     if resource is None:
         resting = response.host.resting or not response.host.initialized
-        plain, sentence = ("resting", _ALL_RESTS) if resting else ("awake", "Everything is back.")
+        plain, sentence = _EVERYTHING[resting, bool(invocation.params.get("no_wait"))]
         if not output.quiet:
             output.line(plain if output.plain else sentence)
         return
