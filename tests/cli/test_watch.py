@@ -72,3 +72,9 @@ def test_the_table_is_drawn_in_its_place(monkeypatch: pytest.MonkeyPatch) -> Non
     assert second.splitlines()[-1] == "\x1b[2A"
     assert third.splitlines()[1].split() == ["one", "stopped", "0/1"]
     assert last.splitlines()[1].split() == ["three", "running", "1"]
+
+
+def test_what_is_used_is_not_watched(vibespace: Run, daemon: Daemon) -> None:
+    """--usage beside --watch is refused, and nobody is asked."""
+    done = vibespace("list", "--watch", "--usage")
+    assert (done.code, done.json["error"]["reason"], daemon.requests) == (2, "USAGE_NOT_WATCHED", [])
