@@ -87,3 +87,20 @@ def test_a_list_without_a_vibespace_is_of_all(vibespace: Run, daemon: Daemon) ->
     """Reading narrows only when told to."""
     vibespace("agent", "list")
     assert [r.parent for r in daemon.asked("AgentService/ListAgents")] == ["vibespaces/-"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["info"], "Say which: NAME, or VIBESPACE_NAME."),
+        (["agent", "create", "-t", "codex"], "Say which: --vibespace NAME, or VIBESPACE_NAME."),
+        (["agent", "info", "claude-1"], "Say which: AGENT@VIBESPACE, --vibespace NAME, or VIBESPACE_NAME."),
+    ],
+)
+def test_the_way_to_say_which_is_one_that_the_command_takes(
+    vibespace: Run, daemon: Daemon, line: list[str], said: str
+) -> None:
+    """By position, by flag, or with the agent."""
+    _exist(daemon, "one", "two")
+    done = vibespace(*line)
+    assert (done.code, done.json["error"]["hint"]) == (2, said)

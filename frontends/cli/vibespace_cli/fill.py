@@ -65,7 +65,8 @@ def _vibespace(session: Session, method: Method, flag: Flag, typed: str | None) 
     narrows = method.access == "read" and not flag.argument
     if narrows and typed is None and names.named_by_environment() is None:
         return None if method.server_streams else names.EVERY_VIBESPACE
-    return names.vibespace(session, typed, explicit=method.explicit)
+    how = flag.word.upper() if flag.argument else f"--{flag.word} NAME"
+    return names.vibespace(session, typed, how, explicit=method.explicit)
 
 
 def _put(message: Any, flag: Flag, value: Any) -> None:

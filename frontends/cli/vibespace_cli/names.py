@@ -14,25 +14,28 @@ if TYPE_CHECKING:
 EVERY_VIBESPACE = "vibespaces/-"
 """AIP-159: every parent there is."""
 
-_NAME_ONE = "Say which: AGENT@VIBESPACE, --vibespace NAME, or VIBESPACE_NAME."
+_BESIDE_AGENT = "AGENT@VIBESPACE, --vibespace NAME"
+"""How the command line takes the vibespace of an agent."""
 
 
-def vibespace(session: Session, typed: str | None, *, explicit: bool = False) -> str:
+def vibespace(session: Session, typed: str | None, how: str, *, explicit: bool = False) -> str:
     """Resource name of the vibespace that is meant: the one typed, VIBESPACE_NAME's, or the only one there is.
 
-    Raises InvalidArgument when nothing says which; with `explicit`, the only one is not enough.
+    Raises InvalidArgument when nothing says which, with `how` this command would take it; with `explicit`, the only one
+    is not enough.
     """
+    say_which = f"Say which: {how}, or VIBESPACE_NAME."
     typed = typed if typed is not None else named_by_environment()
     if typed is not None:
         return f"vibespaces/{_bare(typed, 'vibespaces/')}"
     if explicit:
-        raise InvalidArgument("VIBESPACE_NEEDED", "This stops or changes something.", hint=_NAME_ONE)
+        raise InvalidArgument("VIBESPACE_NEEDED", "This stops or changes something.", hint=say_which)
     found = session.call("VibespaceService/ListVibespaces").vibespaces
     if not found:
         raise NotFound("NO_VIBESPACE", "There is no vibespace yet.", hint="vibespace create NAME -t claude-code")
     if len(found) > 1:
         several = ", ".join(v.vibespace_id for v in found)
-        raise InvalidArgument("VIBESPACE_AMBIGUOUS", f"There are several vibespaces: {several}.", hint=_NAME_ONE)
+        raise InvalidArgument("VIBESPACE_AMBIGUOUS", f"There are several vibespaces: {several}.", hint=say_which)
     return str(found[0].name)
 
 
@@ -48,7 +51,7 @@ def agent(session: Session, typed: str | None, beside: str | None, *, explicit: 
     name, at, place = (typed or "").partition("@")
     if at and beside is not None and beside != place:
         raise InvalidArgument("VIBESPACE_CONTRADICTED", f"{typed} is not in --vibespace {beside}: leave one out.")
-    parent = vibespace(session, place if at else beside, explicit=explicit)
+    parent = vibespace(session, place if at else beside, _BESIDE_AGENT, explicit=explicit)
     if name:
         return f"{parent}/agents/{_bare(name, '')}"
     return _primary(session, parent)
