@@ -34,7 +34,11 @@ is exactly one, it is meant; never for what stops, destroys or changes settings.
 
 JSON answers are `{{"success", "data", "error", "meta": {{"request_id", "duration_ms"}}}}`, and an error is
 `{{"code", "reason", "message", "hint", "details"}}`. Fields are named as in the protos; values of enums are the words
-that flags take; what is not set is null. Streams are one object a line, without an envelope.
+that flags take. An object or a time that is not there is null, and so is an amount that is not known; a text that is
+not set is "", and a list of nothing []. Streams are one object a line, without an envelope.
+
+In a pipe every answer is JSON, but for what is used as it is: what `completion`, `config path`, `connect`, `cp`,
+`exec`, `logs` and `ssh-config` write is the same in a pipe, and so is `--version`.
 
 | exit code | |
 |---|---|
@@ -60,7 +64,7 @@ def page() -> str:
     """The whole page."""
     shared = [p for p in Tree().params if isinstance(p, Everywhere)]
     everywhere = "\n".join(f"- `{'`, `'.join(p.opts)}`: {p.help}" for p in shared)
-    codes = "\n".join(f"| {code} | {'; '.join(s.rstrip('.') for s in said)} |" for code, said in exit_codes())
+    codes = "\n".join(f"| {code} | {_meanings(said)} |" for code, said in exit_codes())
     sections = "\n".join("\n".join(_section(words)) for words in sorted(all_words()))
     return _HEAD.format(everywhere=everywhere, codes=codes) + sections.rstrip("\n") + "\n"
 
@@ -71,6 +75,12 @@ def exit_codes() -> list[tuple[int, list[str]]]:
     for kind, code in EXIT_CODES.items():
         codes.setdefault(code, []).append(kind.__doc__ or "")
     return sorted(codes.items())
+
+
+def _meanings(said: list[str]) -> str:
+    """Several sentences as one cell."""
+    first, *others = (sentence.rstrip(".") for sentence in said)
+    return "; ".join([first, *(other[:1].lower() + other[1:] for other in others)])
 
 
 def _section(words: tuple[str, ...]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Protobuf messages as plain data: the JSON that scripts read, and the words that people read.
 
 Names are the protos' own. Enum values are the words that flags take (`claude-code`, `running`), times are RFC 3339,
-numbers are numbers, and what is not set is null.
+numbers are numbers. What has presence and is not set is null; else a text is empty, a list empty, a number 0.
 """
 
 from __future__ import annotations
