@@ -147,11 +147,21 @@ def test_the_version_alone_asks_nobody(vibespace: Run, daemon: Daemon) -> None:
 def test_quiet_is_names_also_in_a_pipe(vibespace: Run, daemon: Daemon) -> None:
     """What was asked for wins over what a pipe gets by itself; only --json says otherwise."""
     assert vibespace("list", "-q").out == "demo\nother\n"
-    assert vibespace("info", "demo", "-q").out == "demo\nclaude-1\n"
     assert vibespace("list", "-q", "--json").json["success"]
     event = events_pb2.Event(type="agent.created", cursor=Cursor(position=7))
     daemon.answers["EventService/StreamEvents"] = lambda _: [events_pb2.StreamEventsResponse(events=[event])]
     assert vibespace("events", "-q").out == "7\n"
+
+
+def test_quiet_names_can_be_typed_again(vibespace: Run, daemon: Daemon) -> None:
+    """An agent is named with its vibespace, and nothing is told besides."""
+    daemon.answers["AgentService/ListAgents"] = lambda _: agents_pb2.ListAgentsResponse(agents=[agent("a", "demo")])
+    past = events_pb2.ReplayResponse(vibespaces=[made("demo")], agents=[agent("a", "demo")])
+    past.time.seconds, past.host.initialized = 1, True
+    daemon.answers["EventService/Replay"] = lambda _: past
+    assert vibespace("agent", "list", "-q").out == "a@demo\n"
+    assert vibespace("info", "demo", "-q").out == "demo\nclaude-1@demo\n"
+    assert vibespace("replay", "--at", "1", "-q").out == "demo\na@demo\n"
 
 
 def test_plain_fields_and_findings_have_a_header_too(vibespace: Run, daemon: Daemon) -> None:
@@ -299,6 +309,27 @@ def test_what_is_not_measured_is_not_shown(daemon: Daemon) -> None:
         seen = on_terminal(*line)[1].lower()
         assert "disk" in seen
         assert [word for word in ("memory", "cpu", "processes", " 0 b") if word in seen] == []
+
+
+def test_what_is_used_is_told_from_what_was_asked_for(daemon: Daemon) -> None:
+    """Both are an amount of memory and of cpu."""
+    measured = made("demo", spec={"memory": "4g", "cpu": "2"})
+    used = measured.status.usage
+    used.memory_bytes, used.cpu_seconds, used.disk_bytes, used.processes = 5_000_000, 60, 7_000, 9
+    daemon.answers["VibespaceService/GetVibespace"] = lambda _: vibespaces_pb2.GetVibespaceResponse(vibespace=measured)
+    lines = [line.strip().split("  ", 1) for line in on_terminal("info", "demo")[1].splitlines()]
+    shown = {label: value.strip() for label, value in (line for line in lines if len(line) == 2)}
+    assert (
+        shown.items()
+        >= {
+            "memory": "4g",
+            "cpu": "2",
+            "memory used": "5.0 MB",
+            "cpu used": "1 min",
+            "disk used": "7.0 kB",
+            "processes": "9",
+        }.items()
+    )
 
 
 @pytest.mark.parametrize("kind", [k for k in output.EXIT_CODES if k not in (errors.InvalidArgument, errors.Cancelled)])

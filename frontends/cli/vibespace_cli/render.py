@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vibespace import amounts
-from vibespace_cli import human, table
+from vibespace_cli import human, names, table
 from vibespace_cli.output import Output
 from vibespace_cli.shape import Leaf, is_message, leaves, text, words
 
@@ -26,6 +26,13 @@ _COLOURS = {"running": "green", "ready": "green", "failed": "red", "starting": "
 def render(output: Output, response: Any) -> None:
     """Write `response` to stdout as the flags say, JSON excepted."""
     every = [f for f in response.DESCRIPTOR.fields if f.name not in _PLUMBING]
+    things = [f for f in every if is_message(f) and any(leaf.summary for leaf in leaves(f.message_type))]
+    if output.quiet and not output.plain and things:
+        for field in things:
+            value = getattr(response, field.name)
+            for each in value if field.is_repeated else [value]:
+                output.line(_name(each))
+        return
     # Of several lists only those that have something; one alone says that it has nothing.
     parts = [f for f in every if not (is_message(f) and f.is_repeated) or getattr(response, f.name)] or every[:1]
     alone = len(parts) == 1
@@ -40,6 +47,13 @@ def render(output: Output, response: Any) -> None:
             _list(output, field.message_type, value, title)
         elif response.HasField(field.name):
             _detail(output, value, title)
+
+
+def _name(message: Any) -> str:
+    """What it is called where a name is typed; of what has none, what tells it from the others."""
+    if "name" in message.DESCRIPTOR.fields_by_name:
+        return names.short(message.name)
+    return text(message, columns(message.DESCRIPTOR)[0]) or ""
 
 
 def columns(descriptor: Any) -> list[Leaf]:
@@ -76,7 +90,7 @@ def header(shown: Sequence[Leaf]) -> list[str]:
 
 def write_table(
     output: Output,
-    names: Sequence[str],
+    titles: Sequence[str],
     found: Sequence[Sequence[str]],
     indent: str = "",
     *,
@@ -84,19 +98,19 @@ def write_table(
 ) -> None:
     """Write rows as the flags say. With `prose` the last column is sentences."""
     if output.plain:
-        lines = table.tabbed(names if output.header else (), found)
+        lines = table.tabbed(titles if output.header else (), found)
         for line in lines:
             output.line(line)
         return
-    for line in table_lines(output, names, found, indent, prose=prose):
+    for line in table_lines(output, titles, found, indent, prose=prose):
         output.line(line)
 
 
 def table_lines(
-    output: Output, names: Sequence[str], found: Sequence[Sequence[str]], indent: str = "", *, prose: bool = False
+    output: Output, titles: Sequence[str], found: Sequence[Sequence[str]], indent: str = "", *, prose: bool = False
 ) -> Sequence[str]:
     """A header and rows for a person, as wide as the terminal at most."""
-    first, *others = table.lines(names, found, table.terminal_width() - len(indent), prose=prose)
+    first, *others = table.lines(titles, found, table.terminal_width() - len(indent), prose=prose)
     head = [indent + output.paint(line, "bold") for line in first]
     return [*head, *(indent + _coloured(output, line) for row in others for line in row)]
 
@@ -104,8 +118,8 @@ def table_lines(
 def _list(output: Output, descriptor: Any, messages: Sequence[Any], title: str) -> None:
     shown = [leaf for leaf in columns(descriptor) if not messages or _anywhere(messages, leaf)]
     if output.quiet:
-        for row in rows(output, messages, shown):
-            output.line(row[0])
+        for message in messages:
+            output.line(_name(message))
         return
     if title and not output.plain:
         output.line(output.paint(f"{title}:", "bold"))
@@ -125,8 +139,8 @@ def _is_prose(leaf: Leaf) -> bool:
 
 def _titles(output: Output, shown: Sequence[Leaf]) -> list[str]:
     """Amounts that are shown as people read them have their unit beside them."""
-    names = header(shown)
-    return names if output.plain else [name.removesuffix(" BYTES").removesuffix(" SECONDS") for name in names]
+    titles = header(shown)
+    return titles if output.plain else [each.removesuffix(" BYTES").removesuffix(" SECONDS") for each in titles]
 
 
 def _anywhere(messages: Sequence[Any], leaf: Leaf) -> bool:
@@ -136,10 +150,6 @@ def _anywhere(messages: Sequence[Any], leaf: Leaf) -> bool:
 
 def _detail(output: Output, message: Any, title: str) -> None:
     found = list(leaves(message.DESCRIPTOR))
-    named = next((leaf for leaf in found if leaf.summary), None)
-    if output.quiet and not output.plain and named:
-        output.line(text(message, named) or "")
-        return
     twice = Counter(leaf.path[-1] for leaf in found)
     shallow: dict[str, int] = {}
     for leaf in found:
@@ -154,8 +164,14 @@ def _detail(output: Output, message: Any, title: str) -> None:
             continue
         short = twice[leaf.path[-1]] == 1 or len(leaf.path) == shallow[leaf.path[-1]]
         label = ".".join(leaf.path) if output.plain else _label(leaf.path[-1:] if short else leaf.path[-2:])
-        pairs.append(_brief(label, value) if brief else (label, value))
+        said, shown = _brief(label, value) if brief else (label, value)
+        pairs.append((said if output.plain else said + _used(leaf), shown))
     _pairs(output, pairs, title)
+
+
+def _used(leaf: Leaf) -> str:
+    """What tells an amount that is used from one that was asked for by the same name."""
+    return " used" if "usage" in leaf.path and leaf.path[-1].endswith(("_bytes", "_seconds")) else ""
 
 
 def _brief(label: str, value: str) -> tuple[str, str]:
