@@ -11,13 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from time import monotonic
 
 SECONDS = 1.5
 """For each connection; all are tried at once."""
+AT_ONCE = 128
+"""More are never asked for: see daemon/isolation.py."""
 _SSHD = 2222
-_MACHINE = ("host.containers.internal", "host.docker.internal")
+LOOPBACK = 8
+"""As many ways to the machine's loopback, which count as well."""
+MACHINE = ("host.containers.internal", "host.docker.internal")
 """Names that engines give to the machine inside."""
-_POWERS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
+POWERS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
 
 
 def addresses() -> list[str]:
@@ -39,27 +44,30 @@ def gateways() -> list[str]:
 
 def reached(targets: list[tuple[str, int]]) -> list[tuple[str, int]]:
     """Those that accept a connection."""
-    with ThreadPoolExecutor(32) as threads:
+    with ThreadPoolExecutor(AT_ONCE) as threads:
         return [target for target, answer in zip(targets, threads.map(_accepts, targets), strict=True) if answer]
 
 
 def _accepts(target: tuple[str, int]) -> bool:
+    until = monotonic() + SECONDS
     try:
         with socket.create_connection((target[0], target[1]), timeout=SECONDS) as accepted:
             if target[1] == _SSHD:
-                _leave(accepted)
+                _leave(accepted, until)
     except OSError:
         return False
     return True
 
 
-def _leave(sshd: socket.socket) -> None:
+def _leave(sshd: socket.socket, until: float) -> None:
     """As a client that has changed its mind: of who goes without a word, sshd's log complains."""
     with suppress(OSError):
         sshd.sendall(b"SSH-2.0-vibespace\r\n")
         sshd.shutdown(socket.SHUT_WR)
-        while sshd.recv(4096):
-            pass
+        while (left := until - monotonic()) > 0:
+            sshd.settimeout(left)
+            if not sshd.recv(4096):
+                return
 
 
 def _opens(path: str) -> bool:
@@ -75,13 +83,13 @@ def _opens(path: str) -> bool:
 
 def _powers() -> dict[str, str]:
     told = (line.partition(":") for line in _lines("/proc/self/status"))
-    return {name: value.strip() for name, _, value in told if name in _POWERS}
+    return {name: value.strip() for name, _, value in told if name in POWERS}
 
 
 def _machine() -> list[str]:
     """By what a container calls the machine that it is on."""
     known = " ".join(_lines("/etc/hosts")).split()
-    return [*gateways(), *(name for name in _MACHINE if name in known)]
+    return [*gateways(), *(name for name in MACHINE if name in known)]
 
 
 def _lines(path: str) -> list[str]:
@@ -94,7 +102,7 @@ def _lines(path: str) -> list[str]:
 def main() -> None:
     """Answer what is asked on the standard input."""
     asked = json.load(sys.stdin)
-    loopback = [(host, port) for port in asked["loopback"] for host in _machine()]
+    loopback = [(host, port) for port in asked["loopback"] for host in _machine()][:LOOPBACK]
     told = {
         "addresses": addresses(),
         "reached": reached([*map(tuple, asked["targets"]), *loopback]),

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from importlib import resources
+from ipaddress import ip_address, ip_network
+from typing import Any
 
 from vibespace.errors import Unavailable
+from vibespace.net import probe
 from vibespace.net.base import Seen, Shell, Target
 from vibespace.net.command import Command
 from vibespace.net.files import MISSING, PYTHON
+
+_PRIVATE = [ip_network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")]
+"""Where containers are. A link-local address means something else in each network, and clouds answer at IPv4's."""
+_HANDFUL = 4
+_LONGEST = 16
+"""Characters of what the kernel says that a process may do."""
 
 
 class InsideProber:
@@ -33,20 +42,61 @@ class InsideProber:
         if done.code == MISSING:
             raise Unavailable("PROBE_FAILED", f"its image has no {PYTHON}")
         try:
-            told = json.loads(done.stdout)
-            return Seen(
-                addresses=list(told["addresses"]),
-                reached=_targets(told["reached"]),
-                loopback=_targets(told["loopback"]),
-                opened=list(told["opened"]),
-                powers=dict(told["powers"]),
-            )
-        except (ValueError, TypeError, KeyError) as e:  # the agent may have had its hand in it
+            return _seen(json.loads(done.stdout), targets, loopback, paths)
+        except (ValueError, TypeError, KeyError, RecursionError) as e:  # the agent may have had its hand in it
             raise Unavailable("PROBE_FAILED", f"what looks around inside ended with {done.code}") from e
 
 
-def _targets(told: list[tuple[str, int]]) -> list[Target]:
-    return [(str(host), int(port)) for host, port in told]
+def _seen(told: Any, targets: Sequence[Target], ports: Collection[int], paths: Sequence[str]) -> Seen:
+    """What is told, as far as it was asked. Raises ValueError, TypeError or KeyError where it is something else."""
+    loopback = [_target(each) for each in _list(told["loopback"])]
+    if len(loopback) > probe.LOOPBACK or not all(_is_machine(host) and port in ports for host, port in loopback):
+        raise ValueError("that is no loopback of the machine")
+    reached = {_target(each) for each in _list(told["reached"])}
+    opened = _list(told["opened"])
+    return Seen(
+        addresses=_addresses(_list(told["addresses"])),
+        reached=[each for each in (*targets, *loopback) if each in reached],
+        loopback=loopback,
+        opened=[path for path in paths if path in opened],
+        powers={name: _power(told["powers"][name]) for name in probe.POWERS if name in told["powers"]},
+    )
+
+
+def _addresses(told: list[object]) -> list[str]:
+    """Some of those that a container can have: others are going to connect to them."""
+    found = []
+    for each in told:
+        try:
+            address = ip_address(each) if isinstance(each, str) and "%" not in each else None
+        except ValueError:
+            continue
+        if address is not None and any(address in network for network in _PRIVATE):
+            found.append(str(address))
+    return [*dict.fromkeys(found)][:_HANDFUL]
+
+
+def _is_machine(host: str) -> bool:
+    return host in probe.MACHINE or ("%" not in host and bool(ip_address(host)))
+
+
+def _list(told: object) -> list[object]:
+    if not isinstance(told, list):
+        raise TypeError("that is no list")
+    return told
+
+
+def _target(told: object) -> Target:
+    match told:
+        case [str(host), int(port)]:
+            return host, port
+    raise TypeError("that is no address with a port")
+
+
+def _power(told: object) -> str:
+    if not isinstance(told, str) or not told.isascii() or not told.isalnum() or len(told) > _LONGEST:
+        raise ValueError("the kernel says no such thing")
+    return told
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:
