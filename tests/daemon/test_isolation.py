@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import json
+import os
+import resource
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.app.house import ENGINE, House, create
 from tests.daemon.running import Running, refused
+from tests.net.answering import HONEST, Answering
+from vibespace.app import agents, host
 from vibespace.daemon import trials
+from vibespace.daemon.guard import Guard
+from vibespace.daemon.isolation import Isolation, Surroundings
 from vibespace.daemon.trials import Trial
+from vibespace.domain.agents import RUNNING
+from vibespace.net import probe
 from vibespace.net.base import Seen
+from vibespace.net.prober import InsideProber
+from vibespace.setup import guard as firewall
 from vibespace.v1 import system_pb2 as s
 
 HARDENED = dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), "0" * 16)
@@ -21,6 +38,8 @@ HARDENED |= {"NoNewPrivs": "1", "Seccomp": "2"}
     [
         (Trial("x", ["a:1", "b:2"]), ["c:3"], s.SEVERITY_OK, "held: x, 2 tried."),
         (Trial("x", ["a:1", "b:2"]), ["b:2"], s.SEVERITY_ERROR, "not held: x: b:2 reached."),
+        (Trial("x", ["a:1"], sample=", of 9"), [], s.SEVERITY_OK, "held: x, 1 tried, of 9."),
+        (Trial("x", ["a:1"], sample=", of 9"), ["a:1"], s.SEVERITY_ERROR, "not held: x: a:1 reached, of 9."),
         (Trial("x", ["a:1"], excuse="no root"), ["a:1"], s.SEVERITY_WARNING, "not held: x: a:1 reached (no root)."),
         (Trial("x", ["a:1"], excuse="no root"), [], s.SEVERITY_OK, "held: x, 1 tried."),
         (Trial("x", ["a:1"], untried="it is away"), [], s.SEVERITY_WARNING, "not tried: x: it is away."),
@@ -66,3 +85,140 @@ async def test_a_fake_engine_proves_nothing(demo: Running) -> None:
     """Nothing that cannot be tried is told as if it held."""
     error = await refused(demo.system.Diagnose(s.DiagnoseRequest(isolation=True)))
     assert error.reason == "ENGINE_FAKE"
+
+
+PODMAN = ENGINE | {"brand": "podman", "address": "/x", "rootless": True}
+
+
+class Neighbourhood:
+    """Vibespaces that run, one agent each, at 10.0.0.1 and on, which answer as they like."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.addresses = ["192.0.2.1"]
+        """Of this machine."""
+        self.lies: dict[str, Callable[[Any], bytes]] = {}
+        self.asked: dict[str, list[tuple[str, int]]] = {}
+        """By vibespace the targets that it was told to try."""
+
+    async def move_in(self, count: int) -> None:
+        await self._house.ask(partial(host.initialize, engine=PODMAN, image="i"))
+        self._house.feed.engine_is_seen(True)
+        for number in range(1, count + 1):
+            name = f"n{number:03}"
+            await self._house.ask(create(name))
+            seen: dict[str, Any] = {"state": RUNNING, "generation": 1, "vibespace_generation": 1}
+            await self._house.ask(partial(agents.observe_agent, vibespace=name, name="claude-1", **seen))
+
+    def _answer(self, uid: str, asked: Any) -> bytes:
+        [name] = [agent.vibespace for agent in self._house.feed.state.agents() if agent.uid == uid]
+        if asked["targets"]:
+            self.asked[name] = [(address, port) for address, port in asked["targets"]]
+        if name in self.lies:
+            return self.lies[name](asked)
+        mine = {"addresses": [f"10.0.0.{int(name[1:])}"], "reached": [["127.0.0.1", 2222]], "powers": HARDENED}
+        return json.dumps(HONEST | mine | {"loopback": [["10.0.0.254", port] for port in asked["loopback"]]}).encode()
+
+    async def examine(self) -> dict[str, list[str]]:
+        """What is told of each."""
+        feed = self._house.feed
+        guard = Guard(feed, firewall, lambda found: found.name, lambda _name: True)
+        here = Surroundings(lambda: self.addresses, list, lambda _targets: [], lambda: ["/x"])
+        found: dict[str, list[str]] = {}
+        for each in await Isolation(feed, guard, InsideProber(Answering(self._answer)), here).examine(""):
+            found.setdefault(each.subject.removeprefix("isolation of "), []).append(each.message)
+        return found
+
+    def others(self, name: str) -> set[str]:
+        """Whom it was told to try."""
+        return {address for address, port in self.asked[name] if port == 2222 and address != "127.0.0.1"}
+
+
+@pytest.fixture
+async def neighbourhood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
+    house = House(tmp_path / "events.db")
+    await house.open()
+    yield Neighbourhood(house)
+    await house.close()
+
+
+LIES: list[dict[str, Any]] = [
+    {},
+    {"addresses": 7},
+    {"addresses": [None, [], "x", "1.1.1.1", "127.0.0.1", "::1", "169.254.169.254", "10.0.0.1", "192.168.7.7"]},
+    {"loopback": [["\ud800", 1]]},
+    {"reached": [["127.0.0.1", 2222]], "powers": {"CapEff": "\ud800"}},
+    {"reached": [["127.0.0.1", 2222], [[], 1]]},
+    {"opened": {"/x": 1}},
+]
+
+
+@pytest.mark.parametrize("lie", [*(json.dumps(HONEST | each).encode() for each in LIES), b"", b"[" * 16000, b"1e999"])
+async def test_who_lies_is_alone_with_it(neighbourhood: Neighbourhood, lie: bytes) -> None:
+    """It is told as not tried; the others are examined, and sent to nothing but containers: not to this machine, which
+    has 192.168.7.7, and not to themselves.
+    """
+    neighbourhood.addresses = ["192.168.7.7"]
+    await neighbourhood.move_in(3)
+    neighbourhood.lies["n003"] = lambda _asked: lie
+    found = await neighbourhood.examine()
+    assert [each.partition(": ")[0] for each in found["n003"]] == ["not tried"]
+    assert found["n001"][0] == "held: this machine's addresses, 1 tried."
+    assert "held: other vibespaces, 1 tried." in found["n001"]
+    assert neighbourhood.others("n001") == {"10.0.0.2"}
+    assert neighbourhood.others("n002") == {"10.0.0.1"}
+
+
+async def test_where_nobody_else_is_found_is_not_held(neighbourhood: Neighbourhood) -> None:
+    """Others that run, and tell no address that could be tried, are not nobody."""
+    await neighbourhood.move_in(2)
+    neighbourhood.lies["n002"] = lambda _asked: json.dumps(HONEST | {"addresses": ["1.1.1.1"]}).encode()
+    told = "not tried: other vibespaces: no other tells an address that a container can have."
+    assert told in (await neighbourhood.examine())["n001"]
+
+
+async def test_of_many_a_sample_is_tried(neighbourhood: Neighbourhood) -> None:
+    """16 neighbours, each tried by 16, and 48 addresses, those first that lead here from anywhere; which is told."""
+    neighbourhood.addresses = [*(f"fe80::{i}%eth0" for i in range(60)), *(f"192.168.0.{i}" for i in range(1, 31))]
+    await neighbourhood.move_in(20)
+    found = await neighbourhood.examine()
+    assert "held: other vibespaces, 16 tried, in 16 of 19." in found["n007"]
+    assert "held: this machine's addresses, 48 tried, of 90." in found["n007"]
+    assert {len(neighbourhood.others(name)) for name in found} == {16}
+    tried = [address for name in found for address in neighbourhood.others(name)]
+    assert {tried.count(f"10.0.0.{number}") for number in range(1, 21)} == {16}
+    assert {f"192.168.0.{i}" for i in range(1, 31)} <= {address for address, _ in neighbourhood.asked["n007"]}
+
+
+async def test_no_more_is_asked_than_is_tried_at_once(neighbourhood: Neighbourhood) -> None:
+    """Whatever the neighbours say, and however many ways lead to the loopback."""
+    neighbourhood.addresses = [f"192.168.0.{i}" for i in range(1, 61)]
+    await neighbourhood.move_in(20)
+    for number in range(2, 21):
+        told = {"addresses": [f"10.0.{number}.{i}" for i in range(9)]}
+        neighbourhood.lies[f"n{number:03}"] = partial(lambda told, _asked: json.dumps(HONEST | told).encode(), told)
+    await neighbourhood.examine()
+    assert len(neighbourhood.others("n001")) == 64
+    private = 1 + 2 * 3
+    assert len(neighbourhood.asked["n001"]) + private + probe.LOOPBACK <= probe.AT_ONCE
+
+
+async def test_many_listen_in_their_turn(neighbourhood: Neighbourhood) -> None:
+    """With fewer descriptors left than half of the vibespaces would need together."""
+    await neighbourhood.move_in(60)
+    with descriptors_left(60):
+        found = await neighbourhood.examine()
+    assert len(found) == 60
+
+
+@contextmanager
+def descriptors_left(count: int) -> Iterator[None]:
+    """The next `count` and no more, until the block ends."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = {*map(int, os.listdir("/proc/self/fd"))}
+    free = (number for number in itertools.count() if number not in used)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next(itertools.islice(free, count, None)), limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

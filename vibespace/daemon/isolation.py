@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import ip_address
@@ -22,6 +22,12 @@ from vibespace.net.base import Prober, Seen, Target
 from vibespace.v1.system_pb2 import SEVERITY_WARNING, Finding
 
 _AT_ONCE = 4
+_NEIGHBOURS = 16
+_GATEWAYS = 3
+_MACHINE = 48
+"""Of the addresses of this machine, which has some for each network. Together no more than probe.AT_ONCE are tried from
+one agent.
+"""
 _SECONDS = 30.0
 """For one agent; what it tries takes less than two, unless its machine is very busy."""
 _OWN = ("127.0.0.1", SSHD_PORT)
@@ -47,7 +53,7 @@ class Surroundings:
 
     def private(self) -> list[Target]:
         """Of private networks, what answers from here; what does not proves nothing inside."""
-        gateways = [gateway for gateway in self.gateways() if ip_address(gateway).is_private]
+        gateways = [gateway for gateway in self.gateways()[:_GATEWAYS] if ip_address(gateway).is_private]
         return self.reached([_METADATA, *((gateway, port) for gateway in gateways for port in (80, 443))])
 
 
@@ -73,7 +79,7 @@ class Isolation:
                 "No agent runs from inside which anything could be tried.",
                 hint="Start or create one; it may be deleted afterwards.",
             )
-        looked = await asyncio.gather(*(self._look(partial(self._prober, uid)) for uid in running.values()))
+        looked = await asyncio.gather(*map(self._ask, running.values()))
         seen = dict(zip(running, looked, strict=True))
         private = await asyncio.to_thread(self._here.private)
         found = await asyncio.gather(*(self._try(each, running[each.name], seen, private) for each in within))
@@ -88,31 +94,40 @@ class Isolation:
             raise Unavailable("ENGINE_UNREACHABLE", "The engine has not been seen yet.", hint="See 'vibespace doctor'.")
         return {agent.vibespace: agent.uid for agent in reversed([*state.agents()]) if agent.observed == RUNNING}
 
-    async def _look(self, look: Callable[[], Awaitable[Seen]]) -> Seen | Error:
+    async def _ask(self, uid: str) -> Seen | Error:
+        """For its addresses."""
         async with self._slots:
-            try:
-                async with asyncio.timeout(_SECONDS):
-                    return await look()
-            except Error as e:
-                return e
-            except TimeoutError:
-                return Unavailable("PROBE_FAILED", f"it did not answer within {_SECONDS:.0f} seconds")
+            return await self._look(partial(self._prober, uid))
+
+    @staticmethod
+    async def _look(look: Callable[[], Awaitable[Seen]]) -> Seen | Error:
+        try:
+            async with asyncio.timeout(_SECONDS):
+                return await look()
+        except Error as e:
+            return e
+        except TimeoutError:
+            return Unavailable("PROBE_FAILED", f"it did not answer within {_SECONDS:.0f} seconds")
 
     async def _try(
-        self, vibespace: Vibespace, uid: str, neighbours: Mapping[str, Seen | Error], private: Sequence[Target]
+        self, vibespace: Vibespace, uid: str, looked: Mapping[str, Seen | Error], private: Sequence[Target]
     ) -> list[Finding]:
-        others = [
-            (address, SSHD_PORT)
-            for name, other in neighbours.items()
-            if name != vibespace.name and isinstance(other, Seen)
-            for address in other.addresses
-            if "%" not in address  # which means something else in each network
-        ]
+        async with self._slots:  # around the listeners too: each has descriptors
+            return await self._try_now(vibespace, uid, looked, private)
+
+    async def _try_now(
+        self, vibespace: Vibespace, uid: str, looked: Mapping[str, Seen | Error], private: Sequence[Target]
+    ) -> list[Finding]:
+        here = sorted(await asyncio.to_thread(self._here.addresses), key=lambda each: "%" in each)
+        # Link-local ones are the last, for most are of other networks than this one's.
+        others, apart = _neighbours(vibespace.name, looked, here)
         allowed = vibespace.spec.get("allow", ())
         private = [each for each in private if not trials.is_opened(each, allowed)]
         with _listening() as (everywhere, loopback):
-            machine = [(address, everywhere) for address in await asyncio.to_thread(self._here.addresses)]
+            machine = [(address, everywhere) for address in here]
             machine = [each for each in machine if not trials.is_opened(each, allowed)]
+            of_machine = f", of {len(machine)}" if len(machine) > _MACHINE else ""
+            machine = machine[:_MACHINE]
             targets = [_OWN, *machine, *others, *private]
             paths = self._here.paths()
             seen = await self._look(partial(self._prober, uid, targets=targets, loopback=[loopback], paths=paths))
@@ -122,25 +137,46 @@ class Isolation:
         if isinstance(seen, Error):
             text = f"not tried: anything: {seen.message.removesuffix('.')}."
             return [Finding(severity=SEVERITY_WARNING, subject=subject, message=text, hint=seen.hint)]
-        networks = await self._networks(vibespace, machine, seen.loopback, others, private)
+        networks = await self._networks(vibespace, machine, seen.loopback, private, of_machine)
+        networks.insert(2, apart)
         return [
             *(trials.judge(subject, trial, _words(seen.reached)) for trial in networks),
             trials.judge(subject, Trial("sockets of engines, and the state directory", paths), seen.opened),
             trials.powers(subject, seen, sudo=bool(vibespace.spec.get("sudo"))),
         ]
 
-    async def _networks(self, vibespace: Vibespace, *tried: Sequence[Target]) -> list[Trial]:
-        machine, loopback, others, private = map(_words, tried)
+    async def _networks(
+        self,
+        vibespace: Vibespace,
+        machine: Sequence[Target],
+        loopback: Sequence[Target],
+        private: Sequence[Target],
+        of_machine: str,
+    ) -> list[Trial]:
         excuse = await self._guard.excuse(vibespace)
         away = "the engine is on another machine" if self._guard.elsewhere(vibespace) else ""
-        alone = "" if others else "no other vibespace runs"
         mute = "" if private else "nothing that was looked for answers there, from here either"
         return [
-            Trial("this machine's addresses", machine, away, excuse),
-            Trial("this machine's loopback", loopback, away),
-            Trial("other vibespaces", others, alone),
-            Trial("private networks", private, mute, excuse),
+            Trial("this machine's addresses", _words(machine), away, excuse, of_machine),
+            Trial("this machine's loopback", _words(loopback), away),
+            Trial("private networks", _words(private), mute, excuse),
         ]
+
+
+def _neighbours(name: str, looked: Mapping[str, Seen | Error], here: Collection[str]) -> tuple[list[Target], Trial]:
+    """Those after it, in a ring, so that each is tried by as many; and what is told of it."""
+    names = sorted(looked)
+    after = [*names[names.index(name) + 1 :], *names[: names.index(name)]]
+    own = looked[name]
+    not_theirs = {*here, *(own.addresses if isinstance(own, Seen) else ())}  # whatever they say
+    theirs = []
+    for seen in map(looked.__getitem__, after):
+        if isinstance(seen, Seen) and (found := [each for each in seen.addresses if each not in not_theirs]):
+            theirs.append(found)
+    sample = f", in {_NEIGHBOURS} of {len(theirs)}" if len(theirs) > _NEIGHBOURS else ""
+    targets = [(address, SSHD_PORT) for found in theirs[:_NEIGHBOURS] for address in found]
+    alone = "no other tells an address that a container can have" if after else "no other vibespace runs"
+    return targets, Trial("other vibespaces", _words(targets), "" if targets else alone, sample=sample)
 
 
 @contextmanager

@@ -28,6 +28,8 @@ class Trial:
     """Why nothing could be tried, or nothing would be proved by it."""
     excuse: str = ""
     """Why it need not hold, which `info` says too; empty where it ought to."""
+    sample: str = ""
+    """Of how many more, where not all were tried."""
 
 
 def judge(subject: str, trial: Trial, reached: Collection[str]) -> Finding:
@@ -37,9 +39,10 @@ def judge(subject: str, trial: Trial, reached: Collection[str]) -> Finding:
         text = f"not tried: {trial.what}: {trial.untried or 'there is nothing to try it on'}."
         return Finding(severity=SEVERITY_WARNING, subject=subject, message=text)
     if not got:
-        text = f"held: {trial.what}, {len(trial.tried)} tried."
+        text = f"held: {trial.what}, {len(trial.tried)} tried{trial.sample}."
         return Finding(severity=SEVERITY_OK, subject=subject, message=text)
-    text = f"not held: {trial.what}: {', '.join(got)} reached{f' ({trial.excuse})' if trial.excuse else ''}."
+    why = f" ({trial.excuse})" if trial.excuse else ""
+    text = f"not held: {trial.what}: {', '.join(got)} reached{trial.sample}{why}."
     severity = SEVERITY_WARNING if trial.excuse else SEVERITY_ERROR
     return Finding(severity=severity, subject=subject, message=text, hint=_HINT if severity == SEVERITY_ERROR else "")
 
