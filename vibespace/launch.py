@@ -198,8 +198,8 @@ def _one_at_a_time(path: Path, until: float, *, uninstalled_too: bool) -> Iterat
     descriptor = _taken(path, until)
     try:
         if uninstalled_too and _is_gone(descriptor) and uninstalled(state):
-            os.close(descriptor)
-            descriptor = _taken(path, until)
+            gone, descriptor = descriptor, _taken(path, until)
+            os.close(gone)
         if _is_gone(descriptor):
             refuse_uninstalled(state)
             raise Unavailable(

@@ -137,7 +137,7 @@ class Api:
         return Unavailable(
             "ENGINE_UNREACHABLE",
             f"The container engine at {self.socket} does not answer: {why}.",
-            hint="See that it runs; 'vibespace doctor' looks for the cause.",
+            hint="See that it runs.",
             socket=self.socket,
         )
 

@@ -32,13 +32,14 @@ none is given, `VIBESPACE_DEBUG=1` has a daemon that a command starts write `deb
 Agents are named `AGENT@VIBESPACE`, or `AGENT` beside `--vibespace NAME`. Where neither says which vibespace, and there
 is exactly one, it is meant; never for what stops, destroys or changes settings.
 
-JSON answers are `{{"success", "data", "error", "meta": {{"request_id", "duration_ms"}}}}`, and an error is
-`{{"code", "reason", "message", "hint", "details"}}`. Fields are named as in the protos; values of enums are the words
-that flags take. An object or a time that is not there is null, and so is an amount that is not known; a text that is
-not set is "", and a list of nothing []. Streams are one object a line, without an envelope.
+JSON answers are `{{"success", "data", "error", "meta": {{"request_id", "duration_ms"}}}}`, and an error is `{{"code",
+"reason", "message", "hint", "details"}}`. Fields are named as in the protos; values of enums are the words that flags
+take. An object or a time that is not there is null, and so is an amount that is not known and what is optional in the
+protos and not set; any other text is "" then, and a list of nothing []. Streams are one object a line, without an
+envelope.
 
 In a pipe every answer is JSON, but for what is used as it is: what `completion`, `config path`, `connect`, `cp`,
-`exec`, `logs` and `ssh-config` write is the same in a pipe, and so is `--version`.
+`exec`, `logs`, `ssh-config` and `ssh-proxy` write is the same in a pipe, and so is `--version`.
 
 | exit code | |
 |---|---|

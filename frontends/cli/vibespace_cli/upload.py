@@ -79,8 +79,9 @@ def _wait_for_primary(session: Session, vibespace: Vibespace, cursor: Any, progr
 
 def _refuse_failed(agent: Agent) -> None:
     if agent.status.state == AGENT_STATE_FAILED:
+        reason = agent.status.reason.rstrip(".")
         raise Unavailable(
             "NOT_RUNNING",
-            f"{names.short(agent.name)} does not run, so the repository cannot be sent: {agent.status.reason}.",
+            f"{names.short(agent.name)} does not run, so the repository cannot be sent: {reason}.",
             hint=f"Once that is mended: vibespace start {agent.vibespace_id}",
         )
