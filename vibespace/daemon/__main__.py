@@ -111,7 +111,8 @@ class Daemon:
         async with asyncio.TaskGroup() as tasks:
             reconciling, resting = tasks.create_task(self._reconcile()), tasks.create_task(self._end_at_rest())
             looking_after = [
-                tasks.create_task(run()) for run in (self._checkpointer.run, self._auditor.run, self._hold_guard)
+                tasks.create_task(run())
+                for run in (self._checkpointer.run, self._auditor.run, self._hold_guard, memory.run)
             ]
             await self._first_look()
             gc.collect()
