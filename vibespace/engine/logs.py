@@ -8,6 +8,7 @@ from contextlib import aclosing, suppress
 
 from vibespace.engine.api import Api
 from vibespace.engine.base import Written
+from vibespace.engine.told import Told
 from vibespace.errors import Error, NotFound
 
 _HEAD = 8
@@ -18,19 +19,18 @@ _STDERR = 2
 async def read(api: Api, container: str, *, follow: bool, since: float) -> AsyncIterator[Written]:
     """See engine.base.Logs."""
     path = f"/containers/{container}"
-    told = 0  # bytes of both streams together, whose order is the same each time
-    asked = {"stdout": True, "stderr": True, "since": f"{since:.9f}"}
+    told = Told()
+    asked = {"stdout": True, "stderr": True, "timestamps": True, "since": f"{since:.9f}"}
     try:
         if follow:
-            async for written in frames(_while_it_runs(api, path, api.content(f"{path}/logs", follow=True, **asked))):
-                told += len(written.data)
-                yield written
-        # When following, for what had not come by the container's end: Podman, root's too, hangs up with some untold.
-        async for written in frames(api.content(f"{path}/logs", follow=False, **asked)):
-            rest = written.data[told:]
-            told -= len(written.data) - len(rest)
-            if rest:
-                yield Written(rest, written.stderr)
+            async for frame in frames(_while_it_runs(api, path, api.content(f"{path}/logs", follow=True, **asked))):
+                told.add(frame)
+                yield _written(frame)
+        # When following, for what had not come by the container's end: Podman, root's too, leaves out some of a burst,
+        # and of a log that it begins anew.
+        async for frame in frames(api.content(f"{path}/logs", follow=False, **asked)):
+            if not told.take(frame):
+                yield _written(frame)
     except NotFound as e:
         if not follow:  # else it has just gone, which is where following ends
             raise gone() from e
@@ -66,20 +66,23 @@ async def _ended(api: Api, path: str) -> None:
 
 
 async def frames(pieces: AsyncIterator[bytes]) -> AsyncIterator[Written]:
-    """What is in the frames, handed on as it comes; one that is cut off at the end counts as it is."""
-    head, left = b"", 0
+    """The frames, each whole: one that is cut off, because we hung up, comes with the next reading."""
+    left = b""
     async for piece in pieces:
-        while piece:
-            if not left:
-                take = _HEAD - len(head)
-                head, piece = head + piece[:take], piece[take:]
-                if len(head) == _HEAD:
-                    left = int.from_bytes(head[4:], "big")
-                    head, kind = (b"", head[0]) if left else (b"", 0)
-                continue
-            data, piece = piece[:left], piece[left:]
-            left -= len(data)
-            yield Written(data, kind == _STDERR)
+        left += piece
+        at = 0
+        while len(left) - at >= _HEAD:
+            end = at + _HEAD + int.from_bytes(left[at + 4 : at + _HEAD], "big")
+            if end > len(left):
+                break
+            yield Written(left[at + _HEAD : end], left[at] == _STDERR)
+            at = end
+        left = left[at:]
+
+
+def _written(frame: Written) -> Written:
+    """Without its time."""
+    return Written(frame.data.partition(b" ")[2], frame.stderr)
 
 
 def gone() -> NotFound:
