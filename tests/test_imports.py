@@ -119,7 +119,16 @@ ROWS = [
         | CONTRACTS,
         words("eventsourcing asyncssh aiohttp kubernetes"),
         "a servicer translates; which engine and which net it works with is handed in",
-        but=words("__main__.py engines.py"),
+        but=words("__main__.py engines.py returning.py"),
+    ),
+    Row(
+        "vibespace/daemon/returning.py",
+        words(
+            "vibespace.app vibespace.domain vibespace.state vibespace.launch vibespace.setup.installation "
+            "vibespace.setup.engine.Choice"
+        ),
+        words("grpc google eventsourcing asyncssh aiohttp kubernetes"),
+        "the marker that it keeps is also read before there is a daemon, and when there is none any more",
     ),
     Row(
         "vibespace/client.py",

@@ -99,6 +99,11 @@ def data_only(home: Path) -> FailedPrecondition:
     return FailedPrecondition("UNINSTALLED", text, hint="'vibespace init' brings it back.")
 
 
+def unusable(error: OSError) -> Unavailable:
+    """What to raise when a file of the state directory cannot be read, or written."""
+    return Unavailable("HOME_NOT_USABLE", f"The state directory cannot be used: {error}.")
+
+
 def answers(path: Path) -> bool:
     """Whether something listens on the socket at `path`, which must be ours."""
     with socket.socket(socket.AF_UNIX) as probe:

@@ -30,7 +30,7 @@ from vibespace.daemon.guard import Guard
 from vibespace.daemon.hostpaths import SOCKETS, HostPaths
 from vibespace.daemon.isolation import Isolation, Surroundings
 from vibespace.daemon.measuring import Measuring
-from vibespace.daemon.returning import record_stopped
+from vibespace.daemon.returning import Installed
 from vibespace.daemon.sealing import Sealing
 from vibespace.daemon.system import SystemServicer
 from vibespace.daemon.vibespaces import VibespaceServicer
@@ -39,8 +39,8 @@ from vibespace.domain.host import Host
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine import bodies
 from vibespace.engine.base import FAKE, AgentSpec
-from vibespace.errors import Error, Exhausted, Unavailable
-from vibespace.launch import LOCKED, READY, data_only, ensure_home, failure, uninstalled
+from vibespace.errors import Error, Exhausted
+from vibespace.launch import LOCKED, READY, ensure_home, failure, unusable
 from vibespace.net import probe
 from vibespace.net.files import Files
 from vibespace.net.git import Git
@@ -49,8 +49,6 @@ from vibespace.net.prober import InsideProber
 from vibespace.net.shell import SshShell
 from vibespace.reconcile.loop import Reconciler
 from vibespace.setup import firewall, guard, installation, podman, sshconfig
-from vibespace.setup.engine import Choice
-from vibespace.setup.installation import Installation
 from vibespace.state import State
 from vibespace.state import state as find_state
 from vibespace.vault import Vault
@@ -69,10 +67,6 @@ class Daemon:
         self._vault = vault or Vault(state.vault)
         self._stop = asyncio.Event()
         self._ends_at_rest = asyncio.Event()
-        self._installed = asyncio.Event()
-        """Until then only `init` is answered, and nothing is done: `uninstall --keep-data` has left the data alone."""
-        if not uninstalled(state):
-            self._installed.set()
 
     async def run(self, ready_fd: int | None) -> None:
         """Serve until SIGTERM, SIGINT, or until everything rests after a bare `stop`."""
@@ -92,7 +86,8 @@ class Daemon:
             stack.push_async_callback(self._writer.close)
             if self._feed.state.host is None:
                 await self._writer.run(host_commands.begin_log, Request("daemon"))
-            self._mark()
+            self._installed = Installed(self._state, self._feed, self._writer)
+            self._installed.mark()
             self._keys = KeyFiles(self._state.keys)
             self._paths = HostPaths(self._state.home, self._engine_address, os.environ)
             self._guard = Guard(self._feed, guard, _bridge, _is_here)
@@ -102,7 +97,7 @@ class Daemon:
             self._shell = SshShell(self._late, self._keys)
             stack.push_async_callback(self._shell.close)
             self._repositories = Git(self._shell)
-            grpc_server = await server.serve(self._state, self._feed, self._servicers(log), self._require_installed)
+            grpc_server = await server.serve(self._state, self._feed, self._servicers(log), self._installed.require)
             stack.push_async_callback(grpc_server.stop, server.GRACE)
             await self._work(ready_fd)
 
@@ -131,33 +126,6 @@ class Daemon:
             # Not before: who reconciles brings an engine that goes away back.
             await asyncio.to_thread(podman.stop, self._state.engine)
 
-    def _mark(self) -> None:
-        with suppress(OSError):  # a full disk; the next start writes it
-            self._write_marker(uninstalled=not self._installed.is_set())
-
-    def _write_marker(self, *, uninstalled: bool) -> None:
-        """Leave for `uninstall` what it must know, also of an installation that is broken by then. Raises OSError."""
-        host = self._feed.state.host
-        assert host is not None
-        found = host.engine and Choice(host.engine["brand"], host.engine["address"], bool(host.engine["private"]))
-        installation.write(self._state, Installation(self._feed.log_id, found or None, uninstalled=uninstalled))
-
-    def _require_installed(self) -> None:
-        if not self._installed.is_set():
-            raise data_only(self._state.home)
-
-    async def _initialized(self) -> None:
-        """Before `init` is answered: who comes next reads the marker first. Raises Unavailable HOME_NOT_USABLE."""
-        if self._installed.is_set():
-            self._mark()
-            return
-        await record_stopped(self._feed, self._writer)
-        try:
-            self._write_marker(uninstalled=False)
-        except OSError as e:
-            raise _unusable(e) from e
-        self._installed.set()
-
     async def _hold_guard(self) -> None:
         await self._installed.wait()
         await self._guard.run()
@@ -165,7 +133,7 @@ class Daemon:
     async def _first_look(self) -> None:
         """Give the engine a moment to show what runs, so that the command that started us need not say `unknown`."""
         host = self._feed.state.host
-        if not (host and host.engine and self._installed.is_set()):
+        if not (host and host.engine and self._installed.now):
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_LOOK):
@@ -176,7 +144,7 @@ class Daemon:
         while not (self._feed.state.host and self._feed.state.host.engine):
             await self._feed.news()
         await self._installed.wait()
-        self._mark()
+        self._installed.mark()
         while True:
             try:
                 engine = await open_engine(self._feed.state.host, self._state, os.environ)
@@ -254,7 +222,7 @@ class Daemon:
             home=str(self._state.home),
             version=__version__,
             outside=lambda: (*outside.listing(feed.state.host), *sshconfig.outside(self._state)),
-            initialized=self._initialized,
+            initialized=self._installed.initialized,
             end_at_rest=self._ends_at_rest.set,
         )
         return {
@@ -304,10 +272,6 @@ def _refuse(ready_fd: int | None, error: Error) -> int:
     return 1
 
 
-def _unusable(error: OSError) -> Unavailable:
-    return Unavailable("HOME_NOT_USABLE", f"The state directory cannot be used: {error}.")
-
-
 def main() -> int:
     """Exit code 0 after an orderly end; with one line on stderr LOCKED when a daemon serves here already, 1 when this
     one cannot.
@@ -330,7 +294,7 @@ def main() -> int:
             return LOCKED
         return _refuse(arguments.ready_fd, e)
     except OSError as e:
-        return _refuse(arguments.ready_fd, _unusable(e))
+        return _refuse(arguments.ready_fd, unusable(e))
     return 0
 
 
