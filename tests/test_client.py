@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from vibespace import client, launch
 from vibespace.client import Client
 from vibespace.daemon import lock
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
+from vibespace.setup import uninstall
 from vibespace.state import State
 from vibespace.v1.events_pb2 import StreamEventsRequest, StreamEventsResponse
 from vibespace.v1.system_pb2 import (
@@ -57,7 +58,7 @@ def _status(state: State) -> GetStatusResponse:
 
 def _init(state: State, image: str = "image") -> None:
     request = InitializeRequest(engine=FAKE_ENGINE, image=image)
-    Client(state).unary("SystemService/Initialize", request, InitializeResponse)
+    Client(state, uninstalled_too=True).unary("SystemService/Initialize", request, InitializeResponse)
 
 
 def test_a_call_starts_the_daemon(state: State) -> None:
@@ -187,6 +188,49 @@ def test_a_daemon_that_keeps_its_lock_and_serves_nobody_is_given_up(
     finally:
         os.close(held)
     assert refused.value.reason == "DAEMON_SILENT"
+
+
+def _waiting_for_uninstall(state: State, monkeypatch: pytest.MonkeyPatch, call: Callable[[], object]) -> Future[object]:
+    """`call`, made while `uninstall --keep-data` keeps any daemon from being started; returns once that is done."""
+    waiting, take, calls = threading.Event(), launch._take, list[Future[object]]()
+
+    def told(lock: int, how: int, until: float | None) -> bool:
+        waiting.set()  # it has the file open, which is taken away before the lock on it is free
+        return take(lock, how, until)
+
+    def progress(text: str) -> None:
+        if text == f"Removing {state.home}":
+            calls.append(callers.submit(call))
+            assert waiting.wait(60)
+
+    plan = uninstall.plan(state, keep_data=True)
+    assert plan is not None
+    with monkeypatch.context() as patched, ThreadPoolExecutor(1) as callers:
+        patched.setattr(launch, "_take", told)
+        uninstall.carry_out(plan, progress)
+    [made] = calls
+    return made
+
+
+def test_an_init_that_waited_for_uninstall_brings_the_data_back(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it was to find was not there yet when it came: the marker is read by who has the lock."""
+    _init(state, image="before")
+    before = _status(state)
+    _waiting_for_uninstall(state, monkeypatch, lambda: _init(state, image="after")).result()
+    after = _status(state)
+    assert (after.host.image, after.cursor.log_id) == ("after", before.cursor.log_id)
+    assert after.daemon.pid != before.daemon.pid
+    assert not launch.uninstalled(state)
+
+
+def test_others_that_waited_for_uninstall_start_nothing(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are told what they would have been told afterwards."""
+    _init(state)
+    refused = _waiting_for_uninstall(state, monkeypatch, lambda: _status(state)).exception()
+    assert isinstance(refused, FailedPrecondition)
+    assert (refused.reason, refused.hint) == ("UNINSTALLED", "'vibespace init' brings it back.")
+    assert launch.uninstalled(state)
+    assert not state.socket.exists()
 
 
 @contextmanager
