@@ -24,7 +24,7 @@ from vibespace import client, launch
 from vibespace.client import Client
 from vibespace.daemon import lock
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
-from vibespace.setup import uninstall
+from vibespace.setup import installation, uninstall
 from vibespace.state import State
 from vibespace.v1.events_pb2 import StreamEventsRequest, StreamEventsResponse
 from vibespace.v1.system_pb2 import (
@@ -370,6 +370,15 @@ def test_what_is_in_the_sockets_place_is_replaced(state: State, make: Callable[[
     make(state.socket)
     assert _status(state).daemon.home == str(state.home)
     assert not state.socket.is_symlink()
+
+
+@pytest.mark.parametrize("make", [_fifo, _link], ids=["a pipe", "a link"])
+def test_what_is_in_the_markers_place_is_replaced(state: State, make: Callable[[Path], None]) -> None:
+    """Neither who starts the daemon nor the daemon waits for a pipe; what it leaves there is a marker."""
+    make(state.marker)
+    assert _status(state).daemon.home == str(state.home)
+    assert installation.read(state) is not None
+    assert not (state.home / "elsewhere").exists()
 
 
 def test_a_directory_in_the_sockets_place_is_told(state: State) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from vibespace import errors
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
-from vibespace.state import State, open_own
+from vibespace.state import State, open_own, read_marker
 
 PATIENCE = 120.0
 """Seconds that a client waits for a daemon to serve: it reads its whole history first, however long that is."""
@@ -77,14 +77,9 @@ def ensure_daemon(state: State, *, uninstalled_too: bool = False) -> bool:
 
 def uninstalled(state: State) -> bool:
     """Whether `uninstall --keep-data` was here, and no `init` since; setup/installation.py wrote that down."""
-    try:
-        descriptor = os.open(state.marker, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            told = json.load(file)
-    except (OSError, ValueError):
-        return False
+    told = read_marker(state)
     # One that has begun anew says so itself, and what finishes it.
-    return isinstance(told, dict) and bool(told.get("uninstalled")) and not told.get("leaving")
+    return bool(told.get("uninstalled")) and not told.get("leaving")
 
 
 def refuse_uninstalled(state: State) -> None:

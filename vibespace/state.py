@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vibespace.errors import InvalidArgument, PermissionDenied
 
@@ -97,6 +99,20 @@ def state(home: str | os.PathLike[str] = "") -> State:
             hint="Set VIBESPACE_HOME to a shorter directory.",
         )
     return found
+
+
+def read_marker(state: State) -> dict[str, Any]:
+    """What the marker says; nothing where there is none, or none that can be read. Nobody waits for a pipe there."""
+
+    def opened(path: str, flags: int) -> int:
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+    try:
+        with open(state.marker, "rb", opener=opened) as file:
+            told = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def open_own(path: Path, flags: int) -> int:

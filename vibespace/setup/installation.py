@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 
 from vibespace import durable
 from vibespace.errors import FailedPrecondition
 from vibespace.setup.engine import Choice
-from vibespace.state import State
+from vibespace.state import State, read_marker
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,11 @@ class Installation:
 
 def read(state: State) -> Installation | None:
     """What the marker says; None where there is none, or nothing that can be read."""
+    told = read_marker(state)
     try:
-        descriptor = os.open(state.marker, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with open(descriptor) as file:
-            told = json.load(file)
         engine = told["engine"] and Choice(**told["engine"])
         return Installation(str(told["log_id"]), engine, bool(told["leaving"]), bool(told.get("uninstalled")))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None
 
 
