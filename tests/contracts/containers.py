@@ -142,6 +142,15 @@ class ContainersContract(EngineContract):
             told = await run(engine, spec, f"{who}sh -c 'echo x > /mnt/data/file' 2>&1 || true")
             assert "Read-only file system" in told
 
+    async def test_addresses_are_those_inside(
+        self, factory: ContainersFactory, engine: ContainersEngine, spec: AgentSpec
+    ) -> None:
+        """As the container has them; who does not run has none, and is no error."""
+        stopped = replace(agent(factory), running=False)
+        await engine.apply(stopped)
+        found = await engine.addresses([spec.agent_uid, stopped.agent_uid, uid()])
+        assert found == {spec.agent_uid: [await address(engine, spec)]}
+
     async def test_an_empty_image_has_no_shell(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
         """An image in which nothing can be started lacks a shell, and looking leaves nothing."""
         empty = io.BytesIO()
@@ -309,6 +318,7 @@ class ClosedNetworkContract:
         with socket.create_server(("0.0.0.0", 0)) as server:
             port = server.getsockname()[1]
             own = await address(engine, spec)
+            assert await engine.addresses([spec.agent_uid]) == {spec.agent_uid: [own]}
             assert await run(engine, stranger, knock(own)) == "False"
             gateway, *names = await this_machine(engine, spec)
             for host in (gateway, *names):

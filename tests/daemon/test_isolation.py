@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import resource
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -67,9 +67,9 @@ def test_what_was_reached_is_judged(
 )
 def test_powers_are_those_of_the_profile(sudo: bool, other: dict[str, str], severity: s.Severity.ValueType) -> None:
     """With sudo there is a way up, which goes no further than the filter of system calls lets it."""
-    seen = Seen((), (), (), (), HARDENED | other)
+    seen = Seen((), (), (), HARDENED | other)
     assert trials.powers("isolation of demo", seen, sudo=sudo).severity == severity
-    assert trials.powers("isolation of demo", Seen((), (), (), (), {}), sudo=sudo).severity == s.SEVERITY_ERROR
+    assert trials.powers("isolation of demo", Seen((), (), (), {}), sudo=sudo).severity == s.SEVERITY_ERROR
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,8 @@ class Neighbourhood:
         self._house = house
         self.addresses = ["192.0.2.1"]
         """Of this machine."""
+        self.located: dict[str, list[str]] = {}
+        """By vibespace where the engine says that it is, if not where it is."""
         self.lies: dict[str, Callable[[Any], bytes]] = {}
         self.asked: dict[str, list[tuple[str, int]]] = {}
         """By vibespace the targets that it was told to try."""
@@ -110,13 +112,19 @@ class Neighbourhood:
             seen: dict[str, Any] = {"state": RUNNING, "generation": 1, "vibespace_generation": 1}
             await self._house.ask(partial(agents.observe_agent, vibespace=name, name="claude-1", **seen))
 
-    def _answer(self, uid: str, asked: Any) -> bytes:
+    def _name(self, uid: str) -> str:
         [name] = [agent.vibespace for agent in self._house.feed.state.agents() if agent.uid == uid]
-        if asked["targets"]:
-            self.asked[name] = [(address, port) for address, port in asked["targets"]]
+        return name
+
+    async def _locate(self, uids: Collection[str]) -> dict[str, list[str]]:
+        return {uid: self.located.get(name, [f"10.0.0.{int(name[1:])}"]) for uid in uids if (name := self._name(uid))}
+
+    def _answer(self, uid: str, asked: Any) -> bytes:
+        name = self._name(uid)
+        self.asked[name] = [(address, port) for address, port in asked["targets"]]
         if name in self.lies:
             return self.lies[name](asked)
-        mine = {"addresses": [f"10.0.0.{int(name[1:])}"], "reached": [["127.0.0.1", 2222]], "powers": HARDENED}
+        mine = {"reached": [["127.0.0.1", 2222]], "powers": HARDENED}
         return json.dumps(HONEST | mine | {"loopback": [["10.0.0.254", port] for port in asked["loopback"]]}).encode()
 
     async def examine(self) -> dict[str, list[str]]:
@@ -125,9 +133,12 @@ class Neighbourhood:
         guard = Guard(feed, firewall, lambda found: found.name, lambda _name: True)
         here = Surroundings(lambda: self.addresses, list, lambda _targets: [], lambda: ["/x"])
         found: dict[str, list[str]] = {}
-        for each in await Isolation(feed, guard, InsideProber(Answering(self._answer)), here).examine(""):
+        for each in await Isolation(feed, guard, InsideProber(Answering(self._answer)), self._locate, here).examine(""):
             found.setdefault(each.subject.removeprefix("isolation of "), []).append(each.message)
         return found
+
+    def names(self) -> set[str]:
+        return {*self._house.feed.state.vibespaces}
 
     def others(self, name: str) -> set[str]:
         """Whom it was told to try."""
@@ -144,8 +155,6 @@ async def neighbourhood(tmp_path: Path) -> AsyncIterator[Neighbourhood]:
 
 LIES: list[dict[str, Any]] = [
     {},
-    {"addresses": 7},
-    {"addresses": [None, [], "x", "1.1.1.1", "127.0.0.1", "::1", "169.254.169.254", "10.0.0.1", "192.168.7.7"]},
     {"loopback": [["\ud800", 1]]},
     {"reached": [["127.0.0.1", 2222]], "powers": {"CapEff": "\ud800"}},
     {"reached": [["127.0.0.1", 2222], [[], 1]]},
@@ -155,26 +164,34 @@ LIES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("lie", [*(json.dumps(HONEST | each).encode() for each in LIES), b"", b"[" * 16000, b"1e999"])
 async def test_who_lies_is_alone_with_it(neighbourhood: Neighbourhood, lie: bytes) -> None:
-    """It is told as not tried; the others are examined, and sent to nothing but containers: not to this machine, which
-    has 192.168.7.7, and not to themselves.
-    """
-    neighbourhood.addresses = ["192.168.7.7"]
+    """It is told as not tried; the others are examined."""
     await neighbourhood.move_in(3)
     neighbourhood.lies["n003"] = lambda _asked: lie
     found = await neighbourhood.examine()
     assert [each.partition(": ")[0] for each in found["n003"]] == ["not tried"]
     assert found["n001"][0] == "held: this machine's addresses, 1 tried."
+    assert "held: other vibespaces, 2 tried." in found["n001"]
+
+
+async def test_the_engine_says_where_others_are(neighbourhood: Neighbourhood) -> None:
+    """Not they: one that names the place of another agent of n001, which that may reach, is not believed."""
+    await neighbourhood.move_in(2)
+    beside = ["127.0.0.1", 2222], ["10.0.0.101", 2222]
+    mine = {"addresses": ["10.0.0.101"], "reached": beside, "powers": HARDENED}
+    for name in ("n001", "n002"):
+        neighbourhood.lies[name] = lambda _asked: json.dumps(HONEST | mine).encode()
+    found = await neighbourhood.examine()
     assert "held: other vibespaces, 1 tried." in found["n001"]
-    assert neighbourhood.others("n001") == {"10.0.0.2"}
-    assert neighbourhood.others("n002") == {"10.0.0.1"}
+    assert (neighbourhood.others("n001"), neighbourhood.others("n002")) == ({"10.0.0.2"}, {"10.0.0.1"})
 
 
 async def test_where_nobody_else_is_found_is_not_held(neighbourhood: Neighbourhood) -> None:
-    """Others that run, and tell no address that could be tried, are not nobody."""
+    """Others that run, and of which the engine tells no address, are not nobody."""
     await neighbourhood.move_in(2)
-    neighbourhood.lies["n002"] = lambda _asked: json.dumps(HONEST | {"addresses": ["1.1.1.1"]}).encode()
-    told = "not tried: other vibespaces: no other tells an address that a container can have."
-    assert told in (await neighbourhood.examine())["n001"]
+    neighbourhood.located["n002"] = []
+    found = await neighbourhood.examine()
+    assert "not tried: other vibespaces: the engine tells no address of another." in found["n001"]
+    assert "held: other vibespaces, 1 tried." in found["n002"]
 
 
 async def test_of_many_a_sample_is_tried(neighbourhood: Neighbourhood) -> None:
@@ -191,12 +208,11 @@ async def test_of_many_a_sample_is_tried(neighbourhood: Neighbourhood) -> None:
 
 
 async def test_no_more_is_asked_than_is_tried_at_once(neighbourhood: Neighbourhood) -> None:
-    """Whatever the neighbours say, and however many ways lead to the loopback."""
+    """However many addresses the neighbours have, and however many ways lead to the loopback."""
     neighbourhood.addresses = [f"192.168.0.{i}" for i in range(1, 61)]
     await neighbourhood.move_in(20)
     for number in range(2, 21):
-        told = {"addresses": [f"10.0.{number}.{i}" for i in range(9)]}
-        neighbourhood.lies[f"n{number:03}"] = partial(lambda told, _asked: json.dumps(HONEST | told).encode(), told)
+        neighbourhood.located[f"n{number:03}"] = [f"10.0.{number}.{i}" for i in range(9)]
     await neighbourhood.examine()
     assert len(neighbourhood.others("n001")) == 64
     private = 1 + 2 * 3

@@ -92,3 +92,19 @@ async def _answers_all(sshd: socket.socket) -> None:
     while True:
         connection, _ = await asyncio.get_running_loop().sock_accept(sshd)
         connection.send(b"SSH-2.0-test\r\n")
+
+
+@pytest.mark.parametrize(
+    ("networks", "told"),
+    [
+        (None, []),
+        ({"a": {"IPAddress": ""}}, []),
+        (
+            {"a": {"IPAddress": "10.0.0.2", "GlobalIPv6Address": "fd00::2"}, "b": {"IPAddress": "10.0.1.2"}},
+            ["10.0.0.2", "fd00::2", "10.0.1.2"],
+        ),
+    ],
+)
+def test_addresses_of_all_networks_are_told(networks: Any, told: list[str]) -> None:
+    """Also of those that somebody has put it into by hand, and of IPv6."""
+    assert observer.addresses({"NetworkSettings": {"Networks": networks}}) == told

@@ -9,7 +9,7 @@ from typing import Any
 
 from vibespace.net.base import Exit, Output, Process, Shell, Stream, Terminal
 
-HONEST: dict[str, Any] = {"addresses": [], "reached": [], "loopback": [], "opened": [], "powers": {}}
+HONEST: dict[str, Any] = {"reached": [], "loopback": [], "opened": [], "powers": {}}
 Answer = Callable[[str, Any], bytes]
 """By the uid of an agent and what it was asked."""
 

@@ -218,7 +218,7 @@ class Daemon:
             feed,
             writer,
             self._doctor,
-            Isolation(feed, self._guard, InsideProber(self._shell), self._surroundings()),
+            Isolation(feed, self._guard, InsideProber(self._shell), self._late.addresses, self._surroundings()),
             home=str(self._state.home),
             version=__version__,
             outside=lambda: (*outside.listing(feed.state.host), *sshconfig.outside(self._state)),

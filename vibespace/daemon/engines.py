@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from vibespace.domain.host import Host
-from vibespace.engine.base import FAKE, Engine, Examiner, Logs, Written
+from vibespace.engine.base import FAKE, Engine, Examiner, Locator, Logs, Written
 from vibespace.engine.containers import ContainersEngine
 from vibespace.engine.fake import FakeEngine, faults
 from vibespace.engine.fake_world import World
@@ -66,6 +66,11 @@ class LateEngine:
                 hint="Build it FROM localhost/vibespace-agent, or see docs/images.md.",
                 image=image,
             )
+
+    async def addresses(self, agent_uids: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """See Locator; of none where the engine does not know."""
+        engine = self._there()
+        return await engine.addresses(agent_uids) if isinstance(engine, Locator) else {}
 
     def _there(self) -> Engine:
         if self.engine is None:

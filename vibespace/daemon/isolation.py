@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from ipaddress import ip_address
+from typing import Any
 
 from vibespace.app.feed import Feed
 from vibespace.daemon import trials
@@ -23,6 +23,8 @@ from vibespace.v1.system_pb2 import SEVERITY_WARNING, Finding
 
 _AT_ONCE = 4
 _NEIGHBOURS = 16
+_HANDFUL = 4
+"""Addresses of each: one that somebody has put into many networks by hand has more."""
 _GATEWAYS = 3
 _MACHINE = 48
 """Of the addresses of this machine, which has some for each network. Together no more than probe.AT_ONCE are tried from
@@ -33,6 +35,8 @@ _SECONDS = 30.0
 _OWN = ("127.0.0.1", SSHD_PORT)
 """Always there: who does not reach it, has tried nothing."""
 _METADATA = ("169.254.169.254", 80)
+Locate = Callable[[Collection[str]], Awaitable[Mapping[str, Sequence[str]]]]
+"""Addresses by the uid of an agent."""
 
 
 class Surroundings:
@@ -60,15 +64,19 @@ class Surroundings:
 class Isolation:
     """For `doctor`."""
 
-    def __init__(self, feed: Feed, guard: Guard, prober: Prober, here: Surroundings) -> None:
+    def __init__(self, feed: Feed, guard: Guard, prober: Prober, locate: Locate, here: Surroundings) -> None:
+        """`locate` is LateEngine.addresses."""
         self._feed = feed
         self._guard = guard
         self._prober = prober
+        self._locate = locate
         self._here = here
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def examine(self, parent: str) -> list[Finding]:
-        """From inside one vibespace, or all. Raises NotFound, FailedPrecondition NOTHING_RUNS, ENGINE_FAKE."""
+        """From inside one vibespace, or all. Raises NotFound, FailedPrecondition NOTHING_RUNS, ENGINE_FAKE, and what
+        the engine does.
+        """
         only = names.parse_vibespace(parent, "parent") if parent else names.ANY
         chosen = [self._feed.state.vibespace(only)] if only != names.ANY else [*self._feed.state.vibespaces.values()]
         running = self._running()
@@ -79,11 +87,11 @@ class Isolation:
                 "No agent runs from inside which anything could be tried.",
                 hint="Start or create one; it may be deleted afterwards.",
             )
-        looked = await asyncio.gather(*map(self._ask, running.values()))
-        seen = dict(zip(running, looked, strict=True))
+        found = await self._locate(running.values())
+        located = {name: found.get(uid, ()) for name, uid in running.items()}
         private = await asyncio.to_thread(self._here.private)
-        found = await asyncio.gather(*(self._try(each, running[each.name], seen, private) for each in within))
-        return [finding for findings in found for finding in findings]
+        tried = await asyncio.gather(*(self._try(each, running[each.name], located, private) for each in within))
+        return [finding for findings in tried for finding in findings]
 
     def _running(self) -> dict[str, str]:
         """By vibespace the uid of an agent that runs."""
@@ -94,33 +102,28 @@ class Isolation:
             raise Unavailable("ENGINE_UNREACHABLE", "The engine has not been seen yet.", hint="See 'vibespace doctor'.")
         return {agent.vibespace: agent.uid for agent in reversed([*state.agents()]) if agent.observed == RUNNING}
 
-    async def _ask(self, uid: str) -> Seen | Error:
-        """For its addresses."""
-        async with self._slots:
-            return await self._look(partial(self._prober, uid))
+    async def _try(
+        self, vibespace: Vibespace, uid: str, located: Mapping[str, Sequence[str]], private: Sequence[Target]
+    ) -> list[Finding]:
+        async with self._slots:  # around the listeners too: each has descriptors
+            return await self._try_now(vibespace, uid, located, private)
 
     @staticmethod
-    async def _look(look: Callable[[], Awaitable[Seen]]) -> Seen | Error:
+    async def _look(look: Coroutine[Any, Any, Seen]) -> Seen | Error:
         try:
             async with asyncio.timeout(_SECONDS):
-                return await look()
+                return await look
         except Error as e:
             return e
         except TimeoutError:
             return Unavailable("PROBE_FAILED", f"it did not answer within {_SECONDS:.0f} seconds")
 
-    async def _try(
-        self, vibespace: Vibespace, uid: str, looked: Mapping[str, Seen | Error], private: Sequence[Target]
-    ) -> list[Finding]:
-        async with self._slots:  # around the listeners too: each has descriptors
-            return await self._try_now(vibespace, uid, looked, private)
-
     async def _try_now(
-        self, vibespace: Vibespace, uid: str, looked: Mapping[str, Seen | Error], private: Sequence[Target]
+        self, vibespace: Vibespace, uid: str, located: Mapping[str, Sequence[str]], private: Sequence[Target]
     ) -> list[Finding]:
         here = sorted(await asyncio.to_thread(self._here.addresses), key=lambda each: "%" in each)
         # Link-local ones are the last, for most are of other networks than this one's.
-        others, apart = _neighbours(vibespace.name, looked, here)
+        others, apart = _neighbours(vibespace.name, located)
         allowed = vibespace.spec.get("allow", ())
         private = [each for each in private if not trials.is_opened(each, allowed)]
         with _listening() as (everywhere, loopback):
@@ -130,13 +133,12 @@ class Isolation:
             machine = machine[:_MACHINE]
             targets = [_OWN, *machine, *others, *private]
             paths = self._here.paths()
-            seen = await self._look(partial(self._prober, uid, targets=targets, loopback=[loopback], paths=paths))
-        subject = f"isolation of {vibespace.name}"
+            seen = await self._look(self._prober(uid, targets=targets, loopback=[loopback], paths=paths))
         if isinstance(seen, Seen) and _OWN not in seen.reached:
             seen = Unavailable("PROBE_FAILED", "from inside not even its own sshd was reached")
         if isinstance(seen, Error):
-            text = f"not tried: anything: {seen.message.removesuffix('.')}."
-            return [Finding(severity=SEVERITY_WARNING, subject=subject, message=text, hint=seen.hint)]
+            return [_untried(vibespace, seen)]
+        subject = _subject(vibespace)
         networks = await self._networks(vibespace, machine, seen.loopback, private, of_machine)
         networks.insert(2, apart)
         return [
@@ -163,20 +165,24 @@ class Isolation:
         ]
 
 
-def _neighbours(name: str, looked: Mapping[str, Seen | Error], here: Collection[str]) -> tuple[list[Target], Trial]:
+def _neighbours(name: str, located: Mapping[str, Sequence[str]]) -> tuple[list[Target], Trial]:
     """Those after it, in a ring, so that each is tried by as many; and what is told of it."""
-    names = sorted(looked)
+    names = sorted(located)
     after = [*names[names.index(name) + 1 :], *names[: names.index(name)]]
-    own = looked[name]
-    not_theirs = {*here, *(own.addresses if isinstance(own, Seen) else ())}  # whatever they say
-    theirs = []
-    for seen in map(looked.__getitem__, after):
-        if isinstance(seen, Seen) and (found := [each for each in seen.addresses if each not in not_theirs]):
-            theirs.append(found)
+    theirs = [found[:_HANDFUL] for found in map(located.__getitem__, after) if found]
     sample = f", in {_NEIGHBOURS} of {len(theirs)}" if len(theirs) > _NEIGHBOURS else ""
     targets = [(address, SSHD_PORT) for found in theirs[:_NEIGHBOURS] for address in found]
-    alone = "no other tells an address that a container can have" if after else "no other vibespace runs"
+    alone = "the engine tells no address of another" if after else "no other vibespace runs"
     return targets, Trial("other vibespaces", _words(targets), "" if targets else alone, sample=sample)
+
+
+def _untried(vibespace: Vibespace, why: Error) -> Finding:
+    text = f"not tried: anything: {why.message.removesuffix('.')}."
+    return Finding(severity=SEVERITY_WARNING, subject=_subject(vibespace), message=text, hint=why.hint)
+
+
+def _subject(vibespace: Vibespace) -> str:
+    return f"isolation of {vibespace.name}"
 
 
 @contextmanager

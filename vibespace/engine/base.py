@@ -233,6 +233,14 @@ class Meter(Protocol):
 
 
 @runtime_checkable
+class Locator(Protocol):
+    """Optional: an engine that knows where in its networks containers are."""
+
+    async def addresses(self, agent_uids: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """IP addresses of each of these agents whose container has any, as the engine gave them: no agent has a say."""
+
+
+@runtime_checkable
 class Examiner(Protocol):
     """Optional: an engine that can look into an image before anything is made from it."""
 

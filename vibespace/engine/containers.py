@@ -15,7 +15,7 @@ from vibespace.engine import bodies, examination, files, logs, meter, sshport
 from vibespace.engine.api import Api, gone
 from vibespace.engine.base import AgentSpec, Identity, Leftover, Snapshot, Target, Usage, Written, spec_hash
 from vibespace.engine.identify import enforced, identify
-from vibespace.engine.observer import Observer, ssh_address
+from vibespace.engine.observer import Observer, addresses, ssh_address
 from vibespace.errors import Aborted, AlreadyExists, Error, FailedPrecondition, NotFound, Unavailable
 
 STOP_SECONDS = 10
@@ -154,6 +154,10 @@ class ContainersEngine:
 
     async def disk(self, data_uids: Collection[str]) -> Mapping[str, int]:
         return await meter.disk(self._api, data_uids)
+
+    async def addresses(self, agent_uids: Collection[str]) -> Mapping[str, Sequence[str]]:
+        found = await asyncio.gather(*map(self._container, agent_uids))
+        return {uid: told for uid, each in zip(agent_uids, found, strict=True) if each and (told := addresses(each))}
 
     async def enforced(self) -> frozenset[str]:
         return enforced((await self.identity()).unenforced_limits)

@@ -169,6 +169,13 @@ def ssh_address(inspected: dict[str, Any]) -> tuple[str, int]:
     return (addresses[0], SSHD_PORT) if addresses and addresses[0] else ("127.0.0.1", 0)
 
 
+def addresses(inspected: dict[str, Any]) -> list[str]:
+    """Where the container is in the networks that it is in; nowhere when it does not run."""
+    networks = (inspected["NetworkSettings"].get("Networks") or {}).values()
+    told = (network.get(kind) for network in networks for kind in ("IPAddress", "GlobalIPv6Address"))
+    return [*filter(None, told)]
+
+
 def _reason(state: dict[str, Any]) -> str:
     if state["Running"]:
         return ""

@@ -156,8 +156,6 @@ Target = tuple[str, int]
 class Seen:
     """What was found from inside. The agent may lie in it."""
 
-    addresses: Sequence[str]
-    """The container's own."""
     reached: Sequence[Target]
     """Those that accepted a connection."""
     loopback: Sequence[Target]

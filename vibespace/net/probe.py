@@ -26,7 +26,7 @@ POWERS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Secco
 
 
 def addresses() -> list[str]:
-    """All of this machine's, or this container's, but the loopback; link-local ones as a neighbour calls them."""
+    """All of this machine's but the loopback; link-local ones as a container calls them."""
     lines = [line.split() for line in _lines("/proc/net/fib_trie")]
     found = {above[-1] for above, line in pairwise(lines) if line[1:] == ["host", "LOCAL"]}
     for digits, *_, name in map(str.split, _lines("/proc/net/if_inet6")):
@@ -104,7 +104,6 @@ def main() -> None:
     asked = json.load(sys.stdin)
     loopback = [(host, port) for port in asked["loopback"] for host in _machine()][:LOOPBACK]
     told = {
-        "addresses": addresses(),
         "reached": reached([*map(tuple, asked["targets"]), *loopback]),
         "loopback": loopback,
         "opened": [path for path in asked["paths"] if _opens(path)],

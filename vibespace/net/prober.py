@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Collection, Sequence
 from importlib import resources
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any
 
 from vibespace.errors import Unavailable
@@ -14,9 +14,6 @@ from vibespace.net.base import Seen, Shell, Target
 from vibespace.net.command import Command
 from vibespace.net.files import MISSING, PYTHON
 
-_PRIVATE = [ip_network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")]
-"""Where containers are. A link-local address means something else in each network, and clouds answer at IPv4's."""
-_HANDFUL = 4
 _LONGEST = 16
 """Characters of what the kernel says that a process may do."""
 
@@ -55,25 +52,11 @@ def _seen(told: Any, targets: Sequence[Target], ports: Collection[int], paths: S
     reached = {_target(each) for each in _list(told["reached"])}
     opened = _list(told["opened"])
     return Seen(
-        addresses=_addresses(_list(told["addresses"])),
         reached=[each for each in (*targets, *loopback) if each in reached],
         loopback=loopback,
         opened=[path for path in paths if path in opened],
         powers={name: _power(told["powers"][name]) for name in probe.POWERS if name in told["powers"]},
     )
-
-
-def _addresses(told: list[object]) -> list[str]:
-    """Some of those that a container can have: others are going to connect to them."""
-    found = []
-    for each in told:
-        try:
-            address = ip_address(each) if isinstance(each, str) and "%" not in each else None
-        except ValueError:
-            continue
-        if address is not None and any(address in network for network in _PRIVATE):
-            found.append(str(address))
-    return [*dict.fromkeys(found)][:_HANDFUL]
 
 
 def _is_machine(host: str) -> bool:

@@ -282,6 +282,7 @@ class DiagnoseRequest(message.Message):
     """Try from inside running vibespaces what agents reach that they should not, and tell that alone.
 
     Connections are really made; for them the daemon listens for some seconds on a port of all addresses of its machine.
+    What is reached is told from inside, so it is no proof against an agent that is out to deceive.
     """
     parent: builtins.str
     """With isolation: only from inside this vibespace; without it, from inside all that run."""
