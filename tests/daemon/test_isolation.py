@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import os
@@ -18,7 +19,7 @@ from tests.app.house import ENGINE, House, create
 from tests.daemon.running import Running, refused
 from tests.net.answering import HONEST, Answering
 from vibespace.app import agents, host
-from vibespace.daemon import trials
+from vibespace.daemon import isolation, trials
 from vibespace.daemon.guard import Guard
 from vibespace.daemon.isolation import Isolation, Surroundings
 from vibespace.daemon.trials import Trial
@@ -99,7 +100,7 @@ class Neighbourhood:
         """Of this machine."""
         self.located: dict[str, list[str]] = {}
         """By vibespace where the engine says that it is, if not where it is."""
-        self.lies: dict[str, Callable[[Any], bytes]] = {}
+        self.lies: dict[str, Callable[[Any], bytes | None]] = {}
         self.asked: dict[str, list[tuple[str, int]]] = {}
         """By vibespace the targets that it was told to try."""
 
@@ -119,7 +120,7 @@ class Neighbourhood:
     async def _locate(self, uids: Collection[str]) -> dict[str, list[str]]:
         return {uid: self.located.get(name, [f"10.0.0.{int(name[1:])}"]) for uid in uids if (name := self._name(uid))}
 
-    def _answer(self, uid: str, asked: Any) -> bytes:
+    def _answer(self, uid: str, asked: Any) -> bytes | None:
         name = self._name(uid)
         self.asked[name] = [(address, port) for address, port in asked["targets"]]
         if name in self.lies:
@@ -139,6 +140,16 @@ class Neighbourhood:
 
     def names(self) -> set[str]:
         return {*self._house.feed.state.vibespaces}
+
+    def hang(self, names: Sequence[str], together: int, then: Callable[[], None]) -> None:
+        """None of `names` answers; whenever as many of them as `together` were asked, `then` is called."""
+        asked = itertools.count(1)
+
+        def hangs(_asked: Any) -> None:
+            if next(asked) % together == 0:
+                asyncio.get_running_loop().call_soon(then)
+
+        self.lies |= dict.fromkeys(names, hangs)
 
     def others(self, name: str) -> set[str]:
         """Whom it was told to try."""
@@ -194,6 +205,53 @@ async def test_where_nobody_else_is_found_is_not_held(neighbourhood: Neighbourho
     assert "held: other vibespaces, 1 tried." in found["n002"]
 
 
+async def test_an_engine_that_does_not_say_keeps_nobody(
+    neighbourhood: Neighbourhood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All else is tried."""
+    await neighbourhood.move_in(2)
+    passing = Clock(monkeypatch)
+
+    async def hang(_uids: Collection[str]) -> dict[str, list[str]]:
+        asyncio.get_running_loop().call_soon(passing.pass_by, isolation._SECONDS)
+        await asyncio.Event().wait()
+        return {}
+
+    monkeypatch.setattr(neighbourhood, "_locate", hang)
+    found = await neighbourhood.examine()
+    assert "not tried: other vibespaces: the engine tells no address of another." in found["n001"]
+    assert "held: this machine's addresses, 1 tried." in found["n001"]
+
+
+async def test_who_hangs_keeps_others_for_a_while_only(
+    neighbourhood: Neighbourhood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes after many that hang, and cannot even be ended, has its turn when their time is over."""
+    await neighbourhood.move_in(2 * isolation._AT_ONCE + 1)
+    *hanging, last = sorted(neighbourhood.names())
+    passing = Clock(monkeypatch)
+    neighbourhood.hang(hanging, isolation._AT_ONCE, lambda: passing.pass_by(isolation._SECONDS))
+    found = await neighbourhood.examine()
+    late = "not tried: anything: it did not answer within 15 seconds."
+    assert [found[name] for name in hanging] == [[late]] * len(hanging)
+    assert "held: other vibespaces, 16 tried." in found[last]
+
+
+async def test_what_was_not_tried_in_time_is_told(
+    neighbourhood: Neighbourhood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All together take no longer than is allowed, however many hang; those that had answered by then count."""
+    await neighbourhood.move_in(4 * isolation._AT_ONCE)
+    first, *hanging = sorted(neighbourhood.names())
+    passing = Clock(monkeypatch)
+    monkeypatch.setattr(isolation, "_SECONDS", 2 * isolation._IN_ALL)
+    neighbourhood.hang(hanging, isolation._AT_ONCE, lambda: passing.pass_by(isolation._IN_ALL))
+    found = await neighbourhood.examine()
+    late = "not tried: anything: all together took more than 180 seconds."
+    assert [found[name] for name in hanging] == [[late]] * len(hanging)
+    assert "held: other vibespaces, 16 tried, in 16 of 31." in found[first]
+
+
 async def test_of_many_a_sample_is_tried(neighbourhood: Neighbourhood) -> None:
     """16 neighbours, each tried by 16, and 48 addresses, those first that lead here from anywhere; which is told."""
     neighbourhood.addresses = [*(f"fe80::{i}%eth0" for i in range(60)), *(f"192.168.0.{i}" for i in range(1, 31))]
@@ -225,6 +283,20 @@ async def test_many_listen_in_their_turn(neighbourhood: Neighbourhood) -> None:
     with descriptors_left(60):
         found = await neighbourhood.examine()
     assert len(found) == 60
+
+
+class Clock:
+    """That of the event loop, which goes as usual, and is put forward."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._passed = 0.0
+        loop = asyncio.get_running_loop()
+        usual = loop.time
+        monkeypatch.setattr(loop, "time", lambda: usual() + self._passed)
+
+    def pass_by(self, seconds: float) -> None:
+        """So many seconds at once."""
+        self._passed += seconds
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from typing import Any
 from vibespace.net.base import Exit, Output, Process, Shell, Stream, Terminal
 
 HONEST: dict[str, Any] = {"reached": [], "loopback": [], "opened": [], "powers": {}}
-Answer = Callable[[str, Any], bytes]
-"""By the uid of an agent and what it was asked."""
+Answer = Callable[[str, Any], bytes | None]
+"""By the uid of an agent and what it was asked; None where it hangs."""
 
 
 class Answering(Shell):
@@ -36,10 +36,11 @@ class Answering(Shell):
 
 
 class _Answering(Process):
-    def __init__(self, answer: Callable[[bytes], bytes]) -> None:
+    def __init__(self, answer: Callable[[bytes], bytes | None]) -> None:
         self._answer = answer
         self._asked = b""
         self._ended = asyncio.Event()
+        self._hangs = False
 
     async def write(self, data: bytes) -> None:
         self._asked += data
@@ -55,10 +56,17 @@ class _Answering(Process):
 
     async def output(self) -> AsyncIterator[Output]:
         await self._ended.wait()
-        yield Output(self._answer(self._asked))
+        answer = self._answer(self._asked)
+        self._hangs = answer is None
+        if answer is None:
+            await asyncio.Event().wait()
+        else:
+            yield Output(answer)
 
     async def wait(self) -> Exit:
         return Exit(0)
 
     async def close(self) -> None:
-        """It has ended."""
+        """One that hangs cannot be ended either."""
+        if self._hangs:
+            await asyncio.Event().wait()

@@ -21,7 +21,7 @@ from vibespace.errors import Error, FailedPrecondition, Unavailable
 from vibespace.net.base import Prober, Seen, Target
 from vibespace.v1.system_pb2 import SEVERITY_WARNING, Finding
 
-_AT_ONCE = 4
+_AT_ONCE = 8
 _NEIGHBOURS = 16
 _HANDFUL = 4
 """Addresses of each: one that somebody has put into many networks by hand has more."""
@@ -30,8 +30,10 @@ _MACHINE = 48
 """Of the addresses of this machine, which has some for each network. Together no more than probe.AT_ONCE are tried from
 one agent.
 """
-_SECONDS = 30.0
+_SECONDS = 15.0
 """For one agent; what it tries takes less than two, unless its machine is very busy."""
+_IN_ALL = 180.0
+"""Seconds for all of them: 16 that answer take five, on two processors that have much else to do."""
 _OWN = ("127.0.0.1", SSHD_PORT)
 """Always there: who does not reach it, has tried nothing."""
 _METADATA = ("169.254.169.254", 80)
@@ -72,11 +74,15 @@ class Isolation:
         self._locate = locate
         self._here = here
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._looking: set[asyncio.Task[Seen]] = set()
+        """Those that nobody waits for any more are in it too, until they have ended."""
 
     async def examine(self, parent: str) -> list[Finding]:
-        """From inside one vibespace, or all. Raises NotFound, FailedPrecondition NOTHING_RUNS, ENGINE_FAKE, and what
-        the engine does.
+        """From inside one vibespace, or all, in bounded time: who does not answer in it was not tried.
+
+        Raises NotFound, FailedPrecondition NOTHING_RUNS, ENGINE_FAKE, and what the engine does.
         """
+        until = asyncio.get_running_loop().time() + _IN_ALL
         only = names.parse_vibespace(parent, "parent") if parent else names.ANY
         chosen = [self._feed.state.vibespace(only)] if only != names.ANY else [*self._feed.state.vibespaces.values()]
         running = self._running()
@@ -87,11 +93,19 @@ class Isolation:
                 "No agent runs from inside which anything could be tried.",
                 hint="Start or create one; it may be deleted afterwards.",
             )
-        found = await self._locate(running.values())
-        located = {name: found.get(uid, ()) for name, uid in running.items()}
+        located = await self._located(running)
         private = await asyncio.to_thread(self._here.private)
-        tried = await asyncio.gather(*(self._try(each, running[each.name], located, private) for each in within))
-        return [finding for findings in tried for finding in findings]
+        found = await asyncio.gather(*(self._try(each, running[each.name], located, private, until) for each in within))
+        return [finding for findings in found for finding in findings]
+
+    async def _located(self, running: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+        """By vibespace where the engine has that agent: one that told it itself could name another's place."""
+        try:
+            async with asyncio.timeout(_SECONDS):
+                found = await self._locate(running.values())
+        except TimeoutError:
+            found = {}
+        return {name: found.get(uid, ()) for name, uid in running.items()}
 
     def _running(self) -> dict[str, str]:
         """By vibespace the uid of an agent that runs."""
@@ -103,20 +117,40 @@ class Isolation:
         return {agent.vibespace: agent.uid for agent in reversed([*state.agents()]) if agent.observed == RUNNING}
 
     async def _try(
-        self, vibespace: Vibespace, uid: str, located: Mapping[str, Sequence[str]], private: Sequence[Target]
+        self,
+        vibespace: Vibespace,
+        uid: str,
+        located: Mapping[str, Sequence[str]],
+        private: Sequence[Target],
+        until: float,
     ) -> list[Finding]:
-        async with self._slots:  # around the listeners too: each has descriptors
-            return await self._try_now(vibespace, uid, located, private)
-
-    @staticmethod
-    async def _look(look: Coroutine[Any, Any, Seen]) -> Seen | Error:
         try:
-            async with asyncio.timeout(_SECONDS):
-                return await look
+            async with asyncio.timeout_at(until), self._slots:  # around the listeners too: each has descriptors
+                return await self._try_now(vibespace, uid, located, private)
+        except TimeoutError:
+            hint = f"Try it alone: 'vibespace doctor --isolation --vibespace {vibespace.name}'."
+            late = Unavailable("PROBE_FAILED", f"all together took more than {_IN_ALL:.0f} seconds", hint=hint)
+            return [_untried(vibespace, late)]
+
+    async def _look(self, look: Coroutine[Any, Any, Seen]) -> Seen | Error:
+        """What it sees. One that hangs may hang in its end as well, for which nobody waits."""
+        looking = asyncio.create_task(look)
+        self._looking.add(looking)
+        looking.add_done_callback(self._ended)
+        try:
+            await asyncio.wait((looking,), timeout=_SECONDS)
+            if not looking.done():
+                return Unavailable("PROBE_FAILED", f"it did not answer within {_SECONDS:.0f} seconds")
+            return looking.result()
         except Error as e:
             return e
-        except TimeoutError:
-            return Unavailable("PROBE_FAILED", f"it did not answer within {_SECONDS:.0f} seconds")
+        finally:
+            looking.cancel()
+
+    def _ended(self, looking: asyncio.Task[Seen]) -> None:
+        self._looking.discard(looking)
+        if not looking.cancelled():
+            looking.exception()  # seen, though nobody may have waited for it
 
     async def _try_now(
         self, vibespace: Vibespace, uid: str, located: Mapping[str, Sequence[str]], private: Sequence[Target]
