@@ -258,7 +258,7 @@ def test_only_permissions_are_taken(tmp_path: Path) -> None:
             member.devmajor, member.devminor = 1, 3
             writing.addfile(member)
     told: list[bytes] = []
-    unpack(iter([packed.getvalue()]), os.fsencode(tmp_path / "copy"), b"", "here", told.append)
+    unpack(iter([packed.getvalue()]), os.fsencode(tmp_path / "copy"), b"", "here", left_out=told.append)
     assert os.listdir(tmp_path / "copy") == ["suid"]
     assert stat.S_IMODE((tmp_path / "copy/suid").stat().st_mode) == 0o777
     assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o777

@@ -14,6 +14,7 @@ from tests.archive.test_archive import archive, file, folder, made
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
 from vibespace.archive.unpack import unpack
+from vibespace.archive.weigh import weigh
 from vibespace.errors import Exhausted
 from vibespace.v1.agents_pb2 import DownloadFilesResponse, StreamLogsResponse, UploadFilesResponse
 
@@ -41,6 +42,23 @@ def test_up(vibespace: Run, daemon: Daemon, tmp_path: Path) -> None:
     assert max(len(request.data) for request in seen) <= 1 << 20
     unpack((request.data for request in seen), os.fsencode(tmp_path / "copy"), b"", "here")
     assert (tmp_path / "copy").read_bytes() == (tmp_path / "file").read_bytes()
+
+
+def test_both_ways_count_what_files_hold(vibespace: Run, daemon: Daemon, tmp_path: Path) -> None:
+    """Neither headers nor holes are bytes of a copy: in and out the same folder is as many, and as many as it is."""
+    source = tmp_path / "source"
+    (source / "deep").mkdir(parents=True)
+    (source / "deep" / "file").write_bytes(bytes(range(256)) * 40)
+    (source / "link").symlink_to("deep/file")
+    (source / "sparse").write_bytes(b"begin")
+    os.truncate(source / "sparse", 1 << 30)
+    held = weigh(os.fsencode(source))
+    assert 256 * 40 < held < 1 << 20
+    daemon.answers[UP] = lambda requests: UploadFilesResponse() if list(requests) else None
+    daemon.answers[DOWN] = sends(archive(source))
+    into = vibespace("cp", "--json", str(source), "claude-1@demo:")
+    out = vibespace("cp", "--json", "claude-1@demo:source", str(tmp_path / "copy"))
+    assert [done.json["data"]["bytes"] for done in (into, out)] == [held, held]
 
 
 def test_up_refused(vibespace: Run, daemon: Daemon, tmp_path: Path) -> None:

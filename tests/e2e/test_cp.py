@@ -169,12 +169,13 @@ def test_daemon_and_agent_go(own: Installation, tmp_path: Path) -> None:
 
 
 def test_progress(vs: Installation, agent: str, tmp_path: Path) -> None:
-    """On a terminal it shows what it is doing, and leaves the line empty; --json says how much it was."""
+    """On a terminal it shows what it is doing, of how much, and leaves the line empty; --json says how much it was."""
     (tmp_path / "file").write_bytes(bytes(1 << 20))
     shown = on_terminal(vs, "cp", "file", f"{agent}:/tmp/progress", cwd=tmp_path).stdout
-    assert re.search(r"'file' to claude-1@demo: [\d.]+ .?B", shown)
+    assert re.search(r"'file' to claude-1@demo: [\d.]+ .?B of 1\.0 MB, ", shown)
     assert shown.endswith("\r\x1b[K")
     assert vs.data("cp", "--json", "file", f"{agent}:/tmp/progress", cwd=tmp_path) == {"bytes": 1 << 20, "left_out": []}
+    assert vs.data("cp", "--json", f"{agent}:/tmp/progress", "back", cwd=tmp_path) == {"bytes": 1 << 20, "left_out": []}
 
 
 def test_an_agent_that_lies(vs: Installation, agent: str, tmp_path: Path) -> None:

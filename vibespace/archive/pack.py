@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from vibespace.archive import tar
 from vibespace.archive.failures import Failure, of, shown
-from vibespace.archive.tar import FILE, FOLDER, LINK, OTHER, Entry, Extents, Told
+from vibespace.archive.tar import FILE, FOLDER, LINK, OTHER, Counted, Entry, Extents, Told
 
 MOST_EXTENTS = 10_000
 """Of one sparse file; what is scattered more than that travels whole."""
-
-Counted = Callable[[int], object]
-"""Hears how many bytes of content each step has added."""
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # what turned into a FIFO since we looked does not hold us up
 
@@ -66,7 +63,7 @@ def _file(path: bytes, entry: Entry, counted: Counted) -> Iterator[bytes]:
     try:
         status = os.fstat(descriptor)
         entry.kind, entry.size = FILE, status.st_size
-        entry.extents = _extents(descriptor, status)
+        entry.extents = extents(descriptor, status)
         yield tar.head(entry)
         sent = 0
         for offset, length in entry.extents:
@@ -84,7 +81,7 @@ def _file(path: bytes, entry: Entry, counted: Counted) -> Iterator[bytes]:
         os.close(descriptor)
 
 
-def _extents(descriptor: int, status: os.stat_result) -> Extents:
+def extents(descriptor: int, status: os.stat_result) -> Extents:
     """What the file holds, where it has holes; all of it, where the file system does not say."""
     if status.st_blocks * 512 >= status.st_size:
         return [(0, status.st_size)]

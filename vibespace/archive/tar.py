@@ -27,6 +27,9 @@ FILE, FOLDER, LINK, OTHER = b"0", b"5", b"2", b"6"
 Told = Callable[[bytes], object]
 """Hears, on the one end or the other, of what is left out, by its path."""
 
+Counted = Callable[[int], object]
+"""Hears how many bytes each step has added to what files hold; headers and holes are not among them."""
+
 END = bytes(2 * BLOCK)
 """An archive that does not end so is not whole."""
 

@@ -15,7 +15,7 @@ from vibespace.archive import tar
 from vibespace.archive.draft import OPEN, draft
 from vibespace.archive.failures import Failure, broken, of, shown
 from vibespace.archive.place import move
-from vibespace.archive.tar import FILE, FOLDER, LINK, Entry, Source, Told
+from vibespace.archive.tar import FILE, FOLDER, LINK, Counted, Entry, Source, Told
 
 _MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -23,8 +23,17 @@ DEEPEST = 400
 """Folders in folders: each is held open."""
 
 
+def _ignored(_: object) -> None:
+    """Nobody wants to hear of it."""
+
+
 def unpack(
-    pieces: Iterable[bytes], destination: bytes, name: bytes, where: str, left_out: Told = lambda _: None
+    pieces: Iterable[bytes],
+    destination: bytes,
+    name: bytes,
+    where: str,
+    counted: Counted = _ignored,
+    left_out: Told = _ignored,
 ) -> None:
     """Put what the archive holds at `destination`; in it, when that is a folder or ends in `/`.
 
@@ -41,7 +50,7 @@ def unpack(
     at = [os.path.join(parent, final)]
     try:
         with draft(parent) as (folder, own):
-            tree = _Tree(own, source, at, left_out)
+            tree = _Tree(own, source, at, counted, left_out)
             try:
                 tree.make(first)
                 for entry in entries:
@@ -74,12 +83,13 @@ def _place(destination: bytes, name: bytes, where: str) -> tuple[bytes, bytes]:
 class _Tree:
     """What an archive holds, made in one folder. The folders from there to the entry made last are open."""
 
-    def __init__(self, root: int, source: Source, at: list[bytes], left_out: Told) -> None:
+    def __init__(self, root: int, source: Source, at: list[bytes], counted: Counted, left_out: Told) -> None:
         self._root = root
         self._source = source
         self._at = at
         """Its first is what is being made, for who says what went wrong."""
         self._top = at[0]
+        self._counted = counted
         self._left_out = left_out
         self._open: list[tuple[int, Entry]] = []
         self._begun = False
@@ -134,6 +144,7 @@ class _Tree:
                 os.lseek(descriptor, offset, os.SEEK_SET)
                 for piece in self._source.content(length):
                     _write(descriptor, piece)
+                    self._counted(len(piece))
                 position = offset + length
             _describe(descriptor, entry)
 

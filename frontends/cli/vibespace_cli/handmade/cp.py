@@ -13,6 +13,7 @@ from vibespace import amounts, errors
 from vibespace.archive.failures import Failure, shown
 from vibespace.archive.pack import pack
 from vibespace.archive.unpack import unpack
+from vibespace.archive.weigh import weigh
 from vibespace.errors import Error, InvalidArgument
 from vibespace.v1.agents_pb2 import (
     DownloadFilesRequest,
@@ -89,11 +90,16 @@ class _Copy:
         self._what = ""
         self._shown = 0.0
         self._began = time.monotonic()
+        self._of = ""
+        """How much it is going to be; only of what is here that is known."""
         self.done = 0
+        """Bytes that files hold, on both ways."""
         self.left_out: list[str] = []
 
     def upload(self, path: bytes, agent: str, destination: bytes) -> None:
         self._what = f"{shown(path)} to {names.short(agent)}"
+        if self._session.output.live:
+            self._of = f" of {amounts.size(weigh(path))}"
         failures: list[Failure] = []
         name = os.path.basename(os.path.realpath(path))
         pieces = pack(path, name, "here", self._count, self._leave_out)
@@ -122,12 +128,11 @@ class _Copy:
 
         def pieces() -> Iterator[bytes]:
             for response in responses:
-                self._count(len(response.data))
                 yield response.data
 
         # The name is the one that was typed: what the archive says is the agent's word.
         name = os.path.basename(path.rstrip(b"/"))
-        unpack(pieces(), destination, name if name not in (b"", b"~") else b".", "here", self._leave_out)
+        unpack(pieces(), destination, name if name not in (b"", b"~") else b".", "here", self._count, self._leave_out)
 
     def _count(self, size: int) -> None:
         self.done += size
@@ -135,7 +140,7 @@ class _Copy:
         if now - self._shown > _TICK:
             self._shown = now
             rate = amounts.size(int(self.done / (now - self._began)))
-            self.progress.show(f"{self._what}: {amounts.size(self.done)}, {rate}/s")
+            self.progress.show(f"{self._what}: {amounts.size(self.done)}{self._of}, {rate}/s")
 
     def _leave_out(self, path: bytes) -> None:
         self.left_out.append(shown(path))
