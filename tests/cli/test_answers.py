@@ -164,6 +164,15 @@ def test_quiet_names_can_be_typed_again(vibespace: Run, daemon: Daemon) -> None:
     assert vibespace("replay", "--at", "1", "-q").out == "demo\na@demo\n"
 
 
+def test_quiet_tells_nothing_of_what_has_no_name(vibespace: Run, daemon: Daemon) -> None:
+    """status is fields, of which none is a name to type; --plain has them all the same."""
+    stands = system_pb2.GetStatusResponse(daemon=system_pb2.Daemon(version="1"), vibespaces=2, outside=["/there"])
+    daemon.answers["SystemService/GetStatus"] = lambda _: stands
+    done = vibespace("status", "-q")
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert "vibespaces\t2\n" in vibespace("status", "-q", "--plain").out
+
+
 def test_plain_fields_and_findings_have_a_header_too(vibespace: Run, daemon: Daemon) -> None:
     """--header names the columns wherever --plain has some."""
     daemon.answers["SystemService/GetStatus"] = lambda _: system_pb2.GetStatusResponse(vibespaces=2)

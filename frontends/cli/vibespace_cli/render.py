@@ -27,7 +27,7 @@ def render(output: Output, response: Any) -> None:
     """Write `response` to stdout as the flags say, JSON excepted."""
     every = [f for f in response.DESCRIPTOR.fields if f.name not in _PLUMBING]
     things = [f for f in every if is_message(f) and any(leaf.summary for leaf in leaves(f.message_type))]
-    if output.quiet and not output.plain and things:
+    if output.quiet and not output.plain:  # of what has no name, such as the machine, nothing is told
         for field in things:
             value = getattr(response, field.name)
             for each in value if field.is_repeated else [value]:
