@@ -173,6 +173,14 @@ def test_quiet_tells_nothing_of_what_has_no_name(vibespace: Run, daemon: Daemon)
     assert "vibespaces\t2\n" in vibespace("status", "-q", "--plain").out
 
 
+def test_doctor_says_once_what_also_keeps_the_daemon_away(vibespace: Run, daemon: Daemon, home: Path) -> None:
+    """A state directory that others can enter is one finding, not one more by the daemon that is refused for it."""
+    home.chmod(0o755)
+    done = vibespace("doctor", "--json")
+    found = [f for f in done.json["data"]["findings"] if f["severity"] == "error"]
+    assert (done.code, [f["subject"] for f in found]) == (15, ["state directory"])
+
+
 def test_plain_fields_and_findings_have_a_header_too(vibespace: Run, daemon: Daemon) -> None:
     """--header names the columns wherever --plain has some."""
     daemon.answers["SystemService/GetStatus"] = lambda _: system_pb2.GetStatusResponse(vibespaces=2)

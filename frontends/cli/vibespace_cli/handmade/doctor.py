@@ -48,14 +48,18 @@ def _findings(invocation: Invocation) -> Iterator[Finding]:
         session.output.step("Trying from inside, by real connections …")
         yield from run.call(invocation).findings
         return
-    yield from _checked("state directory", str(session.state.home), lambda: launch.ensure_home(session.state.home))
-    yield from _checked("settings", _settings(session), lambda: config.load(session.state.config))
-    yield _git()
-    yield from _setup(session)
+    here = [
+        *_checked("state directory", str(session.state.home), lambda: launch.ensure_home(session.state.home)),
+        *_checked("settings", _settings(session), lambda: config.load(session.state.config)),
+        _git(),
+        *_setup(session),
+    ]
+    yield from here
     try:
         yield from run.call(invocation).findings
     except Error as e:
-        yield Finding(severity=SEVERITY_ERROR, subject="daemon", message=e.message, hint=e.hint)
+        if all(e.message != finding.message for finding in here):  # else that is what keeps it away
+            yield Finding(severity=SEVERITY_ERROR, subject="daemon", message=e.message, hint=e.hint)
 
 
 def _checked(subject: str, fine: str, look: Any) -> Iterator[Finding]:
