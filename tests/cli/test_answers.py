@@ -293,6 +293,36 @@ def test_no_terminal_loses_what_an_event_says(daemon: Daemon, monkeypatch: pytes
     assert [word for word in words if word not in seen] == []
 
 
+@pytest.mark.parametrize("width", [30, 80])
+def test_all_of_an_event_is_told_with_verbose(
+    vibespace: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """-v has who asked by which request, because of which, and every field: below its row, or in columns."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    said = {"reason": "no sshd \x1b[2J in it", "spec": {"cpu": "2"}, "restarts": 7, "mounts": []}
+    event = events_pb2.Event(
+        type="agent.observed",
+        subject="vibespaces/demo/agents/claude-1",
+        actor="daemon",
+        cause="request-before",
+        request_id="request-now",
+        uid="uid-of-it",
+        data=json.dumps(said),
+    )
+    daemon.answers["EventService/StreamEvents"] = lambda _: [events_pb2.StreamEventsResponse(events=[event])]
+    seen = re.sub(r"\x1b\[\d+m", "", on_terminal("events", "-v")[1])
+    assert all(len(line) <= width for line in seen.splitlines())
+    whole = ["request-before", "request-now", "uid-of-it", "nosshd", '{"cpu":"2"}', "data.restarts", "daemon"]
+    assert [word for word in whole if word not in "".join(seen.split())] == []
+    assert "mounts" not in seen
+    assert "\x1b" not in seen
+    names, values = (line.split("\t") for line in vibespace("events", "-v", "--plain", "--header").out.splitlines())
+    told = dict(zip(names, values, strict=True))
+    assert (told["CAUSE"], told["REQUEST"], told["UID"]) == ("request-before", "request-now", "uid-of-it")
+    assert json.loads(told["DATA"]) == said
+    assert "request-now" not in vibespace("events", "--plain").out
+
+
 def test_digests_in_events_are_short_for_a_person_alone(vibespace: Run, daemon: Daemon) -> None:
     """On a terminal an image is its 12 digits; in a pipe what an event holds is whole."""
     image = "sha256:" + "0123456789abcdef" * 4

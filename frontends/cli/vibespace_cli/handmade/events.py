@@ -12,10 +12,15 @@ from vibespace_cli import build, human, render, table
 from vibespace_cli.invocation import Invocation
 from vibespace_cli.names import short
 from vibespace_cli.output import Output
-from vibespace_cli.shape import to_data
+from vibespace_cli.shape import leaves, to_data
 
 _WIDE = 110
 """Columns from which on there is room for the date in every row; below, it has a line of its own when it changes."""
+
+_INDENT = 10
+"""Where the fields of an event begin, with --verbose: below the time, to the right of its position."""
+
+_EMPTY = frozenset({"", "null", "{}", "[]"})
 
 
 def command(words: tuple[str, ...]) -> click.Command:
@@ -42,7 +47,8 @@ def to_object(event: Any) -> dict[str, Any]:
 class _Printer:
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._shown = render.columns(Event.DESCRIPTOR)
+        every = [leaf for leaf in leaves(Event.DESCRIPTOR) if leaf.path[0] != "cursor"]
+        self._shown = every if output.verbose and output.plain else render.columns(Event.DESCRIPTOR)
         self._widths: list[int] = []
         self._day = ""
 
@@ -83,16 +89,34 @@ class _Printer:
         for row, event in zip(rows, events, strict=True):
             row[about] = short(event.subject)
             row[at] = row[at] if width >= _WIDE else row[at].rpartition(" ")[2]
-            row.append(_said(event))
+            row.append("" if self._output.verbose else _said(event))
         whole = [names.index(n) for n in ("POSITION", "TIME", "TYPE")]
-        head, *blocks = table.lines([*names, "WHAT"], rows, width, self._widths, whole, prose=True)
+        what = "" if self._output.verbose else "WHAT"
+        head, *blocks = table.lines([*names, what], rows, width, self._widths, whole, prose=True)
         lines = [self._output.paint(line, "bold") for line in head] if first else []
-        for day, block in zip(days, blocks, strict=True):
+        for day, block, event in zip(days, blocks, events, strict=True):
             if width < _WIDE and day != self._day:
                 lines.append(self._output.paint(day, "dim"))
                 self._day = day
             lines += block
+            if self._output.verbose:
+                lines += _details(event, width)
         return lines
+
+
+def _details(event: Event, width: int) -> list[str]:
+    """All else there is to know of it, a field a line below its row; of what is empty nothing."""
+    told = {"uid": event.uid, "request id": event.request_id, "cause": event.cause}
+    data = json.loads(event.data) if event.data else {}
+    told.update({f"data.{name}": value if isinstance(value, str) else _compact(value) for name, value in data.items()})
+    shown = [(name, value) for name, value in told.items() if value not in _EMPTY]
+    indent = min(_INDENT, width // 4)
+    _, *rows = table.lines(["FIELD", "VALUE"], shown, width - indent, whole=[0])
+    return [" " * indent + line for row in rows for line in row]
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _said(event: Event) -> str:
