@@ -105,10 +105,10 @@ ROWS = [
         words(
             "vibespace.setup vibespace.config vibespace.state vibespace.durable vibespace.engine.base "
             "vibespace.engine.api vibespace.engine.bodies.LOG vibespace.engine.bodies.VIBESPACE "
-            "vibespace.engine.identify"
+            "vibespace.engine.bodies.volume_of vibespace.engine.identify"
         ),
         words("grpc google eventsourcing asyncssh"),
-        "it runs before and after any daemon, and speaks to engines by the API and the labels they share",
+        "it runs before and after any daemon, and speaks to engines by the API, the labels and the names they share",
     ),
     Row(
         "vibespace/daemon/*.py",

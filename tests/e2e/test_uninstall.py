@@ -23,10 +23,12 @@ def test_asked_first(own: Installation) -> None:
     assert own.refused("uninstall")[:2] == (2, "FORCE_NEEDED")
     told = own.data("uninstall", "--dry-run")
     assert told["done"] is False
+    assert (told["vibespaces"], told["agents"]) == (1, 1)
     assert {kind: told[kind] for kind in before} == before
     assert str(own.home / "events.db") in told["files"]
     declined = on_terminal(own, "uninstall", typed="n\n")
     assert declined.returncode == 14
+    assert "the data of 1 vibespace with 1 agent" in declined.stdout
     assert "1 container, 1 network, 2 volumes" in declined.stdout
     assert "Nothing was deleted." in declined.stdout
     assert own.objects() == before

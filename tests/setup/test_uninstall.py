@@ -212,6 +212,9 @@ def test_looking_changes_nothing(state: State, installed: str) -> None:
 def test_data_is_kept(state: State, installed: str) -> None:
     """With keep_data the volume, the history, the keys and the settings stay, and what was kept can go later."""
     (state.engine / "store/volumes" / f"vs-{installed}" / "_data/file").write_text("kept")
+    goes = uninstall.plan(state, keep_data=False, measured=True)
+    assert goes is not None
+    assert (goes.objects.vibespaces, goes.data_bytes) == (1, 4)
     kept = uninstall.plan(state, keep_data=True)
     assert kept is not None
     assert kept.kept[-1] == f"data of demo (vs-{installed}), in our own Podman"

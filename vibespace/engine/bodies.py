@@ -49,6 +49,12 @@ def home_volume(data_uid: str, agent: str) -> str:
     return f"vs-{data_uid}-home-{agent}"
 
 
+def volume_of(name: str) -> tuple[str, str]:
+    """Whose data a volume of that name holds: the data uid, and the agent of a home; empty of what is not named so."""
+    uid, _, agent = name.removeprefix("vs-").partition("-home-")
+    return (uid, agent) if name.startswith("vs-") else ("", "")
+
+
 def is_volume_of(name: str, data_uid: str) -> bool:
     """Whether a volume of that name holds data of `data_uid`."""
     return name == shared_volume(data_uid) or name.startswith(home_volume(data_uid, ""))

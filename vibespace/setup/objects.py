@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vibespace.engine.api import Api, gone
-from vibespace.engine.bodies import LOG, VIBESPACE
-from vibespace.errors import FailedPrecondition
+from vibespace.engine.bodies import LOG, VIBESPACE, volume_of
+from vibespace.errors import Error, FailedPrecondition
 from vibespace.setup.build import Progress
 
 STOP_SECONDS = 10
@@ -34,6 +34,16 @@ class Objects:
     of: Mapping[str, str] = field(default_factory=dict)
     """By volume, the name of the vibespace that it was made for, where its label tells it."""
 
+    @property
+    def vibespaces(self) -> int:
+        """Of how many there is data, those included that were deleted without it."""
+        return len({volume_of(name)[0] for name in self.volumes} - {""})
+
+    @property
+    def agents(self) -> int:
+        """Of how many there is a home."""
+        return sum(bool(volume_of(name)[1]) for name in self.volumes)
+
 
 NOTHING = Objects({})
 
@@ -57,6 +67,17 @@ async def find(api: Api, log_id: str, *, private: bool) -> Objects:
         tuple(sorted({found["Id"] for found in images})),
         {found["Name"]: name for found in volumes if (name := (found["Labels"] or {}).get(VIBESPACE))},
     )
+
+
+async def measure(api: Api, objects: Objects) -> int | None:
+    """Bytes in the volumes; None where the engine does not say, which is no reason to keep them."""
+    try:
+        told = (await api.get("/system/df", type="volume"))["Volumes"] or ()
+    except Error:
+        return None
+    sizes = {volume["Name"]: int((volume.get("UsageData") or {}).get("Size", -1)) for volume in told}
+    found = [sizes.get(name, -1) for name in objects.volumes]
+    return sum(found) if all(size >= 0 for size in found) else None
 
 
 async def take(api: Api, objects: Objects, progress: Progress) -> None:

@@ -45,10 +45,13 @@ class Plan:
     left: Sequence[str]
     """What stays because it is not ours, or not ours alone."""
     keep_data: bool
+    data_bytes: int | None = None
+    """In the volumes that will go; None where that was not asked for, or cannot be known."""
 
 
-def plan(state: State, *, keep_data: bool) -> Plan | None:
-    """What there is to do; None where there is nothing. Nothing is changed by looking.
+def plan(state: State, *, keep_data: bool, measured: bool = False) -> Plan | None:
+    """What there is to do; None where there is nothing. Nothing is changed by looking. `measured`: also how much data,
+    which an engine may take a while to count.
 
     Raises FailedPrecondition NOT_OURS for a directory without our marker, and what opening the engine raises.
     """
@@ -56,13 +59,14 @@ def plan(state: State, *, keep_data: bool) -> Plan | None:
         return None
     found = _installation(state)
     with _opened(found.engine, state):
-        there = asyncio.run(_find(found)) if found.engine else NOTHING
+        measured = measured and not keep_data
+        there, size = asyncio.run(_find(found, measured=measured)) if found.engine else (NOTHING, None)
     entries = _entries(state, MADE if keep_data else (*KEPT, *MADE))
     kept, left = [], _left(state, found, entries)
     if keep_data:
         there, kept = replace(there, volumes=()), _kept(state, found, there)
     outside = sshconfig.outside(state)
-    return Plan(state, found, there, entries, kept, outside, left, keep_data)
+    return Plan(state, found, there, entries, kept, outside, left, keep_data, size)
 
 
 def carry_out(plan: Plan, progress: Progress) -> None:
@@ -134,10 +138,11 @@ def _opened(choice: Choice | None, state: State) -> Iterator[None]:
             podman.stop(state.engine)
 
 
-async def _find(found: Installation) -> Objects:
+async def _find(found: Installation, *, measured: bool) -> tuple[Objects, int | None]:
     assert found.engine is not None
     async with api(found.engine) as speaking:
-        return await objects.find(speaking, found.log_id, private=found.engine.private)
+        there = await objects.find(speaking, found.log_id, private=found.engine.private)
+        return there, await objects.measure(speaking, there) if measured else None
 
 
 async def _take(plan: Plan, progress: Progress) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vibespace import amounts
 from vibespace.errors import Cancelled
 from vibespace_cli.ask import ask
 from vibespace_cli.everywhere import Command
@@ -14,6 +15,7 @@ from vibespace_cli.progress import Progress
 from vibespace_cli.session import Session
 
 if TYPE_CHECKING:
+    from vibespace.setup.objects import Objects
     from vibespace.setup.uninstall import Plan
 
 
@@ -43,7 +45,8 @@ class Uninstall(Command):
 
         session: Session = ctx.find_root().obj
         output, home = session.output, session.state.home
-        plan = uninstall.plan(session.state, keep_data=ctx.params["keep_data"])
+        measured = ctx.params["dry_run"] or not ctx.params["force"]
+        plan = uninstall.plan(session.state, keep_data=ctx.params["keep_data"], measured=measured)
         if plan is None:
             _answer(output, _data(None, done=True), f"Nothing is installed: there is no {home}.")
             return
@@ -70,7 +73,7 @@ def _answer(output: Output, data: dict[str, Any], sentences: str) -> None:
         output.data(data)
     elif output.plain:
         for kind, found in data.items():
-            for each in found if isinstance(found, list) else [str(found).lower()]:
+            for each in found if isinstance(found, list) else ["" if found is None else str(found).lower()]:
                 output.line(f"{kind}\t{each}")
     elif not output.quiet:
         output.line(sentences)
@@ -80,6 +83,9 @@ def _data(plan: Plan | None, *, done: bool) -> dict[str, Any]:
     there = plan and plan.objects
     return {
         "done": done,
+        "vibespaces": there.vibespaces if there else 0,
+        "agents": there.agents if there else 0,
+        "data_bytes": plan.data_bytes if plan else None,
         "containers": sorted(there.containers.values()) if there else [],
         "networks": list(there.networks) if there else [],
         "volumes": list(there.volumes) if there else [],
@@ -94,20 +100,36 @@ def _data(plan: Plan | None, *, done: bool) -> dict[str, Any]:
 def _goes(plan: Plan) -> list[str]:
     """What will go, a line each; none where only the data is left, and is kept again."""
     there = plan.objects
-    counts = {
-        "container": len(there.containers),
-        "network": len(there.networks),
-        "volume": len(there.volumes),
-        "image": len(there.images),
-    }
-    said = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items() if count)
+    said = ", ".join(
+        _count(count, noun)
+        for noun, count in {
+            "container": len(there.containers),
+            "network": len(there.networks),
+            "volume": len(there.volumes),
+            "image": len(there.images),
+        }.items()
+        if count
+    )
     engine = plan.installation.engine
-    lines = [f"  {said}, in {engine.brand} at {engine.socket}"] if said and engine else []
+    lines = [f"  the data of {_whose(there)}{_size(plan)}"] if there.vibespaces else []
+    lines += [f"  {said}, in {engine.brand} at {engine.socket}"] if said and engine else []
     if plan.files:
         lines += [f"  {', '.join(path.name for path in plan.files)}, in {plan.state.home}"]
     elif not plan.keep_data:
         lines += [f"  {plan.state.home}"]  # with the marker in it, which no plan counts
     return [*lines, *(f"  {each}" for each in plan.outside)]
+
+
+def _whose(there: Objects) -> str:
+    return f"{_count(there.vibespaces, 'vibespace')} with {_count(there.agents, 'agent')}"
+
+
+def _size(plan: Plan) -> str:
+    return "" if plan.data_bytes is None else f", {amounts.size(plan.data_bytes)}"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _stays(plan: Plan) -> list[str]:
