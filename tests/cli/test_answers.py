@@ -136,6 +136,7 @@ def test_the_nearest_command_is_suggested(vibespace: Run) -> None:
     assert "Did you mean 'create'?" in vibespace("craete", "demo").err
     assert "Did you mean 'list'?" in vibespace("agent", "lsit").err
     assert "Did you mean" not in vibespace("xyzzy").err
+    assert "Did you mean" not in vibespace("session", "list").err  # `version` is no slip of the fingers
 
 
 def test_the_version_alone_asks_nobody(vibespace: Run, daemon: Daemon) -> None:

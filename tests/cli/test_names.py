@@ -83,6 +83,13 @@ def test_a_path_is_not_a_name(vibespace: Run, daemon: Daemon, name: str) -> None
     assert daemon.requests == []
 
 
+def test_an_agent_in_the_place_of_a_vibespace_is_told_from_it(vibespace: Run) -> None:
+    """Who types an agent is told which vibespace it is in, not how names are spelt."""
+    error = vibespace("info", "claude-1@demo").json["error"]
+    assert error["message"] == "'claude-1@demo' is an agent, and a vibespace is meant."
+    assert error["hint"] == "Say 'demo', or see 'vibespace agent --help'."
+
+
 def test_a_list_without_a_vibespace_is_of_all(vibespace: Run, daemon: Daemon) -> None:
     """Reading narrows only when told to."""
     vibespace("agent", "list")

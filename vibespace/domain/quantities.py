@@ -51,7 +51,7 @@ def memory_bytes(text: str, field: str) -> int:
         raise _invalid(text, field, "such as 512Mi or 2Gi")
     amount = number * _MEMORY[unit]
     if not _LEAST_MEMORY <= amount <= 2**60:
-        raise _invalid(text, field, "at least 16Mi")
+        raise _invalid(text, field, "of at least 16Mi")
     return int(amount)
 
 

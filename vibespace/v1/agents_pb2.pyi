@@ -206,7 +206,7 @@ class AgentSettings(message.Message):
     TYPE_FIELD_NUMBER: builtins.int
     ENV_FIELD_NUMBER: builtins.int
     type: AgentType.ValueType
-    """Which program the agent is. Required for the first agent, immutable."""
+    """Which program the agent is; without it, the primary's. Required for the first agent, immutable."""
     @builtins.property
     def env(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Environment variable for what runs in the container, as NAME=VALUE; NAME alone takes its value from here.
@@ -437,7 +437,7 @@ class ListAgentsRequest(message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     parent: builtins.str
-    """The vibespace; `vibespaces/-` means all of them."""
+    """The vibespace; without it, all of them."""
     page_size: builtins.int
     """Most agents in one answer; 0 means all."""
     page_token: builtins.str

@@ -81,6 +81,14 @@ def _primary(session: Session, parent: str) -> str:
 def _bare(typed: str, prefix: str) -> str:
     """`typed` without its collection; a path would name something else than what was meant."""
     name = typed.removeprefix(prefix) if prefix else typed
+    place = name.rpartition("@")[2]
+    if prefix and place != name and place:
+        raise InvalidArgument(
+            "NAME_INVALID",
+            f"{typed!a} is an agent, and a vibespace is meant.",
+            hint=f"Say {place!a}, or see 'vibespace agent --help'.",
+            field="name",
+        )
     if not name or "/" in name or "@" in name or not name.isprintable():  # a byte that is no character is not
         raise InvalidArgument(
             "NAME_INVALID",

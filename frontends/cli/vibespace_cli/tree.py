@@ -13,6 +13,9 @@ from vibespace_cli.everywhere import Carrying
 
 Words = tuple[str, ...]
 
+_NEAR = 0.75
+"""How much alike two words must be to be taken for one and a slip of the fingers, as `lsit` is."""
+
 BY_HAND: dict[Words, str] = {
     ("agent", "info"): "info",
     ("audit", "verify"): "audit",
@@ -92,7 +95,7 @@ class Tree(Carrying, click.Group):
         except click.UsageError as e:
             import difflib
 
-            near = difflib.get_close_matches(typed, self.list_commands(ctx), 1)
+            near = difflib.get_close_matches(typed, self.list_commands(ctx), 1, _NEAR)
             if not near:
                 raise
             raise click.UsageError(f"No such command '{typed}'. Did you mean '{near[0]}'?", ctx) from e
