@@ -90,6 +90,13 @@ def test_an_agent_in_the_place_of_a_vibespace_is_told_from_it(vibespace: Run) ->
     assert error["hint"] == "Say 'demo', or see 'vibespace agent --help'."
 
 
+@pytest.mark.parametrize("line", [["claude-1@demo"], ["claude-1@demo", "ls"], ["-i", "claude-1@demo", "ls", "-l"]])
+def test_what_lacks_its_dashes_is_shown_with_them(vibespace: Run, line: list[str]) -> None:
+    """The example is for the agent that was typed; without one it stays as short as can be."""
+    assert "'vibespace exec claude-1@demo -- ls -l'" in vibespace("exec", *line).err
+    assert "'vibespace exec -- ls -l'" in vibespace("exec", "ls").err
+
+
 def test_a_list_without_a_vibespace_is_of_all(vibespace: Run, daemon: Daemon) -> None:
     """Reading narrows only when told to."""
     vibespace("agent", "list")

@@ -90,5 +90,5 @@ def gone() -> NotFound:
     return NotFound(
         "CONTAINER_NOT_FOUND",
         "The agent has no container now, and what the last one wrote went with it.",
-        hint="'vibespace info' says how the agent is.",
+        hint="'vibespace agent list' says how the agent is.",
     )

@@ -55,7 +55,8 @@ class MethodCommand(Command):
         if self.rest and "--" in args:
             cut = args.index("--")
             args, rest = args[:cut], args[cut + 1 :]
-        apart = click.UsageError(f"The command comes after '--', as in '{ctx.command_path} -- ls -l'.", ctx)
+        whom = next((f" {word}" for word in args if "@" in word and not word.startswith("-")), "")
+        apart = click.UsageError(f"The command comes after '--', as in '{ctx.command_path}{whom} -- ls -l'.", ctx)
         try:
             left = super().parse_args(ctx, args)
         except click.UsageError as e:
