@@ -12,7 +12,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ANYONE = frozenset({"vibespace.errors", "vibespace.__version__"})
 """Neither imports anything."""
-CONTRACTS = frozenset({"vibespace.engine.base", "vibespace.net.base"})
+CONTRACTS = frozenset(
+    {"vibespace.engine.base", "vibespace.net.base", "vibespace.harness.base", "vibespace.harness.events"}
+)
 """Protocols and frozen data: what an implementation is may be known by all who are handed one."""
 
 
@@ -67,8 +69,11 @@ ROWS = [
     Row(
         "vibespace/harness/*.py",
         words("vibespace.harness"),
-        words("grpc asyncio os socket subprocess asyncssh aiohttp"),
-        "an agent program is data plus one parser",
+        words(
+            "grpc google asyncio os pathlib socket subprocess threading time datetime random secrets asyncssh aiohttp "
+            "eventsourcing"
+        ),
+        "an agent program is data plus one parser: fed the same lines again, it says the same",
     ),
     Row(
         "vibespace/reconcile/*.py",

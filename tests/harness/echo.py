@@ -1,0 +1,113 @@
+"""A third agent program, as small as one can be: it says what it is told. Its harness is this file."""
+
+from __future__ import annotations
+
+from vibespace.harness.base import Answer, Command, Settings, Update
+from vibespace.harness.events import (
+    ApprovalAnswered,
+    ApprovalAsked,
+    ApprovalCancelled,
+    Event,
+    Reason,
+    Replied,
+    Source,
+    Text,
+    ToolCall,
+    ToolResult,
+    TurnEnded,
+    TurnStarted,
+    Unparsed,
+    WorkEnded,
+)
+from vibespace.harness.reading import decode, encode, mapping, text, true
+
+
+class EchoParser:
+    def __init__(self) -> None:
+        self._turn = ""
+        self._asked = ""
+
+    def feed(self, line: bytes, source: Source = Source.OUTPUT) -> tuple[Event, ...]:
+        said = decode(line)
+        if isinstance(said, Unparsed):
+            return (said,)
+        name = text(said, "id")
+        match text(said, "is"):
+            case "begin":
+                self._turn = name
+                return (TurnStarted(id=name, turn=name),)
+            case "heard":
+                return (Text(id=name, text=text(said, "text"), by_user=True, message=name, turn=self._turn),)
+            case "said":
+                return (Text(id=name, text=text(said, "text"), turn=self._turn),)
+            case "call":
+                given = mapping(said, "input")
+                return (ToolCall(id=name, call=name, tool=text(said, "tool"), input=given, turn=self._turn),)
+            case "may":
+                self._asked = name
+                tool, given = text(said, "tool"), mapping(said, "input")
+                return (ApprovalAsked(id=name, request=name, call=name, tool=tool, input=given, turn=self._turn),)
+            case "did":
+                answered = [ApprovalAnswered(id=name, request=name, turn=self._turn)] if self._asked == name else []
+                self._asked = "" if answered else self._asked
+                failed = true(said, "failed")
+                return (*answered, ToolResult(id=name, call=name, text=text(said, "text"), failed=failed))
+            case "end":
+                return self._ended(Reason.COMPLETED)
+            case "done":
+                return (Replied(id=name),)
+            case "what":
+                return (Unparsed(why="unknown kind", kind="what", request=name),)
+            case kind:
+                return (Unparsed(why="unknown kind", kind=kind),)
+
+    def lost(self) -> tuple[Event, ...]:
+        return self._ended(Reason.LOST) if self._turn else ()
+
+    def _ended(self, reason: Reason) -> tuple[Event, ...]:
+        turn, asked, self._turn, self._asked = self._turn, self._asked, "", ""
+        cancelled = (ApprovalCancelled(id=asked, request=asked, turn=turn),) if asked else ()
+        return (*cancelled, TurnEnded(id=turn, turn=turn, reason=reason), WorkEnded(id=turn))
+
+
+class Echo:
+    counted = frozenset({"max_turns"})
+
+    def check(self, settings: Settings) -> None:
+        pass
+
+    def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
+        return Command(("echo-agent", conversation))
+
+    def terminal(self, settings: Settings, conversation: str, *, resume: bool, hook: str) -> Command:
+        return Command(("echo-agent", "--terminal", conversation))
+
+    def parser(self) -> EchoParser:
+        return EchoParser()
+
+    def greet(self, request: str) -> tuple[bytes, ...]:
+        return ()
+
+    def open(self, settings: Settings, conversation: str, directory: str, request: str) -> tuple[bytes, ...]:
+        return ()
+
+    def name(self, conversation: str, name: str, request: str) -> tuple[bytes, ...]:
+        return ()
+
+    def say(self, conversation: str, text: str, message: str, *, turn: str = "", command: bool = False) -> bytes:
+        return encode({"do": "say", "id": message, "text": text})
+
+    def look_up(self, conversation: str, request: str) -> tuple[bytes, ...]:
+        return ()
+
+    def interrupt(self, conversation: str, turn: str, request: str) -> tuple[bytes, ...]:
+        return (encode({"do": "stop", "id": request}),)
+
+    def answer(self, asked: ApprovalAsked, answer: Answer) -> bytes:
+        return encode({"do": "answer", "id": asked.request, "allow": answer.allow})
+
+    def decline(self, request: str) -> bytes:
+        return encode({"do": "answer", "id": request, "allow": False})
+
+    def update(self, conversation: str, old: Settings, new: Settings, request: str) -> Update:
+        return Update((encode({"do": "set", "id": request, "model": new.model}),) if old != new else ())

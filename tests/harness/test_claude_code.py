@@ -1,0 +1,383 @@
+"""Claude Code: what is its own about it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.harness import recorded
+from vibespace.errors import InvalidArgument
+from vibespace.harness.base import Answer, Settings
+from vibespace.harness.claude_code import ClaudeCode
+from vibespace.harness.events import (
+    ApprovalAnswered,
+    ApprovalAsked,
+    ApprovalCancelled,
+    Change,
+    ConversationSwitched,
+    Delta,
+    Error,
+    Event,
+    FileChange,
+    MessageDropped,
+    RateLimit,
+    Reason,
+    Reasoning,
+    Replied,
+    Source,
+    Stream,
+    Text,
+    ToolProgress,
+    Trouble,
+    TurnEnded,
+    TurnStarted,
+    Unparsed,
+    WorkEnded,
+)
+from vibespace.harness.reading import encode
+
+CLAUDE = ClaudeCode()
+INIT = {"type": "system", "subtype": "init", "session_id": "c-1", "uuid": "t-1"}
+RESULT = {"type": "result", "subtype": "success", "session_id": "c-1", "uuid": "r-1"}
+
+
+def told(*lines: dict[str, Any], source: Source = Source.OUTPUT) -> list[Event]:
+    parser = CLAUDE.parser()
+    return [event for line in lines for event in parser.feed(encode(line), source)]
+
+
+def only(events: list[Event], kind: type[Event]) -> list[Event]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def sent(line: bytes) -> Any:
+    return json.loads(line)
+
+
+def flags(argv: tuple[str, ...]) -> dict[str, Any]:
+    """The settings on a command line."""
+    found: dict[str, Any] = json.loads(argv[argv.index("--settings") + 1])
+    return found
+
+
+@pytest.mark.parametrize(("skip", "mode"), [(False, "default"), (True, "bypassPermissions")])
+def test_both_doors_are_given_mode_and_model(skip: bool, mode: str) -> None:
+    """Neither door is left to a mode or a model of its own choice."""
+    settings = Settings(skip_permissions=skip)
+    for argv in (
+        CLAUDE.headless(settings, "c-1", resume=False).argv,
+        CLAUDE.terminal(settings, "c-1", resume=True, hook="hook").argv,
+    ):
+        assert argv[argv.index("--permission-mode") + 1] == mode
+        assert argv[argv.index("--model") + 1] == "default"
+
+
+def test_a_conversation_is_begun_and_gone_on_with() -> None:
+    """Its id is ours from the start."""
+    begun, resumed = (CLAUDE.headless(Settings(), "c-1", resume=resume).argv for resume in (False, True))
+    assert begun[begun.index("--session-id") + 1] == "c-1"
+    assert resumed[resumed.index("--resume") + 1] == "c-1"
+
+
+def test_settings_are_on_the_command_line() -> None:
+    """Every setting reaches a process that is started, with nothing in files of the user's."""
+    settings = Settings(
+        model="opus",
+        effort="high",
+        max_turns=7,
+        system_prompt="--be kind",
+        allowed_tools=("Bash(git:*)",),
+        disallowed_tools=("Bash(git push:*)",),
+    )
+    command = CLAUDE.headless(settings, "c-1", resume=False)
+    assert command.argv[command.argv.index("--model") + 1] == "opus"
+    assert command.argv[command.argv.index("--max-turns") + 1] == "7"
+    assert "--append-system-prompt=--be kind" in command.argv
+    assert flags(command.argv) == {
+        "permissions": {"allow": ["Bash(git:*)"], "deny": ["Bash(git push:*)"]},
+        "effortLevel": "high",
+    }
+    assert command.files == {}
+
+
+def test_the_terminal_tells_our_hook() -> None:
+    """What a person does there, and what it asks, comes by hooks."""
+    hooks = flags(CLAUDE.terminal(Settings(), "c-1", resume=True, hook="tell it").argv)["hooks"]
+    assert hooks["PermissionRequest"] == [{"hooks": [{"type": "command", "command": "tell it"}]}]
+
+
+@pytest.mark.parametrize(
+    ("change", "subtypes", "restart"),
+    [
+        ({"model": "opus"}, ["set_model"], ()),
+        ({"effort": "low"}, ["apply_flag_settings"], ()),
+        ({"allowed_tools": ("Bash(git:*)", "Read")}, ["apply_flag_settings"], ()),
+        ({"allowed_tools": ()}, [], ("allowed_tools",)),
+        ({"disallowed_tools": ("Edit",)}, ["apply_flag_settings"], ()),
+        ({"skip_permissions": True}, [], ("skip_permissions",)),
+        ({"system_prompt": "be kind"}, [], ("system_prompt",)),
+        ({"max_turns": 3}, [], ("max_turns",)),
+        ({"model": "opus", "max_turns": 3}, ["set_model"], ("max_turns",)),
+    ],
+)
+def test_what_needs_a_new_process(change: dict[str, Any], subtypes: list[str], restart: tuple[str, ...]) -> None:
+    """A living process is told what it can be told; for the rest the settings are named."""
+    old = Settings(allowed_tools=("Bash(git:*)",))
+    update = CLAUDE.update("c-1", old, replace(old, **change), "r-1")
+    assert [sent(line)["request"]["subtype"] for line in update.lines] == subtypes
+    assert update.restart == restart
+
+
+def test_permissions_can_be_asked_for_again() -> None:
+    """A process that asked nobody can be told to ask."""
+    (line,) = CLAUDE.update("c-1", Settings(skip_permissions=True), Settings(), "r-1").lines
+    assert sent(line)["request"] == {"subtype": "set_permission_mode", "mode": "default"}
+
+
+def test_a_slash_is_a_command_by_choice_only() -> None:
+    """A message that begins with a slash is one of the program's commands only when it is meant as one."""
+    said = [sent(CLAUDE.say("c-1", "/clear", "m-1", command=command)) for command in (False, True)]
+    assert [line["message"]["content"] for line in said] == [" /clear", "/clear"]
+
+
+ASKED = ApprovalAsked(
+    id="r-1", request="r-1", call="toolu_1", tool="Bash", input={"command": "rm x"}, rules=("Bash(rm x *)",)
+)
+
+
+def test_allowed_for_longer_ends_with_the_process() -> None:
+    """The rule is not written into the repository, as the program would have it."""
+    response = sent(CLAUDE.answer(ASKED, Answer(True, rules=("Bash(rm x *)", "Read"))))["response"]
+    assert response["request_id"] == "r-1"
+    assert response["response"]["updatedInput"] == {"command": "rm x"}
+    assert response["response"]["updatedPermissions"] == [
+        {
+            "type": "addRules",
+            "rules": [{"toolName": "Bash", "ruleContent": "rm x *"}, {"toolName": "Read"}],
+            "behavior": "allow",
+            "destination": "session",
+        }
+    ]
+
+
+def test_a_denial_has_its_reason() -> None:
+    """The agent is told why, and goes on."""
+    response = sent(CLAUDE.answer(ASKED, Answer(False, reason="not here")))["response"]["response"]
+    assert response == {"behavior": "deny", "message": "not here", "interrupt": False}
+
+
+def test_an_approval_of_the_terminal_is_answered_by_its_hook() -> None:
+    """What the hook prints closes the dialog."""
+    printed = sent(CLAUDE.answer(replace(ASKED, terminal=True), Answer(True)))
+    assert printed["hookSpecificOutput"]["hookEventName"] == "PermissionRequest"
+    assert printed["hookSpecificOutput"]["decision"]["behavior"] == "allow"
+
+
+def test_a_request_of_tomorrow_is_declined() -> None:
+    """What it asks and we do not know can be refused, so that it does not wait for ever."""
+    (event,) = told({"type": "control_request", "request_id": "q-1", "request": {"subtype": "telepathy"}})
+    assert isinstance(event, Unparsed)
+    assert sent(CLAUDE.decline(event.request))["response"]["request_id"] == "q-1"
+
+
+def test_one_message_at_both_doors_has_one_name() -> None:
+    """What standard output told, the transcript tells again under the same class and id, also of a turn's parts."""
+    line = {"type": "assistant", "uuid": "u-1", "message": {"id": "msg_1", "content": [
+        {"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "hello"},
+    ]}}  # fmt: skip
+    output = told({**line, "session_id": "c-1"})
+    record = told({**line, "sessionId": "c-1", "parentUuid": "u-0", "entrypoint": "sdk-cli"}, source=Source.RECORD)
+    assert output == record
+    assert [(type(event), event.id) for event in output] == [(Reasoning, "u-1"), (Text, "u-1#1")]
+
+
+def test_deltas_belong_to_the_text_that_follows() -> None:
+    """A block is called alike in its pieces and as a whole, and its pieces make the whole."""
+    events = recorded.events("claude_stream")
+    whole = {event.block: event.text for event in events if isinstance(event, Text)}
+    pieces = {
+        block: "".join(e.text for e in events if isinstance(e, Delta) and e.block == block and e.stream is Stream.TEXT)
+        for block in whole
+    }
+    assert pieces == whole
+
+
+def test_an_answer_is_known_by_what_came_of_the_call() -> None:
+    """The program does not repeat a decision; the result says it."""
+    answers = only(recorded.events("claude_approval"), ApprovalAnswered)
+    assert [event.allowed for event in answers if isinstance(event, ApprovalAnswered)] == [True, False]
+
+
+def test_an_interrupt_cancels_what_was_asked() -> None:
+    """Nobody is left to answer, and the turn is not called completed."""
+    events = recorded.events("claude_interrupt")
+    ends = [event.reason for event in events if isinstance(event, TurnEnded)]
+    assert ends == [Reason.INTERRUPTED, Reason.COMPLETED, Reason.COMPLETED]
+    assert len(only(events, ApprovalCancelled)) == 1
+
+
+def test_background_work_keeps_it_busy() -> None:
+    """It is idle only when what the turn left running has ended, too."""
+    background = {"type": "system", "subtype": "background_tasks_changed", "uuid": "b-1"}
+    busy = told(INIT, {**background, "tasks": [{"task_id": "1"}]}, RESULT)
+    assert only(busy, WorkEnded) == []
+    ended = told(INIT, {**background, "tasks": [{"task_id": "1"}]}, RESULT, {**background, "tasks": []})
+    assert isinstance(ended[-1], WorkEnded)
+
+
+def test_housekeeping_is_no_work() -> None:
+    """Tasks of the program's own do not keep it busy."""
+    background = {"type": "system", "subtype": "background_tasks_changed", "tasks": [{"task_id": "1", "ambient": True}]}
+    assert only(told(INIT, background, RESULT), WorkEnded)
+
+
+def test_the_cost_is_the_turns() -> None:
+    """The sum that begins anew after a crash is not used."""
+    models = {"a": {"costUSD": 0.25}, "b": {"costUSD": 0.000001}}
+    ends = only(told(INIT, {**RESULT, "total_cost_usd": 99, "model_usage_since_last_result": models}), TurnEnded)
+    assert [event.cost for event in ends if isinstance(event, TurnEnded)] == [250_001]
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        ({"subtype": "success"}, Reason.COMPLETED),
+        ({"subtype": "error_max_turns", "is_error": True}, Reason.TURN_LIMIT),
+        (
+            {"subtype": "error_during_execution", "is_error": True, "terminal_reason": "aborted_tools"},
+            Reason.INTERRUPTED,
+        ),
+        ({"subtype": "success", "is_error": True, "terminal_reason": "api_error"}, Reason.FAILED),
+    ],
+)
+def test_why_a_turn_ended(result: dict[str, Any], reason: Reason) -> None:
+    """The program's words for it become ours."""
+    (end,) = only(told(INIT, {**RESULT, **result}), TurnEnded)
+    assert isinstance(end, TurnEnded)
+    assert end.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "trouble"),
+    [
+        (429, "rate_limit", Trouble.RATE_LIMIT),
+        (529, "overloaded", Trouble.OVERLOADED),
+        (529, "server_error", Trouble.OVERLOADED),
+        (401, "authentication_failed", Trouble.LOGIN),
+        (404, "model_not_found", Trouble.MODEL),
+        (None, "unknown", Trouble.UNREACHABLE),
+        (500, "server_error", Trouble.OTHER),
+    ],
+)
+def test_a_retry_says_what_is_wrong(status: int | None, error: str, trouble: Trouble) -> None:
+    """While it tries again by itself, it is told what the trouble is."""
+    line = {"type": "system", "subtype": "api_retry", "error_status": status, "error": error, "attempt": 1}
+    (event,) = told(line)
+    assert isinstance(event, Error)
+    assert (event.trouble, event.status, event.retrying) == (trouble, status, True)
+
+
+def test_clear_begins_another_conversation() -> None:
+    """A new id in `init` is a switch, the same one is none."""
+    events = told(INIT, RESULT, INIT, RESULT, {**INIT, "session_id": "c-2"})
+    switches = [event for event in events if isinstance(event, ConversationSwitched)]
+    assert [(event.previous, event.conversation) for event in switches] == [("", "c-1"), ("c-1", "c-2")]
+
+
+def test_a_refused_request_says_why() -> None:
+    """What the program will not do is not taken for done."""
+    line = {"type": "control_response", "response": {"subtype": "error", "request_id": "r-1 mode", "error": "no"}}
+    assert told(line) == [Replied(id="r-1 mode", refusal="no")]
+
+
+def test_a_message_that_joined_the_turn_is_in_the_transcript() -> None:
+    """It stands there as an attachment, by the id that we gave it."""
+    line = {
+        "type": "attachment",
+        "uuid": "u-9",
+        "sessionId": "c-1",
+        "entrypoint": "sdk-cli",
+        "attachment": {"type": "queued_command", "prompt": "and this", "source_uuid": "m-2"},
+    }
+    (event,) = told(line, source=Source.RECORD)
+    assert event == Text(id="m-2", message="m-2", text="and this", by_user=True, conversation="c-1")
+
+
+def test_a_dropped_message_is_told() -> None:
+    """What will never be taken up is not waited for."""
+    line = {"type": "command_lifecycle", "command_uuid": "m-1", "state": "discarded", "session_id": "c-1"}
+    assert told(line) == [MessageDropped(id="m-1", conversation="c-1")]
+
+
+def test_a_helper_is_told_apart() -> None:
+    """What a helper of the agent says names the call that it works for."""
+    line = {"type": "assistant", "uuid": "u-1", "parent_tool_use_id": "toolu_1", "message": {"content": [
+        {"type": "text", "text": "hello"}]}}  # fmt: skip
+    assert [event.parent for event in told(line)] == ["toolu_1"]
+
+
+def test_an_edit_shows_what_it_changed() -> None:
+    """The program's own account of an edit becomes a diff."""
+    line = {
+        "type": "user",
+        "uuid": "u-1",
+        "message": {"content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "ok"}]},
+        "tool_use_result": {
+            "filePath": "/vibespace/demo/a",
+            "structuredPatch": [{"oldStart": 1, "oldLines": 1, "newStart": 1, "newLines": 1, "lines": ["-a", "+b"]}],
+        },
+    }
+    (change,) = only(told(line), FileChange)
+    assert isinstance(change, FileChange)
+    assert (change.path, change.change, change.diff) == (
+        "/vibespace/demo/a",
+        Change.MODIFIED,
+        "@@ -1,1 +1,1 @@\n-a\n+b",
+    )
+
+
+def test_a_rate_limit_is_in_percent() -> None:
+    """How much is used, until when, and whether it is reached."""
+    info = {"status": "rejected", "rateLimitType": "five_hour", "utilization": 1.0, "resetsAt": 1_800_000_000}
+    (event,) = told({"type": "rate_limit_event", "rate_limit_info": info, "uuid": "u-1"})
+    expected = RateLimit(id="u-1", window="five_hour", percent=100, resets=1_800_000_000, reached=True)
+    assert event == expected
+
+
+def test_progress_of_a_tool() -> None:
+    """A tool that says nothing shows how long it runs."""
+    (event,) = told({"type": "tool_progress", "tool_use_id": "toolu_1", "elapsed_time_seconds": 30})
+    assert event == ToolProgress(call="toolu_1", seconds=30)
+
+
+def test_hooks_and_transcript_tell_one_turn() -> None:
+    """A turn that hooks have told of is not begun or ended a second time by the transcript."""
+    parser = CLAUDE.parser()
+    hook = {"session_id": "c-1", "prompt_id": "p-1"}
+    where = {"sessionId": "c-1", "entrypoint": "cli"}
+    steps: list[tuple[Source, dict[str, Any]]] = [
+        (Source.HOOK, {**hook, "hook_event_name": "UserPromptSubmit"}),
+        (Source.RECORD, {**where, "type": "user", "promptId": "p-1", "uuid": "u-1", "message": {"content": "hi"}}),
+        (Source.HOOK, {**hook, "hook_event_name": "Stop", "background_tasks": []}),
+        (Source.RECORD, {**where, "type": "system", "subtype": "turn_duration", "uuid": "u-2"}),
+    ]
+    events = [event for source, line in steps for event in parser.feed(encode(line), source)]
+    assert [type(event) for event in events] == [TurnStarted, Text, TurnEnded, WorkEnded]
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (Settings(effort="enormous"), "EFFORT_UNSUPPORTED"),
+        (Settings(system_prompt="x" * 100_001), "PROMPT_TOO_LONG"),
+        (Settings(allowed_tools=("Bash(",)), "TOOL_RULE_INVALID"),
+    ],
+)
+def test_what_it_cannot_do_is_refused(settings: Settings, reason: str) -> None:
+    """Never ignored."""
+    with pytest.raises(InvalidArgument) as caught:
+        CLAUDE.check(settings)
+    assert caught.value.reason == reason

@@ -1,0 +1,77 @@
+"""Whatever a program writes, there are events and no exception: made-up bytes, and real lines with a wrong part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.harness import recorded
+from vibespace.harness.events import Event, Source
+from vibespace.harness.registry import HARNESSES
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters() | st.just("\ud800"), max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+SHAPES = {
+    name: list({shape: said for said in map(json.loads, recorded.lines(name)) for shape in [tuple(said)]}.values())
+    for name in recorded.NAMES
+}
+"""Of each recording, a line of each shape."""
+
+
+@pytest.mark.parametrize("program", HARNESSES)
+@given(st.lists(st.binary(max_size=100), max_size=5), st.sampled_from(Source))
+def test_no_bytes_raise(program: str, lines: list[bytes], source: Source) -> None:
+    """Bytes of any kind make events, each line by itself."""
+    parser = HARNESSES[program].parser()
+    assert all(isinstance(event, Event) for line in lines for event in parser.feed(line, source))
+    assert all(isinstance(event, Event) for event in parser.lost())
+
+
+@pytest.mark.parametrize("name", recorded.NAMES)
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_no_shape_raises(name: str, data: st.DataObject) -> None:
+    """Whatever stands where something else was expected, there are events, and UTF-8 can hold them."""
+    parser = HARNESSES[recorded.program(name)].parser()
+    for said in SHAPES[name]:
+        changed = json.loads(json.dumps(said))
+        place, key = data.draw(st.sampled_from(list(places(changed))))
+        place[key] = data.draw(ANYTHING)
+        for event in parser.feed(json.dumps(changed).encode(), recorded.source(name)):
+            recorded.kept(event)
+    parser.lost()
+
+
+@pytest.mark.parametrize("program", HARNESSES)
+@settings(max_examples=300)
+@given(st.data())
+def test_no_line_is_too_short(program: str, data: st.DataObject) -> None:
+    """A real line, cut anywhere, is told to be none, and what follows it is read."""
+    name = data.draw(st.sampled_from([name for name in recorded.NAMES if recorded.program(name) == program]))
+    line = data.draw(st.sampled_from(recorded.lines(name)))
+    cut = data.draw(st.integers(0, len(line) - 1))
+    parser, other = HARNESSES[program].parser(), HARNESSES[program].parser()
+    assert [type(event).__name__ for event in parser.feed(line[:cut], recorded.source(name))] == ["Unparsed"]
+    assert parser.feed(line, recorded.source(name)) == other.feed(line, recorded.source(name))
+
+
+def places(value: object) -> Iterator[tuple[dict[str, object], str]]:
+    """Every place in `value` where something else could stand."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield value, key
+            yield from places(each)
+    if isinstance(value, list):
+        for each in value:
+            yield from places(each)

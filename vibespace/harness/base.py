@@ -1,0 +1,132 @@
+"""What speaking with an agent program means to those who need it: how it is started, and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from vibespace.harness.events import ApprovalAsked, Event, Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What an agent is set to. Empty or 0 leaves it to the program."""
+
+    model: str = ""
+    effort: str = ""
+    max_turns: int = 0
+    system_prompt: str = ""
+    """Added to the program's own."""
+    allowed_tools: tuple[str, ...] = ()
+    """Tool rules, `Tool` or `Tool(prefix:*)`."""
+    disallowed_tools: tuple[str, ...] = ()
+    skip_permissions: bool = False
+
+
+@dataclass(frozen=True)
+class Command:
+    """How a program is started."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    """What a user's own environment may override."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Files of ours, by their path in the agent's home, that must be there first."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """How changed settings come into force."""
+
+    lines: tuple[bytes, ...] = ()
+    """To send to the living program."""
+    restart: tuple[str, ...] = ()
+    """Settings that only a new process takes."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A decision on a tool call."""
+
+    allow: bool
+    rules: tuple[str, ...] = ()
+    """Tool rules to allow until the program ends, of those in ApprovalAsked.rules."""
+    reason: str = ""
+    """For the agent, when it is denied."""
+
+
+class Parser(Protocol):
+    """Makes events of the lines of one agent, in the order in which they were read.
+
+    Its state is what the lines so far amount to, so another one that is fed the same lines from the start of the turn
+    on is its equal. A line never raises.
+    """
+
+    def feed(self, line: bytes, source: Source = Source.OUTPUT) -> tuple[Event, ...]:
+        """What `line` tells; nothing when it is known to say nothing about the conversation."""
+
+    def lost(self) -> tuple[Event, ...]:
+        """The program is gone: what that ends."""
+
+
+class Harness(Protocol):
+    """What is to know about one agent program. All methods are pure; ids are given from outside and unique.
+
+    Lines to send are without their newline.
+    """
+
+    counted: frozenset[str]
+    """Names of settings that the program does not know, and that we hold by counting."""
+
+    def check(self, settings: Settings) -> None:
+        """Raises InvalidArgument for what this program cannot do, naming it."""
+
+    def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
+        """The program, driven by us. `conversation` is ignored where the program makes up the id."""
+
+    def terminal(self, settings: Settings, conversation: str, *, resume: bool, hook: str) -> Command:
+        """The program's own interface on that conversation.
+
+        It runs the shell command `hook` for each line of Source.HOOK, where it has such.
+        """
+
+    def parser(self) -> Parser:
+        """One for a process that begins."""
+
+    def greet(self, request: str) -> tuple[bytes, ...]:
+        """What a process is told first."""
+
+    def open(self, settings: Settings, conversation: str, directory: str, request: str) -> tuple[bytes, ...]:
+        """Begins a conversation (empty), or goes on with it, in a process that was greeted.
+
+        Nothing where a process has one conversation, that of its command line.
+        """
+
+    def name(self, conversation: str, name: str, request: str) -> tuple[bytes, ...]:
+        """Names a conversation that is open, where the program would otherwise ask its model for a name."""
+
+    def say(self, conversation: str, text: str, message: str, *, turn: str = "", command: bool = False) -> bytes:
+        """A message, with our id; into the running `turn`, when one is given.
+
+        As a `command` it may be one of the program's own, which begin with '/'; else it is never taken for one.
+        Raises InvalidArgument for what the program does not take.
+        """
+
+    def look_up(self, conversation: str, request: str) -> tuple[bytes, ...]:
+        """Asks for the latest items, to be told as events again: for where a message may have arrived.
+
+        Nothing where a repeat is ignored by the program, so that sending again is safe.
+        """
+
+    def interrupt(self, conversation: str, turn: str, request: str) -> tuple[bytes, ...]:
+        """Ends the turn, and what it runs."""
+
+    def answer(self, asked: ApprovalAsked, answer: Answer) -> bytes:
+        """Lets the program go on; on a terminal, what the hook that told of it prints."""
+
+    def decline(self, request: str) -> bytes:
+        """Tells the program that we do not know what it asks (Unparsed.request), so that it does not wait for ever."""
+
+    def update(self, conversation: str, old: Settings, new: Settings, request: str) -> Update:
+        """What brings a process that runs by `old` to `new`."""

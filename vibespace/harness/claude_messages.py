@@ -1,0 +1,196 @@
+"""Claude Code's messages, which standard output and the transcript file have alike, and its account of a turn."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from vibespace.harness.events import (
+    Change,
+    Error,
+    Event,
+    FileChange,
+    Reason,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    Trouble,
+    Unparsed,
+    Usage,
+    Where,
+)
+from vibespace.harness.reading import Object, amount, count, items, mapping, text, true, whole
+
+INTERRUPTED = "[Request interrupted by user"
+"""What the program writes as if the user had said it."""
+
+_TROUBLES = {
+    "authentication_failed": Trouble.LOGIN,
+    "oauth_org_not_allowed": Trouble.LOGIN,
+    "account_on_hold": Trouble.LOGIN,
+    "verification_required": Trouble.LOGIN,
+    "cloud_credential_error": Trouble.LOGIN,
+    "billing_error": Trouble.BILLING,
+    "rate_limit": Trouble.RATE_LIMIT,
+    "overloaded": Trouble.OVERLOADED,
+    "model_not_found": Trouble.MODEL,
+    "connection_failed": Trouble.UNREACHABLE,
+}
+_STATUSES = {401: Trouble.LOGIN, 403: Trouble.LOGIN, 429: Trouble.RATE_LIMIT, 529: Trouble.OVERLOADED}
+
+
+class _Named(Where):
+    id: str
+
+
+def message_events(said: Object, turn: str, block: tuple[str, int]) -> tuple[Event, ...]:
+    """What a line of type assistant or user tells. `block` is what is being streamed."""
+    if true(said, "isMeta") or true(said, "isCompactSummary"):
+        return ()
+    where: Where = {
+        "conversation": text(said, "session_id") or text(said, "sessionId"),
+        "turn": turn,
+        "parent": text(said, "parent_tool_use_id") or ("sidechain" if true(said, "isSidechain") else ""),
+    }
+    content: Any = mapping(said, "message").get("content")
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else items(said, "message", "content")
+    if not parts:
+        return (Unparsed(id=text(said, "uuid"), why="no content", kind=text(said, "type"), **where),)
+    found: list[Event] = []
+    for place, part in enumerate(parts):
+        name = text(said, "uuid") + (f"#{place}" if place else "")
+        found += _part(said, part, {"id": name, **where}, block)
+    return tuple(found)
+
+
+def user_said(said: Object) -> str | None:
+    """The words of a message of the user's, None for any other line."""
+    if text(said, "type") != "user" or true(said, "isMeta") or true(said, "isCompactSummary"):
+        return None
+    content: Any = mapping(said, "message").get("content")
+    if isinstance(content, str):
+        return content
+    words = [text(part, "text") for part in items(said, "message", "content") if text(part, "type") == "text"]
+    return "".join(words) or None
+
+
+def retried(said: Object) -> Error:
+    """A request to the model has failed, and is made again."""
+    status = whole(said, "error_status")
+    word = text(said, "error")
+    unreachable = status is None and word == "unknown"
+    return Error(
+        id=text(said, "uuid"),
+        conversation=text(said, "session_id"),
+        trouble=Trouble.UNREACHABLE if unreachable else _trouble(word, status),
+        text=f"{word}: attempt {count(said, 'attempt')} of {count(said, 'max_retries')}",
+        status=status,
+        retrying=True,
+    )
+
+
+def ended(said: Object) -> tuple[Reason, str]:
+    """Why a `result` says that its turn is over, and in which words."""
+    why = text(said, "terminal_reason")
+    if why.startswith("aborted_"):
+        return Reason.INTERRUPTED, ""
+    if why == "max_turns" or text(said, "subtype") == "error_max_turns":
+        return Reason.TURN_LIMIT, ""
+    if true(said, "is_error"):
+        errors = [each for each in items(said, "errors") if isinstance(each, str)]
+        return Reason.FAILED, text(said, "result") or "\n".join(errors) or why or text(said, "subtype")
+    return Reason.COMPLETED, ""
+
+
+def spent(said: Object) -> Usage:
+    """Tokens of a turn: of `result` this is the turn's own, unlike its other sums."""
+    usage = mapping(said, "usage")
+    return Usage(
+        input=count(usage, "input_tokens"),
+        output=count(usage, "output_tokens"),
+        cache_read=count(usage, "cache_read_input_tokens"),
+        cache_write=count(usage, "cache_creation_input_tokens"),
+        reasoning=count(usage, "output_tokens_details", "thinking_tokens"),
+    )
+
+
+def cost(said: Object) -> int | None:
+    """Of this turn: `total_cost_usd` begins anew after a crash, so that sums of it would be wrong."""
+    if "model_usage_since_last_result" not in said:
+        return None
+    costs = [amount(model, "costUSD") or 0.0 for model in mapping(said, "model_usage_since_last_result").values()]
+    millionths = sum(costs) * 1e6
+    return round(millionths) if math.isfinite(millionths) else None
+
+
+def _part(said: Object, part: object, where: _Named, block: tuple[str, int]) -> list[Event]:
+    by_user = text(said, "type") == "user"
+    match text(part, "type"):
+        case "text" if by_user:
+            return _user_text(said, text(part, "text"), where)
+        case "text" if true(said, "is_api_error_message") or true(said, "isApiErrorMessage"):
+            word = text(said, "api_error") or text(said, "apiError") or text(said, "error")
+            trouble = _TROUBLES.get(word) or _TROUBLES.get(text(said, "error"), Trouble.OTHER)
+            return [Error(trouble=trouble, text=text(part, "text"), **where)]
+        case "text":
+            return [Text(text=text(part, "text"), block=_block(said, block), **where)]
+        case "thinking" | "redacted_thinking":
+            return [Reasoning(text=text(part, "thinking"), block=_block(said, block), **where)]
+        case "tool_use" | "server_tool_use" | "mcp_tool_use":
+            given = mapping(part, "input")
+            return [ToolCall(call=text(part, "id"), tool=text(part, "name"), input=given, **where)]
+        case "tool_result":
+            return [_result(part, where), *_changed(said, text(part, "tool_use_id"), where)]
+    kind = f"{text(said, 'type')}/{text(part, 'type')}"
+    return [Unparsed(why="unknown kind", kind=kind, **where)]
+
+
+def _user_text(said: Object, words: str, where: _Named) -> list[Event]:
+    if words.startswith(INTERRUPTED):
+        return []
+    sent = text(said, "entrypoint") != "cli" and not where["parent"]
+    return [Text(text=words, by_user=True, message=where["id"] if sent else "", **where)]
+
+
+def _block(said: Object, block: tuple[str, int]) -> str:
+    """What Delta calls it. The transcript says which, standard output only by the order of its lines."""
+    message = text(said, "message", "id")
+    place = whole(said, "apiBlockIndex")
+    if place is None and block[0] == message:
+        place = block[1]
+    return f"{message}.{place}" if message and place is not None else ""
+
+
+def _result(part: object, where: _Named) -> ToolResult:
+    content = mapping(part).get("content")
+    words = content if isinstance(content, str) else "\n".join(_shown(each) for each in items(part, "content"))
+    return ToolResult(call=text(part, "tool_use_id"), text=words, failed=true(part, "is_error"), **where)
+
+
+def _shown(part: object) -> str:
+    """Of what is no text, such as an image, only that it is there; the line has all of it."""
+    return text(part, "text") if text(part, "type") == "text" else f"[{text(part, 'type')}]"
+
+
+def _changed(said: Object, call: str, where: _Named) -> list[Event]:
+    """What the tools that write files tell of it beside their words for the model."""
+    told = mapping(said, "tool_use_result") or mapping(said, "toolUseResult")
+    path = text(told, "filePath")
+    if not path or "structuredPatch" not in told:
+        return []
+    change = Change.CREATED if text(told, "type") == "create" else Change.MODIFIED
+    return [FileChange(call=call, path=path, change=change, diff=_diff(told), **where)]
+
+
+def _diff(told: Object) -> str:
+    lines = []
+    for hunk in items(told, "structuredPatch"):
+        old = f"{count(hunk, 'oldStart')},{count(hunk, 'oldLines')}"
+        lines.append(f"@@ -{old} +{count(hunk, 'newStart')},{count(hunk, 'newLines')} @@")
+        lines += [line for line in items(hunk, "lines") if isinstance(line, str)]
+    return "\n".join(lines)
+
+
+def _trouble(word: str, status: int | None) -> Trouble:
+    return _TROUBLES.get(word) or _STATUSES.get(status or 0, Trouble.OTHER)

@@ -1,0 +1,290 @@
+"""What Claude Code writes: stream-json on standard output, the transcript file, and what hooks are told.
+
+Of each message all three tell the same `uuid`. The transcript has both doors; standard output adds deltas, approvals
+and the ends of turns of the headless one, hooks those of the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vibespace.harness.claude_approvals import Open
+from vibespace.harness.claude_messages import INTERRUPTED, cost, ended, message_events, retried, spent, user_said
+from vibespace.harness.events import (
+    ApprovalCancelled,
+    ConversationSwitched,
+    Delta,
+    Event,
+    MessageDropped,
+    RateLimit,
+    Reason,
+    Replied,
+    Source,
+    Stream,
+    Text,
+    ToolProgress,
+    TurnEnded,
+    TurnStarted,
+    Unparsed,
+    Where,
+    WorkEnded,
+)
+from vibespace.harness.reading import Object, amount, decode, items, mapping, text, true, whole
+
+_OUTPUT = """
+    keep_alive control_request_progress system/status system/permission_denied system/compact_boundary
+    system/task_updated system/session_state_changed system/hook_started system/hook_progress system/hook_response
+"""
+_RECORD = """
+    api-request api-request-blob api-request-shape atis-latch cost-state file-history-snapshot last-prompt mode
+    permission-mode queue-operation summary tools-used system/compact_boundary
+"""
+_SILENT = {
+    Source.OUTPUT: frozenset(_OUTPUT.split()),
+    Source.RECORD: frozenset(_RECORD.split()),
+    Source.HOOK: frozenset(),
+}
+"""Kinds that are known, and say nothing about the conversation."""
+
+_DELTAS = {
+    "text_delta": (Stream.TEXT, "text"),
+    "thinking_delta": (Stream.REASONING, "thinking"),
+    "input_json_delta": (Stream.INPUT, "partial_json"),
+}
+
+Events = tuple[Event, ...]
+
+
+class ClaudeParser:
+    """See Parser. A turn of the headless door is called by the uuid of `init`, a typed one by its prompt's id."""
+
+    def __init__(self) -> None:
+        self._conversation = ""
+        self._turn = ""
+        self._typed = ""
+        """The terminal's turn."""
+        self._busy = False
+        """Whether something runs in the background."""
+        self._block: tuple[str, int] = ("", 0)
+        """Message and place in it of what is being streamed."""
+        self._open = Open()
+        self._output: dict[str, Callable[[Object], Events]] = {
+            "system/init": self._init,
+            "system/api_retry": lambda said: (retried(said),),
+            "system/background_tasks_changed": self._background,
+            "system/task_started": self._task,
+            "system/task_progress": self._task,
+            "system/task_notification": self._task,
+            "assistant": self._message,
+            "user": self._message,
+            "stream_event": self._streamed,
+            "result": self._result,
+            "control_request": self._request,
+            "control_cancel_request": self._cancelled,
+            "control_response": self._response,
+            "rate_limit_event": self._rate_limit,
+            "tool_progress": self._progress,
+            "conversation_reset": self._reset,
+            "command_lifecycle": self._lifecycle,
+        }
+        self._record: dict[str, Callable[[Object], Events]] = {
+            "assistant": self._recorded,
+            "user": self._recorded,
+            "attachment": self._attached,
+            "system/turn_duration": lambda said: self._typed_ends(said, Reason.COMPLETED),
+        }
+        self._hook: dict[str, Callable[[Object], Events]] = {
+            "SessionStart": lambda said: self._switch(text(said, "session_id")),
+            "UserPromptSubmit": lambda said: self._typed_starts(said, text(said, "prompt_id")),
+            "PermissionRequest": self._hooked,
+            "PostToolUse": self._open.used,
+            "Stop": self._stopped,
+            "SessionEnd": self._left,
+        }
+
+    def feed(self, line: bytes, source: Source = Source.OUTPUT) -> Events:
+        said = decode(line)
+        if isinstance(said, Unparsed):
+            return (said,)
+        kind = text(said, "hook_event_name") if source is Source.HOOK else text(said, "type")
+        if kind == "system":
+            kind = f"system/{text(said, 'subtype')}"
+        handlers = {Source.OUTPUT: self._output, Source.RECORD: self._record, Source.HOOK: self._hook}[source]
+        if kind in handlers:
+            return handlers[kind](said)
+        if kind in _SILENT[source]:
+            return ()
+        return (Unparsed(id=text(said, "uuid"), conversation=_conversation(said), why="unknown kind", kind=kind),)
+
+    def lost(self) -> Events:
+        cancelled = self._open.close()
+        turn, busy = self._turn or self._typed, self._busy
+        self._turn = self._typed = ""
+        self._busy = False
+        self._block = ("", 0)
+        if turn:
+            over = TurnEnded(id=turn, turn=turn, conversation=self._conversation, reason=Reason.LOST)
+            return (*cancelled, over, *self._idle(turn))
+        return (*cancelled, *self._idle("")) if busy else cancelled
+
+    # Standard output
+
+    def _init(self, said: Object) -> Events:
+        switched = self._switch(text(said, "session_id"))
+        self._turn = text(said, "uuid")
+        return (*switched, TurnStarted(id=self._turn, turn=self._turn, conversation=self._conversation))
+
+    def _message(self, said: Object) -> Events:
+        return self._open.seen(said, message_events(said, self._turn, self._block))
+
+    def _streamed(self, said: Object) -> Events:
+        event = mapping(said, "event")
+        match text(event, "type"):
+            case "message_start":
+                self._block = (text(event, "message", "id"), 0)
+            case "content_block_start":
+                self._block = (text(said, "api_message_id") or self._block[0], whole(event, "index") or 0)
+            case "content_block_delta":
+                stream, key = _DELTAS.get(text(event, "delta", "type"), (Stream.TEXT, ""))
+                piece = text(event, "delta", key)
+                block = f"{text(said, 'api_message_id') or self._block[0]}.{whole(event, 'index') or 0}"
+                if piece:
+                    where = _where(said, self._turn)
+                    return (Delta(block=block, stream=stream, text=piece, **where),)
+        return ()
+
+    def _result(self, said: Object) -> Events:
+        turn, self._turn = self._turn, ""
+        reason, detail = ended(said)
+        over = TurnEnded(
+            id=turn or text(said, "uuid"),
+            turn=turn,
+            conversation=_conversation(said),
+            reason=reason,
+            detail=detail,
+            usage=spent(said),
+            cost=cost(said),
+        )
+        return (*self._open.close(), over, *self._idle(over.id, over.conversation))
+
+    def _request(self, said: Object) -> Events:
+        request, name = mapping(said, "request"), text(said, "request_id")
+        if text(request, "subtype") != "can_use_tool":
+            kind = f"control_request/{text(request, 'subtype')}"
+            return (Unparsed(why="unknown kind", kind=kind, request=name),)
+        where: Where = {"conversation": self._conversation, "turn": self._turn}
+        return (self._open.ask(request, name, mapping(request, "input"), where, terminal=False),)
+
+    def _cancelled(self, said: Object) -> Events:
+        request = text(said, "request_id")
+        self._open.cancel(request)
+        return (ApprovalCancelled(id=request, request=request, conversation=self._conversation),)
+
+    def _response(self, said: Object) -> Events:
+        response = mapping(said, "response")
+        refused = text(response, "subtype") == "error"
+        refusal = text(response, "error") or "refused" if refused else ""
+        return (Replied(id=text(response, "request_id"), refusal=refusal),)
+
+    def _rate_limit(self, said: Object) -> Events:
+        info = mapping(said, "rate_limit_info")
+        used = amount(info, "utilization")
+        return (
+            RateLimit(
+                id=text(said, "uuid"),
+                window=text(info, "rateLimitType"),
+                percent=round(used * 100) if used is not None and 0 <= used <= 10 else None,
+                resets=whole(info, "resetsAt"),
+                reached=text(info, "status") == "rejected",
+            ),
+        )
+
+    def _progress(self, said: Object) -> Events:
+        seconds = whole(said, "elapsed_time_seconds")
+        return (ToolProgress(call=text(said, "tool_use_id"), seconds=seconds, **_where(said, self._turn)),)
+
+    def _task(self, said: Object) -> Events:
+        told = text(said, "summary") or text(said, "description")
+        return (ToolProgress(call=text(said, "tool_use_id"), text=told, **_where(said, self._turn)),)
+
+    def _background(self, said: Object) -> Events:
+        before = self._busy
+        self._busy = any(not true(task, "ambient") for task in items(said, "tasks"))
+        return self._idle(text(said, "uuid")) if before and not (self._turn or self._typed) else ()
+
+    def _reset(self, said: Object) -> Events:
+        return self._switch(text(said, "new_conversation_id"))
+
+    def _lifecycle(self, said: Object) -> Events:
+        dropped = text(said, "state") in ("discarded", "refused")
+        return (MessageDropped(id=text(said, "command_uuid"), conversation=_conversation(said)),) if dropped else ()
+
+    # The transcript
+
+    def _recorded(self, said: Object) -> Events:
+        typed = text(said, "entrypoint") == "cli"
+        words = user_said(said)
+        if typed and words is not None and words.startswith(INTERRUPTED):
+            return self._typed_ends(said, Reason.INTERRUPTED)
+        started = self._typed_starts(said, text(said, "promptId") or text(said, "uuid")) if typed and words else ()
+        turn = self._typed if typed else self._turn
+        return (*started, *self._open.seen(said, message_events(said, turn, ("", 0))))
+
+    def _attached(self, said: Object) -> Events:
+        """A message that joined the running turn is written as an attachment to it."""
+        attached = mapping(said, "attachment")
+        if text(attached, "type") != "queued_command" or true(attached, "isMeta") or not text(attached, "prompt"):
+            return ()
+        name = text(attached, "source_uuid") or text(said, "uuid")
+        turn = self._typed if text(said, "entrypoint") == "cli" else self._turn
+        words = text(attached, "prompt")
+        return (Text(id=name, message=name, text=words, by_user=True, **_where(said, turn)),)
+
+    # The terminal
+
+    def _typed_starts(self, said: Object, turn: str) -> Events:
+        if self._typed or true(said, "isSidechain"):
+            return ()
+        self._typed = turn
+        return (TurnStarted(id=turn, turn=turn, conversation=_conversation(said)),)
+
+    def _typed_ends(self, said: Object, reason: Reason) -> Events:
+        turn, self._typed = self._typed, ""
+        if not turn:
+            return ()
+        over = TurnEnded(id=turn, turn=turn, conversation=_conversation(said), reason=reason)
+        return (*self._open.close(), over, *self._idle(turn, over.conversation))
+
+    def _hooked(self, said: Object) -> Events:
+        """The program gives no id, so whoever relays the hook adds a `request_id`."""
+        request = text(said, "request_id") or text(said, "prompt_id")
+        where: Where = {"conversation": _conversation(said), "turn": self._typed}
+        return (self._open.ask(said, request, mapping(said, "tool_input"), where, terminal=True),)
+
+    def _stopped(self, said: Object) -> Events:
+        self._busy = bool(items(said, "background_tasks"))
+        return self._typed_ends(said, Reason.COMPLETED)
+
+    def _left(self, said: Object) -> Events:
+        """The person is gone, or in another conversation; with the process goes what it ran."""
+        self._busy = False
+        return self._typed_ends(said, Reason.INTERRUPTED)
+
+    # Both
+
+    def _idle(self, name: str, conversation: str = "") -> Events:
+        return () if self._busy else (WorkEnded(id=name, conversation=conversation or self._conversation),)
+
+    def _switch(self, conversation: str) -> Events:
+        previous, self._conversation = self._conversation, conversation or self._conversation
+        if self._conversation == previous:
+            return ()
+        return (ConversationSwitched(id=conversation, conversation=conversation, previous=previous),)
+
+
+def _conversation(said: Object) -> str:
+    return text(said, "session_id") or text(said, "sessionId")
+
+
+def _where(said: Object, turn: str) -> Where:
+    return {"conversation": _conversation(said), "turn": turn, "parent": text(said, "parent_tool_use_id")}

@@ -1,0 +1,143 @@
+"""Codex: how it is started, and what is written to it. One app-server a container, a JSON-RPC message a frame."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from vibespace.errors import InvalidArgument
+from vibespace.harness.base import Answer, Command, Settings, Update
+from vibespace.harness.codex_parser import CLEAN, ITEMS, PERMISSIONS, CodexParser
+from vibespace.harness.events import ApprovalAsked
+from vibespace.harness.reading import encode
+from vibespace.harness.rules import codex_rules
+
+EFFORTS = ("low", "medium", "high", "xhigh")
+LONGEST_MESSAGE = 1 << 20
+"""Characters that the program takes as input of a turn."""
+RULES = ".codex/rules/vibespace.rules"
+
+_LATEST = 100
+"""Items to look through for a message that may have arrived: more than a turn was seen to have."""
+
+
+class Codex:
+    """One process for all conversations, whose ids are its own. Our id of a message is told again, but not heeded."""
+
+    counted = frozenset({"max_turns"})
+
+    def check(self, settings: Settings) -> None:
+        if settings.effort and settings.effort not in EFFORTS:
+            raise InvalidArgument(
+                "EFFORT_UNSUPPORTED",
+                f"Codex knows no effort {settings.effort[:60]!a}.",
+                field="effort",
+                hint=f"It takes {', '.join(EFFORTS)}.",
+            )
+        codex_rules(settings.allowed_tools, settings.disallowed_tools)
+
+    def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
+        rules = codex_rules(settings.allowed_tools, settings.disallowed_tools)
+        return Command(("codex", "app-server", "--listen", "unix://"), files={RULES: rules})
+
+    def terminal(self, settings: Settings, conversation: str, *, resume: bool, hook: str) -> Command:
+        return Command(("codex", "resume", conversation))
+
+    def parser(self) -> CodexParser:
+        return CodexParser()
+
+    def greet(self, request: str) -> tuple[bytes, ...]:
+        client = {"name": "vibespace", "title": "Vibespace", "version": "1"}
+        hello = _call("initialize", request, clientInfo=client, capabilities={"experimentalApi": True})
+        return (hello, encode({"method": "initialized"}))
+
+    def open(self, settings: Settings, conversation: str, directory: str, request: str) -> tuple[bytes, ...]:
+        where: dict[str, Any] = {"cwd": directory, "approvalPolicy": _policy(settings), "sandbox": "danger-full-access"}
+        if settings.model:
+            where["model"] = settings.model
+        if settings.effort:
+            where["config"] = {"model_reasoning_effort": settings.effort}
+        if not conversation:
+            if settings.system_prompt:
+                where["developerInstructions"] = settings.system_prompt
+            return (_call("thread/start", request, **where),)
+        resumed = _call("thread/resume", request, threadId=conversation, excludeTurns=True, **where)
+        return (resumed, *self._renew(conversation, settings, request))
+
+    def name(self, conversation: str, name: str, request: str) -> tuple[bytes, ...]:
+        return (_call("thread/name/set", request, threadId=conversation, name=name),)
+
+    def say(self, conversation: str, text: str, message: str, *, turn: str = "", command: bool = False) -> bytes:
+        if command:
+            raise InvalidArgument("COMMAND_UNSUPPORTED", "Codex takes its commands on a terminal only.", field="text")
+        if len(text) > LONGEST_MESSAGE:
+            raise InvalidArgument(
+                "MESSAGE_TOO_LONG",
+                f"Codex takes a message of at most {LONGEST_MESSAGE} characters.",
+                field="text",
+                hint="Put it into a file, and name that.",
+            )
+        said = {
+            "threadId": conversation,
+            "input": [{"type": "text", "text": text}],
+            "clientUserMessageId": message,
+        }
+        if turn:
+            return _call("turn/steer", message, expectedTurnId=turn, **said)
+        return _call("turn/start", message, **said)
+
+    def look_up(self, conversation: str, request: str) -> tuple[bytes, ...]:
+        return (_call(ITEMS, request, threadId=conversation, limit=_LATEST, sortDirection="desc"),)
+
+    def interrupt(self, conversation: str, turn: str, request: str) -> tuple[bytes, ...]:
+        """The turn ends by the first, and only by the second what it runs."""
+        stop = _call("turn/interrupt", request, threadId=conversation, turnId=turn)
+        return (stop, _call(CLEAN, request, threadId=conversation))
+
+    def answer(self, asked: ApprovalAsked, answer: Answer) -> bytes:
+        """The agent is not told a reason: there is no place for one."""
+        longer = bool(answer.rules)
+        if asked.tool == PERMISSIONS:
+            granted = asked.input.get("permissions", {}) if answer.allow else {}
+            result: dict[str, Any] = {"permissions": granted, "scope": "session" if longer else "turn"}
+        elif answer.allow:
+            result = {"decision": "acceptForSession" if longer else "accept"}
+        else:
+            result = {"decision": "decline"}
+        return encode({"id": json.loads(asked.request), "result": result})
+
+    def decline(self, request: str) -> bytes:
+        return encode({"id": json.loads(request), "error": {"code": -32601, "message": "not supported"}})
+
+    def update(self, conversation: str, old: Settings, new: Settings, request: str) -> Update:
+        restart = [name for name in ("allowed_tools", "disallowed_tools") if getattr(old, name) != getattr(new, name)]
+        restart += [name for name in ("model", "effort") if getattr(old, name) and not getattr(new, name)]
+        live = ("model", "effort", "system_prompt", "skip_permissions")
+        changed = [name for name in live if getattr(old, name) != getattr(new, name)]
+        if "system_prompt" in changed and not new.model:
+            restart.append("system_prompt")  # it is given together with a model only
+        return Update(self._renew(conversation, new, request) if changed else (), tuple(restart))
+
+    def _renew(self, conversation: str, settings: Settings, request: str) -> tuple[bytes, ...]:
+        """Instructions given when a conversation is resumed have no effect; these do, from its next turn on."""
+        change: dict[str, Any] = {"approvalPolicy": _policy(settings), "sandboxPolicy": {"type": "dangerFullAccess"}}
+        if settings.effort:
+            change["effort"] = settings.effort
+        if settings.model:
+            change["model"] = settings.model
+            instructions = {
+                "model": settings.model,
+                "reasoning_effort": settings.effort or None,
+                "developer_instructions": settings.system_prompt or None,
+            }
+            change["collaborationMode"] = {"mode": "default", "settings": instructions}
+        return (_call("thread/settings/update", request, threadId=conversation, **change),)
+
+
+def _policy(settings: Settings) -> str:
+    return "never" if settings.skip_permissions else "untrusted"
+
+
+def _call(method: str, request: str, **params: Any) -> bytes:
+    """The id says the method, so that a reply can be read by itself."""
+    return encode({"id": f"{method} {request}", "method": method, "params": params})

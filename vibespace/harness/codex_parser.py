@@ -1,0 +1,317 @@
+"""What Codex's app-server writes: replies, notifications and requests of its own, each a JSON-RPC message."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from vibespace.harness.codex_items import begun, done, failure
+from vibespace.harness.events import (
+    ApprovalAnswered,
+    ApprovalAsked,
+    ApprovalCancelled,
+    ConversationSwitched,
+    Delta,
+    Error,
+    Event,
+    RateLimit,
+    Reason,
+    Replied,
+    Source,
+    Stream,
+    ToolCall,
+    ToolProgress,
+    Trouble,
+    TurnEnded,
+    TurnStarted,
+    Unparsed,
+    Usage,
+    Where,
+    WorkEnded,
+)
+from vibespace.harness.reading import Object, amount, count, decode, items, mapping, text, true, whole
+
+CLEAN = "thread/backgroundTerminals/clean"
+ITEMS = "thread/items/list"
+PERMISSIONS = "Permissions"
+"""The tool of an approval that asks for more than one call."""
+
+_KNOWN = """
+    thread/status/changed thread/readState/changed thread/name/updated thread/goal/updated thread/goal/cleared
+    thread/settings/updated thread/closed thread/archived thread/unarchived thread/compacted thread/queue/changed
+    turn/diff/updated turn/plan/updated item/fileChange/patchUpdated item/reasoning/summaryPartAdded
+    item/commandExecution/terminalInteraction account/updated remoteControl/status/changed configWarning
+    deprecationNotice skills/changed mcpServer/startupStatus/updated hook/started hook/completed
+"""
+_SILENT = frozenset(_KNOWN.split())
+"""Methods that are known, and say nothing about the conversation."""
+
+_DELTAS = {
+    "item/agentMessage/delta": Stream.TEXT,
+    "item/plan/delta": Stream.TEXT,
+    "item/reasoning/textDelta": Stream.REASONING,
+    "item/reasoning/summaryTextDelta": Stream.REASONING,
+}
+_PROGRESS = {
+    "item/commandExecution/outputDelta": "delta",
+    "item/fileChange/outputDelta": "delta",
+    "item/mcpToolCall/progress": "message",
+}
+_APPROVALS = {
+    "item/commandExecution/requestApproval": "Bash",
+    "item/fileChange/requestApproval": "Edit",
+    "item/permissions/requestApproval": PERMISSIONS,
+}
+_REASONS = {"completed": Reason.COMPLETED, "interrupted": Reason.INTERRUPTED}
+
+Events = tuple[Event, ...]
+
+
+class _Thread:
+    """What is under way in one of the program's conversations."""
+
+    def __init__(self) -> None:
+        self.turn = ""
+        self.ended = ""
+        """The turn before."""
+        self.running: dict[str, ToolCall] = {}
+        self.asked: dict[str, ApprovalAsked] = {}
+        self.total: dict[str, Any] = {}
+        """What it last said to have spent altogether."""
+        self.usage = Usage()
+
+
+class CodexParser:
+    """See Parser. Threads of the program's own, such as one that finds a title, are told apart by `conversation`."""
+
+    def __init__(self) -> None:
+        self._conversation = ""
+        self._threads: dict[str, _Thread] = {}
+        self._handlers: dict[str, Callable[[Object], Events]] = {
+            "turn/started": self._turn_started,
+            "turn/completed": self._turn_completed,
+            "item/started": self._item_started,
+            "item/completed": self._item_completed,
+            "thread/started": self._thread_started,
+            "thread/tokenUsage/updated": self._spent,
+            "serverRequest/resolved": self._resolved,
+            "account/rateLimits/updated": self._rate_limits,
+            "error": self._error,
+            "warning": self._warning,
+        }
+
+    def feed(self, line: bytes, source: Source = Source.OUTPUT) -> Events:
+        said = decode(line)
+        if isinstance(said, Unparsed):
+            return (said,)
+        method = text(said, "method")
+        if "id" in said:
+            return self._asked(said, method) if method else self._replied(said)
+        params = mapping(said, "params")
+        if method in self._handlers:
+            return self._handlers[method](params)
+        if method in _DELTAS:
+            stream, piece = _DELTAS[method], text(params, "delta")
+            return (Delta(block=text(params, "itemId"), stream=stream, text=piece, **_where(params)),)
+        if method in _PROGRESS:
+            return (ToolProgress(call=text(params, "itemId"), text=text(params, _PROGRESS[method]), **_where(params)),)
+        return () if method in _SILENT else (Unparsed(why="unknown kind", kind=method, **_where(params)),)
+
+    def lost(self) -> Events:
+        found: list[Event] = []
+        for name, thread in self._threads.items():
+            found += _cancelled(thread)
+            if thread.turn:
+                found.append(TurnEnded(id=thread.turn, turn=thread.turn, conversation=name, reason=Reason.LOST))
+            if thread.turn or thread.running:
+                found.append(WorkEnded(id=thread.turn, conversation=name))
+        self._threads = {}
+        return tuple(found)
+
+    # Replies and requests
+
+    def _replied(self, said: Object) -> Events:
+        method, _, request = text(said, "id").partition(" ")
+        if not request:
+            return (Unparsed(why="a reply to nothing of ours"),)
+        if "error" in said:
+            return (Replied(id=request, refusal=text(said, "error", "message") or "refused"),)
+        told: Events = ()
+        if method in ("thread/start", "thread/resume"):
+            told = self._switch(text(said, "result", "thread", "id"))
+        elif method == ITEMS:
+            told = self._listed(items(said, "result", "data"))
+        elif method == CLEAN:
+            told = self._cleaned()
+        return (*told, Replied(id=request))
+
+    def _listed(self, entries: list[Any]) -> Events:
+        """Oldest first, for they are asked for newest first."""
+        found: list[Event] = []
+        for entry in sorted(reversed(entries), key=lambda entry: count(entry, "startedAtMs")):
+            item = mapping(entry, "item")
+            where: Where = {"conversation": self._conversation, "turn": text(entry, "turnId")}
+            call = begun(item, where)
+            found += [*([call] if call else []), *done(item, where)]
+        return tuple(found)
+
+    def _cleaned(self) -> Events:
+        thread = self._thread(self._conversation)
+        was_running, thread.running = bool(thread.running), {}
+        return (WorkEnded(conversation=self._conversation),) if was_running and not thread.turn else ()
+
+    def _asked(self, said: Object, method: str) -> Events:
+        request = json.dumps(said.get("id"))
+        params = mapping(said, "params")
+        where = _where(params)
+        if method not in _APPROVALS:
+            return (Unparsed(why="unknown kind", kind=method, request=request, **where),)
+        call = text(params, "itemId")
+        thread = self._amid(where)
+        asked = ApprovalAsked(
+            id=text(params, "approvalId") or call,
+            request=request,
+            call=call,
+            tool=_APPROVALS[method],
+            input=_shown(params, thread.running.get(call)),
+            reason=text(params, "reason"),
+            rules=_rules(method, params),
+            **where,
+        )
+        thread.asked[request] = asked
+        return (asked,)
+
+    def _resolved(self, params: Object) -> Events:
+        request = json.dumps(params.get("requestId"))
+        thread = self._thread(text(params, "threadId"))
+        asked = thread.asked.pop(request, None)
+        name, turn = (asked.id, asked.turn) if asked else (request, thread.turn)
+        return (ApprovalAnswered(id=name, request=request, conversation=text(params, "threadId"), turn=turn),)
+
+    # Turns and items
+
+    def _turn_started(self, params: Object) -> Events:
+        name, conversation = text(params, "turn", "id"), text(params, "threadId")
+        thread = self._thread(conversation)
+        thread.turn, thread.usage = name, Usage()
+        return (TurnStarted(id=name, turn=name, conversation=conversation),)
+
+    def _turn_completed(self, params: Object) -> Events:
+        name, conversation = text(params, "turn", "id"), text(params, "threadId")
+        thread = self._thread(conversation)
+        cancelled = _cancelled(thread)
+        thread.turn, thread.ended = "", name
+        over = TurnEnded(
+            id=name,
+            turn=name,
+            conversation=conversation,
+            reason=_REASONS.get(text(params, "turn", "status"), Reason.FAILED),
+            detail=text(params, "turn", "error", "message"),
+            usage=thread.usage,
+        )
+        idle = () if thread.running else (WorkEnded(id=name, conversation=conversation),)
+        return (*cancelled, over, *idle)
+
+    def _item_started(self, params: Object) -> Events:
+        call = begun(mapping(params, "item"), _where(params))
+        if not call:
+            return ()
+        self._amid(_where(params)).running[call.call] = call
+        return (call,)
+
+    def _item_completed(self, params: Object) -> Events:
+        """What was begun too, if it was not told: what is refused at once is not."""
+        item, where = mapping(params, "item"), _where(params)
+        thread = self._amid(where)
+        call = None if text(item, "id") in thread.running else begun(item, where)
+        was_running = thread.running.pop(text(item, "id"), None)
+        idle = was_running and not thread.running and not thread.turn
+        last = (WorkEnded(id=text(item, "id"), conversation=where["conversation"]),) if idle else ()
+        return (*((call,) if call else ()), *done(item, where), *last)
+
+    def _spent(self, params: Object) -> Events:
+        """After an interrupt it tells the same sum once more."""
+        thread = self._thread(text(params, "threadId"))
+        total, last = mapping(params, "tokenUsage", "total"), mapping(params, "tokenUsage", "last")
+        if total != thread.total:
+            thread.total, spent = total, thread.usage
+            thread.usage = Usage(
+                input=spent.input + count(last, "inputTokens"),
+                output=spent.output + count(last, "outputTokens"),
+                cache_read=spent.cache_read + count(last, "cachedInputTokens"),
+                cache_write=spent.cache_write + count(last, "cacheWriteInputTokens"),
+                reasoning=spent.reasoning + count(last, "reasoningOutputTokens"),
+            )
+        return ()
+
+    # The rest
+
+    def _thread_started(self, params: Object) -> Events:
+        """A person has begun another one. Ephemeral ones are the program's own, those with a parent its helpers'."""
+        thread = mapping(params, "thread")
+        own = true(thread, "ephemeral") or bool(text(thread, "parentThreadId"))
+        return () if own else self._switch(text(thread, "id"))
+
+    def _rate_limits(self, params: Object) -> Events:
+        limits = mapping(params, "rateLimits")
+        reached = bool(text(limits, "rateLimitReachedType"))
+        found = []
+        for window in ("primary", "secondary"):
+            used = amount(limits, window, "usedPercent")
+            if used is not None:
+                name = f"{text(limits, 'limitId')} {window}".strip()
+                resets = whole(limits, window, "resetsAt")
+                found.append(RateLimit(window=name, percent=round(used), resets=resets, reached=reached or used >= 100))
+        return tuple(found)
+
+    def _error(self, params: Object) -> Events:
+        trouble, words, status = failure(mapping(params, "error"))
+        return (
+            Error(trouble=trouble, text=words, status=status, retrying=true(params, "willRetry"), **_where(params)),
+        )
+
+    def _warning(self, params: Object) -> Events:
+        return (Error(trouble=Trouble.WARNING, text=text(params, "message"), **_where(params)),)
+
+    def _switch(self, conversation: str) -> Events:
+        previous, self._conversation = self._conversation, conversation or self._conversation
+        if self._conversation == previous:
+            return ()
+        return (ConversationSwitched(id=conversation, conversation=conversation, previous=previous),)
+
+    def _amid(self, where: Where) -> _Thread:
+        """After a resume amid a turn nothing tells that it had started."""
+        thread = self._thread(where["conversation"])
+        if not (thread.turn or thread.ended):
+            thread.turn = where["turn"]
+        return thread
+
+    def _thread(self, name: str) -> _Thread:
+        return self._threads.setdefault(name, _Thread())
+
+
+def _where(params: Object) -> Where:
+    return {"conversation": text(params, "threadId"), "turn": text(params, "turnId")}
+
+
+def _cancelled(thread: _Thread) -> list[Event]:
+    asked, thread.asked = thread.asked, {}
+    return [
+        ApprovalCancelled(id=each.id, request=name, conversation=each.conversation, turn=each.turn)
+        for name, each in asked.items()
+    ]
+
+
+def _shown(params: Object, call: ToolCall | None) -> dict[str, Any]:
+    """What is to be decided: of a command the frame says it, of a change to files the call that waits."""
+    keys = ("command", "cwd", "permissions", "grantRoot", "networkApprovalContext", "additionalPermissions")
+    told = {key: params[key] for key in keys if params.get(key) is not None}
+    return {**(call.input if call else {}), **told}
+
+
+def _rules(method: str, params: Object) -> tuple[str, ...]:
+    """For longer the program allows the very same again, and no more."""
+    if _APPROVALS[method] == "Bash":
+        return (f"Bash({text(params, 'command')})",) if text(params, "command") else ()
+    return ("Edit",) if _APPROVALS[method] == "Edit" else (PERMISSIONS,)
