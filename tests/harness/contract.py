@@ -41,6 +41,7 @@ GARBAGE = {
     "a whole number without end": b'{"type":"result","x":' + b"9" * 5000 + b"}",
     "nested for ever": b'{"type":"user","message":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000 + b"}",
     "nested deeply": b'{"type":"user","message":' + b"[" * 500 + b"]" * 500 + b"}",
+    "wide": b'{"type":"user","message":[' + b"[]," * 200_000 + b"[]]}",
     "50 MB": b'{"type":"user","message":{"content":"' + b"x" * (50 << 20) + b'"}}',
     "a kind of tomorrow": b'{"type":"telepathy","method":"mind/read","is":"telepathy","params":{}}',
 }

@@ -290,7 +290,7 @@ def test_clear_begins_another_conversation() -> None:
 def test_a_refused_request_says_why() -> None:
     """What the program will not do is not taken for done."""
     line = {"type": "control_response", "response": {"subtype": "error", "request_id": "r-1 mode", "error": "no"}}
-    assert told(line) == [Replied(id="r-1 mode", refusal="no")]
+    assert told(line) == [Replied(id="r-1", refusal="no")]
 
 
 def test_a_message_that_joined_the_turn_is_in_the_transcript() -> None:

@@ -73,7 +73,7 @@ class Parser(Protocol):
 class Harness(Protocol):
     """What is to know about one agent program. All methods are pure; ids are given from outside and unique.
 
-    Lines to send are without their newline.
+    Lines to send are without their newline. A `request` has no spaces; each line that asks is replied to under it.
     """
 
     counted: frozenset[str]

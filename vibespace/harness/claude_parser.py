@@ -184,7 +184,7 @@ class ClaudeParser:
         response = mapping(said, "response")
         refused = text(response, "subtype") == "error"
         refusal = text(response, "error") or "refused" if refused else ""
-        return (Replied(id=text(response, "request_id"), refusal=refusal),)
+        return (Replied(id=text(response, "request_id").partition(" ")[0], refusal=refusal),)
 
     def _rate_limit(self, said: Object) -> Events:
         info = mapping(said, "rate_limit_info")

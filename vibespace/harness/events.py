@@ -264,7 +264,7 @@ class MessageDropped(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Replied(Event):
-    """The program has done, or refused, what our request `id` asked of it."""
+    """The program has done, or refused, what a line of our request `id` asked of it: one reply a line that asks."""
 
     refusal: str = ""
 
