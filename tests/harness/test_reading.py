@@ -1,0 +1,58 @@
+"""Lines are read without trust: each that cannot be is refused with its reason, and each that can be can be written."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from vibespace.harness.events import Unparsed
+from vibespace.harness.reading import DEEPEST, LONGEST, MOST, decode, encode
+
+
+def nested(depth: int) -> bytes:
+    return b'{"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b'{"a":"\xff"}', "not UTF-8"),
+        (b'{"a":', "not JSON"),
+        (b'{"a":NaN}', "not JSON"),
+        (b'{"a":-Infinity}', "not JSON"),
+        (b'{"a":1e999}', "not JSON"),
+        (b'{"a":' + b"9" * 5000 + b"}", "not JSON"),
+        (b'"a"', "not an object"),
+        (nested(DEEPEST + 1), "nested too deeply"),
+        (nested(MOST // 2), "nested too deeply"),
+        (b'{"a":[' + b"[]," * MOST + b"[]]}", f"a line of {MOST + 3} parts"),
+        (b" " * (LONGEST + 1), f"a line of {LONGEST + 1} bytes"),
+    ],
+    ids=["bytes", "half", "nan", "infinity", "float", "whole", "text", "nested", "nested-for-ever", "wide", "long"],
+)
+def test_what_is_not_read(line: bytes, why: str) -> None:
+    """A reason, and no exception."""
+    found = decode(line)
+    assert isinstance(found, Unparsed)
+    assert found.why == why
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (nested(3), {"a": [[]]}),
+        (nested(DEEPEST), json.loads(nested(DEEPEST))),
+        (b'{"a":"[[[' + b"{" * 200 + b'"}', {"a": "[[[" + "{" * 200}),
+        ('{"a":"é\\u0000"}'.encode(), {"a": "é\x00"}),
+        (rb'{"a":"\ud83d\ude00"}', {"a": "\U0001f600"}),
+        (rb'{"a":["\ud83d",{"\uDE00":1}]}', {"a": ["\ufffd", {"\ufffd": 1}]}),
+        (rb'{"a":"\\ud83d"}', {"a": "\\ud83d"}),
+        (b'{"a":1,"a":2}', {"a": 2}),
+    ],
+    ids=["shallow", "deep", "brackets", "escaped", "pair", "halves", "backslash", "twice"],
+)
+def test_what_is_read(line: bytes, found: object) -> None:
+    """As it is, but for halves of surrogate pairs, which no UTF-8 can hold."""
+    assert decode(line) == found
+    assert decode(encode(json.loads(line))) == found
