@@ -109,6 +109,21 @@ def test_the_terminal_tells_our_hook() -> None:
     assert hooks["PermissionRequest"] == [{"hooks": [{"type": "command", "command": "tell it"}]}]
 
 
+def test_hooks_that_are_asked_for_are_known() -> None:
+    """Nothing that the terminal is made to tell is left unparsed."""
+    for hook in flags(CLAUDE.terminal(Settings(), "c-1", resume=True, hook="tell it").argv)["hooks"]:
+        line = {"hook_event_name": hook, "session_id": "c-1", "prompt_id": "p-1"}
+        assert not any(isinstance(event, Unparsed) for event in told(line, source=Source.HOOK))
+
+
+def test_a_hook_tells_that_a_request_failed() -> None:
+    """A typed turn is over then, a helper's failure ends none."""
+    begun = {"hook_event_name": "UserPromptSubmit", "session_id": "c-1", "prompt_id": "p-1"}
+    failed = {**begun, "hook_event_name": "StopFailure", "error": "server_error"}
+    ends = only(told(begun, {**failed, "agent_id": "a-1"}, failed, source=Source.HOOK), TurnEnded)
+    assert [(end.reason, end.detail) for end in ends if isinstance(end, TurnEnded)] == [(Reason.FAILED, "server_error")]
+
+
 @pytest.mark.parametrize(
     ("change", "subtypes", "restart"),
     [
@@ -366,6 +381,19 @@ def test_hooks_and_transcript_tell_one_turn() -> None:
     ]
     events = [event for source, line in steps for event in parser.feed(encode(line), source)]
     assert [type(event) for event in events] == [TurnStarted, Text, TurnEnded, WorkEnded]
+
+
+def test_a_typed_turn_whose_request_failed_is_over() -> None:
+    """The transcript tells of it by the error alone, and has no line of how long it took."""
+    where = {"sessionId": "c-1", "entrypoint": "cli"}
+    typed = {**where, "type": "user", "promptId": "p-1", "uuid": "u-1", "message": {"content": "hi"}}
+    words = {"content": [{"type": "text", "text": "API Error: refused"}]}
+    failed = {**where, "type": "assistant", "uuid": "u-2", "isApiErrorMessage": True, "message": words}
+    events = told(typed, failed, source=Source.RECORD)
+    assert [type(event) for event in events] == [TurnStarted, Text, Error, TurnEnded, WorkEnded]
+    end = events[3]
+    assert isinstance(end, TurnEnded)
+    assert (end.reason, end.detail) == (Reason.FAILED, "API Error: refused")
 
 
 @pytest.mark.parametrize(

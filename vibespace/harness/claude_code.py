@@ -17,7 +17,7 @@ EFFORTS = ("low", "medium", "high", "xhigh", "max")
 LONGEST_PROMPT = 100_000
 """Bytes: it is an argument, of which Linux takes 128 KiB."""
 
-_HOOKS = ("SessionStart", "UserPromptSubmit", "PermissionRequest", "PostToolUse", "Stop", "SessionEnd")
+_HOOKS = ("SessionStart", "UserPromptSubmit", "PermissionRequest", "PostToolUse", "Stop", "StopFailure", "SessionEnd")
 _STREAMS = ("--input-format", "stream-json", "--output-format", "stream-json", "--verbose")
 _DECIDING = ("--permission-prompt-tool", "stdio")
 

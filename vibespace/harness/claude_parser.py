@@ -14,6 +14,7 @@ from vibespace.harness.events import (
     ApprovalCancelled,
     ConversationSwitched,
     Delta,
+    Error,
     Event,
     MessageDropped,
     RateLimit,
@@ -99,6 +100,7 @@ class ClaudeParser:
             "PermissionRequest": self._hooked,
             "PostToolUse": self._open.used,
             "Stop": self._stopped,
+            "StopFailure": self._failed,
             "SessionEnd": self._left,
         }
 
@@ -228,7 +230,11 @@ class ClaudeParser:
             return self._typed_ends(said, Reason.INTERRUPTED)
         started = self._typed_starts(said, text(said, "promptId") or text(said, "uuid")) if typed and words else ()
         turn = self._typed if typed else self._turn
-        return (*started, *self._open.seen(said, message_events(said, turn, ("", 0))))
+        events = self._open.seen(said, message_events(said, turn, ("", 0)))
+        failures = [event.text for event in events if isinstance(event, Error)]
+        # No other line of the transcript tells that a turn is over whose request failed.
+        over = self._typed_ends(said, Reason.FAILED, failures[0]) if typed and failures else ()
+        return (*started, *events, *over)
 
     def _attached(self, said: Object) -> Events:
         """A message that joined the running turn is written as an attachment to it."""
@@ -248,11 +254,11 @@ class ClaudeParser:
         self._typed = turn
         return (TurnStarted(id=turn, turn=turn, conversation=_conversation(said)),)
 
-    def _typed_ends(self, said: Object, reason: Reason) -> Events:
+    def _typed_ends(self, said: Object, reason: Reason, detail: str = "") -> Events:
         turn, self._typed = self._typed, ""
         if not turn:
             return ()
-        over = TurnEnded(id=turn, turn=turn, conversation=_conversation(said), reason=reason)
+        over = TurnEnded(id=turn, turn=turn, conversation=_conversation(said), reason=reason, detail=detail)
         return (*self._open.close(), over, *self._idle(turn, over.conversation))
 
     def _hooked(self, said: Object) -> Events:
@@ -264,6 +270,10 @@ class ClaudeParser:
     def _stopped(self, said: Object) -> Events:
         self._busy = bool(items(said, "background_tasks"))
         return self._typed_ends(said, Reason.COMPLETED)
+
+    def _failed(self, said: Object) -> Events:
+        detail = text(said, "last_assistant_message") or text(said, "error")
+        return () if text(said, "agent_id") else self._typed_ends(said, Reason.FAILED, detail)
 
     def _left(self, said: Object) -> Events:
         """The person is gone, or in another conversation; with the process goes what it ran."""
