@@ -15,8 +15,8 @@ _LARGE = 2 << 20
 _SPARE = 4 << 20
 """Free bytes at the top of a heap that are kept for what comes next."""
 
-_PAUSE = 10.0
-"""Seconds. A tenth of a millisecond each; a copy takes its few megabytes anew."""
+_PAUSE = 60.0
+"""Seconds; each costs a tenth of a millisecond."""
 
 
 def keep_heaps() -> None:
