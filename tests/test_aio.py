@@ -189,6 +189,19 @@ async def test_events_come_once_and_in_order_across_daemons(client: Client, home
     assert positions == list(range(1, len(positions) + 1))
 
 
+async def test_what_is_resumed_does_not_undo_a_stop(client: Client, home: Path) -> None:
+    """Where no daemon is started either, the reason is told, not that there is none."""
+    await init(client)
+    await client.system.Rest(s.RestRequest())
+    await asyncio.to_thread(launch.wait_until_ended, State(home))
+    for start in (True, False):
+        async with Client(start=start) as other:
+            with pytest.raises(FailedPrecondition) as refused:
+                await anext(aiter(other.events.Watch(ev.WatchRequest(resumed=True))))
+            assert refused.value.reason == "AT_REST"
+    assert not launch.answers(State(home).socket)
+
+
 async def test_another_history_is_told(client: Client, home: Path) -> None:
     """When the log that a stream was following is replaced, its reader is told, and may begin anew."""
     await init(client)

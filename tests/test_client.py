@@ -26,12 +26,14 @@ from vibespace.daemon import lock
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
 from vibespace.setup import installation, uninstall
 from vibespace.state import State
-from vibespace.v1.events_pb2 import StreamEventsRequest, StreamEventsResponse
+from vibespace.v1.events_pb2 import StreamEventsRequest, StreamEventsResponse, WatchRequest, WatchResponse
 from vibespace.v1.system_pb2 import (
     GetStatusRequest,
     GetStatusResponse,
     InitializeRequest,
     InitializeResponse,
+    RestRequest,
+    RestResponse,
 )
 
 
@@ -286,6 +288,19 @@ def test_a_daemon_that_hangs_amid_a_call_is_given_up(state: State, monkeypatch: 
     with _stopped(pid), pytest.raises(Unavailable, match=f"process id {pid}") as refused:
         list(history)
     assert refused.value.reason == "DAEMON_SILENT"
+
+
+def test_what_is_resumed_does_not_undo_a_stop(state: State) -> None:
+    """The daemon that ended at rest stays away until somebody asks for one; whoever that is finds it again."""
+    _init(state)
+    first = _status(state).daemon.pid
+    Client(state).unary("SystemService/Rest", RestRequest(), RestResponse)
+    launch.wait_until_ended(state)
+    assert launch.holder(state) == str(first)
+    with pytest.raises(FailedPrecondition) as refused:
+        list(Client(state).stream("EventService/Watch", WatchRequest(resumed=True), WatchResponse))
+    assert (refused.value.reason, launch.answers(state.socket)) == ("AT_REST", False)
+    assert first != _status(state).daemon.pid == int(launch.holder(state))
 
 
 def test_a_quiet_stream_goes_on(state: State, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from uuid import uuid4
 import grpc
 
 from vibespace import launch
-from vibespace.client import ATTEMPTS, OPTIONS, error_of, target
+from vibespace.client import ATTEMPTS, OPTIONS, error_of, resumed, target
 from vibespace.errors import Error, Unavailable
 from vibespace.resume import lost
 from vibespace.state import State
@@ -60,7 +60,9 @@ class Channel:
     def unary_stream(self, method: str, *codec: Any, **more: Any) -> Callable[..., Responses]:
         """One request, many responses."""
         return lambda request, **options: Responses(
-            self, lambda channel: channel.unary_stream(method, *codec, **more)(request, **options)
+            self,
+            lambda channel: channel.unary_stream(method, *codec, **more)(request, **options),
+            resumed=resumed(request),
         )
 
     def stream_stream(self, method: str, *codec: Any, **more: Any) -> Callable[..., Responses]:
@@ -75,19 +77,21 @@ class Channel:
             dialled, self._dialled = self._dialled, None
             await dialled.close()
 
-    async def _open(self) -> grpc.aio.Channel:
+    async def _open(self, *, resumed: bool = False) -> grpc.aio.Channel:
         async with self._dialling:
             if self._dialled is None:
-                await asyncio.to_thread(self._find)
+                await asyncio.to_thread(self._find, resumed)
                 self._dialled = grpc.aio.insecure_channel(target(self._state), options=OPTIONS)
             return self._dialled
 
-    def _find(self) -> None:
+    def _find(self, resumed: bool) -> None:
         if self._start:
-            launch.ensure_daemon(self._state)
+            launch.ensure_daemon(self._state, resumed=resumed)
             return
         launch.refuse_uninstalled(self._state)
         if not launch.answers(self._state.socket):
+            if resumed:
+                launch.refuse_rested(self._state)
             raise Unavailable("DAEMON_NOT_RUNNING", "No daemon runs here.", hint="Any command of vibespace starts it.")
 
     async def _ended(self, channel: grpc.aio.Channel, failed: grpc.aio.AioRpcError) -> Error:
@@ -100,8 +104,9 @@ class Channel:
 class Responses:
     """The responses of one call, to be iterated once."""
 
-    def __init__(self, channel: Channel, begin: Callable[[grpc.aio.Channel], Any]) -> None:
+    def __init__(self, channel: Channel, begin: Callable[[grpc.aio.Channel], Any], *, resumed: bool = False) -> None:
         self._channel = channel
+        self._resumed = resumed
         self._begin = begin
         self._call: Any = None
         self._iterating = self._iterate()
@@ -114,7 +119,7 @@ class Responses:
         return bool(self._call is not None and self._call.cancel())
 
     async def _iterate(self) -> AsyncIterator[Any]:
-        channel = await self._channel._open()
+        channel = await self._channel._open(resumed=self._resumed)
         self._call = self._begin(channel)
         try:
             async for response in self._call:

@@ -96,7 +96,7 @@ class Client:
 
     def stream(self, method: str, request: Message, response: type[M]) -> Iterator[M]:
         """One request, many responses. `resume.lost()` of the error it raises tells whether to resume."""
-        call = self._open().unary_stream(_path(method), _serialize, response.FromString)
+        call = self._open(resumed=resumed(request)).unary_stream(_path(method), _serialize, response.FromString)
         return self._responses(call(request))
 
     def follow(self, method: str, request: Any, response: type[F]) -> Iterator[F]:
@@ -133,9 +133,9 @@ class Client:
             self._channel.close()
             self._channel = None
 
-    def _open(self) -> grpc.Channel:
+    def _open(self, *, resumed: bool = False) -> grpc.Channel:
         if self._channel is None:
-            launch.ensure_daemon(self.state, uninstalled_too=self._uninstalled_too)
+            launch.ensure_daemon(self.state, uninstalled_too=self._uninstalled_too, resumed=resumed)
             self._channel = grpc.insecure_channel(target(self.state), options=OPTIONS)
         return self._channel
 
@@ -170,6 +170,11 @@ def error_of(failed: Any, state: State) -> Error:
         "The daemon ended before it had answered.",
         hint="Trying again starts it again; daemon.stderr in the state directory has its last words.",
     )
+
+
+def resumed(request: Message) -> bool:
+    """Whether it goes on with what another daemon has begun; then a stop of everything has ended it."""
+    return bool(getattr(request, "resumed", False))
 
 
 def _path(method: str) -> str:

@@ -66,3 +66,12 @@ class Cancelled(Error):
 
 class Internal(Error):
     """A defect of ours."""
+
+
+def at_rest() -> FailedPrecondition:
+    """What ends whoever waits for news when there will be none: else they would wake the next daemon."""
+    return FailedPrecondition(
+        "AT_REST",
+        "Everything was put to rest by 'vibespace stop', and the daemon has ended.",
+        hint="'vibespace start' brings back what ran.",
+    )

@@ -15,13 +15,14 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from vibespace import errors
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
-from vibespace.state import State, open_own, read_marker
+from vibespace.state import AT_REST, State, open_own, read_marker
 
 PATIENCE = 120.0
 """Seconds that a client waits for a daemon to serve: it reads its whole history first, however long that is."""
@@ -50,11 +51,12 @@ def _failed(line: str) -> errors.Error:
     return error
 
 
-def ensure_daemon(state: State, *, uninstalled_too: bool = False) -> bool:
+def ensure_daemon(state: State, *, uninstalled_too: bool = False, resumed: bool = False) -> bool:
     """Return when a daemon serves `state`; True when it had to be started.
 
-    Raises FailedPrecondition UNINSTALLED where only the data is left, unless `uninstalled_too`, PermissionDenied for a
-    state directory that others can reach, Unavailable when the daemon does not start.
+    Raises FailedPrecondition UNINSTALLED where only the data is left, unless `uninstalled_too`, AT_REST for what is
+    only `resumed` where the last daemon has ended at rest, PermissionDenied for a state directory that others can
+    reach, Unavailable when the daemon does not start.
     """
     if not uninstalled_too:
         refuse_uninstalled(state)
@@ -64,6 +66,8 @@ def ensure_daemon(state: State, *, uninstalled_too: bool = False) -> bool:
     until = time.monotonic() + PATIENCE
     with _one_at_a_time(state.start_lock, until, uninstalled_too=uninstalled_too):
         while not answers(state.socket):
+            if resumed:
+                refuse_rested(state)
             exit_code = _start(state, until)
             if exit_code is None:
                 return True
@@ -97,6 +101,12 @@ def data_only(home: Path) -> FailedPrecondition:
 def unusable(error: OSError) -> Unavailable:
     """What to raise when a file of the state directory cannot be read, or written."""
     return Unavailable("HOME_NOT_USABLE", f"The state directory cannot be used: {error}.")
+
+
+def refuse_rested(state: State) -> None:
+    """Raise FailedPrecondition AT_REST where the last daemon ended for that reason, or is about to."""
+    if state.lock.exists() and _told(state).endswith(AT_REST):
+        raise errors.at_rest()
 
 
 def answers(path: Path) -> bool:
@@ -158,22 +168,32 @@ def ensure_home(home: Path) -> None:
         )
 
 
-def wait_until_ended(state: State, until: float | None = None) -> None:
+def wait_until_ended(state: State, until: float | None = None, *, pid: str = "") -> None:
     """Return when no daemon serves `state` any more: it holds its lock for as long as it lives.
 
-    With `until`, a time.monotonic(), raises Unavailable DAEMON_SILENT then.
+    With `pid` only that one is waited for: the next may serve by then. With `until`, a time.monotonic(), raises
+    Unavailable DAEMON_SILENT then.
     """
     if not state.lock.exists():
         return
     with open(open_own(state.lock, os.O_RDONLY), errors="replace") as lock:
-        if not _take(lock.fileno(), fcntl.LOCK_SH, until):
-            raise silent(lock.read(32).strip())
+        another = partial(_is_held_by_another, state, pid) if pid else None
+        if not _take(lock.fileno(), fcntl.LOCK_SH, until, another):
+            raise silent(_pid(lock.read(32)))
 
 
 def holder(state: State) -> str:
     """The process id of the daemon that has the lock; empty where none has told it."""
+    return _pid(_told(state))
+
+
+def _told(state: State) -> str:
     with open(open_own(state.lock, os.O_RDONLY), errors="replace") as lock:
-        return lock.read(32).strip()
+        return lock.read(32).removesuffix("\n")
+
+
+def _pid(told: str) -> str:
+    return told.partition(AT_REST)[0].strip()
 
 
 def silent(pid: str = "") -> Unavailable:
@@ -227,9 +247,15 @@ def _is_gone(descriptor: int) -> bool:
     return os.fstat(descriptor).st_nlink == 0
 
 
-def _take(lock: int, how: int, until: float | None) -> bool:
-    """Whether the lock could be taken by then; the kernel lets nobody wait for one and look at the clock too."""
-    if until is None:
+def _is_held_by_another(state: State, pid: str) -> bool:
+    return state.lock.exists() and holder(state) != pid
+
+
+def _take(lock: int, how: int, until: float | None, enough: Callable[[], bool] | None = None) -> bool:
+    """Whether the lock could be taken by then, or need not be; the kernel lets nobody wait for one and look at the
+    clock too.
+    """
+    if until is None and enough is None:
         fcntl.flock(lock, how)
         return True
     while True:
@@ -237,7 +263,9 @@ def _take(lock: int, how: int, until: float | None) -> bool:
             fcntl.flock(lock, how | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
-            if time.monotonic() > until:
+            if enough is not None and enough():
+                return True
+            if until is not None and time.monotonic() > until:
                 return False
             time.sleep(0.01)
 

@@ -67,6 +67,7 @@ class Resume(Generic[R]):
         """The stream ended with `error`. Raises it unless it is worth asking again."""
         self._begun = None
         self._fruitless += 1
+        self.request.resumed = True
         if not lost(error) or self._fruitless > _MOST_FRUITLESS:
             raise error
 

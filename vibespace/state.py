@@ -20,6 +20,9 @@ KEPT = ("engine", "keys", "vault", "config.yaml", "events.db*", "head*")
 MADE = ("ssh", "cache", "checkpoint*", "index.db*", "reserve", "debug.log*", "daemon.*")
 """The other entries that we make. Whatever is called differently is somebody else's, and `uninstall` leaves it."""
 
+AT_REST = " at rest"
+"""What a daemon that ends because everything is at rest has written behind its pid in the lock by then."""
+
 
 @dataclass(frozen=True)
 class State:
@@ -34,7 +37,7 @@ class State:
 
     @property
     def lock(self) -> Path:
-        """Held with flock by the one daemon; its content is that daemon's pid."""
+        """Held with flock by the one daemon; its content is its pid, and at the end whether all is at rest."""
         return self.home / "daemon.lock"
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 import threading
@@ -146,9 +147,27 @@ def test_a_stop_of_everything_that_is_woken_meanwhile(vibespace: Run, daemon: Da
     """The daemon does not end any more, so nobody waits for that."""
     resting = system_pb2.RestResponse(host=Host(initialized=True, resting=True))
     daemon.answers["SystemService/Rest"] = lambda _: resting
-    daemon.answers[WATCH] = lambda _: iter([watch(made("demo", STOPPING)), watch(made("demo", STARTING))])
+    woken = watch()
+    woken.host.initialized = True
+    daemon.answers[WATCH] = lambda _: iter([watch(made("demo", STOPPING)), woken])
     done = vibespace("stop")
     assert (done.code, done.json["error"]["reason"]) == (16, "STARTED_MEANWHILE")
+
+
+def test_a_stop_of_everything_does_not_wait_for_the_next_daemon(vibespace: Run, daemon: Daemon, home: Path) -> None:
+    """One that a start has brought holds the lock as soon as the one that was asked has let go of it."""
+    lock = home / "daemon.lock"
+    lock.write_text("1\n")
+
+    def end(_: Any) -> Any:
+        lock.write_text("2\n")
+        raise errors.at_rest()
+
+    daemon.answers["SystemService/Rest"] = lambda _: system_pb2.RestResponse(host=Host(initialized=True, resting=True))
+    daemon.answers[WATCH] = end
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert vibespace("stop", "--plain").out == "resting\n"
 
 
 def test_destroying_off_a_terminal_needs_force(vibespace: Run, daemon: Daemon) -> None:
@@ -263,7 +282,7 @@ def test_waiting_survives_the_daemon(vibespace: Run, daemon: Daemon) -> None:
 
     daemon.answers[WATCH] = answer
     assert vibespace(*LINE).code == 0
-    assert [r.after.position for r in daemon.asked(WATCH)] == [7, 9]
+    assert [(r.after.position, r.resumed) for r in daemon.asked(WATCH)] == [(7, False), (9, True)]
 
 
 def test_a_mutation_is_repeated_with_its_request_id(vibespace: Run, daemon: Daemon) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon, agent, watch
 from tests.cli.daemon import vibespace as made
 from tests.cli.process import on_terminal
+from vibespace.state import AT_REST
 from vibespace.v1 import vibespaces_pb2
 
 
@@ -78,3 +80,20 @@ def test_what_is_used_is_not_watched(vibespace: Run, daemon: Daemon) -> None:
     """--usage beside --watch is refused, and nobody is asked."""
     done = vibespace("list", "--watch", "--usage")
     assert (done.code, done.json["error"]["reason"], daemon.requests) == (2, "USAGE_NOT_WATCHED", [])
+
+
+@pytest.mark.parametrize("watcher", [("list", "--watch"), ("events", "--follow")], ids=" ".join)
+def test_who_is_cut_off_at_rest_starts_nothing(
+    vibespace: Run, daemon: Daemon, home: Path, watcher: tuple[str, ...]
+) -> None:
+    """A daemon that ended before it could tell everybody has left word of why: that is told, and it stays away."""
+
+    def cut(_: Any) -> Iterator[Any]:
+        (home / "daemon.sock").unlink()
+        (home / "daemon.lock").write_text(f"1{AT_REST}\n")
+        raise ConnectionError
+
+    daemon.answers["EventService/Watch"] = daemon.answers["EventService/StreamEvents"] = cut
+    done = vibespace(*watcher, "--json")
+    assert (done.code, json.loads(done.out.splitlines()[-1])["error"]["reason"]) == (16, "AT_REST")
+    assert not (home / "daemon.sock").exists()

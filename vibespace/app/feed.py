@@ -11,7 +11,8 @@ from vibespace.app.live import State
 from vibespace.app.log import Log
 from vibespace.app.recorder import Recorded
 from vibespace.app.writer import Batch
-from vibespace.errors import FailedPrecondition
+from vibespace.domain import states
+from vibespace.errors import FailedPrecondition, at_rest
 
 _RING = 2000
 """Recent events kept in memory, so that followers close to the end never touch the disk. One is 0.7 kB, and 2.4 kB once
@@ -49,6 +50,19 @@ class Feed:
         why_unseen = host.reason if host and not self.engine_seen else ""
         return self.engine_seen, bool(host and host.resting), why_unseen
 
+    @property
+    def at_rest(self) -> bool:
+        """A bare `stop` was asked for, and nothing runs any more."""
+        state, host = self.state, self.state.host
+        return (
+            host is not None
+            and host.resting
+            and all(
+                states.agent_state(agent, state.vibespace_of(agent), host) == states.State.STOPPED
+                for agent in state.agents()
+            )
+        )
+
     def publish(self, batch: Batch) -> None:
         """Take over what was committed, and wake who waits."""
         for change in batch.changes:
@@ -82,11 +96,7 @@ class Feed:
         if not self._ended:
             await self._news.wait()
         if self._ended:
-            raise FailedPrecondition(
-                "AT_REST",
-                "Everything was put to rest by 'vibespace stop', and the daemon has ended.",
-                hint="'vibespace start' brings back what ran.",
-            )
+            raise at_rest()
 
     def check(self, log_id: str, position: int) -> int:
         """`position`, if it is one of this log. Raises FailedPrecondition LOG_CHANGED."""
@@ -100,11 +110,12 @@ class Feed:
         return position
 
     async def events(
-        self, after: int, *, follow: bool, wanted: Wanted = EVERYTHING
+        self, after: int, *, follow: bool, resumed: bool = False, wanted: Wanted = EVERYTHING
     ) -> AsyncIterator[tuple[list[Recorded], int]]:
         """Events after position `after`, in order, some at a time, and the place up to which they are all.
 
-        Those of long ago are the `wanted` ones, those of late all. With `follow` it never ends.
+        Those of long ago are the `wanted` ones, those of late all. With `follow` it never ends,
+        but raises FailedPrecondition AT_REST where `news` does; if `resumed`, also from another daemon than that one.
         """
         while True:
             while after < self.state.position:
@@ -112,6 +123,8 @@ class Feed:
                 yield page, after
             if not follow:
                 return
+            if resumed and self.at_rest:
+                raise at_rest()
             await self.news()
 
     async def _select(self, wanted: Wanted, after: int) -> tuple[list[Recorded], int]:

@@ -9,10 +9,13 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
 from uuid import uuid4
+
+import grpc
 
 from vibespace import __version__, config
 from vibespace.app import host as host_commands
@@ -34,8 +37,6 @@ from vibespace.daemon.returning import Installed
 from vibespace.daemon.sealing import Sealing
 from vibespace.daemon.system import SystemServicer
 from vibespace.daemon.vibespaces import VibespaceServicer
-from vibespace.domain import states
-from vibespace.domain.host import Host
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine import bodies
 from vibespace.engine.base import FAKE, AgentSpec
@@ -62,8 +63,10 @@ _PAUSE = 2.0
 class Daemon:
     """One state directory, served."""
 
-    def __init__(self, state: State, vault: Vault | None = None) -> None:
+    def __init__(self, state: State, vault: Vault | None = None, note_rest: Callable[[], None] = lambda: None) -> None:
+        """`note_rest` leaves word that this daemon has ended because everything is at rest."""
         self._state = state
+        self._note_rest = note_rest
         self._vault = vault or Vault(state.vault)
         self._stop = asyncio.Event()
         self._ends_at_rest = asyncio.Event()
@@ -99,9 +102,9 @@ class Daemon:
             self._repositories = Git(self._shell)
             grpc_server = await server.serve(self._state, self._feed, self._servicers(log), self._installed.require)
             stack.push_async_callback(grpc_server.stop, server.GRACE)
-            await self._work(ready_fd)
+            await self._work(ready_fd, grpc_server)
 
-    async def _work(self, ready_fd: int | None) -> None:
+    async def _work(self, ready_fd: int | None, grpc_server: grpc.aio.Server) -> None:
         """Reconcile until told to stop, or until all rests; then our own Podman ends too."""
         async with asyncio.TaskGroup() as tasks:
             reconciling, resting = tasks.create_task(self._reconcile()), tasks.create_task(self._end_at_rest())
@@ -117,10 +120,12 @@ class Daemon:
             await self._stop.wait()
             for task in (reconciling, resting, *looking_after):
                 task.cancel()
-        if resting.cancelled():
-            return
-        self._feed.end()
         host = self._feed.state.host
+        if resting.cancelled() or (host and host.engine and not host.resting):  # the second: woken on our way out
+            return
+        self._note_rest()  # before anybody is hung up on: who is not told by us looks there
+        self._feed.end()
+        await grpc_server.stop(server.GRACE)  # who starts everything now is to ask the next daemon
         ours = host and (host.engine.get("private") or not host.engine)  # or what an `init` that failed has left
         if ours and self._state.engine.exists():
             # Not before: who reconciles brings an engine that goes away back.
@@ -178,18 +183,11 @@ class Daemon:
                 break
             if not host.resting:  # woken before everything was at rest
                 self._ends_at_rest.clear()
-            elif self._at_rest(host):
+            elif self._feed.at_rest:
                 break
             else:
                 await self._feed.news()
         self._stop.set()
-
-    def _at_rest(self, host: Host) -> bool:
-        state = self._feed.state
-        return all(
-            states.agent_state(agent, state.vibespace_of(agent), host) == states.State.STOPPED
-            for agent in state.agents()
-        )
 
     def _prepare(self, spec: AgentSpec) -> None:
         """Before an agent starts: what is shown to it is what was agreed to, and its network leads where it may."""
@@ -283,11 +281,11 @@ def main() -> int:
     try:
         state = find_state()
         ensure_home(state.home)
-        lock.hold(state.lock)
+        held = lock.hold(state.lock)
         installation.refuse_leaving(state)
         vault = Vault(state.vault)
         debuglog.configure(state.debug_log, vault.mask, debug=os.environ.get("VIBESPACE_DEBUG") == "1")
-        asyncio.run(Daemon(state, vault).run(arguments.ready_fd))
+        asyncio.run(Daemon(state, vault, partial(lock.note_rest, held)).run(arguments.ready_fd))
     except Error as e:
         if e.reason == "DAEMON_RUNNING":
             print(e.message, file=sys.stderr)  # noqa: T201 (for who started it by hand)

@@ -21,7 +21,7 @@ from vibespace.domain import names
 from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate
 from vibespace.domain.vibespaces import Vibespace
-from vibespace.errors import InvalidArgument
+from vibespace.errors import InvalidArgument, at_rest
 from vibespace.v1 import events_pb2 as v1
 from vibespace.v1.events_pb2_grpc import EventServiceServicer
 
@@ -103,6 +103,8 @@ class EventServicer(EventServiceServicer):
             for response in self._shared.get(told, partial(_changes, feed, after, only, first)):
                 yield response
             first = False
+            if request.resumed and feed.at_rest:
+                raise at_rest()
             while feed.state.position == position and feed.mood == mood:
                 await feed.news()
             snapshot = feed.mood != mood or not _can_resume(feed, position)
@@ -112,7 +114,7 @@ class EventServicer(EventServiceServicer):
     ) -> AsyncIterator[v1.StreamEventsResponse]:
         after, left = asked.position(request, self._feed), asked.limit(request)
         wanted = await asked.wanted(request, self._feed, self._log)
-        async for page, upto in self._feed.events(after, follow=request.follow, wanted=wanted):
+        async for page, upto in self._feed.events(after, follow=request.follow, resumed=request.resumed, wanted=wanted):
             told = (page[0].position if page else 0, len(page), upto, wanted)
             response = self._shared.get(told, partial(_events, page, upto, self._feed.log_id, wanted))
             if left is not None:
@@ -159,6 +161,9 @@ def _changes(feed: Feed, after: int | None, only: str, first: bool) -> list[v1.W
     responses = [v1.WatchResponse(changes=batch, snapshot=after is None) for batch in batches]
     responses[-1].cursor.CopyFrom(convert.cursor(feed.log_id, feed.state.position))
     responses[-1].caught_up = first
+    if after is None:
+        assert feed.state.host is not None
+        responses[-1].host.CopyFrom(convert.host_message(feed.state.host, reachable=feed.engine_seen))
     return responses
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from vibespace.errors import FailedPrecondition
-from vibespace.state import open_own
+from vibespace.state import AT_REST, open_own
 
 
 def hold(path: Path) -> int:
@@ -19,7 +20,7 @@ def hold(path: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as e:
-        pid = os.read(descriptor, 32).decode(errors="replace").strip()
+        pid = os.read(descriptor, 32).decode(errors="replace").partition(AT_REST)[0].strip()
         os.close(descriptor)
         raise FailedPrecondition(
             "DAEMON_RUNNING", f"A daemon runs here already, with process id {pid or 'unknown'}.", pid=pid
@@ -27,3 +28,9 @@ def hold(path: Path) -> int:
     ours = f"{os.getpid()}\n".encode()
     os.ftruncate(descriptor, os.pwrite(descriptor, ours, 0))  # in this order it needs no more room than the one before
     return descriptor
+
+
+def note_rest(descriptor: int) -> None:
+    """Write beside our pid that everything is at rest: what stays there until the next daemon takes the lock."""
+    with suppress(OSError):  # a full disk; then those whose stream is cut off start a daemon that tells them
+        os.pwrite(descriptor, f"{os.getpid()}{AT_REST}\n".encode(), 0)

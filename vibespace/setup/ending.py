@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vibespace.errors import Unavailable
 from vibespace.setup import processes
-from vibespace.state import State, open_own
+from vibespace.state import AT_REST, State, open_own
 
 STOP_SECONDS = 5.0
 """What a daemon gets to end by itself before it is killed."""
@@ -37,7 +37,7 @@ def end(state: State) -> None:
     with _open(state.lock) as lock:
         if _free(lock):
             return
-        told = os.pread(lock, 32, 0).decode(errors="replace").strip()
+        told = os.pread(lock, 32, 0).decode(errors="replace").partition(AT_REST)[0].strip()
         descriptor = _daemon(told)
         if descriptor is None:
             if _free(lock):

@@ -231,8 +231,11 @@ class WatchRequest(message.Message):
 
     AFTER_FIELD_NUMBER: builtins.int
     PARENT_FIELD_NUMBER: builtins.int
+    RESUMED_FIELD_NUMBER: builtins.int
     parent: builtins.str
     """Only this vibespace and its agents; empty means all."""
+    resumed: builtins.bool
+    """It goes on after a daemon that is gone: when everything is at rest it ends with AT_REST, as it would have there."""
     @builtins.property
     def after(self) -> cursor_pb2.Cursor:
         """Only changes after this; without it, or when it is too long ago, everything comes first."""
@@ -242,10 +245,11 @@ class WatchRequest(message.Message):
         *,
         after: cursor_pb2.Cursor | None = ...,
         parent: builtins.str = ...,
+        resumed: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["after", b"after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["after", b"after", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["after", b"after", "parent", b"parent", "resumed", b"resumed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -259,6 +263,7 @@ class WatchResponse(message.Message):
     CURSOR_FIELD_NUMBER: builtins.int
     SNAPSHOT_FIELD_NUMBER: builtins.int
     CAUGHT_UP_FIELD_NUMBER: builtins.int
+    HOST_FIELD_NUMBER: builtins.int
     snapshot: builtins.bool
     """The changes are all there is: forget what is not among them."""
     caught_up: builtins.bool
@@ -271,6 +276,10 @@ class WatchResponse(message.Message):
     def cursor(self) -> cursor_pb2.Cursor:
         """Everything up to here has been sent; resume after it."""
 
+    @builtins.property
+    def host(self) -> system_pb2.Host:
+        """The machine, with a snapshot: one comes whenever it begins to rest, or is woken."""
+
     def __init__(
         self,
         *,
@@ -278,10 +287,11 @@ class WatchResponse(message.Message):
         cursor: cursor_pb2.Cursor | None = ...,
         snapshot: builtins.bool = ...,
         caught_up: builtins.bool = ...,
+        host: system_pb2.Host | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor", "host", b"host"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["caught_up", b"caught_up", "changes", b"changes", "cursor", b"cursor", "snapshot", b"snapshot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["caught_up", b"caught_up", "changes", b"changes", "cursor", b"cursor", "host", b"host", "snapshot", b"snapshot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -297,6 +307,7 @@ class StreamEventsRequest(message.Message):
     TYPE_FIELD_NUMBER: builtins.int
     AFTER_POSITION_FIELD_NUMBER: builtins.int
     LIMIT_FIELD_NUMBER: builtins.int
+    RESUMED_FIELD_NUMBER: builtins.int
     follow: builtins.bool
     """Wait for more at the end."""
     parent: builtins.str
@@ -307,6 +318,8 @@ class StreamEventsRequest(message.Message):
     """Only events after this position."""
     limit: builtins.int
     """At most so many events; 0 means all."""
+    resumed: builtins.bool
+    """It goes on after a daemon that is gone: when everything is at rest it ends with AT_REST, as it would have there."""
     @builtins.property
     def after(self) -> cursor_pb2.Cursor:
         """Only events after this; its log_id may be left empty by a person who gives a position."""
@@ -320,10 +333,11 @@ class StreamEventsRequest(message.Message):
         type: builtins.str = ...,
         after_position: builtins.int = ...,
         limit: builtins.int = ...,
+        resumed: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["after", b"after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["after", b"after", "after_position", b"after_position", "follow", b"follow", "limit", b"limit", "parent", b"parent", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["after", b"after", "after_position", b"after_position", "follow", b"follow", "limit", b"limit", "parent", b"parent", "resumed", b"resumed", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,6 @@ from vibespace.v1.vibespaces_pb2 import (
     VIBESPACE_STATE_DELETING,
     VIBESPACE_STATE_FAILED,
     VIBESPACE_STATE_RUNNING,
-    VIBESPACE_STATE_STARTING,
     VIBESPACE_STATE_STOPPED,
     VIBESPACE_STATE_UNKNOWN,
     Vibespace,
@@ -172,6 +171,7 @@ def _everything(invocation: Invocation, response: Any, progress: Progress) -> No
     session = invocation.session
     if response.host.resting or not response.host.initialized:
         progress.show("everything: stopping")
+        pid = launch.holder(session.state)  # it has just answered; the next one may serve when it has ended
         try:
             # Not changes(): that would wake the daemon that was just put to rest.
             for batch in session.client.stream(
@@ -183,7 +183,7 @@ def _everything(invocation: Invocation, response: Any, progress: Progress) -> No
             # Before `init` there is nothing to watch, only a daemon to end.
             if response.host.initialized and not (lost(e) or isinstance(e, Cancelled) or e.reason == "AT_REST"):
                 raise
-        launch.wait_until_ended(session.state)
+        launch.wait_until_ended(session.state, pid=pid)
         return
     known: dict[str, Resource] = {}
     for batch in changes(session, WatchRequest()):
@@ -242,11 +242,10 @@ def refuse_stopped(resource: Resource) -> None:
 
 
 def _refuse_started(batch: WatchResponse) -> None:
-    """Raises FailedPrecondition when something begins to run though all was to rest: someone has woken it."""
-    for change in batch.changes:
-        if change.vibespace.status.state in (VIBESPACE_STATE_STARTING, VIBESPACE_STATE_RUNNING):
-            message = "Everything was started meanwhile, and goes on running."
-            raise FailedPrecondition("STARTED_MEANWHILE", message, hint="'vibespace stop' puts it to rest again.")
+    """Raises FailedPrecondition when someone has woken what was to rest, also where there is nothing that would run."""
+    if batch.HasField("host") and not batch.host.resting:
+        message = "Everything was started meanwhile, and goes on running."
+        raise FailedPrecondition("STARTED_MEANWHILE", message, hint="'vibespace stop' puts it to rest again.")
 
 
 def _failed(resource: Resource) -> bool:
