@@ -79,6 +79,44 @@ async def test_a_start_right_after_a_stop(tmp_path: Path, monkeypatch: pytest.Mo
         assert seen == ["stopped", "running"]
 
 
+@in_virtual_time
+async def test_a_start_right_after_a_stop_of_what_was_not_seen_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first that is shown of a container is older than its end: the next one is not said to run because of it, nor
+    to be gone.
+    """
+    watch, apply = FakeEngine.watch, FakeEngine.apply
+
+    async def late(engine: FakeEngine) -> AsyncIterator[Snapshot]:
+        async for snapshot in watch(engine):
+            await asyncio.sleep(2)
+            yield snapshot
+
+    async def slow(engine: FakeEngine, spec: AgentSpec) -> None:
+        if spec.running and seen():
+            await asyncio.sleep(2)
+        await apply(engine, spec)
+
+    monkeypatch.setattr(FakeEngine, "watch", late)
+    async with site(tmp_path) as made, made.reconciling():
+
+        def seen() -> list[str]:
+            return [e.data["state"] for e in made.house.log.read(0) if e.topic == "agent.observed"]
+
+        await made.until(quiet)
+        monkeypatch.setattr(FakeEngine, "apply", slow)
+        await made.house.ask(create())
+        await asyncio.sleep(0.5)
+        assert len(made.things("container")) == 1
+        await made.house.ask(stop())
+        await made.until(in_state(states.State.STOPPED, made))
+        await made.house.ask(start())
+        await made.until(lambda feed: quiet(feed) and made.state() == (states.State.RUNNING, ""))
+        await asyncio.sleep(10)
+        assert seen() == ["stopped", "running"]
+
+
 @pytest.mark.parametrize("moment", [0, 0.5, 1.5, 2.5])
 @pytest.mark.parametrize(
     ("resting", "begin", "end"),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
@@ -144,6 +145,8 @@ class Snapshot:
     """All containers that carry our log_id, at one moment. An agent that is not in it is ABSENT."""
 
     statuses: Sequence[Status]
+    begun: float = field(default_factory=time.monotonic, compare=False)
+    """When the engine began to look, at the latest: what it had ended by then is not shown any more."""
 
 
 @dataclass(frozen=True)

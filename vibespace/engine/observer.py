@@ -90,13 +90,14 @@ class Observer:
             events.result()  # raises why the stream ended
 
     async def _list(self) -> Snapshot:
+        begun = time.monotonic()
         found = await self._api.list("/containers/json", all=True, filters=self._filters)
         listed = {c["Id"]: c for c in found if c["Labels"].get(bodies.AGENT_UID)}
         self._seen = {id_: seen for id_, seen in self._seen.items() if id_ in listed}
         stirred, self._stirred = self._stirred, set()
         await asyncio.gather(*(self._inspect(id_) for id_ in listed if id_ in stirred or id_ not in self._seen))
         statuses = (self._status(c, self._seen[id_]) for id_, c in listed.items() if id_ in self._seen)
-        return Snapshot(tuple(sorted(statuses, key=lambda status: status.agent_uid)))
+        return Snapshot(tuple(sorted(statuses, key=lambda status: status.agent_uid)), begun)
 
     async def _inspect(self, container_id: str) -> None:
         with suppress(NotFound):  # removed since it was listed: the event of that is on its way

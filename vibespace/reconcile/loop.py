@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -86,8 +87,10 @@ class Reconciler:
         self._statuses: dict[str, Status] = {}
         self._begun: set[str] = set()
         """Those that the engine was told to start and not to end since: no Snapshot may have shown them yet."""
-        self._ended: dict[str, Status] = {}
-        """What was last seen of those that we have stopped since: a Snapshot that shows the same is older than that."""
+        self._ended: dict[str, float] = {}
+        """When those were stopped that no Snapshot begun since has shown: what an older one shows of them is gone."""
+        self._doubted: dict[str, Status] = {}
+        """What such an older one showed: believed when no other has come by the second look, for it shows the next."""
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self) -> None:
@@ -144,9 +147,8 @@ class Reconciler:
 
     async def _take(self, snapshot: Snapshot) -> None:
         before, now = self._statuses, {status.agent_uid: status for status in snapshot.statuses}
-        self._ended = {uid: seen for uid, seen in self._ended.items() if now.get(uid) == seen}
-        for uid in self._ended:
-            del now[uid]
+        self._ended = {uid: ended for uid, ended in self._ended.items() if snapshot.begun < ended}
+        self._doubted = {uid: now.pop(uid) for uid in self._ended if uid in now}
         self._statuses = now
         changed = [uid for uid in before.keys() | now.keys() if before.get(uid) != now.get(uid)]
         for uid in changed:
@@ -156,8 +158,14 @@ class Reconciler:
             self._feed.engine_is_seen(True)
             await self._note_engine("")
             changed = [aggregate.uid for aggregate in self._feed.state.aggregates.values()]
-        for uid in changed:
+        for uid in (*changed, *self._doubted):
             self._queue.wake(uid)
+
+    def _shown(self, agent_uid: str) -> Status | None:
+        doubted = self._doubted.get(agent_uid)
+        if doubted and time.monotonic() - self._ended[agent_uid] >= _SECOND_LOOK:
+            return doubted
+        return self._statuses.get(agent_uid)
 
     async def _note_engine(self, reason: str) -> None:
         """Why the engine does not answer; empty: it does. A full disk is no reason to stop following it."""
@@ -197,7 +205,7 @@ class Reconciler:
         authorized_key = await asyncio.to_thread(self._keys.authorized_key)
         values = self._vault.values(agent.uid)
         spec = agents.specify(agent, vibespace, host.image, host_key, authorized_key, values)
-        status, begun = self._statuses.get(agent.uid), agent.uid in self._begun
+        status, begun = self._shown(agent.uid), agent.uid in self._begun
         match agents.plan(agent, vibespace, host, spec, status, begun=begun):
             case None:
                 return True, True
@@ -236,8 +244,9 @@ class Reconciler:
     async def _note_ended(self, agent_uid: str) -> None:
         """Its container is gone, whatever the next Snapshot says of it: somebody may have asked for a start by now."""
         self._begun.discard(agent_uid)
-        if seen := self._statuses.pop(agent_uid, None):
-            self._ended[agent_uid] = seen
+        self._statuses.pop(agent_uid, None)
+        self._doubted.pop(agent_uid, None)
+        self._ended[agent_uid] = time.monotonic()
         await self._shell.forget(agent_uid)
 
     async def _ask_engine(self, ask: Callable[[], Awaitable[None]], agent: Agent, vibespace: Vibespace) -> bool:
