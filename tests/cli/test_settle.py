@@ -154,6 +154,14 @@ def test_a_stop_of_everything_that_is_woken_meanwhile(vibespace: Run, daemon: Da
     assert (done.code, done.json["error"]["reason"]) == (16, "STARTED_MEANWHILE")
 
 
+def test_a_stop_that_was_overtaken_when_it_is_answered(vibespace: Run, daemon: Daemon) -> None:
+    """It is no start, and does not say that everything is back."""
+    daemon.answers["SystemService/Rest"] = lambda _: system_pb2.RestResponse(host=Host(initialized=True))
+    daemon.answers[WATCH] = lambda _: iter([watch()])
+    done = vibespace("stop")
+    assert (done.code, done.json["error"]["reason"]) == (16, "STARTED_MEANWHILE")
+
+
 def test_a_stop_of_everything_does_not_wait_for_the_next_daemon(vibespace: Run, daemon: Daemon, home: Path) -> None:
     """One that a start has brought holds the lock as soon as the one that was asked has let go of it."""
     lock = home / "daemon.lock"

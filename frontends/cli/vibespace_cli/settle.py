@@ -22,6 +22,7 @@ from vibespace.v1.agents_pb2 import (
     Agent,
 )
 from vibespace.v1.events_pb2 import WatchRequest, WatchResponse
+from vibespace.v1.system_pb2 import Host, RestResponse
 from vibespace.v1.vibespaces_pb2 import (
     REPOSITORY_STATE_FAILED,
     VIBESPACE_STATE_DELETING,
@@ -169,6 +170,8 @@ def _gone(session: Session, resource: Resource, cursor: Any, progress: Progress)
 def _everything(invocation: Invocation, response: Any, progress: Progress) -> None:
     """Wait until all that should runs, or all is at rest and the daemon has ended."""
     session = invocation.session
+    if isinstance(response, RestResponse) and response.host.initialized:
+        _refuse_awake(response.host)  # as it was when the answer was made
     if response.host.resting or not response.host.initialized:
         progress.show("everything: stopping")
         pid = launch.holder(session.state)  # it has just answered; the next one may serve when it has ended
@@ -243,7 +246,12 @@ def refuse_stopped(resource: Resource) -> None:
 
 def _refuse_started(batch: WatchResponse) -> None:
     """Raises FailedPrecondition when someone has woken what was to rest, also where there is nothing that would run."""
-    if batch.HasField("host") and not batch.host.resting:
+    if batch.HasField("host"):
+        _refuse_awake(batch.host)
+
+
+def _refuse_awake(host: Host) -> None:
+    if not host.resting:
         message = "Everything was started meanwhile, and goes on running."
         raise FailedPrecondition("STARTED_MEANWHILE", message, hint="'vibespace stop' puts it to rest again.")
 
