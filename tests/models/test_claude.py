@@ -34,8 +34,8 @@ def claude(image: str, url: str, key: str) -> AbstractAsyncContextManager[Progra
 async def test_two_turns(agent_image: str) -> None:
     """Prompt, model, tools, the tools' results and the first turn arrive at the endpoint; nothing else is asked."""
     calls = [Call("Bash", {"command": f"echo from the {place}"}) for place in ("mill", "barn")]
-    model = Anthropic({"one": [say("I look.", *calls), say("There."), say("Again.")]})
-    async with model.serving() as url, claude(agent_image, url, "one") as program:
+    model = Anthropic({"key-of-one": [say("I look.", *calls), say("There."), say("Again.")]})
+    async with model.serving() as url, claude(agent_image, url, "key-of-one") as program:
         program.tell(_user("where is it?"))
         first = await program.until(_is_result)
         program.tell(_user("and now?"))
@@ -43,7 +43,7 @@ async def test_two_turns(agent_image: str) -> None:
         assert (await program.end())[0] == 0
     assert [first[-1]["result"], second[-1]["result"]] == ["There.", "Again."]
     assert model.surprises == []
-    asked = model.asked("one")
+    asked = model.asked("key-of-one")
     assert [request.model for request in asked] == [MODEL] * 3
     assert all("Speak like a miller." in request.system and "Bash" in request.tools for request in asked)
     last = asked[2]
@@ -53,7 +53,7 @@ async def test_two_turns(agent_image: str) -> None:
         said.id for said in last.history if said.kind == "result"
     ]
     assert last.texts("user").index("where is it?") < last.texts("user").index("and now?")
-    assert "one" not in str(last.headers.values())
+    assert "key-of-one" not in str(last.headers)
 
 
 async def test_slow(agent_image: str) -> None:
