@@ -87,16 +87,25 @@ class Endpoint(ABC):
         """The same for tests without a loop. A gate of such a script is opened on `loop`."""
         started = threading.Event()
         finish = asyncio.Event()
+        failures: list[OSError] = []
 
         async def main() -> None:
             self.loop = asyncio.get_running_loop()
-            async with self.serving(host):
+            try:
+                async with self.serving(host):
+                    started.set()
+                    await finish.wait()
+            except OSError as error:
+                failures.append(error)
+            finally:
                 started.set()
-                await finish.wait()
 
         thread = threading.Thread(target=asyncio.run, args=(main(),))
         thread.start()
         started.wait()
+        if failures:
+            thread.join()
+            raise failures[0]
         try:
             yield self.url
         finally:

@@ -201,3 +201,9 @@ def test_in_thread() -> None:
         assert answer.status == 200
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(f"{url}/v1/models")
+
+
+def test_no_such_address() -> None:
+    """An address that is not this machine's is an error of who asks for it, also from a thread."""
+    with pytest.raises(OSError, match=r"203\.0\.113\.1"), Anthropic({}).in_thread("203.0.113.1"):
+        pass
