@@ -145,11 +145,12 @@ class ContainersContract(EngineContract):
     async def test_addresses_are_those_inside(
         self, factory: ContainersFactory, engine: ContainersEngine, spec: AgentSpec
     ) -> None:
-        """As the container has them; who does not run has none, and is no error."""
+        """As the container has them; who does not run, or is another log's, has none, and is no error."""
         stopped = replace(agent(factory), running=False)
         await engine.apply(stopped)
         found = await engine.addresses([spec.agent_uid, stopped.agent_uid, uid()])
         assert found == {spec.agent_uid: [await address(engine, spec)]}
+        assert await factory.open(uid()).addresses([spec.agent_uid]) == {}
 
     async def test_an_empty_image_has_no_shell(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
         """An image in which nothing can be started lacks a shell, and looking leaves nothing."""

@@ -156,8 +156,15 @@ class ContainersEngine:
         return await meter.disk(self._api, data_uids)
 
     async def addresses(self, agent_uids: Collection[str]) -> Mapping[str, Sequence[str]]:
-        found = await asyncio.gather(*map(self._container, agent_uids))
-        return {uid: told for uid, each in zip(agent_uids, found, strict=True) if each and (told := addresses(each))}
+        found = await asyncio.gather(*map(self._addresses, agent_uids))
+        return {uid: told for uid, told in zip(agent_uids, found, strict=True) if told}
+
+    async def _addresses(self, agent_uid: str) -> Sequence[str]:
+        try:
+            found = await self._container(agent_uid)
+        except FailedPrecondition:  # another installation's: one that is not ours keeps nobody else from being told
+            return ()
+        return addresses(found) if found else ()
 
     async def enforced(self) -> frozenset[str]:
         return enforced((await self.identity()).unenforced_limits)
