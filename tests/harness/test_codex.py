@@ -85,6 +85,14 @@ def test_instructions_are_given_again_after_a_resume() -> None:
     assert sent(line)["params"]["collaborationMode"]["settings"]["developer_instructions"] == "be kind"
 
 
+def test_a_prompt_without_a_model_is_refused() -> None:
+    """The program takes instructions after a resume beside a model only: without one, a new prompt would be lost."""
+    with pytest.raises(InvalidArgument) as caught:
+        CODEX.check(Settings(system_prompt="be kind"))
+    assert (caught.value.reason, caught.value.field) == ("PROMPT_NEEDS_MODEL", "system_prompt")
+    CODEX.check(Settings(model="m", system_prompt="be kind"))
+
+
 @pytest.mark.parametrize(
     ("change", "lines", "restart"),
     [

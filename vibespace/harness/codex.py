@@ -34,6 +34,13 @@ class Codex:
                 field="effort",
                 hint=f"It takes {', '.join(EFFORTS)}.",
             )
+        if settings.system_prompt and not settings.model:
+            raise InvalidArgument(
+                "PROMPT_NEEDS_MODEL",
+                "Codex takes a system prompt together with a model only.",
+                field="system_prompt",
+                hint="Set the model as well; without one, a prompt that changes later would never be taken.",
+            )
         codex_rules(settings.allowed_tools, settings.disallowed_tools)
 
     def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
