@@ -383,6 +383,59 @@ def test_hooks_and_transcript_tell_one_turn() -> None:
     assert [type(event) for event in events] == [TurnStarted, Text, TurnEnded, WorkEnded]
 
 
+def prompted(turn: str) -> tuple[Source, dict[str, Any]]:
+    """What a hook tells of a prompt."""
+    return Source.HOOK, {"hook_event_name": "UserPromptSubmit", "session_id": "c-1", "prompt_id": turn}
+
+
+def stopped(turn: str) -> tuple[Source, dict[str, Any]]:
+    return Source.HOOK, {"hook_event_name": "Stop", "session_id": "c-1", "prompt_id": turn}
+
+
+def typed(turn: str, words: str = "hi") -> tuple[Source, dict[str, Any]]:
+    """What the transcript tells of a prompt."""
+    where = {"sessionId": "c-1", "entrypoint": "cli", "type": "user"}
+    return Source.RECORD, {**where, "promptId": turn, "uuid": f"u-{turn}", "message": {"content": words}}
+
+
+TOOK = (Source.RECORD, {"type": "system", "subtype": "turn_duration", "sessionId": "c-1", "entrypoint": "cli"})
+
+
+def turns(steps: list[tuple[Source, dict[str, Any]]]) -> list[str]:
+    """Which turns begin and end by the lines of several streams, in this order."""
+    parser = CLAUDE.parser()
+    events = [event for source, line in steps for event in parser.feed(encode(line), source)]
+    marks = {TurnStarted: "+", TurnEnded: "-"}
+    return [f"{marks[type(event)]}{event.id}" for event in events if type(event) in marks]
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([prompted("p-1"), stopped("p-1"), typed("p-1"), TOOK], ["+p-1", "-p-1"]),
+        (
+            [prompted("p-1"), stopped("p-1"), typed("p-1"), prompted("p-2"), TOOK, typed("p-2"), stopped("p-2"), TOOK],
+            ["+p-1", "-p-1", "+p-2", "-p-2"],
+        ),
+        (
+            [prompted("p-1"), stopped("p-1"), prompted("p-2"), stopped("p-2"), typed("p-1"), TOOK, typed("p-2"), TOOK],
+            ["+p-1", "-p-1", "+p-2", "-p-2"],
+        ),
+        ([prompted("p-1"), prompted("p-2"), stopped("p-2")], ["+p-1", "-p-1", "+p-2", "-p-2"]),
+        (
+            [prompted("p-1"), prompted("p-2"), typed("p-1"), typed("p-1", "[Request interrupted by user]")],
+            ["+p-1", "-p-1", "+p-2"],
+        ),
+    ],
+    ids=["late", "late-by-its-end", "late-by-two-turns", "end-not-told", "late-interrupt"],
+)
+def test_a_transcript_behind_the_hooks_begins_and_ends_nothing(
+    steps: list[tuple[Source, dict[str, Any]]], expected: list[str]
+) -> None:
+    """A turn begins and ends once, whichever stream is first, and lines of one that is over do not touch the next."""
+    assert turns(steps) == expected
+
+
 def test_a_typed_turn_whose_request_failed_is_over() -> None:
     """The transcript tells of it by the error alone, and has no line of how long it took."""
     where = {"sessionId": "c-1", "entrypoint": "cli"}

@@ -6,6 +6,7 @@ and the ends of turns of the headless one, hooks those of the terminal.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 from vibespace.harness.claude_approvals import Open
@@ -53,6 +54,9 @@ _DELTAS = {
     "input_json_delta": (Stream.INPUT, "partial_json"),
 }
 
+_REMEMBERED = 64
+"""Turns by which the transcript may be behind the hooks."""
+
 Events = tuple[Event, ...]
 
 
@@ -64,6 +68,10 @@ class ClaudeParser:
         self._turn = ""
         self._typed = ""
         """The terminal's turn."""
+        self._over: deque[str] = deque(maxlen=_REMEMBERED)
+        """The terminal's turns that have ended: the transcript may tell of them only now."""
+        self._prompt = ""
+        """The turn in which the transcript is: behind the hooks, it may be one before `_typed`."""
         self._busy = False
         """Whether something runs in the background."""
         self._block: tuple[str, int] = ("", 0)
@@ -92,7 +100,7 @@ class ClaudeParser:
             "assistant": self._recorded,
             "user": self._recorded,
             "attachment": self._attached,
-            "system/turn_duration": lambda said: self._typed_ends(said, Reason.COMPLETED),
+            "system/turn_duration": lambda said: self._recorded_end(said, Reason.COMPLETED),
         }
         self._hook: dict[str, Callable[[Object], Events]] = {
             "SessionStart": lambda said: self._switch(text(said, "session_id")),
@@ -121,6 +129,7 @@ class ClaudeParser:
     def lost(self) -> Events:
         cancelled = self._open.close()
         turn, busy = self._turn or self._typed, self._busy
+        self._over.append(self._typed)
         self._turn = self._typed = ""
         self._busy = False
         self._block = ("", 0)
@@ -227,14 +236,21 @@ class ClaudeParser:
         typed = text(said, "entrypoint") == "cli"
         words = user_said(said)
         if typed and words is not None and words.startswith(INTERRUPTED):
-            return self._typed_ends(said, Reason.INTERRUPTED)
-        started = self._typed_starts(said, text(said, "promptId") or text(said, "uuid")) if typed and words else ()
+            return self._recorded_end(said, Reason.INTERRUPTED)
+        started: Events = ()
+        if typed and words:
+            self._prompt = text(said, "promptId") or self._typed or text(said, "uuid")
+            started = self._typed_starts(said, self._prompt)
         turn = self._typed if typed else self._turn
         events = self._open.seen(said, message_events(said, turn, ("", 0)))
         failures = [event.text for event in events if isinstance(event, Error)]
         # No other line of the transcript tells that a turn is over whose request failed.
-        over = self._typed_ends(said, Reason.FAILED, failures[0]) if typed and failures else ()
+        over = self._recorded_end(said, Reason.FAILED, failures[0]) if typed and failures else ()
         return (*started, *events, *over)
+
+    def _recorded_end(self, said: Object, reason: Reason, detail: str = "") -> Events:
+        """Of a turn before the one that hooks have told of it says nothing new."""
+        return self._typed_ends(said, reason, detail) if self._prompt == self._typed else ()
 
     def _attached(self, said: Object) -> Events:
         """A message that joined the running turn is written as an attachment to it."""
@@ -249,15 +265,18 @@ class ClaudeParser:
     # The terminal
 
     def _typed_starts(self, said: Object, turn: str) -> Events:
-        if self._typed or true(said, "isSidechain"):
+        """A prompt that is told while another turn is open says that the other is over."""
+        if turn in ("", self._typed, *self._over) or true(said, "isSidechain"):
             return ()
+        before = self._typed_ends(said, Reason.INTERRUPTED)
         self._typed = turn
-        return (TurnStarted(id=turn, turn=turn, conversation=_conversation(said)),)
+        return (*before, TurnStarted(id=turn, turn=turn, conversation=_conversation(said)))
 
     def _typed_ends(self, said: Object, reason: Reason, detail: str = "") -> Events:
         turn, self._typed = self._typed, ""
         if not turn:
             return ()
+        self._over.append(turn)
         over = TurnEnded(id=turn, turn=turn, conversation=_conversation(said), reason=reason, detail=detail)
         return (*self._open.close(), over, *self._idle(turn, over.conversation))
 
