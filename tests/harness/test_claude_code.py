@@ -436,6 +436,26 @@ def test_a_transcript_behind_the_hooks_begins_and_ends_nothing(
     assert turns(steps) == expected
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"type": "assistant", "isApiErrorMessage": True, "message": {"content": [{"type": "text", "text": "refused"}]}},
+        {"type": "user", "message": {"content": "[Request interrupted by user]"}},
+        {"type": "user", "promptId": "p-9", "message": {"content": "look there"}},
+    ],
+    ids=["failed", "interrupted", "told"],
+)
+def test_a_helper_does_not_end_the_turn(line: dict[str, Any]) -> None:
+    """What goes wrong with a helper of the agent, or is said to it, is not of the turn itself; what waits goes on."""
+    asked = {"hook_event_name": "PermissionRequest", "session_id": "c-1", "request_id": "q-1", "tool_name": "Bash"}
+    helper = {"sessionId": "c-1", "entrypoint": "cli", "isSidechain": True, "uuid": "u-9", **line}
+    parser = CLAUDE.parser()
+    for source, said in (prompted("p-1"), typed("p-1"), (Source.HOOK, asked)):
+        parser.feed(encode(said), source)
+    told = parser.feed(encode(helper), Source.RECORD)
+    assert [event for event in told if isinstance(event, TurnStarted | TurnEnded | ApprovalCancelled)] == []
+
+
 def test_a_typed_turn_whose_request_failed_is_over() -> None:
     """The transcript tells of it by the error alone, and has no line of how long it took."""
     where = {"sessionId": "c-1", "entrypoint": "cli"}

@@ -234,18 +234,19 @@ class ClaudeParser:
 
     def _recorded(self, said: Object) -> Events:
         typed = text(said, "entrypoint") == "cli"
+        own = typed and not true(said, "isSidechain")
         words = user_said(said)
-        if typed and words is not None and words.startswith(INTERRUPTED):
+        if own and words is not None and words.startswith(INTERRUPTED):
             return self._recorded_end(said, Reason.INTERRUPTED)
         started: Events = ()
-        if typed and words:
+        if own and words:
             self._prompt = text(said, "promptId") or self._typed or text(said, "uuid")
             started = self._typed_starts(said, self._prompt)
         turn = self._typed if typed else self._turn
         events = self._open.seen(said, message_events(said, turn, ("", 0)))
         failures = [event.text for event in events if isinstance(event, Error)]
         # No other line of the transcript tells that a turn is over whose request failed.
-        over = self._recorded_end(said, Reason.FAILED, failures[0]) if typed and failures else ()
+        over = self._recorded_end(said, Reason.FAILED, failures[0]) if own and failures else ()
         return (*started, *events, *over)
 
     def _recorded_end(self, said: Object, reason: Reason, detail: str = "") -> Events:
@@ -266,7 +267,7 @@ class ClaudeParser:
 
     def _typed_starts(self, said: Object, turn: str) -> Events:
         """A prompt that is told while another turn is open says that the other is over."""
-        if turn in ("", self._typed, *self._over) or true(said, "isSidechain"):
+        if turn in ("", self._typed, *self._over):
             return ()
         before = self._typed_ends(said, Reason.INTERRUPTED)
         self._typed = turn
