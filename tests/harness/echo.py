@@ -55,7 +55,7 @@ class EchoParser:
             case "end":
                 return self._ended(Reason.COMPLETED)
             case "done":
-                return (Replied(id=name),)
+                return (Replied(id=name, request=name),)
             case "what":
                 return (Unparsed(why="unknown kind", kind="what", request=name),)
             case kind:

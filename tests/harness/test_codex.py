@@ -57,17 +57,27 @@ def sent(line: bytes) -> Any:
 def test_a_reply_is_read_by_itself() -> None:
     """The id of a request says what it asked, so that a parser that did not see it asked knows."""
     (line,) = CODEX.open(Settings(), "", "/vibespace/demo", "r-1")
-    events = told({"id": sent(line)["id"], "result": {"thread": {"id": "c-1"}}})
-    assert events == [ConversationSwitched(id="c-1", conversation="c-1", previous=""), Replied(id="r-1")]
+    name = sent(line)["id"]
+    events = told({"id": name, "result": {"thread": {"id": "c-1"}}})
+    switched = ConversationSwitched(id="c-1", conversation="c-1", previous="")
+    assert events == [switched, Replied(id=name, request="r-1")]
 
 
 def test_a_refused_request_says_why() -> None:
     """What the program will not do is not taken for done."""
     line, _ = CODEX.interrupt("c-1", "t-1", "r-1")
     refusal = {"code": -32600, "message": "no active turn to interrupt"}
-    assert told({"id": sent(line)["id"], "error": refusal}) == [
-        Replied(id="r-1", refusal="no active turn to interrupt")
-    ]
+    (event,) = told({"id": sent(line)["id"], "error": refusal})
+    assert isinstance(event, Replied)
+    assert (event.request, event.refusal) == ("r-1", "no active turn to interrupt")
+
+
+def test_each_line_of_a_request_has_a_reply_of_its_own() -> None:
+    """A refusal is not taken for a repeat of what was done before it."""
+    names = [sent(line)["id"] for line in CODEX.interrupt("c-1", "t-1", "r-1")]
+    events = told(*({"id": name, "result": {}} for name in names))
+    assert [event.request for event in events if isinstance(event, Replied)] == ["r-1", "r-1"]
+    assert len({event.id for event in events}) == 2
 
 
 @pytest.mark.parametrize(("skip", "policy"), [(False, "untrusted"), (True, "never")])
@@ -128,7 +138,8 @@ def test_a_message_that_arrived_is_found() -> None:
     found = {"type": "userMessage", "id": "i-1", "clientId": "m-1", "content": [{"type": "text", "text": "hello"}]}
     events = told({"id": sent(line)["id"], "result": {"data": [{"turnId": "t-1", "item": found}]}})
     assert [event.message for event in events if isinstance(event, Text)] == ["m-1"]
-    assert events[-1] == Replied(id="r-1")
+    assert isinstance(events[-1], Replied)
+    assert events[-1].request == "r-1"
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,8 @@ class ClaudeParser:
         response = mapping(said, "response")
         refused = text(response, "subtype") == "error"
         refusal = text(response, "error") or "refused" if refused else ""
-        return (Replied(id=text(response, "request_id").partition(" ")[0], refusal=refusal),)
+        name = text(response, "request_id")
+        return (Replied(id=name, request=name.partition(" ")[0], refusal=refusal),)
 
     def _rate_limit(self, said: Object) -> Events:
         info = mapping(said, "rate_limit_info")

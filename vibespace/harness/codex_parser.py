@@ -132,11 +132,13 @@ class CodexParser:
     # Replies and requests
 
     def _replied(self, said: Object) -> Events:
-        method, _, request = text(said, "id").partition(" ")
+        name = text(said, "id")
+        method, _, request = name.partition(" ")
         if not request:
             return (Unparsed(why="a reply to nothing of ours"),)
         if "error" in said:
-            return (Replied(id=request, refusal=text(said, "error", "message") or "refused"),)
+            refusal = text(said, "error", "message") or "refused"
+            return (Replied(id=name, request=request, refusal=refusal),)
         told: Events = ()
         if method in ("thread/start", "thread/resume"):
             told = self._switch(text(said, "result", "thread", "id"))
@@ -144,7 +146,7 @@ class CodexParser:
             told = self._listed(items(said, "result", "data"))
         elif method == CLEAN:
             told = self._cleaned()
-        return (*told, Replied(id=request))
+        return (*told, Replied(id=name, request=request))
 
     def _listed(self, entries: list[Any]) -> Events:
         """Oldest first, for they are asked for newest first."""

@@ -264,8 +264,13 @@ class MessageDropped(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Replied(Event):
-    """The program has done, or refused, what a line of our request `id` asked of it: one reply a line that asks."""
+    """The program has done, or refused, what a line asked of it: one reply a line that asks.
 
+    `id` is what that line was sent under, so that several lines of one request have a reply each.
+    """
+
+    request: str
+    """Ours, that the line belongs to."""
     refusal: str = ""
 
 
