@@ -142,6 +142,23 @@ def test_a_message_that_arrived_is_found() -> None:
     assert events[-1].request == "r-1"
 
 
+def test_a_reply_is_to_the_conversation_that_was_asked_about() -> None:
+    """Though the program is in another one by then: what ran in the first is ended, and its items are its own."""
+    (listing,) = CODEX.look_up("c-1", "r-1")
+    _, clean = CODEX.interrupt("c-1", "t-1", "r-2")
+    found = {"type": "userMessage", "id": "i-1", "clientId": "m-1", "content": []}
+    events = told(
+        STARTED,
+        item("started", **COMMAND),
+        ended("interrupted"),
+        {"method": "thread/started", "params": {"thread": {"id": "c-2"}}},
+        {"id": sent(listing)["id"], "result": {"data": [{"turnId": "t-1", "item": found}]}},
+        {"id": sent(clean)["id"], "result": {}},
+    )
+    after = [(type(event), event.conversation) for event in events if not isinstance(event, ConversationSwitched)][-4:]
+    assert after == [(Text, "c-1"), (Replied, "c-1"), (WorkEnded, "c-1"), (Replied, "c-1")]
+
+
 @pytest.mark.parametrize(
     ("text", "command", "reason"),
     [("x" * ((1 << 20) + 1), False, "MESSAGE_TOO_LONG"), ("/compact", True, "COMMAND_UNSUPPORTED")],

@@ -146,5 +146,6 @@ def _policy(settings: Settings) -> str:
 
 
 def _call(method: str, request: str, **params: Any) -> bytes:
-    """The id says the method, so that a reply can be read by itself."""
-    return encode({"id": f"{method} {request}", "method": method, "params": params})
+    """The id says the method and the conversation, so that a reply can be read by itself."""
+    where = f"{params['threadId']} " if "threadId" in params else ""
+    return encode({"id": f"{method} {where}{request}", "method": method, "params": params})

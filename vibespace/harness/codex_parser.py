@@ -133,35 +133,36 @@ class CodexParser:
 
     def _replied(self, said: Object) -> Events:
         name = text(said, "id")
-        method, _, request = name.partition(" ")
+        method, _, rest = name.partition(" ")
+        conversation, _, request = rest.rpartition(" ")
         if not request:
             return (Unparsed(why="a reply to nothing of ours"),)
         if "error" in said:
             refusal = text(said, "error", "message") or "refused"
-            return (Replied(id=name, request=request, refusal=refusal),)
+            return (Replied(id=name, request=request, conversation=conversation, refusal=refusal),)
         told: Events = ()
         if method in ("thread/start", "thread/resume"):
             told = self._switch(text(said, "result", "thread", "id"))
         elif method == ITEMS:
-            told = self._listed(items(said, "result", "data"))
+            told = self._listed(conversation, items(said, "result", "data"))
         elif method == CLEAN:
-            told = self._cleaned()
-        return (*told, Replied(id=name, request=request))
+            told = self._cleaned(conversation)
+        return (*told, Replied(id=name, request=request, conversation=conversation))
 
-    def _listed(self, entries: list[Any]) -> Events:
+    def _listed(self, conversation: str, entries: list[Any]) -> Events:
         """Oldest first, for they are asked for newest first."""
         found: list[Event] = []
         for entry in sorted(reversed(entries), key=lambda entry: count(entry, "startedAtMs")):
             item = mapping(entry, "item")
-            where: Where = {"conversation": self._conversation, "turn": text(entry, "turnId")}
+            where: Where = {"conversation": conversation, "turn": text(entry, "turnId")}
             call = begun(item, where)
             found += [*([call] if call else []), *done(item, where)]
         return tuple(found)
 
-    def _cleaned(self) -> Events:
-        thread = self._thread(self._conversation)
+    def _cleaned(self, conversation: str) -> Events:
+        thread = self._thread(conversation)
         was_running, thread.running = bool(thread.running), {}
-        return (WorkEnded(conversation=self._conversation),) if was_running and not thread.turn else ()
+        return (WorkEnded(conversation=conversation),) if was_running and not thread.turn else ()
 
     def _asked(self, said: Object, method: str) -> Events:
         request = json.dumps(said.get("id"))
