@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.harness import recorded
-from vibespace.harness.events import Event, Source
+from vibespace.harness.events import Event, Source, Unparsed
 from vibespace.harness.registry import HARNESSES
 
 ANYTHING = st.recursive(
@@ -64,6 +64,26 @@ def test_no_line_is_too_short(program: str, data: st.DataObject) -> None:
     parser, other = HARNESSES[program].parser(), HARNESSES[program].parser()
     assert [type(event).__name__ for event in parser.feed(line[:cut], recorded.source(name))] == ["Unparsed"]
     assert parser.feed(line, recorded.source(name)) == other.feed(line, recorded.source(name))
+
+
+MANY = [0] * 50_000
+FILES = {"type": "fileChange", "id": "f-1", "status": "completed", "changes": MANY}
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        ("claude-code", {"type": "assistant", "uuid": "u-1", "message": {"content": MANY}}),
+        ("codex", {"id": "thread/items/list c-1 r-1", "result": {"data": MANY}}),
+        ("codex", {"method": "item/completed", "params": {"threadId": "c-1", "turnId": "t-1", "item": FILES}}),
+    ],
+    ids=["message", "items", "files"],
+)
+def test_a_flood_is_told_once(program: str, line: dict[str, object]) -> None:
+    """A line of very many parts makes no event of each."""
+    events = HARNESSES[program].parser().feed(json.dumps(line).encode())
+    assert [event.why for event in events if isinstance(event, Unparsed)] == ["50000 parts"]
+    assert len(events) <= 3
 
 
 def places(value: object) -> Iterator[tuple[dict[str, object], str]]:

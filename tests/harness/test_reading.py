@@ -26,10 +26,26 @@ def nested(depth: int) -> bytes:
         (b'"a"', "not an object"),
         (nested(DEEPEST + 1), "nested too deeply"),
         (nested(MOST // 2), "nested too deeply"),
-        (b'{"a":[' + b"[]," * MOST + b"[]]}", f"a line of {MOST + 3} parts"),
+        (b'{"a":[' + b"[]," * MOST + b"[]]}", f"a line of {2 * MOST + 3} parts"),
+        (b'{"a":[' + b"0," * MOST + b"0]}", f"a line of {MOST + 2} parts"),
+        (b'{"a":[' + b'"",' * 3 * MOST + b"0]}", f"a line of {(3 * MOST + 1) // 2} parts"),
         (b" " * (LONGEST + 1), f"a line of {LONGEST + 1} bytes"),
     ],
-    ids=["bytes", "half", "nan", "infinity", "float", "whole", "text", "nested", "nested-for-ever", "wide", "long"],
+    ids=[
+        "bytes",
+        "half",
+        "nan",
+        "infinity",
+        "float",
+        "whole",
+        "text",
+        "nested",
+        "nested-for-ever",
+        "wide",
+        "scalars",
+        "strings",
+        "long",
+    ],
 )
 def test_what_is_not_read(line: bytes, why: str) -> None:
     """A reason, and no exception."""
@@ -49,8 +65,9 @@ def test_what_is_not_read(line: bytes, why: str) -> None:
         (rb'{"a":["\ud83d",{"\uDE00":1}]}', {"a": ["\ufffd", {"\ufffd": 1}]}),
         (rb'{"a":"\\ud83d"}', {"a": "\\ud83d"}),
         (b'{"a":1,"a":2}', {"a": 2}),
+        (b'{"a":"' + rb"\"[{,\\" * MOST + b'"}', {"a": '"[{,\\' * MOST}),
     ],
-    ids=["shallow", "deep", "brackets", "escaped", "pair", "halves", "backslash", "twice"],
+    ids=["shallow", "deep", "brackets", "escaped", "pair", "halves", "backslash", "twice", "marks"],
 )
 def test_what_is_read(line: bytes, found: object) -> None:
     """As it is, but for halves of surrogate pairs, which no UTF-8 can hold."""

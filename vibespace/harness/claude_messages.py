@@ -20,7 +20,7 @@ from vibespace.harness.events import (
     Usage,
     Where,
 )
-from vibespace.harness.reading import Object, amount, count, items, mapping, text, true, whole
+from vibespace.harness.reading import MOST_PARTS, Object, amount, count, items, mapping, text, true, whole
 
 INTERRUPTED = "[Request interrupted by user"
 """What the program writes as if the user had said it."""
@@ -57,6 +57,8 @@ def message_events(said: Object, turn: str, block: tuple[str, int]) -> tuple[Eve
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else items(said, "message", "content")
     if not parts:
         return (Unparsed(id=text(said, "uuid"), why="no content", kind=text(said, "type"), **where),)
+    if len(parts) > MOST_PARTS:
+        return (Unparsed(id=text(said, "uuid"), why=f"{len(parts)} parts", kind=text(said, "type"), **where),)
     found: list[Event] = []
     for place, part in enumerate(parts):
         name = text(said, "uuid") + (f"#{place}" if place else "")

@@ -16,7 +16,7 @@ from vibespace.harness.events import (
     Unparsed,
     Where,
 )
-from vibespace.harness.reading import Object, encode, items, mapping, text, whole
+from vibespace.harness.reading import MOST_PARTS, Object, encode, items, mapping, text, whole
 
 _SILENT = frozenset(
     {"hookPrompt", "contextCompaction", "enteredReviewMode", "exitedReviewMode", "sleep", "subAgentActivity"}
@@ -107,7 +107,10 @@ def failure(error: Object) -> tuple[Trouble, str, int | None]:
 def _files(item: Object, where: Where) -> list[Event]:
     name, status = text(item, "id"), text(item, "status")
     found: list[Event] = [ToolResult(id=name, call=name, text=status, failed=status in _FAILED, **where)]
-    for place, change in enumerate(items(item, "changes") if status == "completed" else []):
+    changes = items(item, "changes") if status == "completed" else []
+    if len(changes) > MOST_PARTS:
+        return [*found, Unparsed(id=name, why=f"{len(changes)} parts", kind="item/fileChange", **where)]
+    for place, change in enumerate(changes):
         kind = text(change, "kind", "type")
         found.append(
             FileChange(

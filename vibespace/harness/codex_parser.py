@@ -30,7 +30,7 @@ from vibespace.harness.events import (
     Where,
     WorkEnded,
 )
-from vibespace.harness.reading import Object, amount, count, decode, items, mapping, text, true, whole
+from vibespace.harness.reading import MOST_PARTS, Object, amount, count, decode, items, mapping, text, true, whole
 
 CLEAN = "thread/backgroundTerminals/clean"
 ITEMS = "thread/items/list"
@@ -151,6 +151,8 @@ class CodexParser:
 
     def _listed(self, conversation: str, entries: list[Any]) -> Events:
         """Oldest first, for they are asked for newest first."""
+        if len(entries) > MOST_PARTS:
+            return (Unparsed(why=f"{len(entries)} parts", kind=ITEMS, conversation=conversation),)
         found: list[Event] = []
         for entry in sorted(reversed(entries), key=lambda entry: count(entry, "startedAtMs")):
             item = mapping(entry, "item")
