@@ -256,6 +256,14 @@ def test_the_cost_is_the_turns() -> None:
     assert [event.cost for event in ends if isinstance(event, TurnEnded)] == [250_001]
 
 
+@pytest.mark.parametrize("dollars", [1e300, -1e300, -1.0])
+def test_a_cost_that_nobody_could_pay_is_not_told(dollars: float) -> None:
+    """It is as if the program had not counted it."""
+    models = {"a": {"costUSD": dollars}}
+    ends = only(told(INIT, {**RESULT, "model_usage_since_last_result": models}), TurnEnded)
+    assert [event.cost for event in ends if isinstance(event, TurnEnded)] == [None]
+
+
 @pytest.mark.parametrize(
     ("result", "reason"),
     [

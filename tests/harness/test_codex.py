@@ -27,6 +27,7 @@ from vibespace.harness.events import (
     Trouble,
     TurnEnded,
     Unparsed,
+    Usage,
     WorkEnded,
 )
 from vibespace.harness.reading import encode
@@ -312,6 +313,24 @@ def test_rate_limits() -> None:
     limits = {"limitId": "codex", "primary": {"usedPercent": 100, "resetsAt": 5}, "secondary": None}
     (event,) = told({"method": "account/rateLimits/updated", "params": {"rateLimits": limits}})
     assert event == RateLimit(window="codex primary", percent=100, resets=5, reached=True)
+
+
+@pytest.mark.parametrize("used", [1e300, -1, 10**400])
+def test_a_share_of_nothing_has_no_percent(used: float) -> None:
+    """What is absurd is not told as a number."""
+    limits = {"primary": {"usedPercent": used}}
+    events = told({"method": "account/rateLimits/updated", "params": {"rateLimits": limits}})
+    assert [event.percent for event in events if isinstance(event, RateLimit)] in ([], [None])
+
+
+def test_a_sum_stays_a_number_that_can_be_kept() -> None:
+    """However often it is added to."""
+    spent = [
+        {"total": {"inputTokens": total}, "last": {"inputTokens": 2**53, "outputTokens": -5}} for total in range(3)
+    ]
+    updates = [{"method": "thread/tokenUsage/updated", "params": {**WHERE, "tokenUsage": each}} for each in spent]
+    (end,) = [event for event in told(STARTED, *updates, ended()) if isinstance(event, TurnEnded)]
+    assert end.usage == Usage(input=2**53)
 
 
 def test_threads_of_its_own_are_told_apart() -> None:

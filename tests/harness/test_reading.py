@@ -7,7 +7,7 @@ import json
 import pytest
 
 from vibespace.harness.events import Unparsed
-from vibespace.harness.reading import DEEPEST, LONGEST, MOST, decode, encode
+from vibespace.harness.reading import DEEPEST, LARGEST, LONGEST, MOST, decode, encode, whole
 
 
 def nested(depth: int) -> bytes:
@@ -73,3 +73,23 @@ def test_what_is_read(line: bytes, found: object) -> None:
     """As it is, but for halves of surrogate pairs, which no UTF-8 can hold."""
     assert decode(line) == found
     assert decode(encode(json.loads(line))) == found
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (LARGEST, LARGEST),
+        (-LARGEST, -LARGEST),
+        (LARGEST + 2, None),
+        (-LARGEST - 2, None),
+        (int("9" * 4300), None),
+        (1e300, None),
+        (2.6, 3),
+        (True, None),
+        ("3", None),
+    ],
+    ids=str,
+)
+def test_whole_numbers(found: object, expected: int | None) -> None:
+    """What could be counted, and nothing larger: what is kept and shown has room for it."""
+    assert whole({"a": found}, "a") == expected

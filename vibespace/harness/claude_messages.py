@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from vibespace.harness.events import (
@@ -20,7 +19,7 @@ from vibespace.harness.events import (
     Usage,
     Where,
 )
-from vibespace.harness.reading import MOST_PARTS, Object, amount, count, items, mapping, text, true, whole
+from vibespace.harness.reading import LARGEST, MOST_PARTS, Object, amount, count, items, mapping, text, true, whole
 
 INTERRUPTED = "[Request interrupted by user"
 """What the program writes as if the user had said it."""
@@ -123,7 +122,7 @@ def cost(said: Object) -> int | None:
         return None
     costs = [amount(model, "costUSD") or 0.0 for model in mapping(said, "model_usage_since_last_result").values()]
     millionths = sum(costs) * 1e6
-    return round(millionths) if math.isfinite(millionths) else None
+    return round(millionths) if 0 <= millionths <= LARGEST else None
 
 
 def _part(said: Object, part: object, where: _Named, block: tuple[str, int]) -> list[Event]:

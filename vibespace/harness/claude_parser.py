@@ -31,7 +31,7 @@ from vibespace.harness.events import (
     Where,
     WorkEnded,
 )
-from vibespace.harness.reading import Object, amount, decode, items, mapping, text, true, whole
+from vibespace.harness.reading import Object, amount, decode, items, mapping, percent, text, true, whole
 
 _OUTPUT = """
     keep_alive control_request_progress system/status system/permission_denied system/compact_boundary
@@ -205,7 +205,7 @@ class ClaudeParser:
             RateLimit(
                 id=text(said, "uuid"),
                 window=text(info, "rateLimitType"),
-                percent=round(used * 100) if used is not None and 0 <= used <= 10 else None,
+                percent=percent(None if used is None else used * 100),
                 resets=whole(info, "resetsAt"),
                 reached=text(info, "status") == "rejected",
             ),

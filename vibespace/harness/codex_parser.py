@@ -30,7 +30,20 @@ from vibespace.harness.events import (
     Where,
     WorkEnded,
 )
-from vibespace.harness.reading import MOST_PARTS, Object, amount, count, decode, items, mapping, text, true, whole
+from vibespace.harness.reading import (
+    LARGEST,
+    MOST_PARTS,
+    Object,
+    amount,
+    count,
+    decode,
+    items,
+    mapping,
+    percent,
+    text,
+    true,
+    whole,
+)
 
 CLEAN = "thread/backgroundTerminals/clean"
 ITEMS = "thread/items/list"
@@ -242,11 +255,11 @@ class CodexParser:
         if total != thread.total:
             thread.total, spent = total, thread.usage
             thread.usage = Usage(
-                input=spent.input + count(last, "inputTokens"),
-                output=spent.output + count(last, "outputTokens"),
-                cache_read=spent.cache_read + count(last, "cachedInputTokens"),
-                cache_write=spent.cache_write + count(last, "cacheWriteInputTokens"),
-                reasoning=spent.reasoning + count(last, "reasoningOutputTokens"),
+                input=_sum(spent.input, last, "inputTokens"),
+                output=_sum(spent.output, last, "outputTokens"),
+                cache_read=_sum(spent.cache_read, last, "cachedInputTokens"),
+                cache_write=_sum(spent.cache_write, last, "cacheWriteInputTokens"),
+                reasoning=_sum(spent.reasoning, last, "reasoningOutputTokens"),
             )
         return ()
 
@@ -267,7 +280,9 @@ class CodexParser:
             if used is not None:
                 name = f"{text(limits, 'limitId')} {window}".strip()
                 resets = whole(limits, window, "resetsAt")
-                found.append(RateLimit(window=name, percent=round(used), resets=resets, reached=reached or used >= 100))
+                found.append(
+                    RateLimit(window=name, percent=percent(used), resets=resets, reached=reached or used >= 100)
+                )
         return tuple(found)
 
     def _error(self, params: Object) -> Events:
@@ -298,6 +313,11 @@ class CodexParser:
 
 def _where(params: Object) -> Where:
     return {"conversation": text(params, "threadId"), "turn": text(params, "turnId")}
+
+
+def _sum(before: int, spent: Object, key: str) -> int:
+    """However often and much is told, a number that can be kept."""
+    return min(before + max(count(spent, key), 0), LARGEST)
 
 
 def _cancelled(thread: _Thread) -> list[Event]:

@@ -22,6 +22,9 @@ MOST = 100_000
 MOST_PARTS = 1000
 """Parts of one message that are told one by one: ten times as many as we ask for at once."""
 
+LARGEST = 2**53
+"""Of whole numbers: what every reader of JSON can hold, and more than anything that is counted here."""
+
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONE = re.compile("[\ud800-\udfff]")
 
@@ -57,11 +60,9 @@ def text(value: object, *path: str) -> str:
 
 
 def whole(value: object, *path: str) -> int | None:
-    """The whole number at `path`."""
-    found = _at(value, path)
-    if isinstance(found, float):
-        return round(found)
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
+    """The whole number at `path`, if it is none that nothing could count to."""
+    found = amount(value, *path)
+    return round(found) if found is not None and -LARGEST <= found <= LARGEST else None
 
 
 def count(value: object, *path: str) -> int:
@@ -76,6 +77,11 @@ def amount(value: object, *path: str) -> float | None:
         return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
     except OverflowError:
         return None
+
+
+def percent(share: float | None) -> int | None:
+    """Of 100, up to ten times as much; None for what cannot be a share of anything."""
+    return round(share) if share is not None and 0 <= share <= 1000 else None
 
 
 def true(value: object, *path: str) -> bool:
