@@ -11,6 +11,7 @@ import pytest
 from tests.harness import recorded
 from vibespace.errors import InvalidArgument
 from vibespace.harness.base import Answer, Settings
+from vibespace.harness.claude_approvals import MOST_OPEN
 from vibespace.harness.claude_code import ClaudeCode
 from vibespace.harness.events import (
     ApprovalAnswered,
@@ -196,6 +197,19 @@ def test_a_request_of_tomorrow_is_declined() -> None:
     (event,) = told({"type": "control_request", "request_id": "q-1", "request": {"subtype": "telepathy"}})
     assert isinstance(event, Unparsed)
     assert sent(CLAUDE.decline(event.request))["response"]["request_id"] == "q-1"
+
+
+def test_one_question_too_many_can_be_declined() -> None:
+    """It is not kept, but neither does the program wait for ever."""
+    asked = {"subtype": "can_use_tool", "tool_name": "Bash", "input": {"command": "x"}}
+    lines = [
+        {"type": "control_request", "request_id": f"q-{number}", "request": {**asked, "tool_use_id": f"call-{number}"}}
+        for number in range(MOST_OPEN + 1)
+    ]
+    events = told(INIT, *lines)[2:]
+    assert {type(event) for event in events[:-1]} == {ApprovalAsked}
+    assert isinstance(events[-1], Unparsed)
+    assert events[-1].request == f"q-{MOST_OPEN}"
 
 
 def test_one_message_at_both_doors_has_one_name() -> None:

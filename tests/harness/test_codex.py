@@ -11,6 +11,7 @@ import pytest
 from vibespace.errors import InvalidArgument
 from vibespace.harness.base import Answer, Settings
 from vibespace.harness.codex import Codex
+from vibespace.harness.codex_parser import MOST_OPEN, MOST_THREADS
 from vibespace.harness.events import (
     ApprovalAsked,
     ApprovalCancelled,
@@ -34,7 +35,7 @@ from vibespace.harness.reading import encode
 
 CODEX = Codex()
 WHERE = {"threadId": "c-1", "turnId": "t-1"}
-STARTED = {"method": "turn/started", "params": {"threadId": "c-1", "turn": {"id": "t-1"}}}
+STARTED: dict[str, Any] = {"method": "turn/started", "params": {"threadId": "c-1", "turn": {"id": "t-1"}}}
 COMMAND = {"type": "commandExecution", "id": "call_1", "command": "sleep 30", "cwd": "/vibespace/demo"}
 
 
@@ -340,6 +341,45 @@ def test_threads_of_its_own_are_told_apart() -> None:
     events = told(STARTED, title, other)
     assert [event.conversation for event in events if isinstance(event, TurnEnded)] == ["c-9"]
     assert not any(isinstance(event, ConversationSwitched) for event in events)
+
+
+def question(number: int, thread: str = "c-1") -> dict[str, Any]:
+    params = {"threadId": thread, "turnId": "t-1", "itemId": f"call_{number}", "command": "x" * 1000}
+    return {"id": number, "method": "item/commandExecution/requestApproval", "params": params}
+
+
+def test_a_closed_thread_leaves_nothing_open() -> None:
+    """What was under way in it is over, and told once."""
+    parser = CODEX.parser()
+    closed = {"method": "thread/closed", "params": {"threadId": "c-1"}}
+    for frame in (STARTED, question(1)):
+        parser.feed(encode(frame))
+    events = parser.feed(encode(closed))
+    assert [type(event) for event in events] == [ApprovalCancelled, TurnEnded, WorkEnded]
+    assert parser.feed(encode(closed)) == parser.lost() == ()
+
+
+def test_one_question_too_many_can_be_declined() -> None:
+    """It is not kept, but neither does the program wait for ever."""
+    events = told(*(question(number) for number in range(MOST_OPEN + 1)))
+    assert {type(event) for event in events[:-1]} == {ApprovalAsked}
+    assert isinstance(events[-1], Unparsed)
+    assert sent(CODEX.decline(events[-1].request))["id"] == MOST_OPEN
+
+
+def test_one_thread_too_many_is_not_kept() -> None:
+    """Those with nothing under way make room for others, and those that are at work do not."""
+    parser = CODEX.parser()
+    events: list[Event] = []
+    for number in range(2 * MOST_THREADS):
+        for frame in (STARTED, ended()):
+            events += parser.feed(encode({**frame, "params": {**frame["params"], "threadId": f"idle-{number}"}}))
+    assert not any(isinstance(event, Unparsed) for event in events)
+    for number in range(MOST_THREADS + 1):
+        events += parser.feed(encode(question(number, f"busy-{number}")))
+    assert isinstance(events[-1], Unparsed)
+    assert events[-1].request == str(MOST_THREADS)
+    assert len([event for event in parser.lost() if isinstance(event, ApprovalCancelled)]) == MOST_THREADS
 
 
 def test_a_person_begins_another_thread() -> None:

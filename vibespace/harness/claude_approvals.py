@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from vibespace.harness.events import (
@@ -11,19 +15,29 @@ from vibespace.harness.events import (
     Event,
     ToolCall,
     ToolResult,
+    Unparsed,
     Where,
 )
 from vibespace.harness.reading import Object, items, mapping, text, true
+
+MOST_OPEN = 300
+"""Questions, and calls without a result, of one turn."""
 
 
 class Open:
     """What is asked, and the calls without a result, of the running turn."""
 
     def __init__(self) -> None:
-        self._asked: dict[str, ApprovalAsked] = {}
-        self._calls: dict[str, ToolCall] = {}
+        self._asked: dict[str, tuple[ApprovalAsked, bytes]] = {}
+        """Without what was shown, which the digest stands for."""
+        self._calls: dict[str, bytes] = {}
+        """Digests, of the latest."""
 
-    def ask(self, said: Object, request: str, given: dict[str, Any], where: Where, *, terminal: bool) -> ApprovalAsked:
+    def ask(
+        self, said: Object, request: str, given: dict[str, Any], where: Where, *, terminal: bool
+    ) -> ApprovalAsked | Unparsed:
+        if len(self._asked) >= MOST_OPEN:
+            return Unparsed(why="too many questions", kind=text(said, "tool_name"), request=request, **where)
         asked = ApprovalAsked(
             id=request,
             request=request,
@@ -35,7 +49,7 @@ class Open:
             terminal=terminal,
             **where,
         )
-        self._asked[request] = asked
+        self._asked[request] = replace(asked, input={}, reason="", rules=()), _digest(asked.tool, given)
         return asked
 
     def cancel(self, request: str) -> None:
@@ -46,39 +60,41 @@ class Open:
         found: list[Event] = []
         for event in events:
             if isinstance(event, ToolCall):
-                self._calls[event.call] = event
+                self._calls[event.call] = _digest(event.tool, event.input)
+                if len(self._calls) > MOST_OPEN:
+                    del self._calls[next(iter(self._calls))]
             if isinstance(event, ToolResult):
-                call = self._calls.pop(event.call, None)
-                found += self._settled(call or event, _allowed(said, event.call))
+                digest = self._calls.pop(event.call, b"")
+                found += self._settled(event.call, digest, _allowed(said, event.call))
             found.append(event)
         return tuple(found)
 
     def used(self, said: Object) -> tuple[Event, ...]:
         """A hook tells that a tool has run, so that it was allowed; sooner than the transcript does."""
-        return tuple(self._settled(_by_hook(said), True))
+        digest = _digest(text(said, "tool_name"), mapping(said, "tool_input"))
+        return tuple(self._settled(text(said, "tool_use_id"), digest, True))
 
     def close(self) -> tuple[Event, ...]:
         """The turn is over, and nobody waits any more for what it asked."""
         asked, self._asked, self._calls = self._asked, {}, {}
         return tuple(
             ApprovalCancelled(id=name, request=name, conversation=each.conversation, turn=each.turn)
-            for name, each in asked.items()
+            for name, (each, _) in asked.items()
         )
 
-    def _settled(self, done: ToolCall | ToolResult, allowed: bool | None) -> list[Event]:
+    def _settled(self, call: str, digest: bytes, allowed: bool | None) -> list[Event]:
         """On the terminal it is asked without the call's id, so that what was asked has to do."""
-        for name, asked in list(self._asked.items()):
-            same = isinstance(done, ToolCall) and (asked.tool, asked.input) == (done.tool, done.input)
-            if (asked.call and asked.call == done.call) or (asked.terminal and not asked.call and same):
+        for name, (asked, about) in list(self._asked.items()):
+            if (asked.call and asked.call == call) or (asked.terminal and not asked.call and about == digest):
                 del self._asked[name]
                 where: Where = {"conversation": asked.conversation, "turn": asked.turn}
                 return [ApprovalAnswered(id=name, request=name, allowed=allowed, **where)]
         return []
 
 
-def _by_hook(said: Object) -> ToolCall:
-    given = mapping(said, "tool_input")
-    return ToolCall(call=text(said, "tool_use_id"), tool=text(said, "tool_name"), input=given)
+def _digest(tool: str, given: Mapping[str, Any]) -> bytes:
+    """The same for the same call, and small, however large that is."""
+    return hashlib.sha256(json.dumps([tool, given], sort_keys=True).encode()).digest()
 
 
 def _allowed(said: Object, call: str) -> bool | None:

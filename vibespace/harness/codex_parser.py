@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from vibespace.harness.codex_items import begun, done, failure
@@ -37,6 +38,7 @@ from vibespace.harness.reading import (
     amount,
     count,
     decode,
+    encode,
     items,
     mapping,
     percent,
@@ -52,7 +54,7 @@ PERMISSIONS = "Permissions"
 
 _KNOWN = """
     thread/status/changed thread/readState/changed thread/name/updated thread/goal/updated thread/goal/cleared
-    thread/settings/updated thread/closed thread/archived thread/unarchived thread/compacted thread/queue/changed
+    thread/settings/updated thread/archived thread/unarchived thread/compacted thread/queue/changed
     turn/diff/updated turn/plan/updated item/fileChange/patchUpdated item/reasoning/summaryPartAdded
     item/commandExecution/terminalInteraction account/updated remoteControl/status/changed configWarning
     deprecationNotice skills/changed mcpServer/startupStatus/updated hook/started hook/completed
@@ -78,6 +80,15 @@ _APPROVALS = {
 }
 _REASONS = {"completed": Reason.COMPLETED, "interrupted": Reason.INTERRUPTED}
 
+MOST_THREADS = 100
+"""That are under way at once; each helper of an agent is one."""
+
+MOST_OPEN = 300
+"""Calls, and questions, of all threads at once."""
+
+_KEPT = 1 << 20
+"""Bytes of a call's input that are kept until it is asked about."""
+
 Events = tuple[Event, ...]
 
 
@@ -90,6 +101,7 @@ class _Thread:
         """The turn before."""
         self.running: dict[str, ToolCall] = {}
         self.asked: dict[str, ApprovalAsked] = {}
+        """Without what was shown."""
         self.total: dict[str, Any] = {}
         """What it last said to have spent altogether."""
         self.usage = Usage()
@@ -107,6 +119,7 @@ class CodexParser:
             "item/started": self._item_started,
             "item/completed": self._item_completed,
             "thread/started": self._thread_started,
+            "thread/closed": self._thread_closed,
             "thread/tokenUsage/updated": self._spent,
             "serverRequest/resolved": self._resolved,
             "account/rateLimits/updated": self._rate_limits,
@@ -123,6 +136,8 @@ class CodexParser:
             return self._asked(said, method) if method else self._replied(said)
         params = mapping(said, "params")
         if method in self._handlers:
+            if self._full(text(params, "threadId")):
+                return (Unparsed(why="too many threads", kind=method, **_where(params)),)
             return self._handlers[method](params)
         if method in _DELTAS:
             stream, piece = _DELTAS[method], text(params, "delta")
@@ -132,15 +147,8 @@ class CodexParser:
         return () if method in _SILENT else (Unparsed(why="unknown kind", kind=method, **_where(params)),)
 
     def lost(self) -> Events:
-        found: list[Event] = []
-        for name, thread in self._threads.items():
-            found += _cancelled(thread)
-            if thread.turn:
-                found.append(TurnEnded(id=thread.turn, turn=thread.turn, conversation=name, reason=Reason.LOST))
-            if thread.turn or thread.running:
-                found.append(WorkEnded(id=thread.turn, conversation=name))
-        self._threads = {}
-        return tuple(found)
+        threads, self._threads = self._threads, {}
+        return tuple(event for name, thread in threads.items() for event in _gone(name, thread))
 
     # Replies and requests
 
@@ -185,6 +193,8 @@ class CodexParser:
         where = _where(params)
         if method not in _APPROVALS:
             return (Unparsed(why="unknown kind", kind=method, request=request, **where),)
+        if self._full(where["conversation"]) or sum(len(each.asked) for each in self._threads.values()) >= MOST_OPEN:
+            return (Unparsed(why="too many questions", kind=method, request=request, **where),)
         call = text(params, "itemId")
         thread = self._amid(where)
         asked = ApprovalAsked(
@@ -197,7 +207,7 @@ class CodexParser:
             rules=_rules(method, params),
             **where,
         )
-        thread.asked[request] = asked
+        thread.asked[request] = replace(asked, input={}, reason="", rules=())
         return (asked,)
 
     def _resolved(self, params: Object) -> Events:
@@ -235,7 +245,9 @@ class CodexParser:
         call = begun(mapping(params, "item"), _where(params))
         if not call:
             return ()
-        self._amid(_where(params)).running[call.call] = call
+        thread = self._amid(_where(params))
+        if sum(len(each.running) for each in self._threads.values()) < MOST_OPEN:
+            thread.running[call.call] = _small(call)
         return (call,)
 
     def _item_completed(self, params: Object) -> Events:
@@ -270,6 +282,11 @@ class CodexParser:
         thread = mapping(params, "thread")
         own = true(thread, "ephemeral") or bool(text(thread, "parentThreadId"))
         return () if own else self._switch(text(thread, "id"))
+
+    def _thread_closed(self, params: Object) -> Events:
+        name = text(params, "threadId")
+        thread = self._threads.pop(name, None)
+        return tuple(_gone(name, thread)) if thread else ()
 
     def _rate_limits(self, params: Object) -> Events:
         limits = mapping(params, "rateLimits")
@@ -307,12 +324,36 @@ class CodexParser:
             thread.turn = where["turn"]
         return thread
 
+    def _full(self, name: str) -> bool:
+        """Whether one more thread is too many, though those with nothing under way are forgotten for it."""
+        if not name or name in self._threads or len(self._threads) < MOST_THREADS:
+            return False
+        self._threads = {
+            each: thread for each, thread in self._threads.items() if thread.turn or thread.running or thread.asked
+        }
+        return len(self._threads) >= MOST_THREADS
+
     def _thread(self, name: str) -> _Thread:
         return self._threads.setdefault(name, _Thread())
 
 
 def _where(params: Object) -> Where:
     return {"conversation": text(params, "threadId"), "turn": text(params, "turnId")}
+
+
+def _gone(name: str, thread: _Thread) -> list[Event]:
+    """What ends with a thread, whatever was under way in it."""
+    found = _cancelled(thread)
+    if thread.turn:
+        found.append(TurnEnded(id=thread.turn, turn=thread.turn, conversation=name, reason=Reason.LOST))
+    if thread.turn or thread.running:
+        found.append(WorkEnded(id=thread.turn, conversation=name))
+    return found
+
+
+def _small(call: ToolCall) -> ToolCall:
+    """To be kept until it is asked about, for of a change to files only the call says what would change."""
+    return call if len(encode(call.input)) <= _KEPT else replace(call, input={})
 
 
 def _sum(before: int, spent: Object, key: str) -> int:
