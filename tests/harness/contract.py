@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -45,6 +46,9 @@ GARBAGE = {
     "50 MB": b'{"type":"user","message":{"content":"' + b"x" * (50 << 20) + b'"}}',
     "a kind of tomorrow": b'{"type":"telepathy","method":"mind/read","is":"telepathy","params":{}}',
 }
+
+_COMMAND = re.compile(rb"\b(?:touch|echo)\b")
+"""What is run in every turn of the contract's."""
 
 
 class HarnessContract:
@@ -133,10 +137,17 @@ class HarnessContract:
 
     def test_half_a_surrogate_pair_can_be_kept(self, parser: Parser) -> None:
         """Escapes that no UTF-8 can hold become the sign for what cannot be shown."""
-        for line, source in self.turn:
-            broken = line.replace(b"touch", rb"\ud800touch").replace(b"hello", rb"\uDFFFhello")
-            for event in parser.feed(broken, source):
+        for line, source in self.changed(rb"\uDFFF\ud800"):
+            for event in parser.feed(line, source):
                 recorded.kept(event)
+
+    @pytest.mark.parametrize("words", [b"make", rb"a\nb", rb"a\u0000b", rb"\u202ea", b")(", rb"\ud800"])
+    def test_every_rule_that_is_offered_can_be_answered_with(self, parser: Parser, words: bytes) -> None:
+        """Whatever the command: what "always" would allow is never refused to the one who chose it."""
+        asked = [event for event in self.fed(parser, self.changed(words)) if isinstance(event, ApprovalAsked)]
+        assert asked
+        for event in asked:
+            assert json.loads(self.harness.answer(event, Answer(True, rules=event.rules)))
 
     def test_a_message_is_one_line(self) -> None:
         """Whatever is said, it is sent as one line of JSON that holds our id and every character."""
@@ -164,6 +175,12 @@ class HarnessContract:
         """Both doors have a command."""
         assert self.harness.headless(Settings(), "c-1", resume=False).argv
         assert self.harness.terminal(Settings(), "c-1", resume=True, hook="hook").argv
+
+    def changed(self, words: bytes) -> Lines:
+        """The turn with `words` in its commands, and in what it says to be allowed."""
+        lines = tuple((_COMMAND.sub(words.replace(b"\\", rb"\\"), line), source) for line, source in self.turn)
+        assert lines != self.turn
+        return lines
 
     def fed(self, parser: Parser, lines: Lines) -> list[Event]:
         return [event for line, source in lines for event in parser.feed(line, source)]

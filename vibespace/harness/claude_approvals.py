@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from vibespace.errors import InvalidArgument
 from vibespace.harness.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -19,6 +20,7 @@ from vibespace.harness.events import (
     Where,
 )
 from vibespace.harness.reading import Object, items, mapping, text, true
+from vibespace.harness.rules import parse_rule
 
 MOST_OPEN = 300
 """Questions, and calls without a result, of one turn."""
@@ -106,11 +108,19 @@ def _allowed(said: Object, call: str) -> bool | None:
 
 
 def _suggested(said: Object) -> list[str]:
-    """Rules that the program itself proposes to allow for longer."""
+    """Rules that the program itself proposes to allow for longer, of those that an answer can name."""
     found = []
     for suggestion in items(said, "permission_suggestions"):
         if text(suggestion, "type") == "addRules" and text(suggestion, "behavior") == "allow":
             for rule in items(suggestion, "rules"):
                 tool, content = text(rule, "toolName"), text(rule, "ruleContent")
                 found.append(f"{tool}({content})" if content else tool)
-    return [rule for rule in found if rule]
+    return [rule for rule in found if _readable(rule)]
+
+
+def _readable(rule: str) -> bool:
+    try:
+        parse_rule(rule, "rules")
+    except InvalidArgument:
+        return False
+    return True
