@@ -506,6 +506,11 @@ def test_a_typed_turn_whose_request_failed_is_over() -> None:
         (Settings(effort="enormous"), "EFFORT_UNSUPPORTED"),
         (Settings(system_prompt="x" * 100_001), "PROMPT_TOO_LONG"),
         (Settings(allowed_tools=("Bash(",)), "TOOL_RULE_INVALID"),
+        (Settings(system_prompt="be\0kind"), "ARGUMENT_INVALID"),
+        (Settings(model="op\0us"), "ARGUMENT_INVALID"),
+        (Settings(model="x" * 100_001), "MODEL_TOO_LONG"),
+        (Settings(disallowed_tools=("Bash(ls:*)",) * 10_000), "RULES_TOO_LONG"),
+        (Settings(allowed_tools=(f"Read({'é' * 20_000})",)), "RULES_TOO_LONG"),
     ],
 )
 def test_what_it_cannot_do_is_refused(settings: Settings, reason: str) -> None:
@@ -513,3 +518,12 @@ def test_what_it_cannot_do_is_refused(settings: Settings, reason: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         CLAUDE.check(settings)
     assert caught.value.reason == reason
+
+
+def test_what_is_long_but_taken_fits_into_arguments() -> None:
+    """Linux takes 128 KiB of each."""
+    rules = tuple(f"Bash(command-{number}:*)" for number in range(4000))
+    settings = Settings(system_prompt="x" * 100_000, effort="medium", allowed_tools=rules, skip_permissions=True)
+    CLAUDE.check(settings)
+    argv = CLAUDE.terminal(settings, "c-1", resume=True, hook="hook " * 500).argv
+    assert max(len(argument.encode()) for argument in argv) < 128 << 10

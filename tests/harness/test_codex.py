@@ -181,9 +181,21 @@ def test_an_unknown_effort_is_refused() -> None:
 
 
 def test_rules_are_in_a_file_of_ours() -> None:
-    """They are there when the process starts, beside what the user has."""
-    files = CODEX.headless(Settings(disallowed_tools=("Bash(git push:*)",)), "", resume=False).files
-    assert files == {".codex/rules/vibespace.rules": 'prefix_rule(pattern=["git", "push"], decision="forbidden")\n'}
+    """They are there when a process starts, at both doors, beside what the user has."""
+    settings = Settings(disallowed_tools=("Bash(git push:*)",))
+    for command in (
+        CODEX.headless(settings, "", resume=False),
+        CODEX.terminal(settings, "c-1", resume=True, hook="hook"),
+    ):
+        assert command.files == {
+            ".codex/rules/vibespace.rules": 'prefix_rule(pattern=["git", "push"], decision="forbidden")\n'
+        }
+
+
+@pytest.mark.parametrize(("conversation", "argv"), [("c-1", ("codex", "resume", "c-1")), ("", ("codex",))])
+def test_a_terminal_goes_on_with_what_there_is(conversation: str, argv: tuple[str, ...]) -> None:
+    """Nothing is resumed that has not begun."""
+    assert CODEX.terminal(Settings(), conversation, resume=bool(conversation), hook="hook").argv == argv
 
 
 ASKED = ApprovalAsked(id="call_1", request='"q-1"', call="call_1", tool="Bash", input={"command": "rm x"})

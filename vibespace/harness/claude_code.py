@@ -14,8 +14,10 @@ from vibespace.harness.reading import encode
 from vibespace.harness.rules import parse_rule
 
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
-LONGEST_PROMPT = 100_000
-"""Bytes: it is an argument, of which Linux takes 128 KiB."""
+LONGEST = 100_000
+"""Bytes of a setting that is an argument, of which Linux takes 128 KiB with what else is in it."""
+
+_ELSEWHERE = "Put the rest into a CLAUDE.md in the repository."
 
 _HOOKS = ("SessionStart", "UserPromptSubmit", "PermissionRequest", "PostToolUse", "Stop", "StopFailure", "SessionEnd")
 _STREAMS = ("--input-format", "stream-json", "--output-format", "stream-json", "--verbose")
@@ -35,16 +37,20 @@ class ClaudeCode:
                 field="effort",
                 hint=f"It takes {', '.join(EFFORTS)}.",
             )
-        if len(settings.system_prompt.encode(errors="replace")) > LONGEST_PROMPT:
-            raise InvalidArgument(
-                "PROMPT_TOO_LONG",
-                f"Claude Code takes a system prompt of at most {LONGEST_PROMPT} bytes.",
-                field="system_prompt",
-                hint="Put the rest into a CLAUDE.md in the repository.",
-            )
+        for field in ("model", "system_prompt"):
+            if "\0" in getattr(settings, field):
+                raise InvalidArgument(
+                    "ARGUMENT_INVALID",
+                    f"Claude Code takes no NUL character in {field}, which is an argument of its command.",
+                    field=field,
+                )
+        _bound(settings.model, "model", "MODEL_TOO_LONG", "a model's name")
+        _bound(settings.system_prompt, "system_prompt", "PROMPT_TOO_LONG", "a system prompt", _ELSEWHERE)
         for field in ("allowed_tools", "disallowed_tools"):
             for rule in getattr(settings, field):
                 parse_rule(rule, field)
+        longer = max(("allowed_tools", "disallowed_tools"), key=lambda field: len(json.dumps(getattr(settings, field))))
+        _bound(json.dumps(_permissions(settings)), longer, "RULES_TOO_LONG", "tool rules")
 
     def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
         arguments = ("-p", *_STREAMS, "--include-partial-messages", "--replay-user-messages", *_DECIDING)
@@ -134,6 +140,11 @@ def _command(
     if settings.system_prompt:
         argv += [f"--append-system-prompt={settings.system_prompt}"]
     return Command(tuple(argv), {"CLAUDE_CODE_MAX_RETRIES": "10"})
+
+
+def _bound(written: str, field: str, reason: str, what: str, hint: str = "") -> None:
+    if len(written.encode(errors="replace")) > LONGEST:
+        raise InvalidArgument(reason, f"Claude Code takes {what} of at most {LONGEST} bytes.", field=field, hint=hint)
 
 
 def _permissions(settings: Settings) -> dict[str, list[str]]:

@@ -44,11 +44,12 @@ class Codex:
         codex_rules(settings.allowed_tools, settings.disallowed_tools)
 
     def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
-        rules = codex_rules(settings.allowed_tools, settings.disallowed_tools)
-        return Command(("codex", "app-server", "--listen", "unix://"), files={RULES: rules})
+        return Command(("codex", "app-server", "--listen", "unix://"), files=_rules(settings))
 
     def terminal(self, settings: Settings, conversation: str, *, resume: bool, hook: str) -> Command:
-        return Command(("codex", "resume", conversation))
+        """Without a conversation it begins one, for there is none of an empty name."""
+        resumed = ("resume", conversation) if conversation else ()
+        return Command(("codex", *resumed), files=_rules(settings))
 
     def parser(self) -> CodexParser:
         return CodexParser()
@@ -139,6 +140,11 @@ class Codex:
             }
             change["collaborationMode"] = {"mode": "default", "settings": instructions}
         return (_call("thread/settings/update", request, threadId=conversation, **change),)
+
+
+def _rules(settings: Settings) -> dict[str, str]:
+    """Each process reads them when it starts, whichever door it is."""
+    return {RULES: codex_rules(settings.allowed_tools, settings.disallowed_tools)}
 
 
 def _policy(settings: Settings) -> str:
