@@ -100,7 +100,7 @@ class HarnessContract:
             recorded.kept(event)
 
     def test_a_parser_can_be_made_again(self) -> None:
-        """Cut anywhere: one that is fed the lines so far goes on as the one that was lost would have."""
+        """Cut anywhere: one that is fed all lines of the process so far goes on as the one that was lost would have."""
         whole = self.fed(self.harness.parser(), self.turn)
         for cut in range(len(self.turn)):
             again = self.harness.parser()

@@ -23,7 +23,7 @@ def test_everything_is_known(name: str) -> None:
 
 @pytest.mark.parametrize("name", recorded.NAMES)
 def test_a_parser_can_be_made_again_anywhere(name: str) -> None:
-    """One that is fed the same lines goes on with the same events, wherever the first was lost."""
+    """One that is fed the same lines, from the first on, goes on with the same events, wherever the first was lost."""
     lines, source, harness = recorded.lines(name), recorded.source(name), HARNESSES[recorded.program(name)]
     expected = recorded.events(name)
     for cut in range(len(lines)):

@@ -59,8 +59,9 @@ class Answer:
 class Parser(Protocol):
     """Makes events of the lines of one agent, in the order in which they were read.
 
-    Its state is what the lines so far amount to, so another one that is fed the same lines from the start of the turn
-    on is its equal. A line never raises.
+    Its state is what the lines so far amount to, so another one that is fed the same lines from the start of the
+    process on is its equal. A later start is not enough: what runs in the background, which conversation is open and
+    which turns are over may be told long before. A line never raises.
     """
 
     def feed(self, line: bytes, source: Source = Source.OUTPUT) -> tuple[Event, ...]:
