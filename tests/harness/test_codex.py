@@ -346,6 +346,20 @@ def test_a_sum_stays_a_number_that_can_be_kept() -> None:
     assert end.usage == Usage(input=2**53)
 
 
+def test_the_same_sum_is_added_once() -> None:
+    """After an interrupt it is told again; its numbers say whether it is the same, and only they are kept."""
+    last = {"inputTokens": 5}
+    updates = [
+        {
+            "method": "thread/tokenUsage/updated",
+            "params": {**WHERE, "tokenUsage": {"total": {"inputTokens": 5, "x": x}, "last": last}},
+        }
+        for x in ("a", "b")
+    ]
+    (end,) = [event for event in told(STARTED, *updates, ended()) if isinstance(event, TurnEnded)]
+    assert end.usage == Usage(input=5)
+
+
 def test_threads_of_its_own_are_told_apart() -> None:
     """A thread that finds a title is no switch, and a turn of it ends no other."""
     title = {"method": "thread/started", "params": {"thread": {"id": "c-9", "ephemeral": True}}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 from vibespace.harness.codex_items import begun, done, failure
@@ -102,7 +102,7 @@ class _Thread:
         self.running: dict[str, ToolCall] = {}
         self.asked: dict[str, ApprovalAsked] = {}
         """Without what was shown."""
-        self.total: dict[str, Any] = {}
+        self.total = Usage()
         """What it last said to have spent altogether."""
         self.usage = Usage()
 
@@ -263,16 +263,9 @@ class CodexParser:
     def _spent(self, params: Object) -> Events:
         """After an interrupt it tells the same sum once more."""
         thread = self._thread(text(params, "threadId"))
-        total, last = mapping(params, "tokenUsage", "total"), mapping(params, "tokenUsage", "last")
+        total, last = (_usage(mapping(params, "tokenUsage", key)) for key in ("total", "last"))
         if total != thread.total:
-            thread.total, spent = total, thread.usage
-            thread.usage = Usage(
-                input=_sum(spent.input, last, "inputTokens"),
-                output=_sum(spent.output, last, "outputTokens"),
-                cache_read=_sum(spent.cache_read, last, "cachedInputTokens"),
-                cache_write=_sum(spent.cache_write, last, "cacheWriteInputTokens"),
-                reasoning=_sum(spent.reasoning, last, "reasoningOutputTokens"),
-            )
+            thread.total, thread.usage = total, _sum(thread.usage, last)
         return ()
 
     # The rest
@@ -356,9 +349,19 @@ def _small(call: ToolCall) -> ToolCall:
     return call if len(encode(call.input)) <= _KEPT else replace(call, input={})
 
 
-def _sum(before: int, spent: Object, key: str) -> int:
-    """However often and much is told, a number that can be kept."""
-    return min(before + max(count(spent, key), 0), LARGEST)
+def _usage(said: Object) -> Usage:
+    return Usage(
+        input=max(count(said, "inputTokens"), 0),
+        output=max(count(said, "outputTokens"), 0),
+        cache_read=max(count(said, "cachedInputTokens"), 0),
+        cache_write=max(count(said, "cacheWriteInputTokens"), 0),
+        reasoning=max(count(said, "reasoningOutputTokens"), 0),
+    )
+
+
+def _sum(before: Usage, spent: Usage) -> Usage:
+    """However often and much is told, numbers that can be kept."""
+    return Usage(*(min(sum(pair), LARGEST) for pair in zip(astuple(before), astuple(spent), strict=True)))
 
 
 def _cancelled(thread: _Thread) -> list[Event]:
