@@ -106,6 +106,12 @@ ROWS = [
         "what keeps secrets is small enough to be read whole, and nothing of it is on the wire or in the log",
     ),
     Row(
+        "vibespace/runner/*.py",
+        words("vibespace.runner"),
+        words("grpc google eventsourcing asyncssh aiohttp asyncio subprocess argparse"),
+        "it runs inside, with nothing of ours, and stays beside every program: each module is memory",
+    ),
+    Row(
         "vibespace/setup/*.py",
         words(
             "vibespace.setup vibespace.config vibespace.state vibespace.durable vibespace.engine.base "
