@@ -24,7 +24,7 @@ from vibespace.runner.processes import stat
 
 ROOM = Path(__file__).parents[2] / "vibespace/runner"
 MAIN = "import sys\nfrom vibespace.runner.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
-SECONDS = 60
+SECONDS = 120
 """For what is waited for; then the test fails."""
 Record = tuple[int, int, str, bytes]
 Frame = tuple[dict[str, Any], bytes]
