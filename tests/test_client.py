@@ -396,6 +396,24 @@ def test_what_is_in_the_markers_place_is_replaced(state: State, make: Callable[[
     assert not (state.home / "elsewhere").exists()
 
 
+@pytest.mark.parametrize("text", ["[" * 3000, '{"log_id": 1, "leaving": "false"}', "x" * (1 << 20), "[]", "\\xff"])
+def test_a_marker_of_other_content_is_replaced(state: State, text: str) -> None:
+    """Whatever it holds, it is no marker, and nothing fails over it."""
+    state.marker.write_text(text)
+    assert installation.read(state) is None
+    assert _status(state).daemon.home == str(state.home)
+    assert installation.read(state) is not None
+
+
+def test_a_directory_in_the_markers_place_is_told(state: State) -> None:
+    """It cannot be replaced: each command says so, `uninstall` too, and what to do."""
+    state.marker.mkdir()
+    for ask in (lambda: _status(state), lambda: uninstall.plan(state, keep_data=False)):
+        with pytest.raises(PermissionDenied, match=r"installation\.json cannot be read: Is a directory") as refused:
+            ask()
+        assert "move it away" in refused.value.hint
+
+
 def test_a_directory_in_the_sockets_place_is_told(state: State) -> None:
     """It may hold something: the daemon takes nothing away that it cannot make again."""
     state.socket.mkdir()

@@ -83,7 +83,7 @@ def uninstalled(state: State) -> bool:
     """Whether `uninstall --keep-data` was here, and no `init` since; setup/installation.py wrote that down."""
     told = read_marker(state)
     # One that has begun anew says so itself, and what finishes it.
-    return bool(told.get("uninstalled")) and not told.get("leaving")
+    return told.get("uninstalled") is True and told.get("leaving") is not True
 
 
 def refuse_uninstalled(state: State) -> None:
@@ -96,11 +96,6 @@ def data_only(home: Path) -> FailedPrecondition:
     """What to raise where vibespace was uninstalled and its data kept."""
     text = f"vibespace was uninstalled here, and its data is kept in {home}."
     return FailedPrecondition("UNINSTALLED", text, hint="'vibespace init' brings it back.")
-
-
-def unusable(error: OSError) -> Unavailable:
-    """What to raise when a file of the state directory cannot be read, or written."""
-    return Unavailable("HOME_NOT_USABLE", f"The state directory cannot be used: {error}.")
 
 
 def refuse_rested(state: State) -> None:
@@ -159,6 +154,9 @@ def ensure_home(home: Path) -> None:
         raise _not_ours(home, "is not a directory")
     if found.st_uid != os.geteuid():
         raise _not_ours(home, "belongs to another user")
+    if not os.access(home, os.R_OK | os.X_OK):
+        text = f"The state directory {home} cannot be entered."
+        raise PermissionDenied("HOME_NOT_USABLE", text, hint=f"Open it for yourself: chmod 700 {home}")
     if stat.S_IMODE(found.st_mode) & 0o077:
         ours = not any(home.iterdir()) or (home / "events.db").exists()
         raise PermissionDenied(

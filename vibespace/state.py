@@ -20,6 +20,9 @@ KEPT = ("engine", "keys", "vault", "config.yaml", "events.db*", "head*")
 MADE = ("ssh", "cache", "checkpoint*", "index.db*", "reserve", "debug.log*", "daemon.*")
 """The other entries that we make. Whatever is called differently is somebody else's, and `uninstall` leaves it."""
 
+_MARKER_MAX = 64 << 10
+"""Bytes that are read of the marker, which has some hundred."""
+
 AT_REST = " at rest"
 """What a daemon that ends because everything is at rest has written behind its pid in the lock by then."""
 
@@ -105,15 +108,21 @@ def state(home: str | os.PathLike[str] = "") -> State:
 
 
 def read_marker(state: State) -> dict[str, Any]:
-    """What the marker says; nothing where there is none, or none that can be read. Nobody waits for a pipe there."""
+    """What the marker says; nothing where there is none, or what is none. Nobody waits for a pipe there.
+
+    Raises PermissionDenied FILE_NOT_OURS for what may say that nothing is to be started, or that nobody can replace.
+    """
 
     def opened(path: str, flags: int) -> int:
         return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
     try:
         with open(state.marker, "rb", opener=opened) as file:
-            told = json.load(file)
-    except (OSError, ValueError):
+            told = json.loads(file.read(_MARKER_MAX))
+    except (PermissionError, IsADirectoryError) as e:
+        hint = "See that it can be read, or move it away: then it is made again."
+        raise PermissionDenied("FILE_NOT_OURS", f"{state.marker} cannot be read: {e.strerror}.", hint=hint) from e
+    except (OSError, ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -38,6 +39,14 @@ def test_a_full_disk_is_one_sentence(daemon: Daemon, line: list[str]) -> None:
         _, err = process.communicate()
     assert process.returncode == 15
     assert err == b"vibespace: The answer could not be written: No space left on device.\n"
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "2>/dev/full"])
+def test_a_command_ends_as_it_does_also_unheard(closed: str) -> None:
+    """What is said on stderr is beside the answer: the exit code is that of the refusal."""
+    command = ["sh", "-c", f'exec "$0" "$@" {closed}', *LINE, "list", "--nope"]
+    done = subprocess.run(command, env=environment(), capture_output=True)
+    assert (done.returncode, json.loads(done.stdout)["success"]) == (2, False)
 
 
 def test_a_pipe_that_closes_early_is_quiet(daemon: Daemon) -> None:

@@ -40,8 +40,8 @@ from vibespace.daemon.vibespaces import VibespaceServicer
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine import bodies
 from vibespace.engine.base import FAKE, AgentSpec
-from vibespace.errors import Error, Exhausted
-from vibespace.launch import LOCKED, READY, ensure_home, failure, unusable
+from vibespace.errors import Error, Exhausted, Unavailable
+from vibespace.launch import LOCKED, READY, ensure_home, failure
 from vibespace.net import probe
 from vibespace.net.files import Files
 from vibespace.net.git import Git
@@ -270,6 +270,10 @@ def _refuse(ready_fd: int | None, error: Error) -> int:
     return 1
 
 
+def _unusable(error: OSError) -> Unavailable:
+    return Unavailable("HOME_NOT_USABLE", f"The state directory cannot be used: {error}.")
+
+
 def main() -> int:
     """Exit code 0 after an orderly end; with one line on stderr LOCKED when a daemon serves here already, 1 when this
     one cannot.
@@ -292,7 +296,7 @@ def main() -> int:
             return LOCKED
         return _refuse(arguments.ready_fd, e)
     except OSError as e:
-        return _refuse(arguments.ready_fd, unusable(e))
+        return _refuse(arguments.ready_fd, _unusable(e))
     return 0
 
 

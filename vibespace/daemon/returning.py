@@ -11,7 +11,8 @@ from vibespace.app.feed import Feed
 from vibespace.app.writer import Request, Writer
 from vibespace.domain.agents import RUNNING, STOPPED
 from vibespace.domain.states import is_current
-from vibespace.launch import data_only, uninstalled, unusable
+from vibespace.errors import Unavailable
+from vibespace.launch import data_only, uninstalled
 from vibespace.setup import installation
 from vibespace.setup.engine import Choice
 from vibespace.setup.installation import Installation
@@ -49,7 +50,7 @@ class Installed:
 
     def mark(self) -> None:
         """Have the marker say what is so."""
-        with suppress(OSError):  # a full disk; the next start writes it
+        with suppress(Unavailable):  # a full disk; the next start writes it
             self._write(uninstalled=not self.now)
 
     async def initialized(self) -> None:
@@ -58,14 +59,11 @@ class Installed:
             self.mark()
             return
         await _record_stopped(self._feed, self._writer)
-        try:
-            self._write(uninstalled=False)
-        except OSError as e:
-            raise unusable(e) from e
+        self._write(uninstalled=False)
         self._installed.set()
 
     def _write(self, *, uninstalled: bool) -> None:
-        """Leave for `uninstall` what it must know, also of an installation that is broken by then. Raises OSError."""
+        """Leave for `uninstall` what it must know, also of an installation that is broken by then."""
         host = self._feed.state.host
         assert host is not None
         found = host.engine and Choice(host.engine["brand"], host.engine["address"], bool(host.engine["private"]))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from vibespace import durable
-from vibespace.errors import FailedPrecondition
+from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
 from vibespace.setup.engine import Choice
 from vibespace.state import State, read_marker
 
@@ -25,20 +26,32 @@ class Installation:
 
 
 def read(state: State) -> Installation | None:
-    """What the marker says; None where there is none, or nothing that can be read."""
-    told = read_marker(state)
-    try:
-        engine = told["engine"] and Choice(**told["engine"])
-        return Installation(str(told["log_id"]), engine, bool(told["leaving"]), bool(told.get("uninstalled")))
-    except (KeyError, TypeError):
-        return None
+    """What the marker says; None where there is none, or what is none. Raises PermissionDenied FILE_NOT_OURS."""
+    match read_marker(state):
+        case {"log_id": str() as log_id, "engine": engine, "leaving": bool() as leaving, **more}:
+            chosen = _choice(engine)
+            if chosen or engine is None:
+                return Installation(log_id, chosen, leaving, more.get("uninstalled") is True)
+    return None
+
+
+def _choice(told: object) -> Choice | None:
+    match told:
+        case {"brand": str() as brand, "socket": str() as socket, "private": bool() as private}:
+            return Choice(brand, socket, private)
+    return None
 
 
 def write(state: State, installation: Installation) -> None:
-    """Have the marker say it, whole or not at all. Raises OSError."""
-    if read(state) == installation:
-        return
-    durable.replace(state.marker, json.dumps(asdict(installation)).encode())
+    """Have the marker say it, whole or not at all. Raises Unavailable HOME_NOT_USABLE."""
+    with suppress(PermissionDenied):  # then it cannot say it already
+        if read(state) == installation:
+            return
+    try:
+        durable.replace(state.marker, json.dumps(asdict(installation)).encode())
+    except OSError as e:
+        hint = f"See that {state.home} can be written to, and that its disk has room."
+        raise Unavailable("HOME_NOT_USABLE", f"{state.marker} cannot be written: {e.strerror}.", hint=hint) from e
 
 
 def refuse_leaving(state: State) -> None:

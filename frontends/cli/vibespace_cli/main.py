@@ -36,7 +36,8 @@ def main() -> None:
         session = Session()
         code = run(sys.argv[1:], session)
         sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # what is beside the answer changes nothing of how it ended
+            sys.stderr.flush()
     except KeyboardInterrupt:
         code = CANCELLED
     except BrokenPipeError:

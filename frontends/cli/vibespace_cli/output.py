@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -92,12 +93,12 @@ class Output:
     def note(self, sentence: str) -> None:
         """Something beside the answer."""
         if not self.quiet:
-            sys.stderr.write(sentence + "\n")
+            _beside(sentence + "\n")
 
     def step(self, sentence: str) -> None:
         """Something that is done now, for whoever watches."""
         if self.live:
-            sys.stderr.write(sentence + "\n")
+            _beside(sentence + "\n")
 
     def error(self, error: errors.Error) -> int:
         """Say what went wrong, and what to do next; returns the exit code."""
@@ -111,7 +112,7 @@ class Output:
                 "details": {**error.metadata, **({"field": error.field} if error.field else {})},
             }
             self._envelope({"success": False, "data": None, "error": told})
-        sys.stderr.write(self.paint("vibespace:", "red", sys.stderr) + f" {_sentence(error)}\n")
+        _beside(self.paint("vibespace:", "red", sys.stderr) + f" {_sentence(error)}\n")
         return EXIT_CODES.get(type(error), 1)
 
     def paint(self, text: str, colour: str, stream: Any = None) -> str:
@@ -128,6 +129,12 @@ class Output:
         indent = 2 if sys.stdout.isatty() else None
         sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=indent) + "\n")
         sys.stdout.flush()
+
+
+def _beside(text: str) -> None:
+    """To stderr, where it can be written: that nobody sees it changes nothing of how the command ended."""
+    with suppress(OSError):
+        sys.stderr.write(text)
 
 
 def _code(kind: type[errors.Error]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -48,12 +49,11 @@ def _findings(invocation: Invocation) -> Iterator[Finding]:
         session.output.step("Trying from inside, by real connections …")
         yield from run.call(invocation).findings
         return
-    here = [
-        *_checked("state directory", str(session.state.home), lambda: launch.ensure_home(session.state.home)),
-        *_checked("settings", _settings(session), lambda: config.load(session.state.config)),
-        _git(),
-        *_setup(session),
-    ]
+    home = session.state.home
+    here = [*_checked("state directory", str(home), lambda: launch.ensure_home(home))]
+    if os.access(home, os.X_OK):  # else there is nothing more to look at
+        here += _checked("settings", _settings(session), lambda: config.load(session.state.config))
+        here += (_git(), *_setup(session))
     yield from here
     try:
         yield from run.call(invocation).findings
