@@ -29,7 +29,8 @@ def parse(entries: Iterable[str], field: str) -> dict[str, str]:
     for entry in entries:
         name, equals, value = entry.partition("=")
         if not equals or not _NAME.fullmatch(name):
-            raise _invalid("An environment variable is NAME=VALUE, with letters, digits and '_' in its name.", field)
+            text = "An environment variable is NAME=VALUE, with at most 100 letters, digits and '_' in its name."
+            raise _invalid(text, field)
         if name in _TAKEN or name.startswith(("SSH_", "BASH_FUNC_")):
             raise _invalid(f"{name} is set by the login or the shell itself and cannot be given.", field)
         if "\0" in value or len(value.encode(errors="replace")) > _LONGEST:
