@@ -1,0 +1,369 @@
+"""What Claude Code tells: what is its own about it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.harness import recorded
+from vibespace.harness.base import Settings
+from vibespace.harness.claude_approvals import MOST_OPEN
+from vibespace.harness.claude_code import ClaudeCode
+from vibespace.harness.events import (
+    ApprovalAnswered,
+    ApprovalAsked,
+    ApprovalCancelled,
+    Change,
+    ConversationSwitched,
+    Delta,
+    Error,
+    Event,
+    FileChange,
+    MessageDropped,
+    RateLimit,
+    Reason,
+    Reasoning,
+    Replied,
+    Source,
+    Stream,
+    Text,
+    ToolProgress,
+    Trouble,
+    TurnEnded,
+    TurnStarted,
+    Unparsed,
+    WorkEnded,
+)
+from vibespace.harness.reading import encode
+
+CLAUDE = ClaudeCode()
+
+
+INIT = {"type": "system", "subtype": "init", "session_id": "c-1", "uuid": "t-1"}
+
+
+RESULT = {"type": "result", "subtype": "success", "session_id": "c-1", "uuid": "r-1"}
+
+
+def told(*lines: dict[str, Any], source: Source = Source.OUTPUT) -> list[Event]:
+    parser = CLAUDE.parser()
+    return [event for line in lines for event in parser.feed(encode(line), source)]
+
+
+def only(events: list[Event], kind: type[Event]) -> list[Event]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def sent(line: bytes) -> Any:
+    return json.loads(line)
+
+
+def prompted(turn: str) -> tuple[Source, dict[str, Any]]:
+    """What a hook tells of a prompt."""
+    return Source.HOOK, {"hook_event_name": "UserPromptSubmit", "session_id": "c-1", "prompt_id": turn}
+
+
+def stopped(turn: str) -> tuple[Source, dict[str, Any]]:
+    return Source.HOOK, {"hook_event_name": "Stop", "session_id": "c-1", "prompt_id": turn}
+
+
+def typed(turn: str, words: str = "hi") -> tuple[Source, dict[str, Any]]:
+    """What the transcript tells of a prompt."""
+    where = {"sessionId": "c-1", "entrypoint": "cli", "type": "user"}
+    return Source.RECORD, {**where, "promptId": turn, "uuid": f"u-{turn}", "message": {"content": words}}
+
+
+TOOK = (Source.RECORD, {"type": "system", "subtype": "turn_duration", "sessionId": "c-1", "entrypoint": "cli"})
+
+
+def turns(steps: list[tuple[Source, dict[str, Any]]]) -> list[str]:
+    """Which turns begin and end by the lines of several streams, in this order."""
+    parser = CLAUDE.parser()
+    events = [event for source, line in steps for event in parser.feed(encode(line), source)]
+    marks = {TurnStarted: "+", TurnEnded: "-"}
+    return [f"{marks[type(event)]}{event.id}" for event in events if type(event) in marks]
+
+
+def test_a_hook_tells_that_a_request_failed() -> None:
+    """A typed turn is over then, a helper's failure ends none."""
+    begun = {"hook_event_name": "UserPromptSubmit", "session_id": "c-1", "prompt_id": "p-1"}
+    failed = {**begun, "hook_event_name": "StopFailure", "error": "server_error"}
+    ends = only(told(begun, {**failed, "agent_id": "a-1"}, failed, source=Source.HOOK), TurnEnded)
+    assert [(end.reason, end.detail) for end in ends if isinstance(end, TurnEnded)] == [(Reason.FAILED, "server_error")]
+
+
+def test_one_question_too_many_can_be_declined() -> None:
+    """It is not kept, but neither does the program wait for ever."""
+    asked = {"subtype": "can_use_tool", "tool_name": "Bash", "input": {"command": "x"}}
+    lines = [
+        {"type": "control_request", "request_id": f"q-{number}", "request": {**asked, "tool_use_id": f"call-{number}"}}
+        for number in range(MOST_OPEN + 1)
+    ]
+    events = told(INIT, *lines)[2:]
+    assert {type(event) for event in events[:-1]} == {ApprovalAsked}
+    assert isinstance(events[-1], Unparsed)
+    assert events[-1].request == f"q-{MOST_OPEN}"
+
+
+def test_one_message_at_both_doors_has_one_name() -> None:
+    """What standard output told, the transcript tells again under the same class and id, also of a turn's parts."""
+    line = {"type": "assistant", "uuid": "u-1", "message": {"id": "msg_1", "content": [
+        {"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "hello"},
+    ]}}  # fmt: skip
+    output = told({**line, "session_id": "c-1"})
+    record = told({**line, "sessionId": "c-1", "parentUuid": "u-0", "entrypoint": "sdk-cli"}, source=Source.RECORD)
+    assert output == record
+    assert [(type(event), event.id) for event in output] == [(Reasoning, "u-1"), (Text, "u-1#1")]
+
+
+def test_deltas_belong_to_the_text_that_follows() -> None:
+    """A block is called alike in its pieces and as a whole, and its pieces make the whole."""
+    events = recorded.events("claude_stream")
+    whole = {event.block: event.text for event in events if isinstance(event, Text)}
+    pieces = {
+        block: "".join(e.text for e in events if isinstance(e, Delta) and e.block == block and e.stream is Stream.TEXT)
+        for block in whole
+    }
+    assert pieces == whole
+
+
+def test_an_answer_is_known_by_what_came_of_the_call() -> None:
+    """The program does not repeat a decision; the result says it."""
+    answers = only(recorded.events("claude_approval"), ApprovalAnswered)
+    assert [event.allowed for event in answers if isinstance(event, ApprovalAnswered)] == [True, False]
+
+
+def test_an_interrupt_cancels_what_was_asked() -> None:
+    """Nobody is left to answer, and the turn is not called completed."""
+    events = recorded.events("claude_interrupt")
+    ends = [event.reason for event in events if isinstance(event, TurnEnded)]
+    assert ends == [Reason.INTERRUPTED, Reason.COMPLETED, Reason.COMPLETED]
+    assert len(only(events, ApprovalCancelled)) == 1
+
+
+def test_background_work_keeps_it_busy() -> None:
+    """It is idle only when what the turn left running has ended, too."""
+    background = {"type": "system", "subtype": "background_tasks_changed", "uuid": "b-1"}
+    busy = told(INIT, {**background, "tasks": [{"task_id": "1"}]}, RESULT)
+    assert only(busy, WorkEnded) == []
+    ended = told(INIT, {**background, "tasks": [{"task_id": "1"}]}, RESULT, {**background, "tasks": []})
+    assert isinstance(ended[-1], WorkEnded)
+
+
+def test_housekeeping_is_no_work() -> None:
+    """Tasks of the program's own do not keep it busy."""
+    background = {"type": "system", "subtype": "background_tasks_changed", "tasks": [{"task_id": "1", "ambient": True}]}
+    assert only(told(INIT, background, RESULT), WorkEnded)
+
+
+def test_the_cost_is_the_turns() -> None:
+    """The sum that begins anew after a crash is not used."""
+    models = {"a": {"costUSD": 0.25}, "b": {"costUSD": 0.000001}}
+    ends = only(told(INIT, {**RESULT, "total_cost_usd": 99, "model_usage_since_last_result": models}), TurnEnded)
+    assert [event.cost for event in ends if isinstance(event, TurnEnded)] == [250_001]
+
+
+@pytest.mark.parametrize("dollars", [1e300, -1e300, -1.0])
+def test_a_cost_that_nobody_could_pay_is_not_told(dollars: float) -> None:
+    """It is as if the program had not counted it."""
+    models = {"a": {"costUSD": dollars}}
+    ends = only(told(INIT, {**RESULT, "model_usage_since_last_result": models}), TurnEnded)
+    assert [event.cost for event in ends if isinstance(event, TurnEnded)] == [None]
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        ({"subtype": "success"}, Reason.COMPLETED),
+        ({"subtype": "error_max_turns", "is_error": True}, Reason.TURN_LIMIT),
+        (
+            {"subtype": "error_during_execution", "is_error": True, "terminal_reason": "aborted_tools"},
+            Reason.INTERRUPTED,
+        ),
+        ({"subtype": "success", "is_error": True, "terminal_reason": "api_error"}, Reason.FAILED),
+    ],
+)
+def test_why_a_turn_ended(result: dict[str, Any], reason: Reason) -> None:
+    """The program's words for it become ours."""
+    (end,) = only(told(INIT, {**RESULT, **result}), TurnEnded)
+    assert isinstance(end, TurnEnded)
+    assert end.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "trouble"),
+    [
+        (429, "rate_limit", Trouble.RATE_LIMIT),
+        (529, "overloaded", Trouble.OVERLOADED),
+        (529, "server_error", Trouble.OVERLOADED),
+        (401, "authentication_failed", Trouble.LOGIN),
+        (404, "model_not_found", Trouble.MODEL),
+        (None, "unknown", Trouble.UNREACHABLE),
+        (500, "server_error", Trouble.OTHER),
+    ],
+)
+def test_a_retry_says_what_is_wrong(status: int | None, error: str, trouble: Trouble) -> None:
+    """While it tries again by itself, it is told what the trouble is."""
+    line = {"type": "system", "subtype": "api_retry", "error_status": status, "error": error, "attempt": 1}
+    (event,) = told(line)
+    assert isinstance(event, Error)
+    assert (event.trouble, event.status, event.retrying) == (trouble, status, True)
+
+
+def test_clear_begins_another_conversation() -> None:
+    """A new id in `init` is a switch, the same one is none."""
+    events = told(INIT, RESULT, INIT, RESULT, {**INIT, "session_id": "c-2"})
+    switches = [event for event in events if isinstance(event, ConversationSwitched)]
+    assert [(event.previous, event.conversation) for event in switches] == [("", "c-1"), ("c-1", "c-2")]
+
+
+def test_a_refused_request_says_why() -> None:
+    """What the program will not do is not taken for done."""
+    line = {"type": "control_response", "response": {"subtype": "error", "request_id": "r-1 mode", "error": "no"}}
+    assert told(line) == [Replied(id="r-1 mode", request="r-1", refusal="no")]
+
+
+def test_each_line_of_a_request_has_a_reply_of_its_own() -> None:
+    """A refusal is not taken for a repeat of what was done before it."""
+    update = CLAUDE.update("c-1", Settings(), Settings(model="opus", effort="low"), "r-1")
+    names = [sent(line)["request_id"] for line in update.lines]
+    events = told(*({"type": "control_response", "response": {"subtype": "success", "request_id": n}} for n in names))
+    assert [event.request for event in events if isinstance(event, Replied)] == ["r-1", "r-1"]
+    assert len({event.id for event in events}) == 2
+
+
+def test_a_message_that_joined_the_turn_is_in_the_transcript() -> None:
+    """It stands there as an attachment, by the id that we gave it."""
+    line = {
+        "type": "attachment",
+        "uuid": "u-9",
+        "sessionId": "c-1",
+        "entrypoint": "sdk-cli",
+        "attachment": {"type": "queued_command", "prompt": "and this", "source_uuid": "m-2"},
+    }
+    (event,) = told(line, source=Source.RECORD)
+    assert event == Text(id="m-2", message="m-2", text="and this", by_user=True, conversation="c-1")
+
+
+def test_a_dropped_message_is_told() -> None:
+    """What will never be taken up is not waited for."""
+    line = {"type": "command_lifecycle", "command_uuid": "m-1", "state": "discarded", "session_id": "c-1"}
+    assert told(line) == [MessageDropped(id="m-1", conversation="c-1")]
+
+
+def test_a_helper_is_told_apart() -> None:
+    """What a helper of the agent says names the call that it works for."""
+    line = {"type": "assistant", "uuid": "u-1", "parent_tool_use_id": "toolu_1", "message": {"content": [
+        {"type": "text", "text": "hello"}]}}  # fmt: skip
+    assert [event.parent for event in told(line)] == ["toolu_1"]
+
+
+def test_an_edit_shows_what_it_changed() -> None:
+    """The program's own account of an edit becomes a diff."""
+    line = {
+        "type": "user",
+        "uuid": "u-1",
+        "message": {"content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "ok"}]},
+        "tool_use_result": {
+            "filePath": "/vibespace/demo/a",
+            "structuredPatch": [{"oldStart": 1, "oldLines": 1, "newStart": 1, "newLines": 1, "lines": ["-a", "+b"]}],
+        },
+    }
+    (change,) = only(told(line), FileChange)
+    assert isinstance(change, FileChange)
+    assert (change.path, change.change, change.diff) == (
+        "/vibespace/demo/a",
+        Change.MODIFIED,
+        "@@ -1,1 +1,1 @@\n-a\n+b",
+    )
+
+
+def test_a_rate_limit_is_in_percent() -> None:
+    """How much is used, until when, and whether it is reached."""
+    info = {"status": "rejected", "rateLimitType": "five_hour", "utilization": 1.0, "resetsAt": 1_800_000_000}
+    (event,) = told({"type": "rate_limit_event", "rate_limit_info": info, "uuid": "u-1"})
+    expected = RateLimit(id="u-1", window="five_hour", percent=100, resets=1_800_000_000, reached=True)
+    assert event == expected
+
+
+def test_progress_of_a_tool() -> None:
+    """A tool that says nothing shows how long it runs."""
+    (event,) = told({"type": "tool_progress", "tool_use_id": "toolu_1", "elapsed_time_seconds": 30})
+    assert event == ToolProgress(call="toolu_1", seconds=30)
+
+
+def test_hooks_and_transcript_tell_one_turn() -> None:
+    """A turn that hooks have told of is not begun or ended a second time by the transcript."""
+    parser = CLAUDE.parser()
+    hook = {"session_id": "c-1", "prompt_id": "p-1"}
+    where = {"sessionId": "c-1", "entrypoint": "cli"}
+    steps: list[tuple[Source, dict[str, Any]]] = [
+        (Source.HOOK, {**hook, "hook_event_name": "UserPromptSubmit"}),
+        (Source.RECORD, {**where, "type": "user", "promptId": "p-1", "uuid": "u-1", "message": {"content": "hi"}}),
+        (Source.HOOK, {**hook, "hook_event_name": "Stop", "background_tasks": []}),
+        (Source.RECORD, {**where, "type": "system", "subtype": "turn_duration", "uuid": "u-2"}),
+    ]
+    events = [event for source, line in steps for event in parser.feed(encode(line), source)]
+    assert [type(event) for event in events] == [TurnStarted, Text, TurnEnded, WorkEnded]
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([prompted("p-1"), stopped("p-1"), typed("p-1"), TOOK], ["+p-1", "-p-1"]),
+        (
+            [prompted("p-1"), stopped("p-1"), typed("p-1"), prompted("p-2"), TOOK, typed("p-2"), stopped("p-2"), TOOK],
+            ["+p-1", "-p-1", "+p-2", "-p-2"],
+        ),
+        (
+            [prompted("p-1"), stopped("p-1"), prompted("p-2"), stopped("p-2"), typed("p-1"), TOOK, typed("p-2"), TOOK],
+            ["+p-1", "-p-1", "+p-2", "-p-2"],
+        ),
+        ([prompted("p-1"), prompted("p-2"), stopped("p-2")], ["+p-1", "-p-1", "+p-2", "-p-2"]),
+        (
+            [prompted("p-1"), prompted("p-2"), typed("p-1"), typed("p-1", "[Request interrupted by user]")],
+            ["+p-1", "-p-1", "+p-2"],
+        ),
+    ],
+    ids=["late", "late-by-its-end", "late-by-two-turns", "end-not-told", "late-interrupt"],
+)
+def test_a_transcript_behind_the_hooks_begins_and_ends_nothing(
+    steps: list[tuple[Source, dict[str, Any]]], expected: list[str]
+) -> None:
+    """A turn begins and ends once, whichever stream is first, and lines of one that is over do not touch the next."""
+    assert turns(steps) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"type": "assistant", "isApiErrorMessage": True, "message": {"content": [{"type": "text", "text": "refused"}]}},
+        {"type": "user", "message": {"content": "[Request interrupted by user]"}},
+        {"type": "user", "promptId": "p-9", "message": {"content": "look there"}},
+    ],
+    ids=["failed", "interrupted", "told"],
+)
+def test_a_helper_does_not_end_the_turn(line: dict[str, Any]) -> None:
+    """What goes wrong with a helper of the agent, or is said to it, is not of the turn itself; what waits goes on."""
+    asked = {"hook_event_name": "PermissionRequest", "session_id": "c-1", "request_id": "q-1", "tool_name": "Bash"}
+    helper = {"sessionId": "c-1", "entrypoint": "cli", "isSidechain": True, "uuid": "u-9", **line}
+    parser = CLAUDE.parser()
+    for source, said in (prompted("p-1"), typed("p-1"), (Source.HOOK, asked)):
+        parser.feed(encode(said), source)
+    told = parser.feed(encode(helper), Source.RECORD)
+    assert [event for event in told if isinstance(event, TurnStarted | TurnEnded | ApprovalCancelled)] == []
+
+
+def test_a_typed_turn_whose_request_failed_is_over() -> None:
+    """The transcript tells of it by the error alone, and has no line of how long it took."""
+    where = {"sessionId": "c-1", "entrypoint": "cli"}
+    typed = {**where, "type": "user", "promptId": "p-1", "uuid": "u-1", "message": {"content": "hi"}}
+    words = {"content": [{"type": "text", "text": "API Error: refused"}]}
+    failed = {**where, "type": "assistant", "uuid": "u-2", "isApiErrorMessage": True, "message": words}
+    events = told(typed, failed, source=Source.RECORD)
+    assert [type(event) for event in events] == [TurnStarted, Text, Error, TurnEnded, WorkEnded]
+    end = events[3]
+    assert isinstance(end, TurnEnded)
+    assert (end.reason, end.detail) == (Reason.FAILED, "API Error: refused")
