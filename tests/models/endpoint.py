@@ -143,7 +143,7 @@ class Endpoint(ABC):
         headers = {name.lower(): value for name, value in request.headers.items() if name.lower() not in SECRET}
         try:
             asked = self.read(await request.json(), headers)
-        except Exception as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:  # JSON of another shape
             self.surprises.append(f"unreadable: {error!r}")
             return self._refuse(Refusal(400, f"unreadable: {error!r}"))
         earlier = self._asked.setdefault(key, [])

@@ -118,7 +118,7 @@ async def test_failed(agent_image: str, answer: Refusal | Turn, sentence: str) -
 
 @pytest.mark.parametrize(
     ("status", "sentence"),
-    [(500, "We’re currently experiencing high demand"), (529, "unexpected status 529")],  # noqa: RUF001
+    [(500, "We\u2019re currently experiencing high demand"), (529, "unexpected status 529")],
 )
 async def test_overloaded(agent_image: str, status: int, sentence: str) -> None:
     """Both bounds of tries multiply where the service itself fails, of which it says no more than this."""

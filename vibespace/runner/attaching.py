@@ -71,7 +71,7 @@ def _detach(starting: int, ready: int) -> None:
         env = {name: value for name, value in os.environ.items() if name != "VIBESPACE_PROGRAM"}
         env["MALLOC_ARENA_MAX"] = "1"  # its threads wait; an arena each would be most of its memory
         words = [sys.executable, "-I", "-S", _FILE, "serve", str(starting), str(ready)]
-        os.execve(sys.executable, words, env)  # noqa: S606 - no shell on purpose
+        os.execve(sys.executable, words, env)  # noqa: S606 (no shell, on purpose)
     finally:
         os._exit(1)
 

@@ -102,7 +102,7 @@ class Attachment:
                 name, at = (min(later) if name else later[0]), 0
                 if file:
                     file.close()
-                file = open(name, "rb", buffering=0)  # noqa: SIM115 - closed when the next one is opened
+                file = open(name, "rb", buffering=0)  # noqa: SIM115 (closed when the next one is opened)
             size = end[1] if name == end[0] else os.fstat(file.fileno()).st_size
             if size > at:
                 yield file, size

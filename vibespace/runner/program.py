@@ -134,8 +134,8 @@ def _become(argv: list[str], env: dict[str, str], cwd: str, files: tuple[int, in
         os.chdir(cwd)
         mark, _, value = os.fsdecode(MARK).partition("=")
         own = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
-        os.execvpe(argv[0], argv, {**own, **env, mark: value})  # noqa: S606 - no shell on purpose
-    except BaseException as error:
+        os.execvpe(argv[0], argv, {**own, **env, mark: value})  # noqa: S606 (no shell, on purpose)
+    except BaseException as error:  # a child that went on from here would be a second runner
         os.write(2, f"cannot start {argv[:1]} in {cwd}: {error}\n".encode(errors="replace"))
     finally:
         os._exit(127)
