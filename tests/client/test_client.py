@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,54 +16,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts import FAKE_ENGINE
+from tests.client.calling import end, init, status
 from tests.relays import join
 from vibespace import client, launch
 from vibespace.client import Client
 from vibespace.daemon import lock
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
-from vibespace.setup import installation, uninstall
+from vibespace.setup import uninstall
 from vibespace.state import State
 from vibespace.v1.events_pb2 import StreamEventsRequest, StreamEventsResponse, WatchRequest, WatchResponse
 from vibespace.v1.system_pb2 import (
     GetStatusRequest,
     GetStatusResponse,
-    InitializeRequest,
-    InitializeResponse,
     RestRequest,
     RestResponse,
 )
 
 
-@pytest.fixture
-def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
-    """A state directory on the engine in memory; the daemon that a test starts there is ended after it."""
-    monkeypatch.setenv("VIBESPACE_ENGINE", "fake")
-    monkeypatch.setenv("PYTHONPATH", str(Path(launch.__file__).parent.parent))  # not everybody installs it
-    made = State(Path(tempfile.mkdtemp(prefix="vs-")))
-    yield made
-    _end(made, signal.SIGTERM)
-    shutil.rmtree(made.home)
-
-
-def _end(state: State, how: int) -> None:
-    if state.lock.exists() and launch.answers(state.socket):
-        os.kill(int(state.lock.read_text()), how)
-    launch.wait_until_ended(state)
-
-
-def _status(state: State) -> GetStatusResponse:
-    return Client(state).unary("SystemService/GetStatus", GetStatusRequest(), GetStatusResponse)
-
-
-def _init(state: State, image: str = "image") -> None:
-    request = InitializeRequest(engine=FAKE_ENGINE, image=image)
-    Client(state, uninstalled_too=True).unary("SystemService/Initialize", request, InitializeResponse)
-
-
 def test_a_call_starts_the_daemon(state: State) -> None:
     """Nothing runs; the call is answered all the same, by a daemon of this state directory."""
-    assert _status(state).daemon.home == str(state.home)
+    assert status(state).daemon.home == str(state.home)
 
 
 def test_twenty_callers_at_once_start_one_daemon(state: State) -> None:
@@ -83,14 +53,14 @@ def test_twenty_callers_at_once_start_one_daemon(state: State) -> None:
 
     with ThreadPoolExecutor(20) as callers:
         pids = set(callers.map(caller, range(20)))
-    assert pids == {f"{_status(state).daemon.pid}\n"}
+    assert pids == {f"{status(state).daemon.pid}\n"}
 
 
 def test_a_killed_daemon_is_started_again_by_the_next_call_on_the_same_channel(state: State) -> None:
     """kill -9 between two calls of one client costs the second nothing but time."""
     caller = Client(state)
     first = caller.unary("SystemService/GetStatus", GetStatusRequest(), GetStatusResponse)
-    _end(state, signal.SIGKILL)
+    end(state, signal.SIGKILL)
     second = caller.unary("SystemService/GetStatus", GetStatusRequest(), GetStatusResponse)
     assert first.daemon.pid != second.daemon.pid
     assert first.cursor.log_id == second.cursor.log_id
@@ -101,14 +71,14 @@ def test_a_socket_that_nobody_serves_is_replaced(state: State) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(state.socket))
     assert not launch.answers(state.socket)
-    assert _status(state).daemon.home == str(state.home)
+    assert status(state).daemon.home == str(state.home)
 
 
 def test_a_daemon_that_cannot_start_says_why(state: State) -> None:
     """The caller reads the reason, the sentence and the hint, as if the daemon had answered."""
     state.log.mkdir()
     with pytest.raises(FailedPrecondition) as refused:
-        _status(state)
+        status(state)
     assert refused.value.reason == "LOG_UNUSABLE"
     assert str(state.log) in refused.value.message
     assert "backup" in refused.value.hint
@@ -118,7 +88,7 @@ def test_a_daemon_that_dies_without_a_word(state: State, monkeypatch: pytest.Mon
     """When not even the reason could be told, its exit code and its last line on stderr are."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(Unavailable) as refused:
-        _status(state)
+        status(state)
     assert refused.value.reason == "DAEMON_NOT_STARTED"
     assert "exit code 1" in refused.value.message
 
@@ -127,7 +97,7 @@ def test_a_state_directory_that_others_can_enter_is_refused(state: State) -> Non
     """The directory's mode is what keeps other users from the socket."""
     state.home.chmod(0o750)
     with pytest.raises(PermissionDenied) as refused:
-        _status(state)
+        status(state)
     assert refused.value.reason == "HOME_NOT_PRIVATE"
     state.home.chmod(0o700)
 
@@ -169,7 +139,7 @@ def test_a_daemon_that_hangs_before_it_serves_is_given_up(state: State, monkeypa
     monkeypatch.setattr(sys, "executable", str(program))
     monkeypatch.setattr(launch, "PATIENCE", 0.2)
     with pytest.raises(Unavailable) as refused:
-        _status(state)
+        status(state)
     assert refused.value.reason == "DAEMON_SILENT"
     pid = int(refused.value.hint.rpartition(" ")[2])
     assert f"process id {pid}" in refused.value.message
@@ -186,7 +156,7 @@ def test_a_daemon_that_keeps_its_lock_and_serves_nobody_is_given_up(
     monkeypatch.setattr(launch, "_start", lambda *_: launch.LOCKED)  # what a second daemon ends with, however slowly
     try:
         with pytest.raises(Unavailable, match=f"process id {os.getpid()}") as refused:
-            _status(state)
+            status(state)
     finally:
         os.close(held)
     assert refused.value.reason == "DAEMON_SILENT"
@@ -216,10 +186,10 @@ def _waiting_for_uninstall(state: State, monkeypatch: pytest.MonkeyPatch, call: 
 
 def test_an_init_that_waited_for_uninstall_brings_the_data_back(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it was to find was not there yet when it came: the marker is read by who has the lock."""
-    _init(state, image="before")
-    before = _status(state)
-    _waiting_for_uninstall(state, monkeypatch, lambda: _init(state, image="after")).result()
-    after = _status(state)
+    init(state, image="before")
+    before = status(state)
+    _waiting_for_uninstall(state, monkeypatch, lambda: init(state, image="after")).result()
+    after = status(state)
     assert (after.host.image, after.cursor.log_id) == ("after", before.cursor.log_id)
     assert after.daemon.pid != before.daemon.pid
     assert not launch.uninstalled(state)
@@ -227,8 +197,8 @@ def test_an_init_that_waited_for_uninstall_brings_the_data_back(state: State, mo
 
 def test_others_that_waited_for_uninstall_start_nothing(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are told what they would have been told afterwards."""
-    _init(state)
-    refused = _waiting_for_uninstall(state, monkeypatch, lambda: _status(state)).exception()
+    init(state)
+    refused = _waiting_for_uninstall(state, monkeypatch, lambda: status(state)).exception()
     assert isinstance(refused, FailedPrecondition)
     assert (refused.reason, refused.hint) == ("UNINSTALLED", "'vibespace init' brings it back.")
     assert launch.uninstalled(state)
@@ -248,9 +218,9 @@ def _stopped(pid: int) -> Iterator[None]:
 
 def test_a_daemon_that_hangs_while_it_serves_is_given_up(state: State) -> None:
     """It took the connection and says no word (10 s, which are what gRPC gives it, and then we)."""
-    pid = _status(state).daemon.pid
+    pid = status(state).daemon.pid
     with _stopped(pid), pytest.raises(Unavailable, match=f"process id {pid}") as refused:
-        _status(state)
+        status(state)
     assert refused.value.reason == "DAEMON_SILENT"
 
 
@@ -281,8 +251,8 @@ def test_a_daemon_that_hangs_amid_a_call_is_given_up(state: State, monkeypatch: 
     """It has answered before; whoever waits for more of it is told which process to end."""
     monkeypatch.setattr(client, "OPTIONS", IMPATIENT)
     monkeypatch.setattr(launch, "FIRST_WORD", 0.5)
-    _init(state)
-    pid = _status(state).daemon.pid
+    init(state)
+    pid = status(state).daemon.pid
     history = Client(state).follow("EventService/StreamEvents", StreamEventsRequest(follow=True), StreamEventsResponse)
     next(history)
     with _stopped(pid), pytest.raises(Unavailable, match=f"process id {pid}") as refused:
@@ -292,15 +262,15 @@ def test_a_daemon_that_hangs_amid_a_call_is_given_up(state: State, monkeypatch: 
 
 def test_what_is_resumed_does_not_undo_a_stop(state: State) -> None:
     """The daemon that ended at rest stays away until somebody asks for one; whoever that is finds it again."""
-    _init(state)
-    first = _status(state).daemon.pid
+    init(state)
+    first = status(state).daemon.pid
     Client(state).unary("SystemService/Rest", RestRequest(), RestResponse)
     launch.wait_until_ended(state)
     assert launch.holder(state) == str(first)
     with pytest.raises(FailedPrecondition) as refused:
         list(Client(state).stream("EventService/Watch", WatchRequest(resumed=True), WatchResponse))
     assert (refused.value.reason, launch.answers(state.socket)) == ("AT_REST", False)
-    assert first != _status(state).daemon.pid == int(launch.holder(state))
+    assert first != status(state).daemon.pid == int(launch.holder(state))
 
 
 def test_a_quiet_stream_goes_on(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,8 +279,8 @@ def test_a_quiet_stream_goes_on(state: State, monkeypatch: pytest.MonkeyPatch) -
     Six seconds, for gRPC asks once a second at most, and gRPC's own patience with who asks ends after three.
     """
     monkeypatch.setattr(client, "OPTIONS", IMPATIENT)
-    _init(state)
-    status = _status(state)
+    init(state)
+    cursor = status(state).cursor
     enough, alive = threading.Event(), 0
     behind = State(state.home / "relay")
     behind.home.mkdir(mode=0o700)
@@ -333,90 +303,12 @@ def test_a_quiet_stream_goes_on(state: State, monkeypatch: pytest.MonkeyPatch) -
 
         relaying = threading.Thread(target=relay)
         relaying.start()
-        request = StreamEventsRequest(follow=True, after=status.cursor)
+        request = StreamEventsRequest(follow=True, after=cursor)
         follower = Client(behind)
         history = follower.stream("EventService/StreamEvents", request, StreamEventsResponse)
         told = ThreadPoolExecutor(1).submit(lambda: next(r for r in history if r.events))
         assert enough.wait(60)
-        _init(state, image="another")
-        assert told.result(60).events[0].cursor.position == status.cursor.position + 1
+        init(state, image="another")
+        assert told.result(60).events[0].cursor.position == cursor.position + 1
         follower.close()
         relaying.join()
-
-
-def _fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def _link(path: Path) -> None:
-    path.symlink_to("elsewhere")
-
-
-IN_THE_WAY = [_fifo, _link, Path.mkdir]
-FILES = ["daemon.lock", "daemon.start.lock", "daemon.stderr"]
-
-
-@pytest.mark.parametrize("make", IN_THE_WAY, ids=["a pipe", "a link", "a directory"])
-@pytest.mark.parametrize("name", FILES)
-def test_what_is_in_a_files_place_is_told(state: State, name: str, make: Callable[[Path], None]) -> None:
-    """Nobody waits for a pipe, writes where a link leads, or fails without a sentence; and it is left as it is."""
-    make(state.home / name)
-    with pytest.raises(PermissionDenied, match=name) as refused:
-        _status(state)
-    assert refused.value.reason == "FILE_NOT_OURS"
-    assert not (state.home / "elsewhere").exists()
-    (state.home / name).rename(state.home / "away")  # what the hint says
-    assert _status(state).daemon.home == str(state.home)
-
-
-def test_a_lock_of_somebody_else_is_told(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever owns it could hold it for ever."""
-    state.lock.touch()
-    mine = os.geteuid()
-    with monkeypatch.context() as somebody:
-        somebody.setattr(os, "geteuid", lambda: mine + 1)
-        with pytest.raises(PermissionDenied, match=r"daemon\.lock is not a file of ours"):
-            lock.hold(state.lock)
-
-
-@pytest.mark.parametrize("make", [_fifo, _link], ids=["a pipe", "a link"])
-def test_what_is_in_the_sockets_place_is_replaced(state: State, make: Callable[[Path], None]) -> None:
-    """Nobody listens there, and the path is the daemon's; a link is not followed."""
-    make(state.socket)
-    assert _status(state).daemon.home == str(state.home)
-    assert not state.socket.is_symlink()
-
-
-@pytest.mark.parametrize("make", [_fifo, _link], ids=["a pipe", "a link"])
-def test_what_is_in_the_markers_place_is_replaced(state: State, make: Callable[[Path], None]) -> None:
-    """Neither who starts the daemon nor the daemon waits for a pipe; what it leaves there is a marker."""
-    make(state.marker)
-    assert _status(state).daemon.home == str(state.home)
-    assert installation.read(state) is not None
-    assert not (state.home / "elsewhere").exists()
-
-
-@pytest.mark.parametrize("text", ["[" * 3000, '{"log_id": 1, "leaving": "false"}', "x" * (1 << 20), "[]", "\\xff"])
-def test_a_marker_of_other_content_is_replaced(state: State, text: str) -> None:
-    """Whatever it holds, it is no marker, and nothing fails over it."""
-    state.marker.write_text(text)
-    assert installation.read(state) is None
-    assert _status(state).daemon.home == str(state.home)
-    assert installation.read(state) is not None
-
-
-def test_a_directory_in_the_markers_place_is_told(state: State) -> None:
-    """It cannot be replaced: each command says so, `uninstall` too, and what to do."""
-    state.marker.mkdir()
-    for ask in (lambda: _status(state), lambda: uninstall.plan(state, keep_data=False)):
-        with pytest.raises(PermissionDenied, match=r"installation\.json cannot be read: Is a directory") as refused:
-            ask()
-        assert "move it away" in refused.value.hint
-
-
-def test_a_directory_in_the_sockets_place_is_told(state: State) -> None:
-    """It may hold something: the daemon takes nothing away that it cannot make again."""
-    state.socket.mkdir()
-    with pytest.raises(Unavailable, match=r"daemon\.sock") as refused:
-        _status(state)
-    assert refused.value.reason == "SOCKET_UNUSABLE"
