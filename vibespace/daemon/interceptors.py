@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -16,7 +17,7 @@ from vibespace.app.host import require_initialized
 from vibespace.daemon import choices
 from vibespace.daemon.access import check_fields
 from vibespace.daemon.principal import Principal, principal
-from vibespace.errors import Error, Internal, InvalidArgument
+from vibespace.errors import Error, Exhausted, Internal, InvalidArgument
 
 _BEFORE_INIT = ("GetStatus", "Diagnose", "GetVersion", "Initialize", "Rest")
 """Methods of ours that answer before `init`."""
@@ -140,6 +141,9 @@ def _read_each(decode: Callable[[bytes], Any]) -> Read:
 async def _abort(context: Context, error: Exception) -> None:
     if isinstance(error, grpc.aio.AbortError):
         raise error
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        hint = "Close connections to it, or allow it more (ulimit -n), and try again."
+        error = Exhausted("FILES_EXHAUSTED", "The daemon has as many files open as it may.", hint=hint)
     if isinstance(error, Internal) or not isinstance(error, Error):
         _log.error("a call failed", exc_info=error)
     if not isinstance(error, Error):
