@@ -48,6 +48,15 @@ def test_flags_reach_into_the_messages_of_a_request(api: catalog.Catalog) -> Non
     assert found["vibespace_id",].argument
 
 
+def test_what_is_decided_at_create_is_no_flag_of_what_updates(api: catalog.Catalog) -> None:
+    """`config set` offers the settings of an agent but for its type and its environment."""
+    made, changed = (
+        {f.word for f in api.flags(_one(api, *words))} for words in (("agent", "create"), ("config", "set"))
+    )
+    assert {"agent-type", "env", "model"} <= made
+    assert changed == made - {"agent-type", "env", "vibespace"}
+
+
 def test_an_enum_is_words(api: catalog.Catalog) -> None:
     """AGENT_TYPE_CLAUDE_CODE is typed `claude-code`; the unspecified value is not offered."""
     flag = next(f for f in api.flags(_one(api, "create")) if f.word == "agent-type")

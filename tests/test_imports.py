@@ -34,6 +34,9 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+DECIDING = words("vibespace.domain vibespace.app vibespace.harness.registry")
+"""What commands may know: what an agent's program refuses is refused before it is recorded."""
+
 ROWS = [
     Row(
         "vibespace/errors.py",
@@ -49,13 +52,13 @@ ROWS = [
     ),
     Row(
         "vibespace/app/*.py",
-        words("vibespace.domain vibespace.app") | CONTRACTS,
+        DECIDING | CONTRACTS,
         words("grpc google kubernetes asyncssh aiohttp"),
         "commands are testable as plain functions; wire types never reach events",
     ),
     Row(
         "vibespace/app/*.py",
-        words("vibespace.domain vibespace.app") | CONTRACTS,
+        DECIDING | CONTRACTS,
         words("asyncio threading"),
         "threads meet the event loop in the writer and in the feed that it wakes; the index is opened by any of them",
         but=words("writer.py feed.py log.py index.py"),

@@ -67,6 +67,10 @@ class Flag(NamedTuple):
     required: bool
     environment: bool
     """NAME=VALUE; NAME alone takes the value from the caller's environment."""
+    separated: bool
+    """Several values at once, with commas between them but for those within parentheses."""
+    immutable: bool
+    """Decided when the thing is made: a method that updates has no such flag."""
     repeated: bool
     kind: str
     """`text`, `integer`, `switch` or `choice`."""
@@ -91,6 +95,8 @@ class Method(NamedTuple):
     destroys: bool
     settles: bool
     explicit: bool
+    updates: bool
+    """Its request names in `update_mask` which fields of a resource it is about."""
     home: str
     """`device` or `server`."""
     access: str
@@ -108,7 +114,7 @@ class Catalog:
     @cached_property
     def methods(self) -> tuple[Method, ...]:
         """Every method with a (command), in the order of the protos."""
-        return tuple(m for f in self._files for s in f.service for d in s.method if (m := _method(s, d)))
+        return tuple(m for f in self._files for s in f.service for d in s.method if (m := self._method(s, d)))
 
     def named(self, words: tuple[str, ...]) -> tuple[Method, ...]:
         """The methods behind one command; the one that takes more arguments first."""
@@ -117,7 +123,8 @@ class Catalog:
 
     def flags(self, method: Method) -> tuple[Flag, ...]:
         """The arguments, in order, and flags of `method`."""
-        return tuple(self._flags(method.request, ()))
+        found = self._flags(method.request, ())
+        return tuple(f for f in found if not f.immutable) if method.updates else tuple(found)
 
     def help(self, method: Method) -> str:
         """The method's comment: its first sentence alone must do."""
@@ -143,6 +150,27 @@ class Catalog:
         found: type[Any] = getattr(module, name)
         return found
 
+    def _method(self, service: ServiceDescriptorProto, method: MethodDescriptorProto) -> Method | None:
+        command = method.options.Extensions[options_pb2.command]
+        if not command.path:
+            return None
+        request = method.input_type.rpartition(".")[2]
+        home, access = method.options.Extensions[options_pb2.home], method.options.Extensions[options_pb2.access]
+        return Method(
+            full_name=f"{service.name}/{method.name}",
+            words=tuple(command.path.split()),
+            request=request,
+            response=method.output_type.rpartition(".")[2],
+            client_streams=method.client_streaming,
+            server_streams=method.server_streaming,
+            destroys=command.destroys,
+            settles=command.settles,
+            explicit=command.explicit,
+            updates=any(field.name == "update_mask" for field in self._messages[request][2].field),
+            home=options_pb2.Home.Name(home).removeprefix("HOME_").lower(),
+            access=options_pb2.Access.Name(access).removeprefix("ACCESS_").lower(),
+        )
+
     def _flags(self, message: str, above: tuple[str, ...]) -> Iterator[Flag]:
         file, index, described = self._messages[message]
         for number, field in enumerate(described.field):
@@ -165,6 +193,8 @@ class Catalog:
             noun=options_pb2.Noun.Name(said.noun).removeprefix("NOUN_").lower() if said.noun else "",
             required=said.required,
             environment=said.environment,
+            separated=said.separated,
+            immutable=said.immutable,
             repeated=field.label == FieldDescriptorProto.LABEL_REPEATED,
             kind=_kind(field),
             optional=field.proto3_optional,
@@ -218,26 +248,6 @@ def prose(comment: str) -> str:
     """A source comment as paragraphs without line breaks of their own."""
     paragraphs = "\n".join(line.strip() for line in comment.strip().splitlines()).split("\n\n")
     return "\n\n".join(" ".join(p.split("\n")) for p in paragraphs)
-
-
-def _method(service: ServiceDescriptorProto, method: MethodDescriptorProto) -> Method | None:
-    command = method.options.Extensions[options_pb2.command]
-    if not command.path:
-        return None
-    home, access = method.options.Extensions[options_pb2.home], method.options.Extensions[options_pb2.access]
-    return Method(
-        full_name=f"{service.name}/{method.name}",
-        words=tuple(command.path.split()),
-        request=method.input_type.rpartition(".")[2],
-        response=method.output_type.rpartition(".")[2],
-        client_streams=method.client_streaming,
-        server_streams=method.server_streaming,
-        destroys=command.destroys,
-        settles=command.settles,
-        explicit=command.explicit,
-        home=options_pb2.Home.Name(home).removeprefix("HOME_").lower(),
-        access=options_pb2.Access.Name(access).removeprefix("ACCESS_").lower(),
-    )
 
 
 def _kind(field: FieldDescriptorProto) -> str:

@@ -52,6 +52,11 @@ def all_deleted(name: str) -> Command:
     return command
 
 
+def set_model(vibespace: str, name: str, model: str | None) -> Command:
+    settings = {} if model is None else {"model": model}
+    return partial(agents.change_agent, vibespace=vibespace, name=name, settings=settings, fields=["model"])
+
+
 COMMANDS = st.one_of(
     st.builds(create, NAMES),
     st.builds(lambda name: create(name, reuse=True), NAMES),
@@ -60,6 +65,7 @@ COMMANDS = st.one_of(
     st.builds(stop, NAMES),
     st.builds(lambda name, keep: delete(name, keep_data=keep), NAMES, st.booleans()),
     st.builds(all_deleted, NAMES),
+    st.builds(set_model, NAMES, AGENTS, st.sampled_from(["", "opus", None])),
     st.builds(agent_deleted, NAMES, AGENTS),
     st.builds(observed, NAMES, AGENTS, st.sampled_from(["running", "failed"])),
     st.sampled_from([host.rest, host.wake]),

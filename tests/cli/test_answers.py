@@ -51,7 +51,7 @@ def test_plain_columns_are_separated_by_tabs(vibespace: Run) -> None:
 def test_flags_stand_before_or_after_the_name(vibespace: Run, daemon: Daemon, line: list[str]) -> None:
     """The flags of every command are taken at each place."""
     daemon.answers["AgentService/ListAgents"] = lambda _: agents_pb2.ListAgentsResponse(agents=[agent("a", "demo")])
-    assert vibespace(*line).out == "a\tdemo\tclaude-code\trunning\n"
+    assert vibespace(*line).out == "a\tdemo\tclaude-code\t\trunning\n"
 
 
 def test_plain_names_fields_by_their_path(vibespace: Run) -> None:
@@ -63,7 +63,7 @@ def test_plain_names_fields_by_their_path(vibespace: Run) -> None:
         "vibespace.status.state\trunning",
         "vibespace.status.agents\t1",
         "vibespace.status.agents_running\t1",
-        "claude-1\tdemo\tclaude-code\trunning",
+        "claude-1\tdemo\tclaude-code\t\trunning",
     ]
 
 

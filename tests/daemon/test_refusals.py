@@ -111,6 +111,8 @@ async def test_before_init_only_what_needs_no_engine_answers(home: Path, world: 
             daemon.agents.StartAgent(a.StartAgentRequest()),
             daemon.agents.StopAgent(a.StopAgentRequest()),
             daemon.agents.DeleteAgent(a.DeleteAgentRequest()),
+            daemon.agents.GetAgentSettings(a.GetAgentSettingsRequest()),
+            daemon.agents.UpdateAgent(a.UpdateAgentRequest()),
             whole(daemon.agents.Exec(iter([a.ExecRequest()]))),
             whole(daemon.agents.Dial(iter([a.DialRequest()]))),
             daemon.events.Replay(ev.ReplayRequest()),
@@ -144,6 +146,12 @@ def making(**more: Any) -> Callable[[Running], Any]:
 
 def spec(**values: Any) -> Callable[[Running], Any]:
     return making(spec=v.VibespaceSpec(**values))
+
+
+def setting(field: str, **values: Any) -> Callable[[Running], Any]:
+    request = a.UpdateAgentRequest(agent=a.Agent(name=PRIMARY, settings=a.AgentSettings(**values)))
+    request.update_mask.paths.append(f"settings.{field}")
+    return lambda d: d.agents.UpdateAgent(request)
 
 
 def unknown(request: Any, field: bytes) -> Any:
@@ -245,6 +253,31 @@ WRONG: dict[str, tuple[Callable[[Running], Any], type[errors.Error], str, str]] 
         lambda d: d.agents.DeleteAgent(a.DeleteAgentRequest(name=PRIMARY)),
         errors.FailedPrecondition,
         "AGENT_IS_PRIMARY",
+        "",
+    ),
+    "no field of an agent": (
+        lambda d: d.agents.UpdateAgent(a.UpdateAgentRequest(agent=a.Agent(name=PRIMARY))),
+        errors.InvalidArgument,
+        "UPDATE_MASK_MISSING",
+        "update_mask",
+    ),
+    "an agent's type": (setting("type"), errors.InvalidArgument, "FIELD_IMMUTABLE", "update_mask"),
+    "an agent's environment": (
+        setting("env", env=["TOKEN=secret"]),
+        errors.InvalidArgument,
+        "FIELD_IMMUTABLE",
+        "update_mask",
+    ),
+    "no turns": (
+        setting("max_turns", max_turns=-1),
+        errors.InvalidArgument,
+        "MAX_TURNS_INVALID",
+        "agent.settings.max_turns",
+    ),
+    "settings of nobody": (
+        lambda d: d.agents.GetAgentSettings(a.GetAgentSettingsRequest(name=f"{DEMO}/agents/nobody")),
+        errors.NotFound,
+        "AGENT_NOT_FOUND",
         "",
     ),
     "empty engine": (

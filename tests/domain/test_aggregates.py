@@ -134,6 +134,26 @@ DECISIONS: dict[str, Row] = {
     "agent: start": (after(new_agent, Agent.stop), Agent.start, [("agent.start_requested", {})]),
     "agent: start while started": (new_agent, Agent.start, []),
     "agent: start after failure": (after(new_agent, seen(FAILED)), Agent.start, [("agent.start_requested", {})]),
+    "agent: other settings": (
+        after(new_agent, lambda a: a.change_settings({"model": "opus", "max_turns": 3})),
+        lambda a: a.change_settings({"model": "haiku", "max_turns": 3, "skip_permissions": False}, ["effort"]),
+        [("agent.settings_changed", {"settings": {"model": "haiku", "skip_permissions": False}, "unset": []})],
+    ),
+    "agent: a setting left to the program": (
+        after(new_agent, lambda a: a.change_settings({"model": "opus"})),
+        lambda a: a.change_settings({}, ["model", "effort"]),
+        [("agent.settings_changed", {"settings": {}, "unset": ["model"]})],
+    ),
+    "agent: an empty setting is not one that is not set": (
+        new_agent,
+        lambda a: a.change_settings({"model": ""}),
+        [("agent.settings_changed", {"settings": {"model": ""}, "unset": []})],
+    ),
+    "agent: the same settings": (
+        after(new_agent, lambda a: a.change_settings({"model": "opus"})),
+        lambda a: a.change_settings({"model": "opus"}, ["effort"]),
+        [],
+    ),
     "agent: delete": (new_agent, Agent.request_deletion, [("agent.deletion_requested", {})]),
     "agent: delete twice": (after(new_agent, Agent.request_deletion), Agent.request_deletion, []),
     "agent: gone": (after(new_agent, Agent.request_deletion), Agent.complete_deletion, [("agent.deleted", {})]),
@@ -166,6 +186,11 @@ REFUSALS: dict[str, tuple[Callable[[], Aggregate], Callable[[Any], None], str]] 
     "change what goes": (leaving, lambda v: v.change_spec({"cpu": "1"}), "DELETING"),
     "start an agent that goes": (after(new_agent, Agent.request_deletion), Agent.start, "DELETING"),
     "stop an agent that goes": (after(new_agent, Agent.request_deletion), Agent.stop, "DELETING"),
+    "set an agent that goes": (
+        after(new_agent, Agent.request_deletion),
+        lambda a: a.change_settings({"model": "opus"}),
+        "DELETING",
+    ),
     "delete the primary": (lambda: new_agent(primary=True), Agent.request_deletion, "AGENT_IS_PRIMARY"),
 }
 
@@ -193,7 +218,29 @@ def test_intent_is_counted_and_observation_is_not() -> None:
         agent.stop()
         agent.observe(STOPPED, "", "", 2, 1)
         agent.start()
-    assert (vibespace.generation, agent.generation) == (5, 3)
+        agent.change_settings({"model": "opus"})
+    assert (vibespace.generation, agent.generation) == (5, 4)
+
+
+def test_settings_are_what_was_set_last() -> None:
+    """Those that were not named stay, the environment too; what was unset is gone."""
+    agent = new_agent()
+    with asked():
+        agent.settings = {"env": ["TOKEN"], "model": "opus", "effort": "low"}
+        agent.change_settings({"max_turns": 3, "model": "haiku"}, ["effort"])
+    assert agent.settings == {"env": ["TOKEN"], "model": "haiku", "max_turns": 3}
+
+
+def test_what_was_seen_of_a_container_is_seen_of_other_settings_too() -> None:
+    """They are the program's: what runs goes on running, and what was out of date stays so."""
+    agent = new_agent()
+    with asked():
+        agent.observe(RUNNING, "", "", 1, 1)
+        agent.change_settings({"model": "opus"})
+        assert (agent.generation, agent.observed_generation) == (2, 2)
+        agent.stop()
+        agent.change_settings({"model": "haiku"})
+    assert (agent.generation, agent.observed_generation) == (4, 2)
 
 
 def test_a_draft_leaves_the_original_alone() -> None:

@@ -34,7 +34,9 @@ METHODS = {
 
 TEXT = (
     st.sampled_from(["", "demo", "vibespaces/demo", "vibespaces/-", "vibespaces/demo/agents/codex-1", "500m", "1Gi"])
-    | st.sampled_from(["agent", "agent.created", "/x", "https://example.com/x", "host", "INT", "spec.cpu"])
+    | st.sampled_from(
+        ["agent", "agent.created", "/x", "https://example.com/x", "host", "INT", "spec.cpu", "settings.model"]
+    )
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 )
 NUMBERS = st.sampled_from([0, 1, -1, 2**31 - 1, -(2**31)]) | st.integers(-(2**31), 2**31 - 1)

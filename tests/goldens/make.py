@@ -22,6 +22,13 @@ from vibespace.app.recorder import Recorded
 from vibespace.daemon import convert
 
 HERE = Path(__file__).parent
+SETTINGS = {
+    "model": "opus",
+    "max_turns": 3,
+    "system_prompt": "Be brief.",
+    "disallowed_tools": ["Bash(git push:*)", "WebFetch"],
+    "skip_permissions": True,
+}
 
 
 def told(state: State) -> dict[str, Any]:
@@ -66,13 +73,17 @@ async def live(house: House) -> None:
     def cloned(command: Any, **told: str) -> Any:
         return lambda transaction: command(transaction, uid=transaction.state.vibespace("cloned").id, **told)
 
+    def changed(settings: dict[str, Any], *fields: str) -> Any:
+        named = partial(agents.change_agent, vibespace="demo", name="claude-2")
+        return partial(named, settings=settings, fields=fields)
+
     steps: list[Any] = [
         partial(host.initialize, engine=ENGINE, image="an-image"),
         partial(host.observe_engine, reason=""),
         create(cpu="500m", memory_limit="1Gi"),
         create("cloned", type="codex", repo="https://example.org/a/project.git", branch="main"),
         add("demo", "helper", "codex"),
-        add("demo"),
+        partial(agents.create_agent, vibespace="demo", name="", type="", settings=SETTINGS),
         ("demo", "claude-1", "running"),
         ("demo", "helper", "failed", "its container is gone"),
         ("cloned", "codex-1", "running"),
@@ -80,6 +91,8 @@ async def live(house: House) -> None:
         start("cloned"),
         cloned(vibespaces.repository_ready, commit="c0ffee"),
         partial(vibespaces.change_vibespace, name="demo", spec={"cpu": "2"}, fields=["cpu", "memory_limit"]),
+        changed({"model": "", "allowed_tools": ["Read"], "effort": "low"}, "model", "allowed_tools", "effort"),
+        changed({"skip_permissions": False}, "skip_permissions", "max_turns", "disallowed_tools"),
         partial(agents.stop_agent, vibespace="demo", name="claude-2"),
         ("demo", "claude-2", "stopped"),
         partial(agents.start_agent, vibespace="demo", name="claude-2"),

@@ -116,6 +116,18 @@ def test_what_was_begun_is_ended_though_it_has_not_shown() -> None:
     assert what(agents.plan(case.agent, case.vibespace, case.host, case.spec, None, begun=True)) == END
 
 
+def test_settings_are_no_reason_to_touch_a_container() -> None:
+    """Nothing is to do for an agent that runs and is set otherwise: its engine is told the same of it."""
+    case = Case()
+    with acting(ORIGIN):
+        case.seen(RUNNING, image="sha256:1")
+        case.agent.change_settings({"model": "opus", "allowed_tools": ["Read"], "skip_permissions": True})
+    spec = agents.specify(case.agent, case.vibespace, "an-image", b"key", "ssh-ed25519 AAAA", {})
+    assert spec_hash(spec) == spec_hash(case.spec)
+    status = case.status(Condition.RUNNING)
+    assert what(agents.plan(case.agent, case.vibespace, case.host, spec, status)) == NOTHING
+
+
 def test_an_sshd_that_never_answers_is_a_failure() -> None:
     """A container that is stuck on its way up is FAILED with the engine's reason, once; when it answers, it runs."""
     case = Case()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from vibespace.app import host
+from vibespace.app.settings import CHANGEABLE, check_settings
 from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain import names
 from vibespace.domain.agents import Agent
@@ -14,14 +16,23 @@ from vibespace.errors import AlreadyExists, InvalidArgument
 
 
 def create_agent(
-    transaction: Transaction, *, vibespace: str, name: str, type: str, uid: UUID | None = None, env: Sequence[str] = ()
+    transaction: Transaction,
+    *,
+    vibespace: str,
+    name: str,
+    type: str,
+    uid: UUID | None = None,
+    env: Sequence[str] = (),
+    settings: Mapping[str, Any] = {},
 ) -> Agent:
     """One more agent; an empty type means the primary's, an empty name the next number. See add_agent."""
     home = transaction.state.vibespace(vibespace)
     home.must_stay()
     host.require_awake(transaction.state.host, f"No agent of '{vibespace}' was created")
     kind = type or transaction.state.primary(vibespace).type
-    return add_agent(transaction, home, name=name, type=kind, primary=False, uid=uid, env=env)
+    return add_agent(
+        transaction, home, name=name, type=kind, primary=False, uid=uid, env=env, settings=settings, field="settings"
+    )
 
 
 def add_agent(
@@ -33,8 +44,13 @@ def add_agent(
     primary: bool,
     uid: UUID | None = None,
     env: Sequence[str] = (),
+    settings: Mapping[str, Any] = {},
+    field: str,
 ) -> Agent:
-    """An agent in `vibespace`, which may be new itself. With `env`, `uid` is whom the vault has those values for."""
+    """An agent in `vibespace`, which may be new itself. With `env`, `uid` is whom the vault has those values for.
+
+    `settings` are those that may change, as far as they are given; `field` is what the request calls them.
+    """
     state = transaction.state
     if type not in names.PREFIXES:
         raise InvalidArgument(
@@ -52,6 +68,7 @@ def add_agent(
             hint=f"'vibespace agent info {name}@{vibespace.name}' shows it.",
             agent=name,
         )
+    check_settings(type, settings, field)
     return transaction.add(
         Agent.create(
             uid or transaction.new_id(),
@@ -60,9 +77,23 @@ def add_agent(
             name=name,
             type=type,
             primary=primary,
-            settings={"env": list(env)} if env else {},
+            settings=({"env": list(env)} if env else {}) | dict(settings),
         )
     )
+
+
+def change_agent(
+    transaction: Transaction, *, vibespace: str, name: str, settings: Mapping[str, Any], fields: Collection[str]
+) -> Agent:
+    """Other values for `fields` of its settings; one that is not in `settings` is left to its program again."""
+    for changed in fields:
+        if changed not in CHANGEABLE:
+            raise InvalidArgument("FIELD_IMMUTABLE", f"{changed!a} cannot change after create.", field="update_mask")
+    draft = transaction.change(transaction.state.agent(vibespace, name))
+    given = {key: value for key, value in settings.items() if key in fields}
+    draft.change_settings(given, [key for key in dict.fromkeys(fields) if key not in given])
+    check_settings(draft.type, draft.settings, "agent.settings")
+    return draft
 
 
 def start_agent(transaction: Transaction, *, vibespace: str, name: str) -> Agent:

@@ -40,8 +40,9 @@ def create_vibespace(
     reuse_data: bool,
     agent_uid: UUID | None = None,
     env: Sequence[str] = (),
+    settings: Mapping[str, Any] = {},
 ) -> Vibespace:
-    """A vibespace and its primary agent; for `agent_uid` and `env` see agents.add_agent."""
+    """A vibespace and its primary agent; for `agent_uid`, `env` and `settings` see agents.add_agent."""
     state = transaction.state
     names.check_name(name, "vibespace_id")
     _check_spec(spec)
@@ -72,7 +73,17 @@ def create_vibespace(
     host.require_network(state.host, spec.get("network", vibespaces.OPEN))
     uid = transaction.new_id()
     vibespace = transaction.add(Vibespace.create(uid, name=name, data_uid=kept or str(uid), spec=dict(spec)))
-    agents.add_agent(transaction, vibespace, name=agent_name, type=agent_type, primary=True, uid=agent_uid, env=env)
+    agents.add_agent(
+        transaction,
+        vibespace,
+        name=agent_name,
+        type=agent_type,
+        primary=True,
+        uid=agent_uid,
+        env=env,
+        settings=settings,
+        field="agent",
+    )
     return vibespace
 
 

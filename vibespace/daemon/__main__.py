@@ -21,6 +21,7 @@ from vibespace import __version__, config
 from vibespace.app import host as host_commands
 from vibespace.app.feed import Feed
 from vibespace.app.log import Log
+from vibespace.app.settings import NoPrograms
 from vibespace.app.writer import Request, Writer
 from vibespace.daemon import debuglog, lock, memory, outside, server
 from vibespace.daemon.agents import AgentServicer
@@ -236,7 +237,7 @@ class Daemon:
                 lambda: config.load(self._state.config).network_allow,
             ),
             "vibespace.v1.AgentService": AgentServicer(
-                feed, writer, self._shell, sealing, measuring, Files(self._shell), self._late
+                feed, writer, self._shell, sealing, measuring, Files(self._shell), self._late, NoPrograms()
             ),
             "vibespace.v1.EventService": EventServicer(feed, log, self._auditor, _now),
             "vibespace.v1.SystemService": system,

@@ -11,11 +11,13 @@ import grpc
 
 from vibespace.app import agents as commands
 from vibespace.app.feed import Feed
+from vibespace.app.settings import InForce
 from vibespace.app.writer import Command, Request, Writer
-from vibespace.daemon import convert, mutations, pages, streams
+from vibespace.daemon import convert, masks, mutations, pages, streams
 from vibespace.daemon.measuring import Measuring
 from vibespace.daemon.principal import request_of
 from vibespace.daemon.sealing import Sealing
+from vibespace.daemon.settings import standing
 from vibespace.domain import environment, names, repositories, states
 from vibespace.domain.agents import Agent
 from vibespace.domain.states import State
@@ -44,6 +46,7 @@ class AgentServicer(AgentServiceServicer):
         measuring: Measuring,
         files: Files,
         logs: Logs,
+        in_force: InForce,
     ) -> None:
         self._feed = feed
         self._writer = writer
@@ -52,6 +55,7 @@ class AgentServicer(AgentServiceServicer):
         self._measuring = measuring
         self._files = files
         self._logs = logs
+        self._in_force = in_force
 
     async def CreateAgent(self, request: v1.CreateAgentRequest, context: Context) -> v1.CreateAgentResponse:
         values = environment.parse(request.settings.env, "settings.env")
@@ -61,6 +65,7 @@ class AgentServicer(AgentServiceServicer):
             name=request.agent_id,
             type=convert.agent_type(request.settings),
             env=list(values),
+            settings=convert.agent_settings(request.settings),
         )
         self._sealing.conceal(request.settings)
         asked = request_of(request)
@@ -72,6 +77,22 @@ class AgentServicer(AgentServiceServicer):
         if request.view == v1.VIEW_FULL:
             await self._measuring.add(agents=[found])
         return v1.GetAgentResponse(agent=found)
+
+    async def GetAgentSettings(
+        self, request: v1.GetAgentSettingsRequest, context: Context
+    ) -> v1.GetAgentSettingsResponse:
+        found = self._feed.state.agent(*names.parse_agent(request.name))
+        return v1.GetAgentSettingsResponse(settings=standing(found, self._in_force))
+
+    async def UpdateAgent(self, request: v1.UpdateAgentRequest, context: Context) -> v1.UpdateAgentResponse:
+        fields = masks.fields(request.update_mask, "settings")
+        vibespace, name = names.parse_agent(request.agent.name, "agent.name")
+        settings = convert.agent_settings(request.agent.settings)
+        command = partial(commands.change_agent, vibespace=vibespace, name=name, settings=settings, fields=fields)
+        self._sealing.conceal(request.agent.settings)
+        found, cursor = await mutations.run(self._feed, self._writer, command, request_of(request), Agent)
+        settled = standing(found, self._in_force, fields)
+        return v1.UpdateAgentResponse(agent=self._message(found), cursor=cursor, settings=settled)
 
     async def ListAgents(self, request: v1.ListAgentsRequest, context: Context) -> v1.ListAgentsResponse:
         state, parent = self._feed.state, names.parse_vibespace(request.parent or "vibespaces/-", "parent")

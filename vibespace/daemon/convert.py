@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -40,11 +41,26 @@ _TEXTS = [
     if field.type == FieldDescriptor.TYPE_STRING and field.has_presence
 ]
 """Settings that an event holds as they come."""
+_AGENT_SETTINGS = [field for field in agents_pb2.AgentSettings.DESCRIPTOR.fields if field.name not in ("type", "env")]
+"""Those that may change; an event holds them as they come."""
 
 
 def agent_type(settings: agents_pb2.AgentSettings) -> str:
     """The type asked for; empty when none was."""
     return _AGENT_TYPE_NAMES.get(settings.type, "")
+
+
+def agent_settings(message: agents_pb2.AgentSettings) -> dict[str, Any]:
+    """The settings that are set, as events hold them, of those that may change."""
+    found: dict[str, Any] = {}
+    for field in _AGENT_SETTINGS:
+        value = getattr(message, field.name)
+        if field.is_repeated:
+            if value:
+                found[field.name] = list(value)
+        elif message.HasField(field.name):  # type: ignore[arg-type]  # it is one of its fields
+            found[field.name] = value
+    return found
 
 
 def spec(message: vibespaces_pb2.VibespaceSpec) -> vibespaces.Spec:
@@ -126,7 +142,7 @@ def agent_message(found: Agent, state: State, *, known: bool) -> agents_pb2.Agen
         agent_id=found.name,
         vibespace_id=found.vibespace,
         uid=found.uid,
-        settings=agents_pb2.AgentSettings(type=AGENT_TYPES[found.type], env=found.env),
+        settings=agents_pb2.AgentSettings(type=AGENT_TYPES[found.type], **found.settings),
         primary=found.primary,
         intent=_INTENTS[found.started],
         generation=found.generation,

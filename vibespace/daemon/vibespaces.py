@@ -12,7 +12,7 @@ import grpc
 from vibespace.app import vibespaces as commands
 from vibespace.app.feed import Feed
 from vibespace.app.writer import Command, Request, Writer
-from vibespace.daemon import convert, mutations, pages, streams
+from vibespace.daemon import convert, masks, mutations, pages, streams
 from vibespace.daemon.guard import Guard
 from vibespace.daemon.hostpaths import HostPaths
 from vibespace.daemon.measuring import Measuring
@@ -21,7 +21,7 @@ from vibespace.daemon.sealing import Sealing
 from vibespace.domain import environment, images, mounts, names, repositories, states
 from vibespace.domain.states import State
 from vibespace.domain.vibespaces import NONE, Spec, Vibespace
-from vibespace.errors import FailedPrecondition, InvalidArgument
+from vibespace.errors import FailedPrecondition
 from vibespace.net.base import Repositories
 from vibespace.v1 import agents_pb2, cursor_pb2
 from vibespace.v1 import vibespaces_pb2 as v1
@@ -69,6 +69,7 @@ class VibespaceServicer(VibespaceServiceServicer):
             agent_type=convert.agent_type(request.agent),
             reuse_data=request.reuse_data,
             env=list(values),
+            settings=convert.agent_settings(request.agent),
         )
         self._sealing.conceal(request.agent)
         asked = request_of(request)
@@ -97,10 +98,8 @@ class VibespaceServicer(VibespaceServiceServicer):
         return v1.ListVibespacesResponse(vibespaces=found, next_page_token=token, cursor=self._cursor(state.position))
 
     async def UpdateVibespace(self, request: v1.UpdateVibespaceRequest, context: Context) -> v1.UpdateVibespaceResponse:
-        if not request.update_mask.paths:
-            raise InvalidArgument("UPDATE_MASK_MISSING", "Say which fields to change.", field="update_mask")
+        fields = masks.fields(request.update_mask, "spec")
         name = names.parse_vibespace(request.vibespace.name, "vibespace.name")
-        fields = [path.removeprefix("spec.") for path in request.update_mask.paths]
         spec = convert.spec(request.vibespace.spec)
         if self._is_new(request):
             self._feed.state.vibespace(name)  # one that is not there is told first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from eventsourcing.domain import event
@@ -62,6 +63,14 @@ class Agent(Aggregate):
         """Names of its environment variables; the values are in the vault."""
         return list(self.settings.get("env", ()))
 
+    def change_settings(self, settings: Mapping[str, Any], unset: Collection[str] = ()) -> None:
+        """Other values of these settings, and none of those in `unset`; which may change is the command's to say."""
+        self._must_stay()
+        changed = {name: value for name, value in settings.items() if self.settings.get(name) != value}
+        gone = [name for name in unset if name in self.settings]
+        if changed or gone:
+            self._change_settings(settings=changed, unset=gone)
+
     def start(self) -> None:
         """It should run, when its vibespace does; asked again when it failed, it is tried again now."""
         self._must_stay()
@@ -119,6 +128,13 @@ class Agent(Aggregate):
                 hint="'vibespace agent info' shows how far it is.",
                 agent=self.name,
             )
+
+    @event("SettingsChanged", topic="agent.settings_changed")
+    def _change_settings(self, settings: dict[str, Any], unset: list[str]) -> None:
+        self.settings = {name: value for name, value in self.settings.items() if name not in unset} | settings
+        if self.observed_generation == self.generation:
+            self.observed_generation += 1  # settings are the program's: its container is seen of this intent, too
+        self.generation += 1
 
     @event("StartRequested", topic="agent.start_requested")
     def _start(self) -> None:

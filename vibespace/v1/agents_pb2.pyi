@@ -5,6 +5,7 @@ Agents: the programs that work inside a vibespace, each in a container of its ow
 
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
+from google.protobuf import field_mask_pb2 as field_mask_pb2
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
@@ -20,6 +21,52 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: descriptor.FileDescriptor
+
+class _SettingSource:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SettingSourceEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_SettingSource.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    SETTING_SOURCE_UNSPECIFIED: _SettingSource.ValueType  # 0
+    SETTING_SOURCE_SET: _SettingSource.ValueType  # 1
+    """It was set for this agent."""
+    SETTING_SOURCE_PROGRAM: _SettingSource.ValueType  # 2
+    """The agent's program does, by a default of its own."""
+
+class SettingSource(_SettingSource, metaclass=_SettingSourceEnumTypeWrapper):
+    """Who decides a setting."""
+
+SETTING_SOURCE_UNSPECIFIED: SettingSource.ValueType  # 0
+SETTING_SOURCE_SET: SettingSource.ValueType  # 1
+"""It was set for this agent."""
+SETTING_SOURCE_PROGRAM: SettingSource.ValueType  # 2
+"""The agent's program does, by a default of its own."""
+
+class _InForce:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _InForceEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_InForce.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    IN_FORCE_UNSPECIFIED: _InForce.ValueType  # 0
+    IN_FORCE_YES: _InForce.ValueType  # 1
+    """It does: the agent's program works by it."""
+    IN_FORCE_AT_THE_NEXT_IDLE: _InForce.ValueType  # 2
+    """The program works by another value until it has nothing to do."""
+    IN_FORCE_AT_THE_NEXT_START: _InForce.ValueType  # 3
+    """The program does not run, and takes it when it starts."""
+
+class InForce(_InForce, metaclass=_InForceEnumTypeWrapper):
+    """When a setting holds."""
+
+IN_FORCE_UNSPECIFIED: InForce.ValueType  # 0
+IN_FORCE_YES: InForce.ValueType  # 1
+"""It does: the agent's program works by it."""
+IN_FORCE_AT_THE_NEXT_IDLE: InForce.ValueType  # 2
+"""The program works by another value until it has nothing to do."""
+IN_FORCE_AT_THE_NEXT_START: InForce.ValueType  # 3
+"""The program does not run, and takes it when it starts."""
 
 class _AgentType:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -149,7 +196,9 @@ class Agent(message.Message):
     CREATE_TIME_FIELD_NUMBER: builtins.int
     POSITION_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Resource name, `vibespaces/{vibespace}/agents/{agent}`."""
+    """Name of the agent, `vibespaces/{vibespace}/agents/{agent}`; `agent@vibespace`, or `agent` with --vibespace, on a
+    command line.
+    """
     agent_id: builtins.str
     """The bare name. Required, immutable."""
     vibespace_id: builtins.str
@@ -199,14 +248,31 @@ class Agent(message.Message):
 
 @typing.final
 class AgentSettings(message.Message):
-    """What an agent is asked to be."""
+    """What an agent is asked to be. What is not set, empty or 0 is left to its program."""
 
     DESCRIPTOR: descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: builtins.int
     ENV_FIELD_NUMBER: builtins.int
+    MODEL_FIELD_NUMBER: builtins.int
+    MAX_TURNS_FIELD_NUMBER: builtins.int
+    SYSTEM_PROMPT_FIELD_NUMBER: builtins.int
+    ALLOWED_TOOLS_FIELD_NUMBER: builtins.int
+    DISALLOWED_TOOLS_FIELD_NUMBER: builtins.int
+    SKIP_PERMISSIONS_FIELD_NUMBER: builtins.int
+    EFFORT_FIELD_NUMBER: builtins.int
     type: AgentType.ValueType
     """Which program the agent is; without it, the primary's. Required for the first agent, immutable."""
+    model: builtins.str
+    """Model that its program asks, by that program's own name of it."""
+    max_turns: builtins.int
+    """Most rounds of thinking and using tools that it may take over one message."""
+    system_prompt: builtins.str
+    """Text that is added to its program's own system prompt."""
+    skip_permissions: builtins.bool
+    """Use every tool without asking anybody. What it can do then ends at its container alone."""
+    effort: builtins.str
+    """How hard its model thinks: `low`, `medium`, `high` or `xhigh`; Claude Code also takes `max`."""
     @builtins.property
     def env(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Environment variable for what runs in the container, as NAME=VALUE; NAME alone takes its value from here.
@@ -214,19 +280,87 @@ class AgentSettings(message.Message):
         Values are kept sealed, apart from the history. Answers hold the names alone.
         """
 
+    @builtins.property
+    def allowed_tools(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Tools that it uses without asking, such as `Read` or `Bash(git status:*)`, with commas between them."""
+
+    @builtins.property
+    def disallowed_tools(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Tools that it may not use at all, whatever else allows them; written like allowed tools."""
+
     def __init__(
         self,
         *,
         type: AgentType.ValueType | None = ...,
         env: abc.Iterable[builtins.str] | None = ...,
+        model: builtins.str | None = ...,
+        max_turns: builtins.int | None = ...,
+        system_prompt: builtins.str | None = ...,
+        allowed_tools: abc.Iterable[builtins.str] | None = ...,
+        disallowed_tools: abc.Iterable[builtins.str] | None = ...,
+        skip_permissions: builtins.bool | None = ...,
+        effort: builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_type", b"_type", "type", b"type"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_effort", b"_effort", "_max_turns", b"_max_turns", "_model", b"_model", "_skip_permissions", b"_skip_permissions", "_system_prompt", b"_system_prompt", "_type", b"_type", "effort", b"effort", "max_turns", b"max_turns", "model", b"model", "skip_permissions", b"skip_permissions", "system_prompt", b"system_prompt", "type", b"type"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_type", b"_type", "env", b"env", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_effort", b"_effort", "_max_turns", b"_max_turns", "_model", b"_model", "_skip_permissions", b"_skip_permissions", "_system_prompt", b"_system_prompt", "_type", b"_type", "allowed_tools", b"allowed_tools", "disallowed_tools", b"disallowed_tools", "effort", b"effort", "env", b"env", "max_turns", b"max_turns", "model", b"model", "skip_permissions", b"skip_permissions", "system_prompt", b"system_prompt", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__effort: _TypeAlias = typing.Literal["effort"]  # noqa: Y015
+    _WhichOneofArgType__effort: _TypeAlias = typing.Literal["_effort", b"_effort"]  # noqa: Y015
+    _WhichOneofReturnType__max_turns: _TypeAlias = typing.Literal["max_turns"]  # noqa: Y015
+    _WhichOneofArgType__max_turns: _TypeAlias = typing.Literal["_max_turns", b"_max_turns"]  # noqa: Y015
+    _WhichOneofReturnType__model: _TypeAlias = typing.Literal["model"]  # noqa: Y015
+    _WhichOneofArgType__model: _TypeAlias = typing.Literal["_model", b"_model"]  # noqa: Y015
+    _WhichOneofReturnType__skip_permissions: _TypeAlias = typing.Literal["skip_permissions"]  # noqa: Y015
+    _WhichOneofArgType__skip_permissions: _TypeAlias = typing.Literal["_skip_permissions", b"_skip_permissions"]  # noqa: Y015
+    _WhichOneofReturnType__system_prompt: _TypeAlias = typing.Literal["system_prompt"]  # noqa: Y015
+    _WhichOneofArgType__system_prompt: _TypeAlias = typing.Literal["_system_prompt", b"_system_prompt"]  # noqa: Y015
     _WhichOneofReturnType__type: _TypeAlias = typing.Literal["type"]  # noqa: Y015
     _WhichOneofArgType__type: _TypeAlias = typing.Literal["_type", b"_type"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__effort) -> _WhichOneofReturnType__effort | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_turns) -> _WhichOneofReturnType__max_turns | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__skip_permissions) -> _WhichOneofReturnType__skip_permissions | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__system_prompt) -> _WhichOneofReturnType__system_prompt | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__type) -> _WhichOneofReturnType__type | None: ...
+
+@typing.final
+class Setting(message.Message):
+    """One setting of an agent, as it stands."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SETTING_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
+    IN_FORCE_FIELD_NUMBER: builtins.int
+    setting: builtins.str
+    """Name of the setting: a field of AgentSettings."""
+    value: builtins.str
+    """What it is, for a person to read; empty when it is left to the program."""
+    source: SettingSource.ValueType
+    """Who decides it."""
+    in_force: InForce.ValueType
+    """Whether the agent's program works by it."""
+    def __init__(
+        self,
+        *,
+        setting: builtins.str = ...,
+        value: builtins.str = ...,
+        source: SettingSource.ValueType = ...,
+        in_force: InForce.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["in_force", b"in_force", "setting", b"setting", "source", b"source", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class AgentStatus(message.Message):
@@ -424,6 +558,116 @@ class GetAgentResponse(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["agent", b"agent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["agent", b"agent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetAgentSettingsRequest(message.Message):
+    """Whose settings to show."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Name of the agent, `agent@vibespace`, or `agent` with --vibespace."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetAgentSettingsResponse(message.Message):
+    """All settings that may change."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SETTINGS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def settings(self) -> containers.RepeatedCompositeFieldContainer[Setting]:
+        """One each, in the order of AgentSettings."""
+
+    def __init__(
+        self,
+        *,
+        settings: abc.Iterable[Setting] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["settings", b"settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UpdateAgentRequest(message.Message):
+    """What to change."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: builtins.int
+    UPDATE_MASK_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """A repeat with the same id is answered as the first was."""
+    @builtins.property
+    def agent(self) -> Agent:
+        """The agent with its new settings; `name` says which."""
+
+    @builtins.property
+    def update_mask(self) -> field_mask_pb2.FieldMask:
+        """Which fields to take: all of `settings` but `settings.type` and `settings.env` may change. A field that is named and
+        not set is left to the agent's program again. Required.
+        """
+
+    def __init__(
+        self,
+        *,
+        agent: Agent | None = ...,
+        update_mask: field_mask_pb2.FieldMask | None = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["agent", b"agent", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agent", b"agent", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UpdateAgentResponse(message.Message):
+    """The agent as accepted."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: builtins.int
+    CURSOR_FIELD_NUMBER: builtins.int
+    SETTINGS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def agent(self) -> Agent:
+        """The agent."""
+
+    @builtins.property
+    def cursor(self) -> cursor_pb2.Cursor:
+        """What the answer is true of."""
+
+    @builtins.property
+    def settings(self) -> containers.RepeatedCompositeFieldContainer[Setting]:
+        """The settings that were named, as they stand."""
+
+    def __init__(
+        self,
+        *,
+        agent: Agent | None = ...,
+        cursor: cursor_pb2.Cursor | None = ...,
+        settings: abc.Iterable[Setting] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["agent", b"agent", "cursor", b"cursor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agent", b"agent", "cursor", b"cursor", "settings", b"settings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

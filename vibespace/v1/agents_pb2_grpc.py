@@ -45,6 +45,16 @@ class AgentServiceStub:
                 request_serializer=vibespace_dot_v1_dot_agents__pb2.GetAgentRequest.SerializeToString,
                 response_deserializer=vibespace_dot_v1_dot_agents__pb2.GetAgentResponse.FromString,
                 _registered_method=True)
+        self.GetAgentSettings = channel.unary_unary(
+                '/vibespace.v1.AgentService/GetAgentSettings',
+                request_serializer=vibespace_dot_v1_dot_agents__pb2.GetAgentSettingsRequest.SerializeToString,
+                response_deserializer=vibespace_dot_v1_dot_agents__pb2.GetAgentSettingsResponse.FromString,
+                _registered_method=True)
+        self.UpdateAgent = channel.unary_unary(
+                '/vibespace.v1.AgentService/UpdateAgent',
+                request_serializer=vibespace_dot_v1_dot_agents__pb2.UpdateAgentRequest.SerializeToString,
+                response_deserializer=vibespace_dot_v1_dot_agents__pb2.UpdateAgentResponse.FromString,
+                _registered_method=True)
         self.ListAgents = channel.unary_unary(
                 '/vibespace.v1.AgentService/ListAgents',
                 request_serializer=vibespace_dot_v1_dot_agents__pb2.ListAgentsRequest.SerializeToString,
@@ -105,6 +115,20 @@ class AgentServiceServicer:
 
     def GetAgent(self, request, context):
         """Show one agent: what was asked of it, and what it is now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAgentSettings(self, request, context):
+        """Show an agent's settings: their values, who decides them, and whether its program works by them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAgent(self, request, context):
+        """Change an agent's settings. Its container runs on; an empty value, or 0, leaves a setting to its program again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -186,6 +210,16 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.GetAgent,
                     request_deserializer=vibespace_dot_v1_dot_agents__pb2.GetAgentRequest.FromString,
                     response_serializer=vibespace_dot_v1_dot_agents__pb2.GetAgentResponse.SerializeToString,
+            ),
+            'GetAgentSettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAgentSettings,
+                    request_deserializer=vibespace_dot_v1_dot_agents__pb2.GetAgentSettingsRequest.FromString,
+                    response_serializer=vibespace_dot_v1_dot_agents__pb2.GetAgentSettingsResponse.SerializeToString,
+            ),
+            'UpdateAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAgent,
+                    request_deserializer=vibespace_dot_v1_dot_agents__pb2.UpdateAgentRequest.FromString,
+                    response_serializer=vibespace_dot_v1_dot_agents__pb2.UpdateAgentResponse.SerializeToString,
             ),
             'ListAgents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAgents,
@@ -288,6 +322,60 @@ class AgentService:
             '/vibespace.v1.AgentService/GetAgent',
             vibespace_dot_v1_dot_agents__pb2.GetAgentRequest.SerializeToString,
             vibespace_dot_v1_dot_agents__pb2.GetAgentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAgentSettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vibespace.v1.AgentService/GetAgentSettings',
+            vibespace_dot_v1_dot_agents__pb2.GetAgentSettingsRequest.SerializeToString,
+            vibespace_dot_v1_dot_agents__pb2.GetAgentSettingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vibespace.v1.AgentService/UpdateAgent',
+            vibespace_dot_v1_dot_agents__pb2.UpdateAgentRequest.SerializeToString,
+            vibespace_dot_v1_dot_agents__pb2.UpdateAgentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,10 @@ class AgentServiceStub:
     """Add an agent to a vibespace."""
     GetAgent: _grpc.UnaryUnaryMultiCallable[_agents_pb2.GetAgentRequest, _agents_pb2.GetAgentResponse]
     """Show one agent: what was asked of it, and what it is now."""
+    GetAgentSettings: _grpc.UnaryUnaryMultiCallable[_agents_pb2.GetAgentSettingsRequest, _agents_pb2.GetAgentSettingsResponse]
+    """Show an agent's settings: their values, who decides them, and whether its program works by them."""
+    UpdateAgent: _grpc.UnaryUnaryMultiCallable[_agents_pb2.UpdateAgentRequest, _agents_pb2.UpdateAgentResponse]
+    """Change an agent's settings. Its container runs on; an empty value, or 0, leaves a setting to its program again."""
     ListAgents: _grpc.UnaryUnaryMultiCallable[_agents_pb2.ListAgentsRequest, _agents_pb2.ListAgentsResponse]
     """List the agents of a vibespace, or of all."""
     StartAgent: _grpc.UnaryUnaryMultiCallable[_agents_pb2.StartAgentRequest, _agents_pb2.StartAgentResponse]
@@ -67,6 +71,10 @@ class AgentServiceAsyncStub(AgentServiceStub):
     """Add an agent to a vibespace."""
     GetAgent: _aio.UnaryUnaryMultiCallable[_agents_pb2.GetAgentRequest, _agents_pb2.GetAgentResponse]  # type: ignore[assignment]
     """Show one agent: what was asked of it, and what it is now."""
+    GetAgentSettings: _aio.UnaryUnaryMultiCallable[_agents_pb2.GetAgentSettingsRequest, _agents_pb2.GetAgentSettingsResponse]  # type: ignore[assignment]
+    """Show an agent's settings: their values, who decides them, and whether its program works by them."""
+    UpdateAgent: _aio.UnaryUnaryMultiCallable[_agents_pb2.UpdateAgentRequest, _agents_pb2.UpdateAgentResponse]  # type: ignore[assignment]
+    """Change an agent's settings. Its container runs on; an empty value, or 0, leaves a setting to its program again."""
     ListAgents: _aio.UnaryUnaryMultiCallable[_agents_pb2.ListAgentsRequest, _agents_pb2.ListAgentsResponse]  # type: ignore[assignment]
     """List the agents of a vibespace, or of all."""
     StartAgent: _aio.UnaryUnaryMultiCallable[_agents_pb2.StartAgentRequest, _agents_pb2.StartAgentResponse]  # type: ignore[assignment]
@@ -106,6 +114,22 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_agents_pb2.GetAgentResponse, _abc.Awaitable[_agents_pb2.GetAgentResponse]]:
         """Show one agent: what was asked of it, and what it is now."""
+
+    @_abc_1.abstractmethod
+    def GetAgentSettings(
+        self,
+        request: _agents_pb2.GetAgentSettingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agents_pb2.GetAgentSettingsResponse, _abc.Awaitable[_agents_pb2.GetAgentSettingsResponse]]:
+        """Show an agent's settings: their values, who decides them, and whether its program works by them."""
+
+    @_abc_1.abstractmethod
+    def UpdateAgent(
+        self,
+        request: _agents_pb2.UpdateAgentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agents_pb2.UpdateAgentResponse, _abc.Awaitable[_agents_pb2.UpdateAgentResponse]]:
+        """Change an agent's settings. Its container runs on; an empty value, or 0, leaves a setting to its program again."""
 
     @_abc_1.abstractmethod
     def ListAgents(

@@ -132,6 +132,8 @@ class Flag(message.Message):
     NOUN_FIELD_NUMBER: builtins.int
     REQUIRED_FIELD_NUMBER: builtins.int
     ENVIRONMENT_FIELD_NUMBER: builtins.int
+    SEPARATED_FIELD_NUMBER: builtins.int
+    IMMUTABLE_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The word, when it is not the field's own name."""
     short: builtins.str
@@ -144,6 +146,10 @@ class Flag(message.Message):
     """It must be given."""
     environment: builtins.bool
     """It takes NAME=VALUE; NAME alone takes the value from the caller's own environment."""
+    separated: builtins.bool
+    """It takes several values at once, with commas between them; a comma within parentheses is part of a value."""
+    immutable: builtins.bool
+    """It is decided when the thing is made: a method with an `update_mask` does not offer it."""
     def __init__(
         self,
         *,
@@ -153,10 +159,12 @@ class Flag(message.Message):
         noun: Noun.ValueType = ...,
         required: builtins.bool = ...,
         environment: builtins.bool = ...,
+        separated: builtins.bool = ...,
+        immutable: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["argument", b"argument", "environment", b"environment", "name", b"name", "noun", b"noun", "required", b"required", "short", b"short"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["argument", b"argument", "environment", b"environment", "immutable", b"immutable", "name", b"name", "noun", b"noun", "required", b"required", "separated", b"separated", "short", b"short"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,11 +26,23 @@ def request(session: Session, method: Method, flags: Sequence[Flag], params: dic
     message = catalog.load().message_class(method.request)()
     if any(f.name == "request_id" for f in message.DESCRIPTOR.fields):
         message.request_id = session.output.request_id
+    given = []
     for flag in flags:
         value = _value(session, method, flag, params)
         if value is not None:
             _put(message, flag, value)
+            given += [] if flag.argument else [".".join(flag.path[1:])]
+    if method.updates:
+        _name_changes(message, method, given)
     return message
+
+
+def _name_changes(message: Any, method: Method, given: Sequence[str]) -> None:
+    """Say in `update_mask` what was typed; paths begin in the resource."""
+    if not given:
+        line = f"vibespace {' '.join(method.words)} --help"
+        raise InvalidArgument("NOTHING_TO_CHANGE", "Say what to change.", hint=f"'{line}' lists what can.")
+    message.update_mask.paths.extend(given)
 
 
 def _value(session: Session, method: Method, flag: Flag, params: dict[str, Any]) -> Any:
@@ -41,9 +53,23 @@ def _value(session: Session, method: Method, flag: Flag, params: dict[str, Any])
         return _vibespace(session, method, flag, typed)
     if flag.kind == "choice" and typed is not None:
         return next(c.number for c in flag.choices if c.word == typed)
-    if flag.environment:
-        return [_with_value(flag, entry) for entry in typed or ()]
-    return typed
+    if typed and flag.environment:
+        return [_with_value(flag, entry) for entry in typed]
+    if typed and flag.separated:
+        return [value for entry in typed for value in separate(entry)]
+    return None if typed == () else typed
+
+
+def separate(entry: str) -> list[str]:
+    """The values between the commas of `entry`, but for those within parentheses."""
+    values, depth = [""], 0
+    for character in entry:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth <= 0:
+            values.append("")
+        else:
+            values[-1] += character
+    return [value.strip() for value in values if value.strip()]
 
 
 def _with_value(flag: Flag, entry: str) -> str:

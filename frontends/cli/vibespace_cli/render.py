@@ -116,7 +116,7 @@ def table_lines(
 
 
 def _list(output: Output, descriptor: Any, messages: Sequence[Any], title: str) -> None:
-    shown = [leaf for leaf in columns(descriptor) if not messages or _anywhere(messages, leaf)]
+    shown = [leaf for leaf in columns(descriptor) if not messages or _stays(output, leaf) or _anywhere(messages, leaf)]
     if output.quiet:
         for message in messages:
             output.line(_name(message))
@@ -141,6 +141,11 @@ def _titles(output: Output, shown: Sequence[Leaf]) -> list[str]:
     """Amounts that are shown as people read them have their unit beside them."""
     titles = header(shown)
     return titles if output.plain else [each.removesuffix(" BYTES").removesuffix(" SECONDS") for each in titles]
+
+
+def _stays(output: Output, leaf: Leaf) -> bool:
+    """Columns that scripts count do not come and go with what somebody has set, only with what was asked for."""
+    return output.plain and "usage" not in leaf.path
 
 
 def _anywhere(messages: Sequence[Any], leaf: Leaf) -> bool:
@@ -213,7 +218,9 @@ def _pairs(output: Output, pairs: Sequence[tuple[str, str]], title: str) -> None
     width = max((len(label) for label, _ in pairs), default=0)
     for label, value in pairs:
         indent = "  " if title else ""
-        output.line(indent + label.ljust(width) + table.GAP + output.paint(value, _COLOURS.get(value, "")))
+        output.line(
+            indent + label.ljust(width) + table.GAP + output.paint(table.one_line(value), _COLOURS.get(value, ""))
+        )
 
 
 def _label(path: Sequence[str]) -> str:

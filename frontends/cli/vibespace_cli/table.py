@@ -29,7 +29,7 @@ def lines(
     when that is not enough otherwise. With `prose` the last column is sentences, which may stand below their row. Where
     columns are of no use at all, every value stands behind its name, and the header has no lines.
     """
-    table = [[_one_line(cell) for cell in row] for row in [header, *rows]]
+    table = [[one_line(cell) for cell in row] for row in [header, *rows]]
     natural = widths if widths is not None else []
     before = natural or [0] * len(table[0])
     natural[:] = [max(old, *(cells.width(row[i]) for row in table)) for i, old in enumerate(before)]
@@ -93,8 +93,9 @@ def terminal_width() -> int:
 
 def tabbed(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """One line a row; tabs and line breaks inside a value become spaces, so that columns stay columns."""
-    return ["\t".join(_one_line(cell) for cell in row) for row in ([header, *rows] if header else rows)]
+    return ["\t".join(one_line(cell) for cell in row) for row in ([header, *rows] if header else rows)]
 
 
-def _one_line(cell: str) -> str:
+def one_line(cell: str) -> str:
+    """`cell` without what would begin a line, or move the cursor: others may have written it."""
     return "".join(c if c.isprintable() else " " for c in cell)

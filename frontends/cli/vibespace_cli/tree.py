@@ -22,6 +22,7 @@ BY_HAND: dict[Words, str] = {
     ("completion",): "completion",
     ("config", "file"): "config",
     ("config", "path"): "config",
+    ("config", "set"): "config",
     ("connect",): "connect",
     ("cp",): "cp",
     ("create",): "create",
@@ -48,7 +49,7 @@ makes them. Those that call a method still take their arguments and help from it
 _GROUPS: dict[Words, str] = {
     (): "A computer of its own for every coding agent, with a history of everything that happened.",
     ("audit",): "Check the history.",
-    ("config",): "Say where the settings are, and what they are.",
+    ("config",): "Show and change agents' settings, and say what is set for this machine.",
     ("image",): "Build, list and upgrade the agents' image.",
 }
 """Help of groups that no service tells about."""

@@ -1,0 +1,68 @@
+"""What agents are set to: what their programs refuse is refused before it is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Protocol
+
+from vibespace.domain.agents import Agent
+from vibespace.errors import InvalidArgument
+from vibespace.harness.base import Settings
+from vibespace.harness.registry import HARNESSES
+
+CHANGEABLE = tuple(field.name for field in fields(Settings))
+"""What may change after create: an agent's settings by these names are its program's."""
+
+LONGEST = 100_000
+"""Bytes of a setting: it stays in the history for ever, and is in every answer that tells of its agent."""
+
+
+class InForce(Protocol):
+    """Who runs the agents' programs."""
+
+    def settings(self, agent_uid: str) -> Settings | None:
+        """What the living program of that agent works by; None: none runs, and the next takes all when it starts."""
+
+
+class NoPrograms:
+    """InForce where nobody runs programs."""
+
+    def settings(self, agent_uid: str) -> None:
+        del agent_uid
+
+
+def wanted(agent: Agent) -> Settings:
+    """What its program should work by."""
+    return _settings(agent.settings)
+
+
+def check_settings(agent_type: str, stored: Mapping[str, Any], field: str) -> None:
+    """Raises InvalidArgument for what that program cannot do, naming the setting below `field`."""
+    settings = _settings(stored)
+    try:
+        if settings.max_turns < 0:
+            raise InvalidArgument(
+                "MAX_TURNS_INVALID",
+                f"{settings.max_turns} is no number of turns.",
+                field="max_turns",
+                hint="Give 1 or more; 0 leaves it to the program.",
+            )
+        HARNESSES[agent_type].check(settings)
+        for name in CHANGEABLE:
+            if _size(getattr(settings, name)) > LONGEST:
+                raise InvalidArgument("SETTING_TOO_LONG", f"{name} may have {LONGEST} bytes at most.", field=name)
+    except InvalidArgument as e:
+        e.field = f"{field}.{e.field}"
+        raise
+
+
+def _settings(stored: Mapping[str, Any]) -> Settings:
+    given = {name: stored[name] for name in CHANGEABLE if name in stored}
+    told: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return Settings(**told)
+
+
+def _size(value: Any) -> int:
+    texts = value if isinstance(value, tuple) else [str(value)]
+    return sum(len(text.encode()) for text in texts)
