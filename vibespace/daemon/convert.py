@@ -18,7 +18,7 @@ from vibespace.domain.host import Host
 from vibespace.domain.repositories import HOME, ROOT
 from vibespace.domain.states import State as Condition
 from vibespace.domain.vibespaces import Vibespace
-from vibespace.v1 import agents_pb2, cursor_pb2, events_pb2, system_pb2, vibespaces_pb2
+from vibespace.v1 import agents_pb2, cursor_pb2, events_pb2, options_pb2, system_pb2, vibespaces_pb2
 
 AGENT_TYPES = {"claude-code": agents_pb2.AGENT_TYPE_CLAUDE_CODE, "codex": agents_pb2.AGENT_TYPE_CODEX}
 _AGENT_TYPE_NAMES = {number: name for name, number in AGENT_TYPES.items()}
@@ -41,7 +41,11 @@ _TEXTS = [
     if field.type == FieldDescriptor.TYPE_STRING and field.has_presence
 ]
 """Settings that an event holds as they come."""
-_AGENT_SETTINGS = [field for field in agents_pb2.AgentSettings.DESCRIPTOR.fields if field.name not in ("type", "env")]
+_AGENT_SETTINGS = [
+    field
+    for field in agents_pb2.AgentSettings.DESCRIPTOR.fields
+    if not field.GetOptions().Extensions[options_pb2.flag].immutable
+]
 """Those that may change; an event holds them as they come."""
 
 
