@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,16 @@ async def test_a_repeat_changes_nothing_more(demo: Running) -> None:
     assert (again.cursor, again.agent.settings.model) == (first.cursor, "haiku")
     request.agent.settings.model = "sonnet"
     assert (await refused(demo.agents.UpdateAgent(request))).reason == "REQUEST_ID_REUSED"
+
+
+async def test_no_digest_tells_values_of_an_environment(demo: Running) -> None:
+    """They are not taken here; who sends them all the same leaves nothing in the log that they could be guessed by."""
+    request = update(PRIMARY, "model", model="opus", env=["TOKEN=hunter2"])
+    request.request_id = "once"
+    raw = sha256(b"UpdateAgentRequest\n" + request.SerializeToString(deterministic=True)).hexdigest()
+    changed = await demo.agents.UpdateAgent(request)
+    assert list(changed.agent.settings.env) == []
+    assert not raw.startswith(demo.feed.state.requests["once"].digest)
 
 
 async def test_what_a_program_cannot_do_is_refused_by_name(demo: Running) -> None:
