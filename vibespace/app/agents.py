@@ -88,7 +88,9 @@ def change_agent(
     """Other values for `fields` of its settings; one that is not in `settings` is left to its program again."""
     for changed in fields:
         if changed not in CHANGEABLE:
-            raise InvalidArgument("FIELD_IMMUTABLE", f"{changed!a} cannot change after create.", field="update_mask")
+            raise InvalidArgument(
+                "FIELD_IMMUTABLE", f"{changed[:60]!a} cannot change after create.", field="update_mask"
+            )
     draft = transaction.change(transaction.state.agent(vibespace, name))
     given = {key: value for key, value in settings.items() if key in fields}
     draft.change_settings(given, [key for key in dict.fromkeys(fields) if key not in given])

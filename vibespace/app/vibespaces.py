@@ -93,7 +93,9 @@ def change_vibespace(
     """Other values for `fields` of the spec; one that is not in `spec` gets its default again."""
     for changed in fields:
         if changed not in CHANGEABLE:
-            raise InvalidArgument("FIELD_IMMUTABLE", f"{changed!a} cannot change after create.", field="update_mask")
+            raise InvalidArgument(
+                "FIELD_IMMUTABLE", f"{changed[:60]!a} cannot change after create.", field="update_mask"
+            )
     draft = transaction.change(transaction.state.vibespace(name))
     wanted = {key: value for key, value in draft.spec.items() if key not in fields}
     wanted |= {key: value for key, value in spec.items() if key in fields}
