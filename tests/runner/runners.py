@@ -13,17 +13,15 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from vibespace.net.runner_zip import packed
 from vibespace.runner.processes import stat
 
-ROOM = Path(__file__).parents[2] / "vibespace/runner"
-MAIN = "import sys\nfrom vibespace.runner.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
 SECONDS = 120
 """For what is waited for; then the test fails."""
 Record = tuple[int, int, str, bytes]
@@ -32,14 +30,10 @@ Frame = tuple[dict[str, Any], bytes]
 
 def program(home: Path) -> Path:
     """The zip, made where it is not there yet."""
-    path = home / "runner.zip"
+    path = home / "runner.pyz"
     if not path.exists():
-        new = home / f"{os.getpid()}-{threading.get_ident()}.zip"
-        with zipfile.ZipFile(new, "w") as file:
-            file.writestr("__main__.py", MAIN)
-            file.writestr("vibespace/__init__.py", "")  # else one that is installed here would be taken
-            for source in ROOM.glob("*.py"):
-                file.write(source, f"vibespace/runner/{source.name}")
+        new = home / f"{os.getpid()}-{threading.get_ident()}.pyz"
+        new.write_bytes(packed())
         new.rename(path)
     return path
 
