@@ -19,6 +19,8 @@ from vibespace.resume import Resume
 from vibespace.resume import fold as fold  # of the public API, for who watches
 from vibespace.state import state
 from vibespace.v1.agents_pb2_grpc import AgentServiceStub
+from vibespace.v1.approvals_pb2_grpc import ApprovalServiceStub
+from vibespace.v1.conversations_pb2_grpc import ConversationServiceStub
 from vibespace.v1.cursor_pb2 import Cursor
 from vibespace.v1.events_pb2 import Event, StreamEventsRequest, WatchRequest, WatchResponse
 from vibespace.v1.events_pb2_grpc import EventServiceStub
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     import grpc
 
     from vibespace.v1.agents_pb2_grpc import AgentServiceAsyncStub
+    from vibespace.v1.approvals_pb2_grpc import ApprovalServiceAsyncStub
+    from vibespace.v1.conversations_pb2_grpc import ConversationServiceAsyncStub
     from vibespace.v1.events_pb2_grpc import EventServiceAsyncStub
     from vibespace.v1.system_pb2_grpc import SystemServiceAsyncStub
     from vibespace.v1.vibespaces_pb2_grpc import VibespaceServiceAsyncStub
@@ -43,6 +47,8 @@ class Client:
 
     vibespaces: VibespaceServiceAsyncStub
     agents: AgentServiceAsyncStub
+    conversations: ConversationServiceAsyncStub
+    approvals: ApprovalServiceAsyncStub
     events: EventServiceAsyncStub
     system: SystemServiceAsyncStub
 
@@ -55,6 +61,8 @@ class Client:
         stubbed = cast("grpc.aio.Channel", self._channel)
         self.vibespaces = VibespaceServiceStub(stubbed)
         self.agents = AgentServiceStub(stubbed)
+        self.conversations = ConversationServiceStub(stubbed)
+        self.approvals = ApprovalServiceStub(stubbed)
         self.events = EventServiceStub(stubbed)
         self.system = SystemServiceStub(stubbed)
 

@@ -24,6 +24,7 @@ from vibespace.resume import LOST, Resume, lost
 from vibespace.state import State
 
 if TYPE_CHECKING:
+    from vibespace.v1.conversations_pb2 import StreamTranscriptResponse
     from vibespace.v1.events_pb2 import StreamEventsResponse, WatchResponse
 
 _QUIET, _PATIENCE = 10.0, 5.0
@@ -56,7 +57,7 @@ class Message(Protocol):
 
 
 M = TypeVar("M", bound=Message)
-F = TypeVar("F", "WatchResponse", "StreamEventsResponse")
+F = TypeVar("F", "WatchResponse", "StreamEventsResponse", "StreamTranscriptResponse")
 M_co = TypeVar("M_co", bound=Message, covariant=True)
 
 
@@ -100,7 +101,7 @@ class Client:
         return self._responses(call(request))
 
     def follow(self, method: str, request: Any, response: type[F]) -> Iterator[F]:
-        """A stream of EventService that survives the daemon: resumed after the last cursor, on a new one if need be."""
+        """A stream that tells its cursor, and survives the daemon: resumed after the last cursor, on a new one if need be."""
         resume: Resume[F] = Resume(request)
         while True:
             try:

@@ -1,4 +1,7 @@
-"""A Watch or a history that goes on across daemons: where, until when, and what it told. For clients of either kind."""
+"""A Watch, a history or a transcript that goes on across daemons: where, until when, and what it told.
+
+For clients of either kind.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +43,7 @@ class Resume(Generic[R]):
         self.request = type(request)()
         self.request.CopyFrom(request)
         self._in_pieces = request.DESCRIPTOR.name == "WatchRequest"
+        self._is_history = request.DESCRIPTOR.name == "StreamEventsRequest"
         self._begun: R | None = None
         self._fruitless = 0
         self.complete = False
@@ -56,9 +60,9 @@ class Resume(Generic[R]):
         self._begun, self._fruitless = None, 0
         if piece.HasField("cursor"):
             self.request.after.CopyFrom(piece.cursor)
-            if not self._in_pieces:
+            if self._is_history:
                 self.request.after_position = 0
-        if not self._in_pieces and self.request.limit:
+        if self._is_history and self.request.limit:
             self.request.limit -= len(piece.events)  # type: ignore[attr-defined]  # a history has them
             self.complete = not self.request.limit
         return piece

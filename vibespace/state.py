@@ -14,7 +14,7 @@ from vibespace.errors import InvalidArgument, PermissionDenied
 UNIX_PATH_MAX = 107
 """Bytes in a Unix socket's path that Linux and gRPC accept (sun_path less its NUL)."""
 
-KEPT = ("engine", "keys", "vault", "config.yaml", "events.db*", "head*")
+KEPT = ("engine", "keys", "vault", "config.yaml", "events.db*", "blobs", "head*")
 """Entries of a state directory that data cannot do without: volumes, host keys, secrets, settings, history."""
 
 MADE = ("ssh", "cache", "checkpoint*", "index.db*", "reserve", "debug.log*", "daemon.*")
@@ -47,6 +47,11 @@ class State:
     def log(self) -> Path:
         """The event store."""
         return self.home / "events.db"
+
+    @property
+    def blobs(self) -> Path:
+        """What is too large for an event, in files named by their content."""
+        return self.home / "blobs"
 
     @property
     def keys(self) -> Path:

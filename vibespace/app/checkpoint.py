@@ -20,8 +20,11 @@ from uuid import UUID
 from vibespace.app.live import Answered, Gone, State
 from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate
+from vibespace.domain.approvals import Approval
+from vibespace.domain.conversations import Conversation
 from vibespace.domain.host import Host
 from vibespace.domain.kinds import KINDS
+from vibespace.domain.messages import Message
 from vibespace.domain.vibespaces import Vibespace
 
 
@@ -154,3 +157,5 @@ def _hold(state: State, aggregate: Aggregate) -> None:
             state.members[aggregate.name] = {}
         case Agent():
             state.members[aggregate.vibespace][aggregate.name] = aggregate
+        case Conversation() | Message() | Approval():
+            state.hold(aggregate)

@@ -12,12 +12,16 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate, Origin
+from vibespace.domain.approvals import Approval
+from vibespace.domain.conversations import Conversation
 from vibespace.domain.host import Host
+from vibespace.domain.messages import Message
+from vibespace.domain.transcripts import Transcript, transcript_id
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.errors import NotFound
 
@@ -61,6 +65,12 @@ class State:
         self.vibespaces: dict[str, Vibespace] = {}
         self.members: dict[str, dict[str, Agent]] = {}
         """Vibespace's name -> agents by name, in the order of creation."""
+        self.conversations: dict[str, Conversation] = {}
+        """Agent's uid -> the one that is current."""
+        self.messages: dict[str, dict[UUID, Message]] = {}
+        """Agent's uid -> those on their way, in the order in which they were said."""
+        self.approvals: dict[str, dict[UUID, Approval]] = {}
+        """Agent's uid -> tool calls that wait, in the order in which they were asked."""
         self.numbers: dict[tuple[str, str], int] = {}
         """Vibespace's uid and prefix -> the highest number an agent there was ever called by."""
         self.kept: dict[str, str] = {}
@@ -77,7 +87,8 @@ class State:
         other = State()
         for name, value in vars(self).items():
             setattr(other, name, value.copy() if isinstance(value, dict) else value)
-        other.members = {name: members.copy() for name, members in self.members.items()}
+        for nested in ("members", "messages", "approvals"):
+            setattr(other, nested, {key: inner.copy() for key, inner in getattr(self, nested).items()})
         return other
 
     def take(self, aggregate: Aggregate, position: int, origin: Origin) -> None:
@@ -96,6 +107,8 @@ class State:
         self.aggregates[aggregate.id] = aggregate
         self._moved(aggregate.id, position)
         match aggregate:
+            case Conversation() | Message() | Approval():
+                self.hold(aggregate)
             case Host():
                 self.host = aggregate
             case Vibespace():
@@ -110,10 +123,18 @@ class State:
                     key = (aggregate.vibespace_uid, numbered[1])
                     self.numbers[key] = max(self.numbers.get(key, 0), int(numbered[2]))
 
+    def hold(self, aggregate: Conversation | Message | Approval) -> None:
+        """`aggregate`, which is not gone, is found by its agent."""
+        match aggregate:
+            case Conversation():
+                self.conversations[aggregate.agent_uid] = aggregate
+            case Message():
+                self.messages.setdefault(aggregate.agent_uid, {})[aggregate.id] = aggregate
+            case Approval():
+                self.approvals.setdefault(aggregate.agent_uid, {})[aggregate.id] = aggregate
+
     def _take_away(self, aggregate: Aggregate, position: int) -> None:
-        self.aggregates.pop(aggregate.id, None)
-        self.positions.pop(aggregate.id, None)
-        self.asked.pop(aggregate.id, None)
+        self._drop(aggregate.id)
         self.gone[aggregate.id] = Gone(aggregate, position, aggregate.modified_on)
         match aggregate:
             case Vibespace():
@@ -125,6 +146,27 @@ class State:
             case Agent():
                 del self.members[aggregate.vibespace][aggregate.name]
                 self._moved(UUID(aggregate.vibespace_uid), position)
+                self._drop_of(aggregate.uid)
+            case Conversation():
+                if self.conversations[aggregate.agent_uid].id == aggregate.id:
+                    del self.conversations[aggregate.agent_uid]
+            case Message() | Approval():
+                held: dict[str, dict[UUID, Any]] = self.messages if isinstance(aggregate, Message) else self.approvals
+                of_agent = held.get(aggregate.agent_uid, {})
+                of_agent.pop(aggregate.id, None)
+                if not of_agent:
+                    held.pop(aggregate.agent_uid, None)
+
+    def _drop_of(self, agent_uid: str) -> None:
+        """With an agent goes whatever is said to it and asked by it; the log alone keeps that."""
+        conversation = self.conversations.pop(agent_uid, None)
+        messages, approvals = self.messages.pop(agent_uid, {}), self.approvals.pop(agent_uid, {})
+        for uid in (transcript_id(agent_uid), *([conversation.id] if conversation else ()), *messages, *approvals):
+            self._drop(uid)
+
+    def _drop(self, uid: UUID) -> None:
+        for table in (self.aggregates, self.positions, self.asked):
+            table.pop(uid, None)
 
     def _moved(self, uid: UUID, position: int) -> None:
         self.positions.pop(uid, None)  # so that the newest is last
@@ -179,6 +221,11 @@ class State:
                 agent=name,
             )
         return found
+
+    def transcript(self, agent_uid: str) -> Transcript | None:
+        """What that agent's program said; None before the first."""
+        found = self.aggregates.get(transcript_id(agent_uid))
+        return found if isinstance(found, Transcript) else None
 
     def primary(self, vibespace: str) -> Agent:
         """The agent that came with it."""

@@ -25,6 +25,9 @@ _OF_THE_MACHINE = """
 SELECT position FROM log.stored_events WHERE topic > 'host.' AND topic < 'host/' AND position <= :until
 """
 
+_SAID = "transcript."
+"""Most events of a long history, and nothing that is there."""
+
 
 def positions(index: sqlite3.Connection, until: int) -> list[int]:
     """Of all events, up to position `until`, that make up what was there then, in order.
@@ -34,5 +37,6 @@ def positions(index: sqlite3.Connection, until: int) -> list[int]:
     """
     found = [position for (position,) in index.execute(_OF_THE_MACHINE, {"until": until})]
     for vibespace, since in index.execute(_THERE, {"until": until}).fetchall():
-        found += (position for position, _ in places.of(index, vibespace, since - 1, until))
+        its = places.of(index, vibespace, since - 1, until)
+        found += (position for position, topic in its if not topic.startswith(_SAID))
     return sorted(found)

@@ -19,14 +19,17 @@ import grpc
 
 from vibespace import __version__, config
 from vibespace.app import host as host_commands
+from vibespace.app.blobs import Blobs
 from vibespace.app.feed import Feed
 from vibespace.app.log import Log
 from vibespace.app.settings import NoPrograms
 from vibespace.app.writer import Request, Writer
 from vibespace.daemon import debuglog, lock, memory, outside, server
 from vibespace.daemon.agents import AgentServicer
+from vibespace.daemon.approvals import ApprovalServicer
 from vibespace.daemon.auditor import Auditor
 from vibespace.daemon.checkpointer import Checkpointer
+from vibespace.daemon.conversations import ConversationServicer
 from vibespace.daemon.doctor import Doctor
 from vibespace.daemon.engines import LateEngine, open_engine
 from vibespace.daemon.events import EventServicer
@@ -34,6 +37,7 @@ from vibespace.daemon.guard import Guard
 from vibespace.daemon.hostpaths import SOCKETS, HostPaths
 from vibespace.daemon.isolation import Isolation, Surroundings
 from vibespace.daemon.measuring import Measuring
+from vibespace.daemon.reaching import directory
 from vibespace.daemon.returning import Installed
 from vibespace.daemon.sealing import Sealing
 from vibespace.daemon.system import SystemServicer
@@ -42,13 +46,18 @@ from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine import bodies
 from vibespace.engine.base import FAKE, AgentSpec
 from vibespace.errors import Error, Exhausted, Unavailable
+from vibespace.harness.base import Settings
+from vibespace.harness.registry import HARNESSES
 from vibespace.launch import LOCKED, READY, ensure_home, failure
 from vibespace.net import probe
 from vibespace.net.files import Files
 from vibespace.net.git import Git
 from vibespace.net.keys import KeyFiles
 from vibespace.net.prober import InsideProber
+from vibespace.net.programs import RunnerPrograms
 from vibespace.net.shell import SshShell
+from vibespace.reconcile.driver import Tools
+from vibespace.reconcile.drivers import Drivers
 from vibespace.reconcile.loop import Reconciler
 from vibespace.setup import firewall, guard, installation, podman, sshconfig
 from vibespace.state import State
@@ -101,6 +110,7 @@ class Daemon:
             self._shell = SshShell(self._late, self._keys)
             stack.push_async_callback(self._shell.close)
             self._repositories = Git(self._shell)
+            self._drivers = Drivers(self._tools())
             grpc_server = await server.serve(self._state, self._feed, self._servicers(log), self._installed.require)
             stack.push_async_callback(grpc_server.stop, server.GRACE)
             await self._work(ready_fd, grpc_server)
@@ -111,7 +121,7 @@ class Daemon:
             reconciling, resting = tasks.create_task(self._reconcile()), tasks.create_task(self._end_at_rest())
             looking_after = [
                 tasks.create_task(run())
-                for run in (self._checkpointer.run, self._auditor.run, self._hold_guard, memory.run)
+                for run in (self._checkpointer.run, self._auditor.run, self._hold_guard, memory.run, self._drivers.run)
             ]
             await self._first_look()
             gc.collect()
@@ -190,6 +200,20 @@ class Daemon:
                 await self._feed.news()
         self._stop.set()
 
+    def _tools(self) -> Tools:
+        """What agents' programs are driven with."""
+        return Tools(
+            feed=self._feed,
+            writer=self._writer,
+            programs=RunnerPrograms(self._shell),
+            harnesses=HARNESSES,
+            blobs=Blobs(self._state.blobs),
+            mask=self._vault.mask,
+            settings=lambda _: Settings(),
+            environment=lambda _: {},
+            directory=lambda agent: directory(self._feed.state.vibespace_of(agent)),
+        )
+
     def _prepare(self, spec: AgentSpec) -> None:
         """Before an agent starts: what is shown to it is what was agreed to, and its network leads where it may."""
         self._paths.recheck(mount.source for mount in spec.mounts)
@@ -239,6 +263,8 @@ class Daemon:
             "vibespace.v1.AgentService": AgentServicer(
                 feed, writer, self._shell, sealing, measuring, Files(self._shell), self._late, NoPrograms()
             ),
+            "vibespace.v1.ConversationService": ConversationServicer(feed, writer),
+            "vibespace.v1.ApprovalService": ApprovalServicer(feed, writer),
             "vibespace.v1.EventService": EventServicer(feed, log, self._auditor, _now),
             "vibespace.v1.SystemService": system,
         }

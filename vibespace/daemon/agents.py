@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -16,22 +15,18 @@ from vibespace.app.writer import Command, Request, Writer
 from vibespace.daemon import convert, masks, mutations, pages, streams
 from vibespace.daemon.measuring import Measuring
 from vibespace.daemon.principal import request_of
+from vibespace.daemon.reaching import directory, running
 from vibespace.daemon.sealing import Sealing
 from vibespace.daemon.settings import standing
-from vibespace.domain import environment, names, repositories, states
+from vibespace.domain import environment, names
 from vibespace.domain.agents import Agent
-from vibespace.domain.states import State
-from vibespace.domain.vibespaces import READY, Vibespace
+from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine.base import Logs
-from vibespace.errors import FailedPrecondition, Unavailable
 from vibespace.net.base import Files, Shell
 from vibespace.v1 import agents_pb2 as v1
 from vibespace.v1.agents_pb2_grpc import AgentServiceServicer
 
 Context = grpc.aio.ServicerContext[Any, Any]
-
-_PATIENCE = 60.0
-"""Seconds that a command waits for an agent that is on its way up."""
 
 
 class AgentServicer(AgentServiceServicer):
@@ -128,14 +123,14 @@ class AgentServicer(AgentServiceServicer):
     async def Exec(self, requests: AsyncIterator[v1.ExecRequest], context: Context) -> AsyncIterator[v1.ExecResponse]:
         rest = aiter(requests)
         start = await streams.exec_start(rest)
-        agent, vibespace = await self._running(start.name, "start.name")
-        async for response in streams.exec_stream(self._shell, agent.uid, _directory(vibespace), start, rest):
+        agent, vibespace = await self._reached(start.name, "start.name")
+        async for response in streams.exec_stream(self._shell, agent.uid, directory(vibespace), start, rest):
             yield response
 
     async def Dial(self, requests: AsyncIterator[v1.DialRequest], context: Context) -> AsyncIterator[v1.DialResponse]:
         rest = aiter(requests)
         start = await streams.dial_start(rest)
-        agent, _ = await self._running(start.name, "name")
+        agent, _ = await self._reached(start.name, "name")
         async for response in streams.dial_stream(self._shell, agent.uid, start, rest):
             yield response
 
@@ -144,17 +139,17 @@ class AgentServicer(AgentServiceServicer):
     ) -> v1.UploadFilesResponse:
         rest = aiter(requests)
         first = await streams.files_start(rest)
-        agent, vibespace = await self._running(first.name, "name")
+        agent, vibespace = await self._reached(first.name, "name")
         pieces = streams.files_pieces(first, rest)
-        await self._files.receive(agent.uid, _directory(vibespace), first.path, pieces)
+        await self._files.receive(agent.uid, directory(vibespace), first.path, pieces)
         return v1.UploadFilesResponse()
 
     async def DownloadFiles(
         self, request: v1.DownloadFilesRequest, context: Context
     ) -> AsyncIterator[v1.DownloadFilesResponse]:
         streams.check_path(request.path)
-        agent, vibespace = await self._running(request.name, "name")
-        async for piece in self._files.send(agent.uid, _directory(vibespace), request.path):
+        agent, vibespace = await self._reached(request.name, "name")
+        async for piece in self._files.send(agent.uid, directory(vibespace), request.path):
             yield v1.DownloadFilesResponse(data=piece)
 
     async def StreamLogs(self, request: v1.StreamLogsRequest, context: Context) -> AsyncIterator[v1.StreamLogsResponse]:
@@ -163,25 +158,8 @@ class AgentServicer(AgentServiceServicer):
         async for piece in self._logs.logs(agent.uid, follow=request.follow, since=since):
             yield streams.log_response(piece)
 
-    async def _running(self, name: str, field: str) -> tuple[Agent, Vibespace]:
-        """The agent called `name`; one that is on its way up is waited for."""
-        vibespace_id, agent_id = names.parse_agent(name, field)
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                while True:
-                    state = self._feed.state
-                    agent, vibespace = state.agent(vibespace_id, agent_id), state.vibespace(vibespace_id)
-                    assert state.host is not None
-                    resting, condition = state.host.resting, states.agent_state(agent, vibespace, state.host)
-                    if condition == State.RUNNING and self._feed.engine_seen:
-                        return agent, vibespace
-                    if state.host.reason and not self._feed.engine_seen:
-                        raise Unavailable("ENGINE_UNREACHABLE", state.host.reason, hint="Try again when it answers.")
-                    if condition not in (State.STARTING, State.RUNNING):
-                        raise _not_running(agent, condition, resting)
-                    await self._feed.news()
-        except TimeoutError:
-            raise _not_running(agent, condition, resting) from None
+    async def _reached(self, name: str, field: str) -> tuple[Agent, Vibespace]:
+        return await running(self._feed, *names.parse_agent(name, field))
 
     async def _run(self, command: Command, request: Request) -> dict[str, Any]:
         found, cursor = await mutations.run(self._feed, self._writer, command, request, Agent)
@@ -189,28 +167,3 @@ class AgentServicer(AgentServiceServicer):
 
     def _message(self, found: Agent) -> v1.Agent:
         return convert.agent_message(found, self._feed.state, known=self._feed.engine_seen)
-
-
-def _directory(vibespace: Vibespace) -> str:
-    """Where commands and relative paths begin."""
-    return vibespace.directory if vibespace.repository == READY else repositories.ROOT
-
-
-def _starts(agent: Agent, resting: bool) -> str:
-    """What has to be typed: the intent that is stop decides."""
-    if resting:
-        return "'vibespace start'"
-    if agent.started:
-        return f"'vibespace start {agent.vibespace}'"
-    return f"'vibespace agent start {agent.name}@{agent.vibespace}'"
-
-
-def _not_running(agent: Agent, condition: State, resting: bool) -> FailedPrecondition:
-    why = f": {agent.reason.removesuffix('.')}" if agent.reason else ""
-    return FailedPrecondition(
-        "AGENT_NOT_RUNNING",
-        f"Agent '{agent.name}' of '{agent.vibespace}' is {condition}{why}.",
-        hint=f"{_starts(agent, resting)} brings it back.",
-        agent=agent.name,
-        vibespace=agent.vibespace,
-    )

@@ -12,13 +12,25 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from vibespace.app.live import State
 from vibespace.app.recorder import Recorded
-from vibespace.domain import states, vibespaces
+from vibespace.domain import approvals, messages, states, vibespaces
 from vibespace.domain.agents import Agent
+from vibespace.domain.approvals import Approval
+from vibespace.domain.conversations import Conversation
 from vibespace.domain.host import Host
+from vibespace.domain.messages import Message
 from vibespace.domain.repositories import HOME, ROOT
 from vibespace.domain.states import State as Condition
 from vibespace.domain.vibespaces import Vibespace
-from vibespace.v1 import agents_pb2, cursor_pb2, events_pb2, options_pb2, system_pb2, vibespaces_pb2
+from vibespace.v1 import (
+    agents_pb2,
+    approvals_pb2,
+    conversations_pb2,
+    cursor_pb2,
+    events_pb2,
+    options_pb2,
+    system_pb2,
+    vibespaces_pb2,
+)
 
 AGENT_TYPES = {"claude-code": agents_pb2.AGENT_TYPE_CLAUDE_CODE, "codex": agents_pb2.AGENT_TYPE_CODEX}
 _AGENT_TYPE_NAMES = {number: name for name, number in AGENT_TYPES.items()}
@@ -31,6 +43,24 @@ _REPOSITORY_STATES = {
     vibespaces.PENDING: vibespaces_pb2.REPOSITORY_STATE_PENDING,
     vibespaces.READY: vibespaces_pb2.REPOSITORY_STATE_READY,
     vibespaces.FAILED: vibespaces_pb2.REPOSITORY_STATE_FAILED,
+}
+_MESSAGE_STATES = {
+    state: conversations_pb2.MessageState.Value(f"MESSAGE_STATE_{state.upper()}")
+    for state in (
+        messages.QUEUED,
+        messages.HANDED,
+        messages.ACKNOWLEDGED,
+        messages.DONE,
+        messages.FAILED,
+        messages.UNCERTAIN,
+    )
+}
+_APPROVAL_STATES = {
+    approvals.ASKED: approvals_pb2.APPROVAL_STATE_ASKED,
+    approvals.ALLOWED: approvals_pb2.APPROVAL_STATE_ALLOWED,
+    approvals.DENIED: approvals_pb2.APPROVAL_STATE_DENIED,
+    approvals.EXPIRED: approvals_pb2.APPROVAL_STATE_EXPIRED,
+    approvals.ANSWERED: approvals_pb2.APPROVAL_STATE_ANSWERED,
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -182,6 +212,52 @@ def host_message(found: Host, *, reachable: bool) -> system_pb2.Host:
         image=found.image,
         base=found.base,
     )
+
+
+def conversation_message(found: Conversation) -> conversations_pb2.Conversation:
+    """A conversation."""
+    return conversations_pb2.Conversation(
+        name=found.subject,
+        uid=found.uid,
+        agent=f"{found.agent}@{found.vibespace}",
+        program_session=found.program_session,
+        working=found.working,
+        create_time=timestamp(found.created_on),
+    )
+
+
+def message_message(found: Message) -> conversations_pb2.Message:
+    """A message, as far as it is."""
+    return conversations_pb2.Message(
+        name=found.subject,
+        uid=found.uid,
+        author=found.author,
+        text=found.text,
+        state=_MESSAGE_STATES[found.state],
+        reason=found.reason,
+        create_time=timestamp(found.created_on),
+    )
+
+
+def approval_message(found: Approval) -> approvals_pb2.Approval:
+    """What waits for a decision, or how that came out."""
+    waits = found.state == approvals.ASKED
+    return approvals_pb2.Approval(
+        name=found.subject,
+        uid=found.uid,
+        agent=f"{found.agent}@{found.vibespace}",
+        state=_APPROVAL_STATES[found.state if waits or found.state == approvals.EXPIRED else _decided(found)],
+        tool=found.tool,
+        input=found.input,
+        input_hash=found.input_hash,
+        rules=found.rules,
+        reason=found.why if waits else found.reason,
+        create_time=timestamp(found.created_on),
+    )
+
+
+def _decided(found: Approval) -> str:
+    return found.verdict or approvals.ANSWERED
 
 
 @lru_cache(maxsize=1024)

@@ -17,7 +17,14 @@ from vibespace.daemon.interceptors import Boundary
 from vibespace.daemon.principal import LOCAL
 from vibespace.errors import Unavailable
 from vibespace.state import State
-from vibespace.v1 import agents_pb2_grpc, events_pb2_grpc, system_pb2_grpc, vibespaces_pb2_grpc
+from vibespace.v1 import (
+    agents_pb2_grpc,
+    approvals_pb2_grpc,
+    conversations_pb2_grpc,
+    events_pb2_grpc,
+    system_pb2_grpc,
+    vibespaces_pb2_grpc,
+)
 
 _OPTIONS = (
     ("grpc.so_reuseport", 0),
@@ -32,6 +39,8 @@ GRACE = 2.0
 _ADD: Mapping[str, Any] = {
     "vibespace.v1.VibespaceService": vibespaces_pb2_grpc.add_VibespaceServiceServicer_to_server,
     "vibespace.v1.AgentService": agents_pb2_grpc.add_AgentServiceServicer_to_server,
+    "vibespace.v1.ConversationService": conversations_pb2_grpc.add_ConversationServiceServicer_to_server,
+    "vibespace.v1.ApprovalService": approvals_pb2_grpc.add_ApprovalServiceServicer_to_server,
     "vibespace.v1.EventService": events_pb2_grpc.add_EventServiceServicer_to_server,
     "vibespace.v1.SystemService": system_pb2_grpc.add_SystemServiceServicer_to_server,
 }

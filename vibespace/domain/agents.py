@@ -73,13 +73,13 @@ class Agent(Aggregate):
 
     def start(self) -> None:
         """It should run, when its vibespace does; asked again when it failed, it is tried again now."""
-        self._must_stay()
+        self.must_stay()
         if not self.started or self.observed == FAILED:
             self._start()
 
     def stop(self) -> None:
         """It should be at rest."""
-        self._must_stay()
+        self.must_stay()
         if self.started:
             self._stop()
 
@@ -120,7 +120,7 @@ class Agent(Aggregate):
         """Nothing of it is left."""
         self._complete_deletion()
 
-    def _must_stay(self) -> None:
+    def must_stay(self) -> None:
         if self.deleting:
             raise FailedPrecondition(
                 "DELETING",

@@ -40,6 +40,26 @@ def agent_name(vibespace_id: str, agent_id: str) -> str:
     return f"vibespaces/{vibespace_id}/agents/{agent_id}"
 
 
+def transcript_name(vibespace_id: str, agent_id: str) -> str:
+    """Resource name of what an agent's program said."""
+    return f"{agent_name(vibespace_id, agent_id)}/transcript"
+
+
+def conversation_name(vibespace_id: str, agent_id: str, uid: str) -> str:
+    """Resource name of a conversation with an agent."""
+    return f"{agent_name(vibespace_id, agent_id)}/conversations/{uid}"
+
+
+def message_name(vibespace_id: str, agent_id: str, uid: str) -> str:
+    """Resource name of a message to an agent."""
+    return f"{agent_name(vibespace_id, agent_id)}/messages/{uid}"
+
+
+def approval_name(vibespace_id: str, agent_id: str, uid: str) -> str:
+    """Resource name of a tool call that waits for a decision."""
+    return f"{agent_name(vibespace_id, agent_id)}/approvals/{uid}"
+
+
 def parse_vibespace(name: str, field: str = "name") -> str:
     """The bare name in `vibespaces/{vibespace}`. Raises InvalidArgument RESOURCE_NAME_INVALID."""
     match name.split("/"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,78 @@ class Shell(Protocol):
 
     async def close(self) -> None:
         """Close all of them."""
+
+
+@dataclass(frozen=True)
+class Hello:
+    """How it stands with an agent's program when somebody attaches."""
+
+    epoch: int
+    """Which life of the program is the latest; 0 when there was none."""
+    running: bool
+    first: tuple[int, int]
+    """(epoch, seq) of the first record that the journal still has."""
+    last: tuple[int, int]
+    """(epoch, seq) of the newest."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One thing of the journal that is kept beside an agent's program; see vibespace/runner."""
+
+    kind: str
+    epoch: int
+    seq: int
+    data: bytes
+
+
+class Attachment(Protocol):
+    """The way to an agent's program, through the runner that keeps it. All raise Unavailable when it breaks."""
+
+    hello: Hello
+
+    def records(self) -> AsyncIterator[Record]:
+        """Every record after the place that was asked for, in order, and new ones as they come. Once."""
+
+    async def start(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        files: Mapping[str, str],
+        note: Mapping[str, Any],
+    ) -> int:
+        """Start a program, unless one runs; the epoch of the one that does.
+
+        `files` are put into the home before, by their path there; `note` stands in the record of the start.
+        """
+
+    async def write(self, name: str, data: bytes) -> str:
+        """Give it `data`, once under that `name`: `written`, `repeated`, `uncertain` or `refused`."""
+
+    async def end_input(self) -> None:
+        """Nothing more is said to the program."""
+
+    async def end(self) -> None:
+        """End the program and all that it has started; returns when its exit is in the journal."""
+
+    async def trim(self, epoch: int, seq: int) -> None:
+        """All up to there is in the log, and needed in the journal no longer."""
+
+    async def close(self) -> None:
+        """Go; the program stays."""
+
+
+class Programs(Protocol):
+    """Keeps agents' programs, by a runner that is sent in."""
+
+    async def attach(self, agent_uid: str, after: tuple[int, int], directory: str) -> Attachment:
+        """To the runner of that agent, which is started if need be, and to its journal after (epoch, seq). What is
+        started begins in `directory`.
+
+        Raises Unavailable AGENT_UNREACHABLE, RUNNER_BROKEN; FailedPrecondition RUNNER_IMPOSSIBLE for an image without
+        Python.
+        """
 
 
 class Files(Protocol):

@@ -24,7 +24,6 @@ from vibespace.app.vault import Vault
 from vibespace.app.writer import Command, Request, Writer
 from vibespace.domain.agents import FAILED, Agent
 from vibespace.domain.aggregate import Aggregate
-from vibespace.domain.host import Host
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine.base import AgentSpec, Engine, Snapshot, Status, Target
 from vibespace.errors import Error, Exhausted, FailedPrecondition, NotFound, Unavailable
@@ -120,7 +119,7 @@ class Reconciler:
 
     def _wake(self, aggregate: Aggregate, *, hurry: bool) -> None:
         wake: Callable[[str], None] = self._queue.hurry if hurry else self._queue.wake
-        if not isinstance(aggregate, Host):
+        if isinstance(aggregate, Agent | Vibespace):
             wake(aggregate.uid)
         if isinstance(aggregate, Vibespace):
             for agent in self._feed.state.agents(aggregate.name):

@@ -11,9 +11,12 @@ inputs) and the journal. Only the standard library, and no asyncio: it lives bes
 `attach` sends the first frame itself. `ref` of a request comes back in its reply. The end of what a client sends ends
 the attachment; what is no request is told as `{"error": TEXT}` and ends it too.
 
-    {"do": "attach", "after": [EPOCH, SEQ]}
-        {"hello": EPOCH, "running": BOOL, "first": [EPOCH, SEQ]}     first: what is before it was trimmed
-    {"do": "start", "argv": [...], "env": {...}, "cwd": PATH}
+    {"do": "attach", "after": [EPOCH, SEQ], "cwd": PATH}      cwd: where `attach` was begun
+        {"hello": EPOCH, "running": BOOL, "first": [EPOCH, SEQ], "last": [EPOCH, SEQ]}
+                                    first: what is before it was trimmed; last: the newest there is
+    {"do": "start", "argv": [...], "env": {...}, "cwd": PATH, "files": {PATH: TEXT}, "note": ANY}
+                                    cwd: without it, that of `attach`; files: put into the home first;
+                                    note: stands in the record
         {"reply": "start", "epoch": EPOCH, "started": BOOL}          false: one runs already, and goes on
     {"do": "input", "input": ID, "length": N} + N bytes
         {"reply": "input", "input": ID, "state": STATE}
@@ -29,7 +32,8 @@ Unasked: `{"full": BOOL}` when the volume is full and when there is room again, 
 
     {"record": KIND, "epoch": EPOCH, "seq": SEQ, "length": N} + N bytes
 
-KIND is `start` (JSON: argv, cwd), `stdout` and `stderr` (a line with its newline; the last may lack one), `input` (its
-id, a newline, what is written) and `exit`, the last of its epoch (JSON: `code`, or `signal`, or `lost` when the runner
-itself was killed). An epoch is one life of the program. Records are ordered by (epoch, seq), and seq counts from 1.
+KIND is `start` (JSON: argv, cwd, note), `stdout` and `stderr` (a line with its newline; the last may lack one), `input`
+(its id, a newline, what is written) and `exit`, the last of its epoch (JSON: `code`, or `signal`, or `lost` when the
+runner itself was killed). An epoch is one life of the program. Records are ordered by (epoch, seq), and seq counts
+from 1.
 """

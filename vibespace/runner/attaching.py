@@ -76,10 +76,10 @@ def _detach(starting: int, ready: int) -> None:
         os._exit(1)
 
 
-def attach(after: tuple[int, int]) -> int:
+def attach(after: tuple[int, int], here: str) -> int:
     """Relay, until either side ends."""
     client = reach()
-    client.sendall(json.dumps({"do": "attach", "after": after}).encode() + b"\n")
+    client.sendall(json.dumps({"do": "attach", "after": after, "cwd": here}).encode() + b"\n")
     threading.Thread(target=_relay, args=(client,), daemon=True).start()
     with suppress(ConnectionResetError, BrokenPipeError):  # serve was killed, or nobody reads: the next attach goes on
         while piece := client.recv(PIECE):

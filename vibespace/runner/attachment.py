@@ -23,6 +23,7 @@ class Attachment:
         self._runner, self._client = runner, client
         self._sending = threading.Lock()
         self._gone = False
+        self._cwd = "/"
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -39,12 +40,16 @@ class Attachment:
                     if len(data) < size:
                         break
                     if request.get("do") == "attach":
+                        self._cwd = str(request.get("cwd", "/"))
                         epoch, seq = (int(number) for number in request.get("after", (0, 0)))
                         first = list(position(segments()[0])) if journal.end[0] else [1, 1]
-                        self._send({"hello": journal.epoch, "running": self._runner.running, "first": first})
+                        there = {"running": self._runner.running, "first": first, "last": list(journal.last)}
+                        self._send({"hello": journal.epoch, **there})
                         follower = threading.Thread(target=self._follow, args=((epoch, seq),), daemon=True)
                         follower.start()
                         continue
+                    if request.get("do") == "start":
+                        request.setdefault("cwd", self._cwd)
                     reply = self._runner.answer(request, data)
                     ref = {"ref": request["ref"]} if "ref" in request else {}
                     self._send({"reply": request["do"], **reply, **ref})

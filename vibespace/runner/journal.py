@@ -43,6 +43,8 @@ class Journal:
                 os.unlink(name)
         self.epoch, self._seq, self._file, self.ended = 0, 0, -1, True
         self.end = ("", 0)
+        self.last = (0, 0)
+        """Epoch and seq of the newest record that readers have."""
         if names:
             self._reopen(names[-1])
 
@@ -121,7 +123,7 @@ class Journal:
                 kind, self._seq, length = record
                 self.ended, at = kind == "exit", at + HEADER + length
         os.ftruncate(self._file, at)
-        self.end = (name, at)
+        self.end, self.last = (name, at), (self.epoch, self._seq)
 
     def _roll(self) -> None:
         name = name_of(self.epoch, self._seq + 1)
@@ -133,7 +135,7 @@ class Journal:
 
     def _grew(self, name: str, size: int) -> None:
         with self.changed:
-            self.end = (name, size)
+            self.end, self.last = (name, size), (self.epoch, self._seq)
             self.changed.notify_all()
 
     def _tell(self, full: bool) -> None:

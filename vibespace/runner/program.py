@@ -20,10 +20,10 @@ class Pipes:
     One that is spoken with in another way is another class with these methods: listens, write, close, end.
     """
 
-    def __init__(self, journal: Journal, argv: list[str], env: dict[str, str], cwd: str) -> None:
+    def __init__(self, journal: Journal, argv: list[str], env: dict[str, str], cwd: str, note: object) -> None:
         self._journal = journal
         self.epoch = journal.begin()
-        journal.append("start", json.dumps({"argv": argv, "cwd": cwd}).encode())
+        journal.append("start", json.dumps({"argv": argv, "cwd": cwd, "note": note}).encode())
         theirs_in, self._stdin = os.pipe()
         stdout, theirs_out = os.pipe()
         stderr, theirs_err = os.pipe()

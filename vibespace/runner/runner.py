@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from vibespace.runner.journal import Journal
+from vibespace.runner.places import put
 from vibespace.runner.program import Pipes
 from vibespace.runner.taken import Taken
 
@@ -31,7 +32,8 @@ class Runner:
         """The reply to a request, see the package. Raises ValueError for what is none."""
         match request:
             case {"do": "start", "argv": [_, *_] as argv, "env": dict() as env, "cwd": str() as cwd}:
-                return self._start([str(word) for word in argv], env, cwd)
+                put(request.get("files", {}))
+                return self._start([str(word) for word in argv], env, cwd, request.get("note"))
             case {"do": "input", "input": str() as name} if (
                 0 < len(name) <= 200 and name.isprintable() and " " not in name
             ):
@@ -47,16 +49,16 @@ class Runner:
                 return {}
             case {"do": "trim", "to": [int() as epoch, int() as seq]}:
                 return {"removed": self.journal.trim((epoch, seq))}
-        raise ValueError(f"not a request: {request}")
+        raise ValueError(f"not a request: {sorted(request)}")
 
-    def _start(self, argv: list[str], env: dict[str, str], cwd: str) -> dict[str, Any]:
+    def _start(self, argv: list[str], env: dict[str, str], cwd: str, note: object) -> dict[str, Any]:
         with self._starting:
             started = not self.running
             if started:
                 with self._speaking:
                     if self._program:
                         self._program.close()
-                    self._program = Pipes(self.journal, argv, env, cwd)
+                    self._program = Pipes(self.journal, argv, env, cwd, note)
             return {"epoch": self.journal.epoch, "started": started}
 
     def _input(self, name: str, data: bytes) -> str:

@@ -18,6 +18,10 @@ _NEAR = 0.75
 
 BY_HAND: dict[Words, str] = {
     ("agent", "info"): "info",
+    ("approval", "allow"): "approval",
+    ("approval", "deny"): "approval",
+    ("approval", "list"): "approval",
+    ("ask",): "ask",
     ("audit", "verify"): "audit",
     ("completion",): "completion",
     ("config", "file"): "config",

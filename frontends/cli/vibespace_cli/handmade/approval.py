@@ -1,0 +1,98 @@
+"""`vibespace approval`: what agents ask before they act, and the answers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from vibespace.v1 import approvals_pb2 as v1
+from vibespace_cli import ask, build, run, shown
+from vibespace_cli.invocation import Invocation
+from vibespace_cli.output import Output
+from vibespace_cli.shape import to_data
+
+_LIST, _WATCH = "ApprovalService/ListApprovals", "ApprovalService/WatchApprovals"
+
+
+def command(words: tuple[str, ...]) -> click.Command:
+    """`list`, `allow` or `deny`."""
+    if words[-1] == "list":
+        text = "Go on with what is asked and decided from now on."
+        return build.command(words, show, [click.Option(["--follow"], is_flag=True, help=text)])
+    return build.command(words, decide)
+
+
+def show(invocation: Invocation) -> None:
+    """What waits, all of it: a decision is about nothing that was not shown."""
+    output, request = invocation.session.output, invocation.request
+    if not invocation.params["follow"]:
+        if output.as_json:
+            run.run(invocation)
+            return
+        found = invocation.session.call(_LIST, request).approvals
+        for approval in found:
+            _print(output, approval)
+        if not found:
+            output.note("Nothing waits for a decision.")
+        return
+    output.streaming = True
+    watching = v1.WatchApprovalsRequest(parent=request.parent)
+    for response in invocation.session.client.stream(_WATCH, watching, v1.WatchApprovalsResponse):
+        for approval in response.approvals:
+            output.object(to_data(approval)) if output.as_json else _print(output, approval)
+
+
+def decide(invocation: Invocation) -> None:
+    """Allow or deny. On a terminal it is shown first; what was shown is what is decided about."""
+    request, output = invocation.request, invocation.session.output
+    waiting = invocation.session.call(_LIST, v1.ListApprovalsRequest()).approvals
+    found = [approval for approval in waiting if request.name and approval.uid.startswith(request.name)]
+    if len(found) == 1:
+        request.input_hash = found[0].input_hash
+        if getattr(request, "always", False):
+            output.note("Until the agent's program ends, this is allowed too:")
+            for rule in found[0].rules:
+                output.note(f"  {shown.text(rule)}")
+        if getattr(request, "always", False) and found[0].rules and output.live and sys.stdin.isatty():
+            ask.ask("Allow it?", request.name)
+    run.run(invocation)
+
+
+def _print(output: Output, approval: v1.Approval) -> None:
+    state = v1.ApprovalState.Name(approval.state).removeprefix("APPROVAL_STATE_").lower()
+    if output.plain:
+        output.line("\t".join([approval.uid, approval.agent, state, approval.tool, _one_line(approval.input)]))
+    elif output.quiet:
+        output.line(approval.uid)
+    else:
+        word = "waits" if approval.state == v1.APPROVAL_STATE_ASKED else state
+        head = f"{approval.uid[:8]}  {approval.agent}  {word}: {shown.line(approval.tool)}"
+        output.line(output.paint(head, "bold"))
+        for line in _fields(approval.input):
+            output.line(f"    {line}")
+        if approval.reason:
+            output.line(output.paint(f"    ({shown.line(approval.reason)})", "dim"))
+    output.flush()
+
+
+def _fields(given: str) -> list[str]:
+    """All that the tool would be given, whole: what is long or strange cannot hide in what is left out."""
+    try:
+        fields: Any = json.loads(given)
+    except ValueError:
+        fields = given
+    if not isinstance(fields, dict):
+        return shown.text(given).splitlines()
+    lines: list[str] = []
+    for name, value in fields.items():
+        words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        first, *rest = shown.text(words).splitlines() or [""]
+        lines += [f"{shown.line(name)}: {first}", *(f"  {line}" for line in rest)]
+    return lines
+
+
+def _one_line(text: str) -> str:
+    return shown.text(text).replace("\n", "\\n").replace("\t", "\\t")

@@ -1,0 +1,108 @@
+"""`vibespace ask`: one message to an agent, and its answer as it comes."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from vibespace import errors
+from vibespace.v1 import conversations_pb2 as v1
+from vibespace_cli import build, run, shown
+from vibespace_cli.invocation import Invocation
+from vibespace_cli.output import Output
+from vibespace_cli.shape import to_data
+
+_OVER = (v1.MESSAGE_STATE_DONE, v1.MESSAGE_STATE_FAILED, v1.MESSAGE_STATE_UNCERTAIN)
+
+
+def command(words: tuple[str, ...]) -> click.Command:
+    """The command."""
+    text = "Have it wait until the agent is done with what it works on, which is what it does anyway."
+    return build.command(words, ask, [click.Option(["--queue"], is_flag=True, help=text)], content=True)
+
+
+def ask(invocation: Invocation) -> None:
+    """Send it, and print what comes of it. Raises what became of a message that was not done."""
+    request, session = invocation.request, invocation.session
+    if invocation.params["queue"] and request.steer:
+        raise errors.InvalidArgument("ARGUMENTS_CONTRADICT", "Say --queue or --steer, not both.", field="steer")
+    if request.text == "-":
+        request.text = sys.stdin.buffer.read().decode(errors="replace")
+    sent = run.call(invocation)
+    session.output.streaming = True
+    following = v1.StreamTranscriptRequest(name=request.parent, after=sent.cursor, until_message=sent.message.uid)
+    printer = _Printer(session.output)
+    message = sent.message
+    try:
+        for response in session.client.follow(
+            "ConversationService/StreamTranscript", following, v1.StreamTranscriptResponse
+        ):
+            for block in response.blocks:
+                printer.show(block)
+            message = next((m for m in reversed(response.messages) if m.uid == message.uid), message)
+    except KeyboardInterrupt:
+        agent = request.parent.split("/")
+        session.output.note(f"It works on. To end that: vibespace agent interrupt {agent[3]}@{agent[1]}")
+        raise
+    printer.end(message)
+
+
+class _Printer:
+    """What the agent says goes to stdout; what it does, and what stands in its way, beside it."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._tools: dict[str, str] = {}
+
+    def show(self, block: v1.Block) -> None:
+        if self._output.as_json:
+            self._output.object({"block": to_data(block)})
+            return
+        match block.WhichOneof("block"):
+            case "text" if not block.text.by_user and not block.parent:
+                self._say(block.text.text)
+            case "tool_call":
+                self._output.step(self._dim(f"{block.tool_call.tool} {shown.brief(block.tool_call.input)}"))
+            case "tool_result" if block.tool_result.failed:
+                self._output.step(self._dim(f"  failed: {shown.line(block.tool_result.text)}"))
+            case "file_change":
+                self._output.step(self._dim(f"{block.file_change.change} {shown.line(block.file_change.path)}"))
+            case "approval_asked":
+                asked = block.approval_asked
+                self._output.note(
+                    f"Waits for a decision: {asked.tool} {shown.brief(asked.input)}\n"
+                    f"  vibespace approval allow {asked.approval[:8]}, or deny {asked.approval[:8]}"
+                )
+            case "error":
+                again = ", it tries again" if block.error.retrying else ""
+                self._output.note(f"{shown.line(block.error.text)}{again}")
+
+    def end(self, message: v1.Message) -> None:
+        if self._output.as_json:
+            self._output.object({"message": to_data(message)})
+        if message.state == v1.MESSAGE_STATE_FAILED:
+            raise errors.Aborted("MESSAGE_FAILED", f"The agent did not work on it: {message.reason}.")
+        if message.state == v1.MESSAGE_STATE_UNCERTAIN:
+            raise errors.Aborted(
+                "MESSAGE_UNCERTAIN",
+                "Whether the agent has it cannot be found out, so it is not said again by itself.",
+                hint="See what it did with 'vibespace events --type transcript', and ask again if need be.",
+            )
+        reason, _, detail = message.reason.partition(": ")
+        match reason:
+            case "interrupted":
+                raise errors.Cancelled("INTERRUPTED", "The agent was interrupted.")
+            case "turn_limit":
+                raise errors.Exhausted("TURN_LIMIT", "The agent took as many turns as its settings allow.")
+            case "failed" | "lost":
+                what = shown.line(detail) or "its program went away"
+                raise errors.Unavailable("TURN_FAILED", f"The agent did not get to an end: {what}.")
+
+    def _say(self, text: str) -> None:
+        terminal = sys.stdout.isatty()
+        self._output.line(shown.text(text) if terminal else text)
+        self._output.flush()
+
+    def _dim(self, text: str) -> str:
+        return self._output.paint(text, "dim", sys.stderr)

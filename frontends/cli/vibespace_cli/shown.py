@@ -1,0 +1,42 @@
+"""What agents write, as a terminal may show it: no control character, and none that turns text around, gets through."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+
+_BRIEF = 160
+"""Characters of what a tool is given, on one line."""
+
+
+def text(written: str) -> str:
+    """Lines stay lines; whatever else is not to be seen is shown by its number."""
+    return "".join(c if c in "\n\t" or _plain(c) else _escaped(c) for c in written.replace("\r\n", "\n"))
+
+
+def line(written: str) -> str:
+    """The beginning, on one line."""
+    short = written if len(written) <= _BRIEF else f"{written[: _BRIEF - 1]}…"
+    return "".join(c if _plain(c) else _escaped(c) for c in " ".join(short.split(" ")))
+
+
+def brief(given: str) -> str:
+    """What a tool is given (JSON), on one line: of a command alone, that."""
+    try:
+        fields = json.loads(given)
+    except ValueError:
+        return line(given)
+    if isinstance(fields, dict):
+        for name in ("command", "file_path", "path", "pattern", "url", "query"):
+            if isinstance(fields.get(name), str):
+                return line(fields[name])
+    return line(given)
+
+
+def _plain(character: str) -> bool:
+    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn")
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"

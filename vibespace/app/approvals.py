@@ -1,0 +1,63 @@
+"""What may be asked of tool calls that wait for a decision."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from vibespace.app.live import State
+from vibespace.app.writer import Transaction, makes_room
+from vibespace.domain.approvals import Approval
+from vibespace.errors import InvalidArgument, NotFound
+
+
+def decide(
+    transaction: Transaction,
+    *,
+    approval_id: str,
+    verdict: str,
+    input_hash: str = "",
+    always: bool = False,
+    reason: str = "",
+) -> Approval:
+    """Allow or deny it."""
+    draft = transaction.change(find(transaction.state, approval_id))
+    draft.decide(verdict, input_hash, always=always, reason=transaction.mask(reason))
+    return draft
+
+
+@makes_room
+def answered(transaction: Transaction, *, uid: UUID, agent_uid: str) -> Approval:
+    """The program was told."""
+    found = transaction.state.approvals.get(agent_uid, {}).get(uid)
+    if found is None:
+        raise NotFound("APPROVAL_GONE", "Nobody waits for that decision any more.")
+    draft = transaction.change(found)
+    draft.answer()
+    return draft
+
+
+def find(state: State, approval_id: str) -> Approval:
+    """By its id or the beginning of it. What waits comes first; of what is over it can be said how it ended.
+
+    Raises NotFound APPROVAL_NOT_FOUND, InvalidArgument APPROVAL_AMBIGUOUS.
+    """
+    waiting = [approval for each in state.approvals.values() for approval in each.values()]
+    over = [gone.aggregate for gone in state.gone.values() if isinstance(gone.aggregate, Approval)]
+    found: list[Approval] = []
+    for those in (waiting, over):
+        found = found or [each for each in those if approval_id and each.uid.startswith(approval_id)]
+    if not found:
+        raise NotFound(
+            "APPROVAL_NOT_FOUND",
+            f"Nothing that waits for a decision has the id {approval_id[:60]!a}.",
+            field="name",
+            hint="'vibespace approval list' shows what waits.",
+        )
+    if len(found) > 1:
+        raise InvalidArgument(
+            "APPROVAL_AMBIGUOUS",
+            f"{len(found)} decisions have an id that begins with {approval_id[:60]!a}.",
+            field="name",
+            hint="Give more of it.",
+        )
+    return found[0]

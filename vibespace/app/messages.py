@@ -1,0 +1,157 @@
+"""What may be asked of messages to agents, and of the conversations that they are part of."""
+
+from __future__ import annotations
+
+from vibespace.app import host
+from vibespace.app.writer import Transaction, makes_room
+from vibespace.domain.agents import Agent
+from vibespace.domain.conversations import Conversation
+from vibespace.domain.messages import Message
+from vibespace.errors import Exhausted, FailedPrecondition, InvalidArgument, NotFound
+
+MOST_WAITING = 100
+"""Messages to one agent."""
+LONGEST = 64 * 1024
+"""Bytes of a message, as UTF-8."""
+
+
+def say(
+    transaction: Transaction,
+    *,
+    vibespace: str,
+    agent: str,
+    text: str,
+    author: str,
+    steers: bool = False,
+    is_command: bool = False,
+) -> Message:
+    """Something for the agent to work on: when it is done with what came before or, if it `steers`, at once."""
+    state = transaction.state
+    found = state.agent(vibespace, agent)
+    found.must_stay()
+    host.require_awake(state.host, f"Nothing was said to '{agent}' of '{vibespace}'")
+    check_text(text)
+    if len(state.messages.get(found.uid, ())) >= MOST_WAITING:
+        raise Exhausted(
+            "TOO_MANY_MESSAGES",
+            f"{MOST_WAITING} messages wait for '{agent}' of '{vibespace}' already.",
+            hint="Wait until it has worked on some.",
+        )
+    current(transaction, found)
+    return transaction.add(
+        Message.create(
+            transaction.new_id(),
+            agent_uid=found.uid,
+            vibespace=vibespace,
+            agent=agent,
+            author=author,
+            text=transaction.mask(text),
+            steers=steers,
+            is_command=is_command,
+        )
+    )
+
+
+def check_text(text: str) -> None:
+    """Raises InvalidArgument MESSAGE_EMPTY, MESSAGE_INVALID, MESSAGE_TOO_LONG."""
+    if not text.strip():
+        raise InvalidArgument("MESSAGE_EMPTY", "There is nothing to say.", field="text", hint="Give a message.")
+    if "\0" in text:
+        raise InvalidArgument("MESSAGE_INVALID", "A message cannot hold a NUL character.", field="text")
+    if len(text.encode()) > LONGEST:
+        raise InvalidArgument(
+            "MESSAGE_TOO_LONG",
+            f"A message takes at most {LONGEST // 1024} KiB.",
+            field="text",
+            hint="Put what is longer into a file with 'vibespace cp', and name that.",
+        )
+
+
+def hand_message(transaction: Transaction, *, message: Message) -> Message:
+    """It is about to be written to the program."""
+    draft = transaction.change(_living(transaction, message))
+    draft.hand()
+    return draft
+
+
+def queue_again(transaction: Transaction, *, message: Message) -> Message:
+    """It did not get into the program."""
+    draft = transaction.change(_living(transaction, message))
+    draft.queue_again()
+    return draft
+
+
+@makes_room
+def fail_message(transaction: Transaction, *, message: Message, reason: str) -> Message:
+    """The agent will not work on it."""
+    draft = transaction.change(_living(transaction, message))
+    draft.fail(transaction.mask(reason))
+    return draft
+
+
+def lose_message(transaction: Transaction, *, message: Message) -> Message:
+    """It may have arrived."""
+    draft = transaction.change(_living(transaction, message))
+    draft.lose()
+    return draft
+
+
+def interrupt(transaction: Transaction, *, vibespace: str, agent: str) -> Conversation:
+    """End what the agent works on."""
+    found = transaction.state.agent(vibespace, agent)
+    conversation = transaction.state.conversations.get(found.uid)
+    if conversation is None:
+        raise _silent(found)
+    draft = transaction.change(conversation)
+    draft.interrupt()
+    return draft
+
+
+def new_conversation(transaction: Transaction, *, vibespace: str, agent: str) -> Conversation:
+    """Begin another one; the old one stays in the history."""
+    found = transaction.state.agent(vibespace, agent)
+    found.must_stay()
+    conversation = transaction.state.conversations.get(found.uid)
+    if conversation is None:
+        raise _silent(found)
+    if transaction.state.messages.get(found.uid):
+        raise FailedPrecondition(
+            "MESSAGES_WAIT",
+            f"Messages to '{agent}' of '{vibespace}' are not done yet.",
+            hint=f"Wait for them, or end the work with 'vibespace agent interrupt {agent}@{vibespace}'.",
+        )
+    transaction.change(conversation).supersede()
+    return begin(transaction, found)
+
+
+def current(transaction: Transaction, agent: Agent) -> Conversation:
+    """The agent's conversation, begun if there is none."""
+    return transaction.state.conversations.get(agent.uid) or begin(transaction, agent)
+
+
+def begin(transaction: Transaction, agent: Agent, program_session: str = "") -> Conversation:
+    """One more."""
+    return transaction.add(
+        Conversation.create(
+            transaction.new_id(),
+            agent_uid=agent.uid,
+            vibespace=agent.vibespace,
+            agent=agent.name,
+            program_session=program_session,
+        )
+    )
+
+
+def _living(transaction: Transaction, message: Message) -> Message:
+    found = transaction.state.messages.get(message.agent_uid, {}).get(message.id)
+    if found is None:
+        raise NotFound("MESSAGE_GONE", "That message is done, or its agent is gone.")
+    return found
+
+
+def _silent(agent: Agent) -> FailedPrecondition:
+    return FailedPrecondition(
+        "NO_CONVERSATION",
+        f"Nothing was said to '{agent.name}' of '{agent.vibespace}' yet.",
+        hint=f"'vibespace ask -a {agent.name}@{agent.vibespace}' begins a conversation.",
+    )

@@ -1,0 +1,195 @@
+"""Takes what an agent's program tells into the log, and what follows from it: a record of its journal at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid5
+
+from vibespace.app import messages
+from vibespace.app.writer import Transaction, makes_room
+from vibespace.domain.agents import Agent
+from vibespace.domain.approvals import ALLOWED, DENIED, Approval
+from vibespace.domain.conversations import Conversation
+from vibespace.domain.messages import ACKNOWLEDGED, HANDED, Message
+from vibespace.domain.transcripts import Block, Place, Transcript, transcript_id
+from vibespace.errors import NotFound
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a record of the journal comes to, with nothing secret in it."""
+
+    place: Place
+    after: Place
+    """Of the record before it that is in the log."""
+    source: str
+    text: str
+    """As the program wrote it, or the beginning of that when `blob` has the whole."""
+    stored: Sequence[Block]
+    """What the event holds; shortened when `blob` has the whole."""
+    blocks: Sequence[Block]
+    """All that it tells."""
+    blob: str = ""
+
+
+def start_program(
+    transaction: Transaction, *, agent_uid: str, place: Place, after: Place, started: dict[str, Any]
+) -> Transcript:
+    """A program of that agent's was started: as Transcript.start_program tells."""
+    draft = _draft(transaction, _agent(transaction, agent_uid))
+    draft.start_program(
+        place,
+        after,
+        conversation=str(started.get("conversation", "")),
+        resumed=bool(started.get("resumed")),
+        settings=dict(started.get("settings", {})),
+    )
+    return draft
+
+
+def take_line(transaction: Transaction, *, agent_uid: str, line: Line) -> Transcript:
+    """What the program wrote. The same one twice is no news."""
+    agent = _agent(transaction, agent_uid)
+    draft = _draft(transaction, agent)
+    if draft.read_line(line.place, line.after, source=line.source, line=line.text, blocks=line.stored, blob=line.blob):
+        consequences = _Consequences(transaction, agent, line.place.epoch)
+        for block in line.blocks:
+            consequences.take(block)
+    return draft
+
+
+@makes_room
+def end_program(
+    transaction: Transaction,
+    *,
+    agent_uid: str,
+    place: Place,
+    after: Place,
+    how: dict[str, Any],
+    blocks: Sequence[Block] = (),
+) -> Transcript:
+    """It has ended, and with it what `blocks` say. What it was handed and did not take up waits for the next."""
+    agent = _agent(transaction, agent_uid)
+    draft = _draft(transaction, agent)
+    if place > draft.place:
+        consequences = _Consequences(transaction, agent, place.epoch)
+        for block in blocks:
+            consequences.take(block)
+        consequences.hand_back()
+    draft.end_program(place, after, how)
+    return draft
+
+
+def approval_id(agent_uid: str, epoch: int, request: str) -> UUID:
+    """The id of what a program asks under the name `request` in one of its lives."""
+    return uuid5(transcript_id(agent_uid), f"{epoch}/{request}")
+
+
+class _Consequences:
+    """What blocks mean for the agent's conversation, messages and approvals."""
+
+    def __init__(self, transaction: Transaction, agent: Agent, epoch: int) -> None:
+        self._transaction = transaction
+        self._agent = agent
+        self._epoch = epoch
+        self._conversation: Conversation | None = None
+
+    def take(self, block: Block) -> None:
+        match block["kind"]:
+            case "turn_started":
+                self._change().start_turn(block["turn"])
+            case "turn_ended":
+                self._end_turn(block)
+            case "work_ended":
+                self._change().end_work()
+            case "conversation_switched":
+                self._switch(block["conversation"])
+            case "text" if block.get("message"):
+                self._acknowledge(block["message"], block.get("turn", ""))
+            case "message_dropped":
+                self._drop(block["id"])
+            case "approval_asked":
+                self._ask(block)
+            case "approval_answered":
+                allowed = block.get("allowed")
+                verdict = "" if allowed is None else ALLOWED if allowed else DENIED
+                for approval in self._approvals(block["request"]):
+                    approval.answer(verdict)
+            case "approval_cancelled":
+                for approval in self._approvals(block["request"]):
+                    approval.expire("what asked for it is over")
+
+    def hand_back(self) -> None:
+        """What was handed and not taken up waits again."""
+        for message in list(self._transaction.state.messages.get(self._agent.uid, {}).values()):
+            if message.state == HANDED:
+                self._transaction.change(message).queue_again()
+
+    def _change(self) -> Conversation:
+        if self._conversation is None:
+            found = messages.current(self._transaction, self._agent)
+            self._conversation = self._transaction.change(found)
+        return self._conversation
+
+    def _switch(self, program_session: str) -> None:
+        conversation = self._change()
+        if not conversation.begun or conversation.program_session == program_session:
+            conversation.enter(program_session)
+            return
+        conversation.switch()
+        self._conversation = messages.begin(self._transaction, self._agent, program_session)
+        self._conversation.enter(program_session)
+
+    def _end_turn(self, block: Block) -> None:
+        conversation = self._change()
+        reason, detail = block["reason"], block.get("detail", "")
+        told = {"usage": block.get("usage", {}), "cost": block.get("cost")}
+        conversation.end_turn(block.get("turn", ""), reason, detail, **told)
+        for message in list(self._transaction.state.messages.get(self._agent.uid, {}).values()):
+            draft = self._transaction.change(message)
+            if draft.state == ACKNOWLEDGED:
+                draft.finish(reason, detail)
+
+    def _acknowledge(self, uid: str, turn: str) -> None:
+        if message := self._message(uid):
+            self._transaction.change(message).acknowledge(turn or self._change().turn)
+
+    def _drop(self, uid: str) -> None:
+        if message := self._message(uid):
+            self._transaction.change(message).fail("the program did not take it up")
+
+    def _message(self, uid: str) -> Message | None:
+        """One of ours that is on its way; what a program gives as its id may be anything."""
+        waiting = self._transaction.state.messages.get(self._agent.uid, {})
+        return next((message for message in waiting.values() if message.uid == uid), None)
+
+    def _ask(self, block: Block) -> None:
+        uid = approval_id(self._agent.uid, self._epoch, block["request"])
+        state = self._transaction.state
+        if uid in state.aggregates or uid in state.gone or uid in self._transaction.drafts:
+            return
+        told = {name: block.get(name, "") for name in ("request", "turn", "tool", "input", "input_hash")}
+        rules, why = list(block.get("rules", ())), block.get("reason", "")
+        where = {"agent_uid": self._agent.uid, "vibespace": self._agent.vibespace, "agent": self._agent.name}
+        self._transaction.add(Approval.create(uid, **where, **told, rules=rules, why=why))
+
+    def _approvals(self, request: str) -> list[Approval]:
+        uid = approval_id(self._agent.uid, self._epoch, request)
+        found = self._transaction.state.approvals.get(self._agent.uid, {}).get(uid)
+        return [self._transaction.change(found)] if found else []
+
+
+def _agent(transaction: Transaction, agent_uid: str) -> Agent:
+    found = transaction.state.aggregates.get(UUID(agent_uid))
+    if not isinstance(found, Agent):
+        raise NotFound("AGENT_NOT_FOUND", "That agent is gone.")
+    return found
+
+
+def _draft(transaction: Transaction, agent: Agent) -> Transcript:
+    if found := transaction.state.transcript(agent.uid):
+        return transaction.change(found)
+    where = {"agent_uid": agent.uid, "vibespace": agent.vibespace, "agent": agent.name}
+    return transaction.add(Transcript.create(transcript_id(agent.uid), **where))

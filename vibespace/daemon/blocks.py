@@ -1,0 +1,51 @@
+"""What the log has of a transcript -> protos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from vibespace.app.recorder import Recorded
+from vibespace.app.transcripts import approval_id
+from vibespace.daemon import convert
+from vibespace.v1 import conversations_pb2 as v1
+
+_COMMON = ("id", "conversation", "turn", "parent")
+_FIELDS = {field.name: field.message_type for field in v1.Block.DESCRIPTOR.oneofs_by_name["block"].fields}
+_CLASSES: Mapping[str, Any] = {
+    name: getattr(v1, description.name) for name, description in _FIELDS.items() if description is not None
+}
+_KNOWN = {
+    name: frozenset(field.name for field in description.fields) for name, description in _FIELDS.items() if description
+}
+
+
+def blocks_of(recorded: Recorded, agent_uid: str, log_id: str) -> Iterator[v1.Block]:
+    """What one event of a transcript tells. What a newer build has written, and this one does not know, is left out."""
+    data = recorded.data
+    match recorded.topic:
+        case "transcript.line_read":
+            for block in data["blocks"]:
+                if block["kind"] in _CLASSES:
+                    yield _block(recorded, block, agent_uid, log_id)
+        case "transcript.program_started":
+            yield _block(recorded, {"kind": "program_started"}, agent_uid, log_id)
+        case "transcript.program_ended":
+            how = data["how"]
+            code = how.get("code", -how["signal"] if "signal" in how else None)
+            told = {} if code is None else {"code": code}
+            yield _block(recorded, {"kind": "program_ended", **told}, agent_uid, log_id)
+
+
+def _block(recorded: Recorded, block: Mapping[str, Any], agent_uid: str, log_id: str) -> v1.Block:
+    kind = block["kind"]
+    told = {name: value for name, value in block.items() if name in _KNOWN[kind]}
+    if kind == "approval_asked":
+        told["approval"] = str(approval_id(agent_uid, recorded.data["epoch"], block["request"]))
+    return v1.Block(
+        cursor=convert.cursor(log_id, recorded.position),
+        time=convert.timestamp(datetime.fromisoformat(recorded.time)),
+        **{name: block[name] for name in _COMMON if name in block},
+        **{kind: _CLASSES[kind](**told)},
+    )

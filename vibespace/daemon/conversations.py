@@ -1,0 +1,141 @@
+"""Answers ConversationService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import grpc
+
+from vibespace.app import messages as commands
+from vibespace.app.feed import Feed
+from vibespace.app.index import Wanted
+from vibespace.app.recorder import Recorded
+from vibespace.app.writer import Writer
+from vibespace.daemon import convert, mutations
+from vibespace.daemon.blocks import blocks_of
+from vibespace.daemon.principal import principal, request_of
+from vibespace.daemon.reaching import not_running, running
+from vibespace.domain import names, states
+from vibespace.domain.agents import Agent
+from vibespace.domain.conversations import Conversation
+from vibespace.domain.messages import Message
+from vibespace.domain.states import State
+from vibespace.errors import InvalidArgument, NotFound
+from vibespace.v1 import conversations_pb2 as v1
+from vibespace.v1.conversations_pb2_grpc import ConversationServiceServicer
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ConversationServicer(ConversationServiceServicer):
+    """Translates; the commands decide, and the drivers carry the words."""
+
+    def __init__(self, feed: Feed, writer: Writer) -> None:
+        self._feed = feed
+        self._writer = writer
+
+    async def SendMessage(self, request: v1.SendMessageRequest, context: Context) -> v1.SendMessageResponse:
+        vibespace, agent = names.parse_agent(request.parent, "parent")
+        commands.check_text(request.text)
+        await running(self._feed, vibespace, agent)
+        command = partial(
+            commands.say,
+            vibespace=vibespace,
+            agent=agent,
+            text=request.text,
+            author=principal.get().actor,
+            steers=request.steer,
+            is_command=request.is_command,
+        )
+        found, cursor = await mutations.run(self._feed, self._writer, command, request_of(request), Message)
+        return v1.SendMessageResponse(message=convert.message_message(found), cursor=cursor)
+
+    async def StreamTranscript(
+        self, request: v1.StreamTranscriptRequest, context: Context
+    ) -> AsyncIterator[v1.StreamTranscriptResponse]:
+        feed = self._feed
+        agent = feed.state.agent(*names.parse_agent(request.name))
+        after = feed.check(request.after.log_id, request.after.position) if request.HasField("after") else 0
+        awaited = _uid(request.until_message) if request.until_message else None
+        wanted = Wanted(vibespace=agent.vibespace)
+        if awaited and self._is_over(agent, awaited) and after == feed.state.position:
+            yield v1.StreamTranscriptResponse(messages=self._told([awaited]), cursor=convert.cursor(feed.log_id, after))
+            return
+        follow, awaits_turn = request.follow or awaited is not None, True
+        async for page, upto in feed.events(after, follow=follow, resumed=request.resumed, wanted=wanted):
+            if awaited:
+                page, awaits_turn = _from_turn(page, awaited, awaits_turn)
+            yield self._page(agent, page, upto)
+            if awaited and upto == feed.state.position and self._is_over(agent, awaited):
+                return
+
+    def _page(self, agent: Agent, page: Sequence[Recorded], upto: int) -> v1.StreamTranscriptResponse:
+        response = v1.StreamTranscriptResponse(cursor=convert.cursor(self._feed.log_id, upto))
+        moved: dict[UUID, None] = {}
+        for recorded in page:
+            if not recorded.body["subject"].startswith(f"{agent.subject}/"):
+                continue
+            response.blocks.extend(blocks_of(recorded, agent.uid, self._feed.log_id))
+            if recorded.topic.startswith("message."):
+                moved[recorded.uid] = None
+        response.messages.extend(self._told(moved))
+        return response
+
+    def _told(self, uids: Any) -> list[v1.Message]:
+        found = [self._message(uid) for uid in uids]
+        return [convert.message_message(message) for message in found if message]
+
+    def _message(self, uid: UUID) -> Message | None:
+        gone = self._feed.state.gone.get(uid)
+        found = gone.aggregate if gone else self._feed.state.aggregates.get(uid)
+        return found if isinstance(found, Message) else None
+
+    def _is_over(self, agent: Agent, uid: UUID) -> bool:
+        """Nothing more will come of that message. Raises FailedPrecondition AGENT_NOT_RUNNING, NotFound."""
+        message, state = self._message(uid), self._feed.state
+        if message is None:
+            raise NotFound("MESSAGE_NOT_FOUND", "There is no such message, or its agent is gone.")
+        if message.gone:
+            return True
+        now = state.agent(agent.vibespace, agent.name)
+        assert state.host is not None
+        condition = states.agent_state(now, state.vibespace_of(now), state.host)
+        if self._feed.engine_seen and condition not in (State.RUNNING, State.STARTING):
+            raise not_running(now, condition, state.host.resting)
+        return False
+
+    async def InterruptAgent(self, request: v1.InterruptAgentRequest, context: Context) -> v1.InterruptAgentResponse:
+        vibespace, agent = names.parse_agent(request.name)
+        command = partial(commands.interrupt, vibespace=vibespace, agent=agent)
+        return v1.InterruptAgentResponse(**await self._run(command, request))
+
+    async def CreateConversation(
+        self, request: v1.CreateConversationRequest, context: Context
+    ) -> v1.CreateConversationResponse:
+        vibespace, agent = names.parse_agent(request.parent, "parent")
+        command = partial(commands.new_conversation, vibespace=vibespace, agent=agent)
+        return v1.CreateConversationResponse(**await self._run(command, request))
+
+    async def _run(self, command: Any, request: Any) -> dict[str, Any]:
+        found, cursor = await mutations.run(self._feed, self._writer, command, request_of(request), Conversation)
+        return {"conversation": convert.conversation_message(found), "cursor": cursor}
+
+
+def _from_turn(page: Sequence[Recorded], message: UUID, waits: bool) -> tuple[Sequence[Recorded], bool]:
+    """Of what happened while that message `waits`, only how far it got; and whether it still waits."""
+    if not waits:
+        return page, False
+    for number, recorded in enumerate(page):
+        if recorded.uid == message and recorded.topic == "message.acknowledged":
+            return [*(one for one in page[:number] if one.uid == message), *page[number:]], False
+    return [one for one in page if one.uid == message], True
+
+
+def _uid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise InvalidArgument("UID_INVALID", f"{text[:60]!a} is no uid.", field="until_message") from None

@@ -1,0 +1,64 @@
+"""Agents that something is to be done in: those that run, or soon will."""
+
+from __future__ import annotations
+
+import asyncio
+
+from vibespace.app.feed import Feed
+from vibespace.domain import repositories, states
+from vibespace.domain.agents import Agent
+from vibespace.domain.states import State
+from vibespace.domain.vibespaces import READY, Vibespace
+from vibespace.errors import FailedPrecondition, Unavailable
+
+_PATIENCE = 60.0
+"""Seconds that a command waits for an agent that is on its way up."""
+
+
+async def running(feed: Feed, vibespace_id: str, agent_id: str) -> tuple[Agent, Vibespace]:
+    """The agent of these names; one that is on its way up is waited for.
+
+    Raises NotFound; FailedPrecondition AGENT_NOT_RUNNING; Unavailable ENGINE_UNREACHABLE.
+    """
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            while True:
+                state = feed.state
+                agent, vibespace = state.agent(vibespace_id, agent_id), state.vibespace(vibespace_id)
+                assert state.host is not None
+                resting, condition = state.host.resting, states.agent_state(agent, vibespace, state.host)
+                if condition == State.RUNNING and feed.engine_seen:
+                    return agent, vibespace
+                if state.host.reason and not feed.engine_seen:
+                    raise Unavailable("ENGINE_UNREACHABLE", state.host.reason, hint="Try again when it answers.")
+                if condition not in (State.STARTING, State.RUNNING):
+                    raise not_running(agent, condition, resting)
+                await feed.news()
+    except TimeoutError:
+        raise not_running(agent, condition, resting) from None
+
+
+def directory(vibespace: Vibespace) -> str:
+    """Where commands and relative paths begin."""
+    return vibespace.directory if vibespace.repository == READY else repositories.ROOT
+
+
+def _starts(agent: Agent, resting: bool) -> str:
+    """What has to be typed: the intent that is stop decides."""
+    if resting:
+        return "'vibespace start'"
+    if agent.started:
+        return f"'vibespace start {agent.vibespace}'"
+    return f"'vibespace agent start {agent.name}@{agent.vibespace}'"
+
+
+def not_running(agent: Agent, condition: State, resting: bool) -> FailedPrecondition:
+    """What to say of an agent that is in that condition."""
+    why = f": {agent.reason.removesuffix('.')}" if agent.reason else ""
+    return FailedPrecondition(
+        "AGENT_NOT_RUNNING",
+        f"Agent '{agent.name}' of '{agent.vibespace}' is {condition}{why}.",
+        hint=f"{_starts(agent, resting)} brings it back.",
+        agent=agent.name,
+        vibespace=agent.vibespace,
+    )

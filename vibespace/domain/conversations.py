@@ -1,0 +1,115 @@
+"""A conversation with an agent: whether it works, and on what. The agent has one that is current."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eventsourcing.domain import event
+
+from vibespace.domain import names
+from vibespace.domain.aggregate import Aggregate
+from vibespace.errors import FailedPrecondition
+
+
+class Conversation(Aggregate):
+    """What it was about is in the agent's transcript; this is how it stands."""
+
+    TOPIC = "conversation"
+
+    class Event(Aggregate.Event):
+        """See Aggregate.Event."""
+
+    @event("Created", topic="conversation.created")
+    def __init__(self, agent_uid: str, vibespace: str, agent: str, program_session: str) -> None:
+        self.agent_uid = agent_uid
+        self.vibespace = vibespace
+        self.agent = agent
+        self.program_session = program_session
+        self.begun = False
+        self.turn = ""
+        self.working = False
+        self.interrupted = ""
+        self.superseded = False
+
+    @classmethod
+    def name_subject(cls, **created: Any) -> str:
+        return names.conversation_name(created["vibespace"], created["agent"], str(created["id"]))
+
+    @property
+    def subject(self) -> str:
+        return names.conversation_name(self.vibespace, self.agent, self.uid)
+
+    @property
+    def gone(self) -> bool:
+        return self.superseded
+
+    def enter(self, program_session: str) -> None:
+        """The program is in it, under an id that it may have made up."""
+        if not self.begun or self.program_session != program_session:
+            self._enter(program_session=program_session)
+
+    def start_turn(self, turn: str) -> None:
+        """The agent begins to work on what it was told."""
+        if self.turn != turn:
+            self._start_turn(turn=turn)
+
+    def end_turn(self, turn: str, reason: str, detail: str, usage: dict[str, int], cost: int | None) -> None:
+        """It is over; `cost` in millionths of a US dollar. What it left running goes on until `end_work`."""
+        self._end_turn(turn=turn, reason=reason, detail=detail, usage=usage, cost=cost)
+
+    def end_work(self) -> None:
+        """Nothing runs any more."""
+        if self.working:
+            self._end_work()
+
+    def interrupt(self) -> None:
+        """End what it works on. Raises FailedPrecondition AGENT_IDLE."""
+        if not self.turn:
+            raise FailedPrecondition(
+                "AGENT_IDLE",
+                f"'{self.agent}' of '{self.vibespace}' works on nothing.",
+                hint=f"'vibespace ask -a {self.agent}@{self.vibespace}' gives it something to do.",
+            )
+        if self.interrupted != self.turn:
+            self._interrupt(turn=self.turn)
+
+    def supersede(self) -> None:
+        """Another one is current from now on. Raises FailedPrecondition AGENT_WORKING."""
+        if self.working:
+            raise FailedPrecondition(
+                "AGENT_WORKING",
+                f"'{self.agent}' of '{self.vibespace}' is at work.",
+                hint=f"Wait for it, or end that with 'vibespace agent interrupt {self.agent}@{self.vibespace}'.",
+            )
+        self._supersede()
+
+    def switch(self) -> None:
+        """The program itself has begun another one."""
+        self._supersede()
+
+    @event("Entered", topic="conversation.entered")
+    def _enter(self, program_session: str) -> None:
+        self.program_session = program_session
+        self.begun = True
+
+    @event("TurnStarted", topic="conversation.turn_started")
+    def _start_turn(self, turn: str) -> None:
+        self.turn = turn
+        self.working = True
+
+    @event("TurnEnded", topic="conversation.turn_ended")
+    def _end_turn(self, turn: str, reason: str, detail: str, usage: dict[str, int], cost: int | None) -> None:  # noqa: ARG002 (kept in the log alone)
+        self.turn = ""
+        self.interrupted = ""
+
+    @event("WorkEnded", topic="conversation.work_ended")
+    def _end_work(self) -> None:
+        self.working = False
+
+    @event("InterruptRequested", topic="conversation.interrupt_requested")
+    def _interrupt(self, turn: str) -> None:
+        self.interrupted = turn
+
+    @event("Superseded", topic="conversation.superseded")
+    def _supersede(self) -> None:
+        self.superseded = True

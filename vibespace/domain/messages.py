@@ -1,0 +1,110 @@
+"""A message to an agent, and how far its delivery is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eventsourcing.domain import event
+
+from vibespace.domain import names
+from vibespace.domain.aggregate import Aggregate
+
+QUEUED, HANDED, ACKNOWLEDGED = "queued", "handed", "acknowledged"
+"""It waits; it was written to the program; the program works on it."""
+DONE, FAILED, UNCERTAIN = "done", "failed", "uncertain"
+"""Its end: the turn is over; the agent never took it, or not to an end; nobody knows whether the program has it."""
+
+
+class Message(Aggregate):
+    """What is said is never said twice without its author: what may have arrived is looked up, or called uncertain."""
+
+    TOPIC = "message"
+
+    class Event(Aggregate.Event):
+        """See Aggregate.Event."""
+
+    @event("Created", topic="message.said")
+    def __init__(
+        self, agent_uid: str, vibespace: str, agent: str, author: str, text: str, steers: bool, is_command: bool
+    ) -> None:
+        self.agent_uid = agent_uid
+        self.vibespace = vibespace
+        self.agent = agent
+        self.author = author
+        self.text = text
+        self.steers = steers
+        self.is_command = is_command
+        self.state = QUEUED
+        self.tries = 0
+        self.turn = ""
+        self.reason = ""
+
+    @classmethod
+    def name_subject(cls, **created: Any) -> str:
+        return names.message_name(created["vibespace"], created["agent"], str(created["id"]))
+
+    @property
+    def subject(self) -> str:
+        return names.message_name(self.vibespace, self.agent, self.uid)
+
+    @property
+    def gone(self) -> bool:
+        return self.state in (DONE, FAILED, UNCERTAIN)
+
+    def hand(self) -> None:
+        """It is written to the program, from now on."""
+        if self.state == QUEUED:
+            self._hand()
+
+    def queue_again(self) -> None:
+        """The program went before it took it up, and is known not to have it."""
+        if self.state == HANDED:
+            self._queue_again()
+
+    def acknowledge(self, turn: str) -> None:
+        """The program has taken it up."""
+        if self.state in (QUEUED, HANDED):
+            self._acknowledge(turn=turn)
+
+    def finish(self, reason: str, detail: str = "") -> None:
+        """The turn that it led to, or joined, is over: why."""
+        if not self.gone:
+            self._finish(reason=reason, detail=detail)
+
+    def fail(self, reason: str) -> None:
+        """The agent will not work on it."""
+        if not self.gone:
+            self._fail(reason=reason)
+
+    def lose(self) -> None:
+        """Whether the program has it cannot be found out."""
+        if not self.gone:
+            self._lose()
+
+    @event("Handed", topic="message.handed")
+    def _hand(self) -> None:
+        self.state = HANDED
+        self.tries += 1
+
+    @event("QueuedAgain", topic="message.queued_again")
+    def _queue_again(self) -> None:
+        self.state = QUEUED
+
+    @event("Acknowledged", topic="message.acknowledged")
+    def _acknowledge(self, turn: str) -> None:
+        self.state = ACKNOWLEDGED
+        self.turn = turn
+
+    @event("Done", topic="message.done")
+    def _finish(self, reason: str, detail: str) -> None:
+        self.state = DONE
+        self.reason = f"{reason}: {detail}" if detail else reason
+
+    @event("Failed", topic="message.failed")
+    def _fail(self, reason: str) -> None:
+        self.state = FAILED
+        self.reason = reason
+
+    @event("Uncertain", topic="message.uncertain")
+    def _lose(self) -> None:
+        self.state = UNCERTAIN

@@ -1,0 +1,248 @@
+"""What to do next about an agent's program, given what is in the log and what is known of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from vibespace.domain.approvals import ALLOWED, DECIDED, Approval
+from vibespace.domain.conversations import Conversation
+from vibespace.domain.messages import HANDED, QUEUED, Message
+from vibespace.harness.base import Answer, Harness, Settings
+from vibespace.harness.events import (
+    ApprovalAsked,
+    ConversationSwitched,
+    Event,
+    Replied,
+    TurnEnded,
+    TurnStarted,
+    Unparsed,
+)
+
+MOST_TRIES = 3
+"""Programs in a row that end before they take anything up."""
+
+
+@dataclass
+class Live:
+    """What its lines have told of the program that runs: fed the same lines again, it is the same."""
+
+    epoch: int = 0
+    running: bool = False
+    turn: str = ""
+    conversation: str = ""
+    """The program's own id of the one that it is in."""
+    worked: bool = False
+    """It has begun a turn."""
+    asked: dict[str, ApprovalAsked] = field(default_factory=dict)
+    """Tool calls that wait, by request."""
+    unknown: list[str] = field(default_factory=list)
+    """Requests of it that we do not know."""
+    replied: dict[str, str] = field(default_factory=dict)
+    """Request -> refusal, empty when it was done."""
+    written: set[str] = field(default_factory=set)
+    """Names of what it was given."""
+
+    def saw(self, events: Sequence[Event]) -> None:
+        """It told these."""
+        for event in events:
+            match event:
+                case TurnStarted():
+                    self.turn, self.worked = event.turn, True
+                case TurnEnded():
+                    self.turn = ""
+                    self.asked.clear()
+                case ConversationSwitched():
+                    self.conversation = event.conversation
+                case ApprovalAsked():
+                    self.asked[event.request] = event
+                case Unparsed(request=request) if request:
+                    self.unknown.append(request)
+                case Replied():
+                    self.replied[event.request] = self.replied.get(event.request) or event.refusal
+
+
+@dataclass(frozen=True)
+class View:
+    """One agent."""
+
+    harness: Harness
+    settings: Settings
+    conversation: Conversation | None
+    messages: Sequence[Message]
+    approvals: Sequence[Approval]
+    started_for: str
+    """The conversation that the running program was started for."""
+    resumed: bool
+    """The program knew it."""
+    directory: str
+    live: Live
+    failures: int
+    """Programs in a row that ended before they took anything up."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A program, for the conversation."""
+
+
+@dataclass(frozen=True)
+class End:
+    """The program, which is another conversation's."""
+
+
+@dataclass(frozen=True)
+class Write:
+    """A line to the program, once under that name."""
+
+    name: str
+    line: bytes
+    message: Message | None = None
+    """The line is that message."""
+    approval: Approval | None = None
+    """The line is the decision about that."""
+
+
+@dataclass(frozen=True)
+class Hand:
+    """Record that the message is about to be written."""
+
+    message: Message
+
+
+@dataclass(frozen=True)
+class Fail:
+    """Record that the message will not be worked on."""
+
+    message: Message
+    reason: str
+
+
+@dataclass(frozen=True)
+class Lose:
+    """Record that nobody knows whether the program has the message."""
+
+    message: Message
+
+
+Action = Start | End | Write | Hand | Fail | Lose | None
+"""None: there is nothing to do until something changes."""
+
+
+def plan(view: View) -> Action:
+    """The next thing to do; after it has been done, ask again."""
+    conversation, live = view.conversation, view.live
+    if conversation is None:
+        return None
+    if not live.running:
+        if not view.messages:
+            return None
+        return Fail(view.messages[0], "its program ends again and again") if view.failures >= MOST_TRIES else Start()
+    if view.started_for != conversation.uid:
+        return End()
+    return _prepare(view, conversation) or _answer(view) or _interrupt(view, conversation) or _say(view, conversation)
+
+
+def session_for(conversation: Conversation) -> str:
+    """What the program calls it, or is to call it if it takes an id of ours."""
+    return conversation.program_session or conversation.uid
+
+
+def answer_of(approval: Approval) -> Answer:
+    """What was decided, for the program."""
+    allow = approval.verdict == ALLOWED
+    rules = tuple(approval.rules) if approval.always else ()
+    return Answer(allow, rules if allow else (), "" if allow else approval.reason)
+
+
+def _prepare(view: View, conversation: Conversation) -> Action:
+    """What a process is told first, and the conversation that it shall be in."""
+    harness, live = view.harness, view.live
+    if action := _unwritten(live, "greet", harness.greet(_named(live, "greet"))):
+        return action
+    if action := _unwritten(live, "open", opening := _opening(view, conversation)):
+        return action
+    refusal = live.replied.get(_named(live, "open"))
+    if refusal and view.messages:
+        return Fail(view.messages[0], refusal)
+    if opening and live.conversation:
+        return _unwritten(live, "name", harness.name(live.conversation, conversation.subject, _named(live, "name")))
+    return None
+
+
+def _opening(view: View, conversation: Conversation) -> Sequence[bytes]:
+    session = conversation.program_session if view.resumed else ""
+    return view.harness.open(view.settings, session, view.directory, _named(view.live, "open"))
+
+
+def _answer(view: View) -> Action:
+    for request in view.live.unknown:
+        if (name := f"{view.live.epoch}-decline-{_word(request)}") not in view.live.written:
+            return Write(name, view.harness.decline(request))
+    for approval in view.approvals:
+        asked = view.live.asked.get(approval.request)
+        name = f"{view.live.epoch}-decision-{approval.uid}"
+        if approval.state == DECIDED and asked and name not in view.live.written:
+            return Write(name, view.harness.answer(asked, answer_of(approval)), approval=approval)
+    return None
+
+
+def _interrupt(view: View, conversation: Conversation) -> Action:
+    live = view.live
+    if not conversation.interrupted or conversation.interrupted != live.turn:
+        return None
+    kind = f"interrupt-{_word(live.turn)}"
+    return _unwritten(live, kind, view.harness.interrupt(live.conversation, live.turn, _named(live, kind)))
+
+
+def _say(view: View, conversation: Conversation) -> Action:
+    live, idle = view.live, not (view.live.turn or conversation.turn)
+    if _opening(view, conversation) and not live.conversation:
+        return None
+    handed = [message for message in view.messages if message.state == HANDED]
+    for message in handed:
+        if refusal := live.replied.get(message.uid):
+            return Fail(message, refusal)
+        if (name := f"{live.epoch}-message-{message.uid}-{message.tries}") not in live.written:
+            return _write(view, conversation, message, name)
+    if handed and idle:
+        return None  # it is about to be taken up
+    for message in view.messages:
+        if message.state == QUEUED and (idle or message.steers):
+            return Hand(message)
+    return None
+
+
+def _write(view: View, conversation: Conversation, message: Message, name: str) -> Action:
+    """Where an earlier program may have it and would not notice a repeat, it is looked for first."""
+    live, session = view.live, view.live.conversation or session_for(conversation)
+    if message.tries > 1:
+        kind = f"look-{message.uid}-{message.tries}"
+        request = _named(live, kind)
+        looking = view.harness.look_up(session, request)
+        if action := _unwritten(live, kind, looking):
+            return action
+        if looking and request not in live.replied:
+            return None
+        if looking and live.replied[request]:
+            return Lose(message)
+    turn = live.turn if message.steers else ""
+    line = view.harness.say(session, message.text, message.uid, turn=turn, command=message.is_command)
+    return Write(name, line, message)
+
+
+def _unwritten(live: Live, kind: str, lines: Sequence[bytes]) -> Write | None:
+    for number, line in enumerate(lines):
+        if (name := f"{live.epoch}-{kind}-{number}") not in live.written:
+            return Write(name, line)
+    return None
+
+
+def _named(live: Live, kind: str) -> str:
+    """A request of that kind; there is one a life of the program."""
+    return f"{kind}-{live.epoch}"
+
+
+def _word(text: str) -> str:
+    """`text` as part of a name, which has no spaces."""
+    return "".join(c if c.isalnum() else "_" for c in text)[:80]

@@ -1,0 +1,84 @@
+"""Makes of each record of a runner's journal what the log is to have of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from vibespace.app import transcripts
+from vibespace.app.blobs import Blobs
+from vibespace.app.transcripts import Line
+from vibespace.app.writer import Command
+from vibespace.domain.transcripts import Block, Place
+from vibespace.harness.base import Harness
+from vibespace.harness.events import Event, Source
+from vibespace.net.base import Record
+from vibespace.reconcile.blocks import blocks_of, shortened
+
+SOURCES = {"stdout": Source.OUTPUT, "transcript": Source.RECORD, "hook": Source.HOOK}
+INLINE = 16 * 1024
+"""Bytes of a line that an event holds; of a longer one it holds the beginning, and the name of the rest."""
+
+
+class Lines:
+    """One agent's. A parser is begun with each life of the program, and fed all that this one said."""
+
+    def __init__(self, agent_uid: str, harness: Harness, mask: Callable[[str], str], blobs: Blobs) -> None:
+        self._agent_uid = agent_uid
+        self._harness = harness
+        self._mask = mask
+        self._blobs = blobs
+        self._parser = harness.parser()
+        self.last_words = ""
+        """What the program wrote last on its standard error."""
+
+    def begin(self) -> None:
+        """Another program."""
+        self._parser = self._harness.parser()
+
+    def read(self, record: Record) -> Sequence[Event]:
+        """What the record tells; an exit, what that ends. Never raises."""
+        if record.kind in SOURCES:
+            return self._parser.feed(record.data.removesuffix(b"\n"), SOURCES[record.kind])
+        if record.kind == "stderr":
+            self.last_words = self._mask(record.data.decode(errors="replace").strip()[-300:])
+        return self._parser.lost() if record.kind == "exit" else ()
+
+    async def command(self, record: Record, events: Sequence[Event], after: Place) -> Command | None:
+        """What takes the record into the log, where `after` is the one before it; None when it is not kept.
+
+        Raises Exhausted DISK_FULL.
+        """
+        place = Place(record.epoch, record.seq)
+        blocks = blocks_of(events, self._mask)
+        match record.kind:
+            case "start":
+                begun = _object(record.data).get("note") or {}
+                start = partial(transcripts.start_program, agent_uid=self._agent_uid, place=place, after=after)
+                return partial(start, started=begun)
+            case "exit":
+                end = partial(transcripts.end_program, agent_uid=self._agent_uid, place=place, after=after)
+                return partial(end, how=_object(record.data), blocks=blocks)
+            case "stderr":
+                text = self._mask(record.data.decode(errors="replace").rstrip("\n"))
+                blocks = [{"kind": "diagnostic", "text": text}]
+        if not blocks:
+            return None
+        line = await self._line(record, blocks, place, after)
+        return partial(transcripts.take_line, agent_uid=self._agent_uid, line=line)
+
+    async def _line(self, record: Record, blocks: list[Block], place: Place, after: Place) -> Line:
+        text = self._mask(record.data.removesuffix(b"\n").decode(errors="replace")) if record.kind in SOURCES else ""
+        if len(record.data) <= INLINE:
+            return Line(place, after, record.kind, text, blocks, blocks)
+        whole = json.dumps({"line": text, "blocks": blocks}, ensure_ascii=False).encode()
+        name = await asyncio.to_thread(self._blobs.put, whole)
+        return Line(place, after, record.kind, text[:INLINE], [shortened(block) for block in blocks], blocks, name)
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    found = json.loads(data)
+    return found if isinstance(found, dict) else {}
