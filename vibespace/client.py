@@ -101,7 +101,7 @@ class Client:
         return self._responses(call(request))
 
     def follow(self, method: str, request: Any, response: type[F]) -> Iterator[F]:
-        """A stream that tells its cursor, and survives the daemon: resumed after the last cursor, on a new one if need be."""
+        """A stream that survives the daemon: resumed after the last cursor that it told, on a new one if need be."""
         resume: Resume[F] = Resume(request)
         while True:
             try:

@@ -78,6 +78,10 @@ class Vault:
             text = text.replace(secret, MASKED)
         return text
 
+    def longest_masked(self) -> int:
+        """Characters of the longest value that `mask` takes out; 0 when there is none."""
+        return len(self._secrets[0]) if self._secrets else 0
+
     def _hold(self, uid: str, values: Mapping[str, str]) -> None:
         """Replaced, never changed: other threads mask meanwhile."""
         others = {other: held for other, held in self._values.items() if other != uid}

@@ -20,6 +20,7 @@ import grpc
 from vibespace import __version__, config
 from vibespace.app import host as host_commands
 from vibespace.app.blobs import Blobs
+from vibespace.app.deltas import Deltas
 from vibespace.app.feed import Feed
 from vibespace.app.log import Log
 from vibespace.app.settings import NoPrograms
@@ -110,6 +111,7 @@ class Daemon:
             self._shell = SshShell(self._late, self._keys)
             stack.push_async_callback(self._shell.close)
             self._repositories = Git(self._shell)
+            self._deltas = Deltas(self._vault.mask, self._vault.longest_masked)
             self._drivers = Drivers(self._tools())
             grpc_server = await server.serve(self._state, self._feed, self._servicers(log), self._installed.require)
             stack.push_async_callback(grpc_server.stop, server.GRACE)
@@ -208,6 +210,7 @@ class Daemon:
             programs=RunnerPrograms(self._shell),
             harnesses=HARNESSES,
             blobs=Blobs(self._state.blobs),
+            deltas=self._deltas,
             mask=self._vault.mask,
             settings=lambda _: Settings(),
             environment=lambda _: {},
@@ -263,7 +266,7 @@ class Daemon:
             "vibespace.v1.AgentService": AgentServicer(
                 feed, writer, self._shell, sealing, measuring, Files(self._shell), self._late, NoPrograms()
             ),
-            "vibespace.v1.ConversationService": ConversationServicer(feed, writer),
+            "vibespace.v1.ConversationService": ConversationServicer(feed, writer, self._deltas),
             "vibespace.v1.ApprovalService": ApprovalServicer(feed, writer),
             "vibespace.v1.EventService": EventServicer(feed, log, self._auditor, _now),
             "vibespace.v1.SystemService": system,

@@ -10,12 +10,14 @@ from uuid import UUID
 import grpc
 
 from vibespace.app import messages as commands
+from vibespace.app.deltas import Deltas, Piece
 from vibespace.app.feed import Feed
 from vibespace.app.index import Wanted
 from vibespace.app.recorder import Recorded
 from vibespace.app.writer import Writer
 from vibespace.daemon import convert, mutations
 from vibespace.daemon.blocks import blocks_of
+from vibespace.daemon.merging import either
 from vibespace.daemon.principal import principal, request_of
 from vibespace.daemon.reaching import not_running, running
 from vibespace.domain import names, states
@@ -33,9 +35,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class ConversationServicer(ConversationServiceServicer):
     """Translates; the commands decide, and the drivers carry the words."""
 
-    def __init__(self, feed: Feed, writer: Writer) -> None:
+    def __init__(self, feed: Feed, writer: Writer, deltas: Deltas) -> None:
         self._feed = feed
         self._writer = writer
+        self._deltas = deltas
 
     async def SendMessage(self, request: v1.SendMessageRequest, context: Context) -> v1.SendMessageResponse:
         vibespace, agent = names.parse_agent(request.parent, "parent")
@@ -64,11 +67,17 @@ class ConversationServicer(ConversationServiceServicer):
         if awaited and self._is_over(agent, awaited) and after == feed.state.position:
             yield v1.StreamTranscriptResponse(messages=self._told([awaited]), cursor=convert.cursor(feed.log_id, after))
             return
-        follow, awaits_turn = request.follow or awaited is not None, True
-        async for page, upto in feed.events(after, follow=follow, resumed=request.resumed, wanted=wanted):
-            if awaited:
-                page, awaits_turn = _from_turn(page, awaited, awaits_turn)
-            yield self._page(agent, page, upto)
+        follow, waits = request.follow or awaited is not None, awaited is not None
+        events = feed.events(after, follow=follow, resumed=request.resumed, wanted=wanted)
+        pieces = self._deltas.follow(agent.uid) if follow and request.deltas else None
+        async for told in either(events, pieces):
+            if isinstance(told, Piece):
+                if not waits:
+                    yield v1.StreamTranscriptResponse(deltas=[v1.Delta(**told._asdict())])
+                continue
+            page, upto = told
+            shown, waits = _from_turn(page, awaited, waits) if awaited else (page, False)
+            yield self._page(agent, shown, upto)
             if awaited and upto == feed.state.position and self._is_over(agent, awaited):
                 return
 

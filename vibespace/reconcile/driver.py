@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,12 +13,14 @@ from uuid import UUID
 
 from vibespace.app import approvals, messages
 from vibespace.app.blobs import Blobs
+from vibespace.app.deltas import Deltas
 from vibespace.app.feed import Feed
 from vibespace.app.writer import Command, Outcome, Request, Writer
 from vibespace.domain.agents import Agent
 from vibespace.domain.transcripts import Place
 from vibespace.errors import Error, NotFound
 from vibespace.harness.base import Harness, Settings
+from vibespace.harness.events import Delta, Event, Stream, Text, TurnEnded
 from vibespace.net.base import Programs
 from vibespace.reconcile.conversations import (
     End,
@@ -55,6 +57,7 @@ class Tools:
     programs: Programs
     harnesses: Mapping[str, Harness]
     blobs: Blobs
+    deltas: Deltas
     mask: Callable[[str], str]
     settings: Callable[[Agent], Settings]
     environment: Callable[[Agent], Mapping[str, str]]
@@ -107,6 +110,7 @@ class Driver:
                 task.cancel()
             await asyncio.wait(tasks)
             await self._attachment.close()
+            self._tools.deltas.forget(self._uid)
             await asyncio.gather(*self._under_way, return_exceptions=True)
 
     def _agent(self) -> Agent | None:
@@ -131,6 +135,7 @@ class Driver:
                 self._live.written.add(record.data.partition(b"\n")[0].decode())
             events = self._lines.read(record)
             self._live.saw(events)
+            self._show(events)
             if record.kind == "exit":
                 self._live.running = False
                 self._failures = 0 if self._live.worked else self._failures + 1
@@ -142,6 +147,17 @@ class Driver:
             read += 1
             if read % _TURN == 0:
                 await asyncio.sleep(0)
+
+    def _show(self, events: Sequence[Event]) -> None:
+        """What is just being said, until it is whole."""
+        for event in events:
+            match event:
+                case Delta(stream=Stream.TEXT):
+                    self._tools.deltas.add(self._uid, event.turn, event.block, event.text)
+                case Text(block=block) if block:
+                    self._tools.deltas.end(self._uid, block)
+                case TurnEnded():
+                    self._tools.deltas.end(self._uid)
 
     async def _record(self, command: Command) -> None:
         """On its way; they arrive in this order, and one that cannot stops all after it."""

@@ -424,6 +424,7 @@ class TextBlock(message.Message):
     BY_USER_FIELD_NUMBER: builtins.int
     MESSAGE_FIELD_NUMBER: builtins.int
     CUT_FIELD_NUMBER: builtins.int
+    BLOCK_FIELD_NUMBER: builtins.int
     text: builtins.str
     """The words."""
     by_user: builtins.bool
@@ -432,6 +433,8 @@ class TextBlock(message.Message):
     """The uid of the message, when it is one that was sent through here."""
     cut: builtins.bool
     """It is only the beginning: the history has the rest apart."""
+    block: builtins.str
+    """As in Delta, when it was told in pieces before."""
     def __init__(
         self,
         *,
@@ -439,10 +442,11 @@ class TextBlock(message.Message):
         by_user: builtins.bool = ...,
         message: builtins.str = ...,
         cut: builtins.bool = ...,
+        block: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["by_user", b"by_user", "cut", b"cut", "message", b"message", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["block", b"block", "by_user", b"by_user", "cut", b"cut", "message", b"message", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -947,6 +951,7 @@ class StreamTranscriptRequest(message.Message):
     AFTER_FIELD_NUMBER: builtins.int
     FOLLOW_FIELD_NUMBER: builtins.int
     UNTIL_MESSAGE_FIELD_NUMBER: builtins.int
+    DELTAS_FIELD_NUMBER: builtins.int
     RESUMED_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Resource name of the agent."""
@@ -954,6 +959,8 @@ class StreamTranscriptRequest(message.Message):
     """Wait for more at the end."""
     until_message: builtins.str
     """Uid of a message: only what was told since the agent took that up; the end is when it is done, failed or uncertain."""
+    deltas: builtins.bool
+    """Also what is just being said, piece by piece."""
     resumed: builtins.bool
     """It goes on after a daemon that is gone: when everything is at rest it ends with AT_REST, as it would have there."""
     @builtins.property
@@ -967,11 +974,12 @@ class StreamTranscriptRequest(message.Message):
         after: cursor_pb2.Cursor | None = ...,
         follow: builtins.bool = ...,
         until_message: builtins.str = ...,
+        deltas: builtins.bool = ...,
         resumed: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["after", b"after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["after", b"after", "follow", b"follow", "name", b"name", "resumed", b"resumed", "until_message", b"until_message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["after", b"after", "deltas", b"deltas", "follow", b"follow", "name", b"name", "resumed", b"resumed", "until_message", b"until_message"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -984,6 +992,7 @@ class StreamTranscriptResponse(message.Message):
     BLOCKS_FIELD_NUMBER: builtins.int
     MESSAGES_FIELD_NUMBER: builtins.int
     CURSOR_FIELD_NUMBER: builtins.int
+    DELTAS_FIELD_NUMBER: builtins.int
     @builtins.property
     def blocks(self) -> containers.RepeatedCompositeFieldContainer[Block]:
         """What the program told."""
@@ -994,7 +1003,11 @@ class StreamTranscriptResponse(message.Message):
 
     @builtins.property
     def cursor(self) -> cursor_pb2.Cursor:
-        """Everything up to here has been sent; resume after it."""
+        """Everything up to here has been sent; resume after it. Not set with deltas alone."""
+
+    @builtins.property
+    def deltas(self) -> containers.RepeatedCompositeFieldContainer[Delta]:
+        """What is just being said. It has no place in the history, which will have it whole."""
 
     def __init__(
         self,
@@ -1002,10 +1015,43 @@ class StreamTranscriptResponse(message.Message):
         blocks: abc.Iterable[Block] | None = ...,
         messages: abc.Iterable[Message] | None = ...,
         cursor: cursor_pb2.Cursor | None = ...,
+        deltas: abc.Iterable[Delta] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["blocks", b"blocks", "cursor", b"cursor", "messages", b"messages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["blocks", b"blocks", "cursor", b"cursor", "deltas", b"deltas", "messages", b"messages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Delta(message.Message):
+    """The next piece of a block of text. After a resume the block is told from its beginning."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TURN_FIELD_NUMBER: builtins.int
+    BLOCK_FIELD_NUMBER: builtins.int
+    OFFSET_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    turn: builtins.str
+    """The turn that it belongs to."""
+    block: builtins.str
+    """Which block; the whole one says the same."""
+    offset: builtins.int
+    """Characters of the block before this piece."""
+    text: builtins.str
+    """The piece."""
+    def __init__(
+        self,
+        *,
+        turn: builtins.str = ...,
+        block: builtins.str = ...,
+        offset: builtins.int = ...,
+        text: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["block", b"block", "offset", b"offset", "text", b"text", "turn", b"turn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

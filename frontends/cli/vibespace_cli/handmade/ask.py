@@ -31,13 +31,17 @@ def ask(invocation: Invocation) -> None:
         request.text = sys.stdin.buffer.read().decode(errors="replace")
     sent = run.call(invocation)
     session.output.streaming = True
-    following = v1.StreamTranscriptRequest(name=request.parent, after=sent.cursor, until_message=sent.message.uid)
+    following = v1.StreamTranscriptRequest(
+        name=request.parent, after=sent.cursor, until_message=sent.message.uid, deltas=True
+    )
     printer = _Printer(session.output)
     message = sent.message
     try:
         for response in session.client.follow(
             "ConversationService/StreamTranscript", following, v1.StreamTranscriptResponse
         ):
+            for delta in response.deltas:
+                printer.add(delta)
             for block in response.blocks:
                 printer.show(block)
             message = next((m for m in reversed(response.messages) if m.uid == message.uid), message)
@@ -53,15 +57,25 @@ class _Printer:
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._tools: dict[str, str] = {}
+        self._said: dict[str, int] = {}
+        """Characters of a block that were printed as they came; -1: it is whole."""
+
+    def add(self, delta: v1.Delta) -> None:
+        """The next of what is just being said."""
+        if self._output.as_json:
+            self._output.object({"delta": to_data(delta)})
+        elif self._said.get(delta.block, 0) == delta.offset:
+            self._write(delta.text)
+            self._said[delta.block] = delta.offset + len(delta.text)
 
     def show(self, block: v1.Block) -> None:
+        """What happened."""
         if self._output.as_json:
             self._output.object({"block": to_data(block)})
             return
         match block.WhichOneof("block"):
             case "text" if not block.text.by_user and not block.parent:
-                self._say(block.text.text)
+                self._finish(block.text)
             case "tool_call":
                 self._output.step(self._dim(f"{block.tool_call.tool} {shown.brief(block.tool_call.input)}"))
             case "tool_result" if block.tool_result.failed:
@@ -79,6 +93,7 @@ class _Printer:
                 self._output.note(f"{shown.line(block.error.text)}{again}")
 
     def end(self, message: v1.Message) -> None:
+        """How it ended. Raises what became of a message that was not done."""
         if self._output.as_json:
             self._output.object({"message": to_data(message)})
         if message.state == v1.MESSAGE_STATE_FAILED:
@@ -99,9 +114,13 @@ class _Printer:
                 what = shown.line(detail) or "its program went away"
                 raise errors.Unavailable("TURN_FAILED", f"The agent did not get to an end: {what}.")
 
-    def _say(self, text: str) -> None:
-        terminal = sys.stdout.isatty()
-        self._output.line(shown.text(text) if terminal else text)
+    def _finish(self, block: v1.TextBlock) -> None:
+        self._write(block.text[self._said.get(block.block, 0) if block.block else 0 :] + "\n")
+        if block.block:
+            self._said[block.block] = -1
+
+    def _write(self, text: str) -> None:
+        sys.stdout.write(shown.text(text) if sys.stdout.isatty() else text)
         self._output.flush()
 
     def _dim(self, text: str) -> str:

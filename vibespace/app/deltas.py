@@ -1,0 +1,91 @@
+"""What agents are just saying, piece by piece, for those who watch. It is not kept: the log will have it whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+_LONGEST = 1 << 20
+"""Characters of a block that are still told in pieces."""
+
+
+class Piece(NamedTuple):
+    """The next of a block."""
+
+    turn: str
+    block: str
+    """What the program calls it, also when it is whole."""
+    offset: int
+    """Characters of the block before it."""
+    text: str
+
+
+@dataclass
+class _Open:
+    turn: str
+    shown: str = ""
+    """Without secret values; no part of one is at its end."""
+    held: str = ""
+    """What may be the beginning of one."""
+
+
+@dataclass
+class _Saying:
+    blocks: dict[str, _Open] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+class Deltas:
+    """Of all agents. On the event loop."""
+
+    def __init__(self, mask: Callable[[str], str], longest: Callable[[], int]) -> None:
+        """`mask` takes secret values out of a text; `longest` is how many characters one can have."""
+        self._mask = mask
+        self._longest = longest
+        self._agents: dict[str, _Saying] = {}
+
+    def add(self, agent_uid: str, turn: str, block: str, text: str) -> None:
+        """The agent says `text` next, in that block."""
+        saying = self._agents.setdefault(agent_uid, _Saying())
+        said = saying.blocks.setdefault(block, _Open(turn))
+        if len(said.shown) > _LONGEST:
+            return
+        masked = self._mask(said.held + text)
+        # As far as it goes, whatever comes: a value that begins behind it would be longer than the longest.
+        safe = max(0, len(masked) - max(0, self._longest() - 1))
+        said.shown, said.held = said.shown + masked[:safe], masked[safe:]
+        saying.wake()
+
+    def end(self, agent_uid: str, block: str = "") -> None:
+        """The block is whole, or comes to no end; without one, all that the agent was saying."""
+        if saying := self._agents.get(agent_uid):
+            for name in [block] if block else list(saying.blocks):
+                saying.blocks.pop(name, None)
+
+    def forget(self, agent_uid: str) -> None:
+        """Nobody drives that agent any more."""
+        if saying := self._agents.pop(agent_uid, None):
+            saying.blocks.clear()
+            saying.wake()
+
+    async def follow(self, agent_uid: str) -> AsyncIterator[Piece]:
+        """What it is saying, each block from its beginning; for ever."""
+        told: dict[str, int] = {}
+        while True:
+            saying = self._agents.setdefault(agent_uid, _Saying())
+            told = {block: offset for block, offset in told.items() if block in saying.blocks}
+            for block, said in list(saying.blocks.items()):
+                offset = told.get(block, 0)
+                if text := said.shown[offset:]:
+                    told[block] = len(said.shown)
+                    yield Piece(said.turn, block, offset, text)
+            if saying is self._agents.get(agent_uid) and all(
+                len(said.shown) == told.get(block, 0) for block, said in saying.blocks.items()
+            ):
+                await saying.changed.wait()
