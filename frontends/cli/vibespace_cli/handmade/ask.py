@@ -71,7 +71,8 @@ class _Printer:
     def show(self, block: v1.Block) -> None:
         """What happened."""
         if self._output.as_json:
-            self._output.object({"block": to_data(block)})
+            told = to_data(block)
+            self._output.object({"block": {name: value for name, value in told.items() if value is not None}})
             return
         match block.WhichOneof("block"):
             case "text" if not block.text.by_user and not block.parent:
