@@ -193,7 +193,7 @@ async def test_what_is_in_force_is_asked_of_who_runs_programs(
 ) -> None:
     """By the agent's uid; without one that runs, all is for the next start."""
     works = Works(None)
-    monkeypatch.setattr(composition, "NoPrograms", lambda: works)
+    monkeypatch.setattr(composition, "Programs", lambda _feed: works)
     async with serving(home, world) as daemon:
         await daemon.init()
         made = await daemon.vibespaces.CreateVibespace(create(agent=CLAUDE))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Protocol
 
+from vibespace.app.feed import Feed
 from vibespace.domain.agents import Agent
 from vibespace.errors import InvalidArgument
 from vibespace.harness.base import Settings
@@ -25,21 +26,26 @@ class InForce(Protocol):
         """What the living program of that agent works by; None: none runs, and the next takes all when it starts."""
 
 
-class NoPrograms:
-    """InForce where nobody runs programs."""
+class Programs:
+    """InForce by what the transcripts say."""
 
-    def settings(self, agent_uid: str) -> None:
-        del agent_uid
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    def settings(self, agent_uid: str) -> Settings | None:
+        """See InForce."""
+        transcript = self._feed.state.transcript(agent_uid)
+        return settings_of(transcript.settings) if transcript and transcript.running else None
 
 
 def wanted(agent: Agent) -> Settings:
     """What its program should work by."""
-    return _settings(agent.settings)
+    return settings_of(agent.settings)
 
 
 def check_settings(agent_type: str, stored: Mapping[str, Any], field: str) -> None:
     """Raises InvalidArgument for what that program cannot do, naming the setting below `field`."""
-    settings = _settings(stored)
+    settings = settings_of(stored)
     try:
         if settings.max_turns < 0:
             raise InvalidArgument(
@@ -57,10 +63,17 @@ def check_settings(agent_type: str, stored: Mapping[str, Any], field: str) -> No
         raise
 
 
-def _settings(stored: Mapping[str, Any]) -> Settings:
+def settings_of(stored: Mapping[str, Any]) -> Settings:
+    """As a program is told them; what else is `stored` is none of its."""
     given = {name: stored[name] for name in CHANGEABLE if name in stored}
     told: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     return Settings(**told)
+
+
+def stored(settings: Settings) -> dict[str, Any]:
+    """As events hold them."""
+    told = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
 
 
 def _size(value: Any) -> int:

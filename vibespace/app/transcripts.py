@@ -49,6 +49,13 @@ def start_program(
     return draft
 
 
+def take_settings(transaction: Transaction, *, agent_uid: str, settings: dict[str, Any]) -> Transcript:
+    """The living program works by these from now on."""
+    draft = _draft(transaction, _agent(transaction, agent_uid))
+    draft.take_settings(settings)
+    return draft
+
+
 def take_line(transaction: Transaction, *, agent_uid: str, line: Line) -> Transcript:
     """What the program wrote. The same one twice is no news."""
     agent = _agent(transaction, agent_uid)

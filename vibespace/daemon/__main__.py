@@ -23,7 +23,7 @@ from vibespace.app.blobs import Blobs
 from vibespace.app.deltas import Deltas
 from vibespace.app.feed import Feed
 from vibespace.app.log import Log
-from vibespace.app.settings import NoPrograms
+from vibespace.app.settings import Programs, wanted
 from vibespace.app.writer import Request, Writer
 from vibespace.daemon import debuglog, lock, memory, outside, server
 from vibespace.daemon.agents import AgentServicer
@@ -47,7 +47,6 @@ from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine import bodies
 from vibespace.engine.base import FAKE, AgentSpec
 from vibespace.errors import Error, Exhausted, Unavailable
-from vibespace.harness.base import Settings
 from vibespace.harness.registry import HARNESSES
 from vibespace.launch import LOCKED, READY, ensure_home, failure
 from vibespace.net import probe
@@ -212,7 +211,7 @@ class Daemon:
             blobs=Blobs(self._state.blobs),
             deltas=self._deltas,
             mask=self._vault.mask,
-            settings=lambda _: Settings(),
+            settings=wanted,
             environment=lambda _: {},
             directory=lambda agent: directory(self._feed.state.vibespace_of(agent)),
         )
@@ -264,7 +263,14 @@ class Daemon:
                 lambda: config.load(self._state.config).network_allow,
             ),
             "vibespace.v1.AgentService": AgentServicer(
-                feed, writer, self._shell, sealing, measuring, Files(self._shell), self._late, NoPrograms()
+                feed,
+                writer,
+                self._shell,
+                sealing,
+                measuring,
+                Files(self._shell),
+                self._late,
+                Programs(feed),
             ),
             "vibespace.v1.ConversationService": ConversationServicer(feed, writer, self._deltas),
             "vibespace.v1.ApprovalService": ApprovalServicer(feed, writer),

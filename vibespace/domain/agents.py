@@ -65,7 +65,7 @@ class Agent(Aggregate):
 
     def change_settings(self, settings: Mapping[str, Any], unset: Collection[str] = ()) -> None:
         """Other values of these settings, and none of those in `unset`; which may change is the command's to say."""
-        self._must_stay()
+        self.must_stay()
         changed = {name: value for name, value in settings.items() if self.settings.get(name) != value}
         gone = [name for name in unset if name in self.settings]
         if changed or gone:

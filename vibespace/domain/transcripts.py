@@ -74,6 +74,11 @@ class Transcript(Aggregate):
                 epoch=place.epoch, seq=place.seq, conversation=conversation, resumed=resumed, settings=settings
             )
 
+    def take_settings(self, settings: dict[str, Any]) -> None:
+        """The program that runs works by these from now on."""
+        if self.running and self.settings != settings:
+            self._take_settings(settings=settings)
+
     def read_line(
         self, place: Place, after: Place, *, source: str, line: str, blocks: Sequence[Block], blob: str = ""
     ) -> bool:
@@ -105,6 +110,10 @@ class Transcript(Aggregate):
         self.running = True
         self.conversation = conversation
         self.resumed = resumed
+        self.settings = settings
+
+    @event("SettingsTaken", topic="transcript.settings_taken")
+    def _take_settings(self, settings: dict[str, Any]) -> None:
         self.settings = settings
 
     @event("LineRead", topic="transcript.line_read")

@@ -14,11 +14,14 @@ from vibespace.harness.events import (
     ConversationSwitched,
     Event,
     Replied,
+    ToolCall,
     TurnEnded,
     TurnStarted,
     Unparsed,
 )
 
+LIMIT = "limit"
+"""In the names of what ends a turn that has too many rounds."""
 MOST_TRIES = 3
 """Programs in a row that end before they take anything up."""
 
@@ -32,6 +35,8 @@ class Live:
     turn: str = ""
     conversation: str = ""
     """The program's own id of the one that it is in."""
+    rounds: int = 0
+    """Tools that it has used in this turn, itself."""
     worked: bool = False
     """It has begun a turn."""
     asked: dict[str, ApprovalAsked] = field(default_factory=dict)
@@ -48,7 +53,9 @@ class Live:
         for event in events:
             match event:
                 case TurnStarted():
-                    self.turn, self.worked = event.turn, True
+                    self.turn, self.worked, self.rounds = event.turn, True, 0
+                case ToolCall(parent=""):
+                    self.rounds += 1
                 case TurnEnded():
                     self.turn = ""
                     self.asked.clear()
@@ -68,6 +75,11 @@ class View:
 
     harness: Harness
     settings: Settings
+    """What the program should work by."""
+    in_force: Settings
+    """What it works by."""
+    generation: int
+    """Of the agent: another one, when its settings have changed."""
     conversation: Conversation | None
     messages: Sequence[Message]
     approvals: Sequence[Approval]
@@ -125,7 +137,12 @@ class Lose:
     message: Message
 
 
-Action = Start | End | Write | Hand | Fail | Lose | None
+@dataclass(frozen=True)
+class Settle:
+    """Record that the program works by the settings."""
+
+
+Action = Start | End | Write | Hand | Fail | Lose | Settle | None
 """None: there is nothing to do until something changes."""
 
 
@@ -140,7 +157,14 @@ def plan(view: View) -> Action:
         return Fail(view.messages[0], "its program ends again and again") if view.failures >= MOST_TRIES else Start()
     if view.started_for != conversation.uid:
         return End()
-    return _prepare(view, conversation) or _answer(view) or _interrupt(view, conversation) or _say(view, conversation)
+    return (
+        _prepare(view, conversation)
+        or _answer(view)
+        or _interrupt(view, conversation)
+        or _limit(view)
+        or _settle(view, conversation)
+        or _say(view, conversation)
+    )
 
 
 def session_for(conversation: Conversation) -> str:
@@ -195,11 +219,43 @@ def _interrupt(view: View, conversation: Conversation) -> Action:
     return _unwritten(live, kind, view.harness.interrupt(live.conversation, live.turn, _named(live, kind)))
 
 
+def _limit(view: View) -> Action:
+    """Turns of a program that does not count them are counted here, and ended."""
+    live = view.live
+    if "max_turns" not in view.harness.counted or not 0 < view.in_force.max_turns < live.rounds or not live.turn:
+        return None
+    kind = f"{LIMIT}-{_word(live.turn)}"
+    return _unwritten(live, kind, view.harness.interrupt(live.conversation, live.turn, _named(live, kind)))
+
+
+def _settle(view: View, conversation: Conversation) -> Action:
+    """Bring other settings into force: while it works where the program can, else between two of its lives."""
+    if view.settings == view.in_force or not _is_open(view, conversation):
+        return None
+    kind = f"settings-{view.generation}"
+    request = _named(view.live, kind)
+    update = view.harness.update(view.live.conversation, view.in_force, view.settings, request)
+    if update.restart or view.live.replied.get(request):
+        return None if conversation.working or _handed(view) else End()
+    if action := _unwritten(view.live, kind, update.lines):
+        return action
+    return Settle() if not update.lines or request in view.live.replied else None
+
+
+def _is_open(view: View, conversation: Conversation) -> bool:
+    """The program is in the conversation."""
+    return not _opening(view, conversation) or bool(view.live.conversation)
+
+
+def _handed(view: View) -> list[Message]:
+    return [message for message in view.messages if message.state == HANDED]
+
+
 def _say(view: View, conversation: Conversation) -> Action:
     live, idle = view.live, not (view.live.turn or conversation.turn)
-    if _opening(view, conversation) and not live.conversation:
+    if not _is_open(view, conversation):
         return None
-    handed = [message for message in view.messages if message.state == HANDED]
+    handed = _handed(view)
     for message in handed:
         if refusal := live.replied.get(message.uid):
             return Fail(message, refusal)

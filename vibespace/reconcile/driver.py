@@ -7,14 +7,15 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
-from vibespace.app import approvals, messages
+from vibespace.app import approvals, messages, transcripts
 from vibespace.app.blobs import Blobs
 from vibespace.app.deltas import Deltas
 from vibespace.app.feed import Feed
+from vibespace.app.settings import settings_of, stored
 from vibespace.app.writer import Command, Outcome, Request, Writer
 from vibespace.domain.agents import Agent
 from vibespace.domain.transcripts import Place
@@ -28,6 +29,7 @@ from vibespace.reconcile.conversations import (
     Hand,
     Live,
     Lose,
+    Settle,
     Start,
     View,
     Write,
@@ -190,6 +192,8 @@ class Driver:
         return View(
             harness=self._harness,
             settings=self._tools.settings(agent),
+            in_force=settings_of(transcript.settings if transcript else {}),
+            generation=agent.generation,
             conversation=state.conversations.get(self._uid),
             messages=list(state.messages.get(self._uid, {}).values()),
             approvals=list(state.approvals.get(self._uid, {}).values()),
@@ -200,7 +204,7 @@ class Driver:
             failures=self._failures,
         )
 
-    async def _do(self, action: Start | End | Write | Hand | Fail | Lose, view: View) -> bool:
+    async def _do(self, action: Start | End | Write | Hand | Fail | Lose | Settle, view: View) -> bool:
         """Whether to look at once for what is next; else something has to change first."""
         match action:
             case Start():
@@ -215,6 +219,9 @@ class Driver:
                 words = f": {self._lines.last_words}" if self._lines.last_words else ""
                 await self._run(partial(messages.fail_message, message=message, reason=reason + words))
                 self._failures = 0
+            case Settle():
+                settle = partial(transcripts.take_settings, agent_uid=self._uid, settings=stored(view.settings))
+                await self._run(settle)
             case Lose(message):
                 await self._run(partial(messages.lose_message, message=message))
         return True
@@ -227,7 +234,7 @@ class Driver:
             await self._under_way.popleft()
         command = self._harness.headless(view.settings, session_for(conversation), resume=conversation.begun)
         environment = {name: value for name, value in command.env.items() if name not in agent.env}
-        note = {"conversation": conversation.uid, "resumed": conversation.begun, "settings": asdict(view.settings)}
+        note = {"conversation": conversation.uid, "resumed": conversation.begun, "settings": stored(view.settings)}
         epoch = await self._attachment.start(
             command.argv,
             environment | dict(self._tools.environment(agent)),
