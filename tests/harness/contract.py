@@ -174,7 +174,7 @@ class HarnessContract:
     def test_it_is_started_by_its_name(self) -> None:
         """Both doors have a command."""
         assert self.harness.headless(Settings(), "c-1", resume=False).argv
-        assert self.harness.terminal(Settings(), "c-1", resume=True, hook="hook").argv
+        assert self.harness.terminal(Settings(), "c-1", resume=True, hook="hook", directory="/w", env={}).argv
 
     def changed(self, words: bytes) -> Lines:
         """The turn with `words` in its commands, and in what it says to be allowed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from vibespace.harness.base import Answer, Command, Settings, Update
 from vibespace.harness.events import (
     ApprovalAnswered,
@@ -71,6 +73,7 @@ class EchoParser:
 
 
 class Echo:
+    shares = False
     counted = frozenset({"max_turns"})
 
     def check(self, settings: Settings) -> None:
@@ -79,7 +82,12 @@ class Echo:
     def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
         return Command(("echo-agent", conversation))
 
-    def terminal(self, settings: Settings, conversation: str, *, resume: bool, hook: str) -> Command:
+    def record(self, conversation: str, directory: str) -> str:
+        return ""
+
+    def terminal(
+        self, settings: Settings, conversation: str, *, resume: bool, hook: str, directory: str, env: Mapping[str, str]
+    ) -> Command:
         return Command(("echo-agent", "--terminal", conversation))
 
     def parser(self) -> EchoParser:

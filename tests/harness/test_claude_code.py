@@ -62,7 +62,7 @@ def test_both_doors_are_given_mode_and_model(skip: bool, mode: str) -> None:
     settings = Settings(skip_permissions=skip)
     for argv in (
         CLAUDE.headless(settings, "c-1", resume=False).argv,
-        CLAUDE.terminal(settings, "c-1", resume=True, hook="hook").argv,
+        CLAUDE.terminal(settings, "c-1", resume=True, hook="hook", directory="/w", env={}).argv,
     ):
         assert argv[argv.index("--permission-mode") + 1] == mode
         assert argv[argv.index("--model") + 1] == "default"
@@ -98,13 +98,15 @@ def test_settings_are_on_the_command_line() -> None:
 
 def test_the_terminal_tells_our_hook() -> None:
     """What a person does there, and what it asks, comes by hooks."""
-    hooks = flags(CLAUDE.terminal(Settings(), "c-1", resume=True, hook="tell it").argv)["hooks"]
+    hooks = flags(CLAUDE.terminal(Settings(), "c-1", resume=True, hook="tell it", directory="/w", env={}).argv)["hooks"]
     assert hooks["PermissionRequest"] == [{"hooks": [{"type": "command", "command": "tell it"}]}]
 
 
 def test_hooks_that_are_asked_for_are_known() -> None:
     """Nothing that the terminal is made to tell is left unparsed."""
-    for hook in flags(CLAUDE.terminal(Settings(), "c-1", resume=True, hook="tell it").argv)["hooks"]:
+    for hook in flags(CLAUDE.terminal(Settings(), "c-1", resume=True, hook="tell it", directory="/w", env={}).argv)[
+        "hooks"
+    ]:
         line = {"hook_event_name": hook, "session_id": "c-1", "prompt_id": "p-1"}
         assert not any(isinstance(event, Unparsed) for event in told(line, source=Source.HOOK))
 
@@ -203,5 +205,5 @@ def test_what_is_long_but_taken_fits_into_arguments() -> None:
     rules = tuple(f"Bash(command-{number}:*)" for number in range(4000))
     settings = Settings(system_prompt="x" * 100_000, effort="medium", allowed_tools=rules, skip_permissions=True)
     CLAUDE.check(settings)
-    argv = CLAUDE.terminal(settings, "c-1", resume=True, hook="hook " * 500).argv
+    argv = CLAUDE.terminal(settings, "c-1", resume=True, hook="hook " * 500, directory="/w", env={}).argv
     assert max(len(argument.encode()) for argument in argv) < 128 << 10

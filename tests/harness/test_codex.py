@@ -116,7 +116,7 @@ def test_rules_are_in_a_file_of_ours() -> None:
     settings = Settings(disallowed_tools=("Bash(git push:*)",))
     for command in (
         CODEX.headless(settings, "", resume=False),
-        CODEX.terminal(settings, "c-1", resume=True, hook="hook"),
+        CODEX.terminal(settings, "c-1", resume=True, hook="hook", directory="/w", env={}),
     ):
         assert command.files == {
             ".codex/rules/vibespace.rules": 'prefix_rule(pattern=["git", "push"], decision="forbidden")\n'
@@ -126,7 +126,10 @@ def test_rules_are_in_a_file_of_ours() -> None:
 @pytest.mark.parametrize(("conversation", "argv"), [("c-1", ("codex", "resume", "c-1")), ("", ("codex",))])
 def test_a_terminal_goes_on_with_what_there_is(conversation: str, argv: tuple[str, ...]) -> None:
     """Nothing is resumed that has not begun."""
-    assert CODEX.terminal(Settings(), conversation, resume=bool(conversation), hook="hook").argv == argv
+    assert (
+        CODEX.terminal(Settings(), conversation, resume=bool(conversation), hook="hook", directory="/w", env={}).argv
+        == argv
+    )
 
 
 @pytest.mark.parametrize(

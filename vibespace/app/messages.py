@@ -107,6 +107,31 @@ def interrupt(transaction: Transaction, *, vibespace: str, agent: str) -> Conver
     return draft
 
 
+def want_terminal(transaction: Transaction, *, vibespace: str, agent: str, takes_over: bool = False) -> Conversation:
+    """Somebody wants the program's own interface; who `takes_over` does not wait until the agent is idle."""
+    found = transaction.state.agent(vibespace, agent)
+    found.must_stay()
+    host.require_awake(transaction.state.host, f"'{agent}' of '{vibespace}' was not connected to")
+    draft = transaction.change(current(transaction, found))
+    draft.want_terminal()
+    if takes_over and draft.turn and not draft.on_terminal:
+        draft.interrupt()
+    return draft
+
+
+@makes_room
+def leave_terminal(transaction: Transaction, *, vibespace: str, agent: str) -> Conversation:
+    """Who wanted it went before it was there; where it is there by now, it stays."""
+    found = transaction.state.agent(vibespace, agent)
+    conversation = transaction.state.conversations.get(found.uid)
+    if conversation is None:
+        raise _silent(found)
+    draft = transaction.change(conversation)
+    if not draft.on_terminal:
+        draft.detach_terminal()
+    return draft
+
+
 def new_conversation(transaction: Transaction, *, vibespace: str, agent: str) -> Conversation:
     """Begin another one; the old one stays in the history."""
     found = transaction.state.agent(vibespace, agent)

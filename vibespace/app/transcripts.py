@@ -38,14 +38,18 @@ def start_program(
     transaction: Transaction, *, agent_uid: str, place: Place, after: Place, started: dict[str, Any]
 ) -> Transcript:
     """A program of that agent's was started: as Transcript.start_program tells."""
-    draft = _draft(transaction, _agent(transaction, agent_uid))
-    draft.start_program(
+    agent = _agent(transaction, agent_uid)
+    draft, on_terminal = _draft(transaction, agent), bool(started.get("on_terminal"))
+    news = draft.start_program(
         place,
         after,
         conversation=str(started.get("conversation", "")),
         resumed=bool(started.get("resumed")),
+        on_terminal=on_terminal,
         settings=dict(started.get("settings", {})),
     )
+    if news and on_terminal:
+        transaction.change(messages.current(transaction, agent)).attach_terminal()
     return draft
 
 
@@ -85,6 +89,8 @@ def end_program(
         for block in blocks:
             consequences.take(block)
         consequences.hand_back()
+        if draft.on_terminal:
+            consequences.leave_terminal()
     draft.end_program(place, after, how)
     return draft
 
@@ -128,6 +134,10 @@ class _Consequences:
                 for approval in self._approvals(block["request"]):
                     approval.expire("what asked for it is over")
 
+    def leave_terminal(self) -> None:
+        """The program's own interface is gone."""
+        self._change().detach_terminal()
+
     def hand_back(self) -> None:
         """What was handed and not taken up waits again."""
         for message in list(self._transaction.state.messages.get(self._agent.uid, {}).values()):
@@ -148,6 +158,8 @@ class _Consequences:
         conversation.switch()
         self._conversation = messages.begin(self._transaction, self._agent, program_session)
         self._conversation.enter(program_session)
+        if conversation.on_terminal:
+            self._conversation.attach_terminal()
 
     def _end_turn(self, block: Block) -> None:
         conversation = self._change()

@@ -43,6 +43,7 @@ from vibespace.daemon.returning import Installed
 from vibespace.daemon.sealing import Sealing
 from vibespace.daemon.system import SystemServicer
 from vibespace.daemon.vibespaces import VibespaceServicer
+from vibespace.domain.agents import Agent
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine import bodies
 from vibespace.engine.base import FAKE, AgentSpec
@@ -56,6 +57,7 @@ from vibespace.net.keys import KeyFiles
 from vibespace.net.prober import InsideProber
 from vibespace.net.programs import RunnerPrograms
 from vibespace.net.shell import SshShell
+from vibespace.reconcile.doors import Doors
 from vibespace.reconcile.driver import Tools
 from vibespace.reconcile.drivers import Drivers
 from vibespace.reconcile.loop import Reconciler
@@ -201,6 +203,9 @@ class Daemon:
                 await self._feed.news()
         self._stop.set()
 
+    def _directory(self, agent: Agent) -> str:
+        return directory(self._feed.state.vibespace_of(agent))
+
     def _tools(self) -> Tools:
         """What agents' programs are driven with."""
         return Tools(
@@ -212,8 +217,9 @@ class Daemon:
             deltas=self._deltas,
             mask=self._vault.mask,
             settings=wanted,
+            values=lambda agent: self._vault.values(agent.uid),
             environment=lambda _: {},
-            directory=lambda agent: directory(self._feed.state.vibespace_of(agent)),
+            directory=self._directory,
         )
 
     def _prepare(self, spec: AgentSpec) -> None:
@@ -272,7 +278,9 @@ class Daemon:
                 self._late,
                 Programs(feed),
             ),
-            "vibespace.v1.ConversationService": ConversationServicer(feed, writer, self._deltas),
+            "vibespace.v1.ConversationService": ConversationServicer(
+                feed, writer, self._deltas, Doors(feed, HARNESSES, wanted, self._directory).command
+            ),
             "vibespace.v1.ApprovalService": ApprovalServicer(feed, writer),
             "vibespace.v1.EventService": EventServicer(feed, log, self._auditor, _now),
             "vibespace.v1.SystemService": system,

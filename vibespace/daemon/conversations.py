@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -14,7 +16,7 @@ from vibespace.app.deltas import Deltas, Piece
 from vibespace.app.feed import Feed
 from vibespace.app.index import Wanted
 from vibespace.app.recorder import Recorded
-from vibespace.app.writer import Writer
+from vibespace.app.writer import Outcome, Request, Writer
 from vibespace.daemon import convert, mutations
 from vibespace.daemon.blocks import blocks_of
 from vibespace.daemon.merging import either
@@ -25,20 +27,24 @@ from vibespace.domain.agents import Agent
 from vibespace.domain.conversations import Conversation
 from vibespace.domain.messages import Message
 from vibespace.domain.states import State
-from vibespace.errors import InvalidArgument, NotFound
+from vibespace.errors import Error, InvalidArgument, NotFound
 from vibespace.v1 import conversations_pb2 as v1
 from vibespace.v1.conversations_pb2_grpc import ConversationServiceServicer
 
+_log = logging.getLogger(__name__)
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ConversationServicer(ConversationServiceServicer):
     """Translates; the commands decide, and the drivers carry the words."""
 
-    def __init__(self, feed: Feed, writer: Writer, deltas: Deltas) -> None:
+    def __init__(self, feed: Feed, writer: Writer, deltas: Deltas, terminal: Callable[[Agent], Sequence[str]]) -> None:
+        """`terminal` is what to run inside to have an agent's program on a terminal; empty while it is not there."""
         self._feed = feed
         self._writer = writer
         self._deltas = deltas
+        self._terminal = terminal
+        self._leaving: set[asyncio.Task[Outcome]] = set()
 
     async def SendMessage(self, request: v1.SendMessageRequest, context: Context) -> v1.SendMessageResponse:
         vibespace, agent = names.parse_agent(request.parent, "parent")
@@ -115,6 +121,43 @@ class ConversationServicer(ConversationServiceServicer):
         if self._feed.engine_seen and condition not in (State.RUNNING, State.STARTING):
             raise not_running(now, condition, state.host.resting)
         return False
+
+    async def OpenTerminal(
+        self, request: v1.OpenTerminalRequest, context: Context
+    ) -> AsyncIterator[v1.OpenTerminalResponse]:
+        vibespace, name = names.parse_agent(request.name)
+        await running(self._feed, vibespace, name)
+        actor = Request(principal.get().actor)
+        want = partial(commands.want_terminal, vibespace=vibespace, agent=name, takes_over=request.take_over)
+        await self._writer.run(want, actor)
+        try:
+            async for response in self._until_open(vibespace, name):
+                yield response
+        finally:
+            # Nobody may be left for whom it is kept from what else is said to the agent.
+            leave = partial(commands.leave_terminal, vibespace=vibespace, agent=name)
+            leaving = asyncio.create_task(self._writer.run(leave, actor))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._left)
+
+    async def _until_open(self, vibespace: str, name: str) -> AsyncIterator[v1.OpenTerminalResponse]:
+        told = ""
+        while True:
+            agent, _ = await running(self._feed, vibespace, name)
+            if command := self._terminal(agent):
+                yield v1.OpenTerminalResponse(command=command)
+                return
+            conversation = self._feed.state.conversations.get(agent.uid)
+            waiting = f"{name} is at work" if conversation and conversation.working else "its program is starting"
+            if waiting != told:
+                told = waiting
+                yield v1.OpenTerminalResponse(waiting=waiting)
+            await self._feed.news()
+
+    def _left(self, leaving: asyncio.Task[Outcome]) -> None:
+        self._leaving.discard(leaving)
+        if not leaving.cancelled() and isinstance(error := leaving.exception(), Error):
+            _log.info("a terminal was not given up: %s", error.message)
 
     async def InterruptAgent(self, request: v1.InterruptAgentRequest, context: Context) -> v1.InterruptAgentResponse:
         vibespace, agent = names.parse_agent(request.name)

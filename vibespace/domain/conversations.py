@@ -29,6 +29,8 @@ class Conversation(Aggregate):
         self.turn = ""
         self.working = False
         self.interrupted = ""
+        self.wants_terminal = False
+        self.on_terminal = False
         self.superseded = False
 
     @classmethod
@@ -73,6 +75,21 @@ class Conversation(Aggregate):
         if self.interrupted != self.turn:
             self._interrupt(turn=self.turn)
 
+    def want_terminal(self) -> None:
+        """Somebody wants the program's own interface."""
+        if not self.wants_terminal:
+            self._want_terminal()
+
+    def attach_terminal(self) -> None:
+        """The program runs on a terminal: whoever has that has the conversation."""
+        if not self.on_terminal:
+            self._attach_terminal()
+
+    def detach_terminal(self) -> None:
+        """It does not, or nobody wants it any more."""
+        if self.wants_terminal or self.on_terminal:
+            self._detach_terminal()
+
     def supersede(self) -> None:
         """Another one is current from now on. Raises FailedPrecondition AGENT_WORKING."""
         if self.working:
@@ -109,6 +126,20 @@ class Conversation(Aggregate):
     @event("InterruptRequested", topic="conversation.interrupt_requested")
     def _interrupt(self, turn: str) -> None:
         self.interrupted = turn
+
+    @event("TerminalRequested", topic="conversation.terminal_requested")
+    def _want_terminal(self) -> None:
+        self.wants_terminal = True
+
+    @event("TerminalAttached", topic="conversation.terminal_attached")
+    def _attach_terminal(self) -> None:
+        self.wants_terminal = True
+        self.on_terminal = True
+
+    @event("TerminalDetached", topic="conversation.terminal_detached")
+    def _detach_terminal(self) -> None:
+        self.wants_terminal = False
+        self.on_terminal = False
 
     @event("Superseded", topic="conversation.superseded")
     def _supersede(self) -> None:

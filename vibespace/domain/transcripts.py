@@ -51,6 +51,7 @@ class Transcript(Aggregate):
         self.conversation = ""
         self.settings: dict[str, Any] = {}
         self.resumed = False
+        self.on_terminal = False
 
     @classmethod
     def name_subject(cls, **created: Any) -> str:
@@ -66,13 +67,27 @@ class Transcript(Aggregate):
         return Place(self.epoch, self.seq)
 
     def start_program(
-        self, place: Place, after: Place, *, conversation: str, resumed: bool, settings: dict[str, Any]
-    ) -> None:
+        self,
+        place: Place,
+        after: Place,
+        *,
+        conversation: str,
+        resumed: bool,
+        on_terminal: bool,
+        settings: dict[str, Any],
+    ) -> bool:
         """It was started with those settings; when `resumed`, it knows the conversation. See `read_line`."""
-        if self._is_next(place, after):
-            self._start_program(
-                epoch=place.epoch, seq=place.seq, conversation=conversation, resumed=resumed, settings=settings
-            )
+        if not self._is_next(place, after):
+            return False
+        self._start_program(
+            epoch=place.epoch,
+            seq=place.seq,
+            conversation=conversation,
+            resumed=resumed,
+            on_terminal=on_terminal,
+            settings=settings,
+        )
+        return True
 
     def take_settings(self, settings: dict[str, Any]) -> None:
         """The program that runs works by these from now on."""
@@ -104,12 +119,15 @@ class Transcript(Aggregate):
         return True
 
     @event("ProgramStarted", topic="transcript.program_started")
-    def _start_program(self, epoch: int, seq: int, conversation: str, resumed: bool, settings: dict[str, Any]) -> None:
+    def _start_program(
+        self, epoch: int, seq: int, conversation: str, resumed: bool, on_terminal: bool, settings: dict[str, Any]
+    ) -> None:
         self.epoch = epoch
         self.seq = seq
         self.running = True
         self.conversation = conversation
         self.resumed = resumed
+        self.on_terminal = on_terminal
         self.settings = settings
 
     @event("SettingsTaken", topic="transcript.settings_taken")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from vibespace.harness.events import ApprovalAsked, Event, Source
 
@@ -31,8 +31,9 @@ class Command:
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     """What a user's own environment may override."""
-    files: Mapping[str, str] = field(default_factory=dict)
-    """Files of ours, by their path in the agent's home, that must be there first."""
+    files: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)
+    """Files that must be there first, by their path in the agent's home: ours, with this text; or the program's own, a
+    JSON object to which these fields are added where they are missing."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Harness(Protocol):
     Lines to send are without their newline. A `request` has no spaces; each line that asks is replied to under it.
     """
 
+    shares: bool
+    """A person's own interface and we are in a conversation at once; else whoever has it has it alone."""
     counted: frozenset[str]
     """Names of settings that the program does not know, and that we hold by counting."""
 
@@ -86,11 +89,16 @@ class Harness(Protocol):
     def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
         """The program, driven by us. `conversation` is ignored where the program makes up the id."""
 
-    def terminal(self, settings: Settings, conversation: str, *, resume: bool, hook: str) -> Command:
-        """The program's own interface on that conversation.
+    def terminal(
+        self, settings: Settings, conversation: str, *, resume: bool, hook: str, directory: str, env: Mapping[str, str]
+    ) -> Command:
+        """The program's own interface on that conversation, in `directory`, with what of `env` it is to know first.
 
         It runs the shell command `hook` for each line of Source.HOOK, where it has such.
         """
+
+    def record(self, conversation: str, directory: str) -> str:
+        """The file of Source.RECORD, by its path in the home; empty where there is none."""
 
     def parser(self) -> Parser:
         """One for a process that begins."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from vibespace.errors import InvalidArgument
@@ -27,6 +29,7 @@ _DECIDING = ("--permission-prompt-tool", "stdio")
 class ClaudeCode:
     """One process a conversation, whose id is ours. A message's id is kept, and a repeat of it ignored."""
 
+    shares = False
     counted: frozenset[str] = frozenset()
 
     def check(self, settings: Settings) -> None:
@@ -57,9 +60,20 @@ class ClaudeCode:
         rounds = ("--max-turns", str(settings.max_turns)) if settings.max_turns else ()
         return _command(settings, conversation, resume, {}, arguments + rounds)
 
-    def terminal(self, settings: Settings, conversation: str, *, resume: bool, hook: str) -> Command:
+    def terminal(
+        self, settings: Settings, conversation: str, *, resume: bool, hook: str, directory: str, env: Mapping[str, str]
+    ) -> Command:
         hooks = {event: [{"hooks": [{"type": "command", "command": hook}]}] for event in _HOOKS}
-        return _command(settings, conversation, resume, {"hooks": hooks}, ())
+        started = _command(settings, conversation, resume, {"hooks": hooks}, ())
+        # Each is a question that it would else ask first.
+        known: dict[str, Any] = {"hasCompletedOnboarding": True}
+        known["projects"] = {directory: {"hasTrustDialogAccepted": True}}
+        if key := env.get("ANTHROPIC_API_KEY"):
+            known["customApiKeyResponses"] = {"approved": [key[-20:]]}
+        return replace(started, files={".claude.json": known})
+
+    def record(self, conversation: str, directory: str) -> str:
+        return f".claude/projects/{re.sub('[^A-Za-z0-9]', '-', directory)}/{conversation}.jsonl"
 
     def parser(self) -> ClaudeParser:
         return ClaudeParser()

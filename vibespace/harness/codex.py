@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from vibespace.errors import InvalidArgument
@@ -24,6 +25,7 @@ _LATEST = 100
 class Codex:
     """One process for all conversations, whose ids are its own. Our id of a message is told again, but not heeded."""
 
+    shares = True
     counted = frozenset({"max_turns"})
 
     def check(self, settings: Settings) -> None:
@@ -46,10 +48,15 @@ class Codex:
     def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
         return Command(("codex", "app-server", "--listen", "unix://"), files=_rules(settings))
 
-    def terminal(self, settings: Settings, conversation: str, *, resume: bool, hook: str) -> Command:
+    def terminal(
+        self, settings: Settings, conversation: str, *, resume: bool, hook: str, directory: str, env: Mapping[str, str]
+    ) -> Command:
         """Without a conversation it begins one, for there is none of an empty name."""
         resumed = ("resume", conversation) if conversation else ()
         return Command(("codex", *resumed), files=_rules(settings))
+
+    def record(self, conversation: str, directory: str) -> str:
+        return ""
 
     def parser(self) -> CodexParser:
         return CodexParser()

@@ -160,6 +160,8 @@ class Attachment(Protocol):
     """The way to an agent's program, through the runner that keeps it. All raise Unavailable when it breaks."""
 
     hello: Hello
+    hook: str
+    """A shell command for inside, which hands on what a program tells its hooks."""
 
     def records(self) -> AsyncIterator[Record]:
         """Every record after the place that was asked for, in order, and new ones as they come. Once."""
@@ -169,16 +171,23 @@ class Attachment(Protocol):
         argv: Sequence[str],
         env: Mapping[str, str],
         *,
-        files: Mapping[str, str],
+        files: Mapping[str, str | Mapping[str, Any]],
         note: Mapping[str, Any],
     ) -> int:
         """Start a program, unless one runs; the epoch of the one that does.
 
-        `files` are put into the home before, by their path there; `note` stands in the record of the start.
+        `files` are put into the home before, by their path there: a text, or fields to add to a JSON object. `note`
+        stands in the record of the start.
         """
 
     async def write(self, name: str, data: bytes) -> str:
         """Give it `data`, once under that `name`: `written`, `repeated`, `uncertain` or `refused`."""
+
+    async def tail(self, path: str) -> None:
+        """Each new line of that file in the home is a record of its own, whoever writes it."""
+
+    async def answer(self, request: str, words: bytes) -> bool:
+        """What the hook that asked under that name prints; whether it still waited."""
 
     async def end_input(self) -> None:
         """Nothing more is said to the program."""

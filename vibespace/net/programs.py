@@ -54,7 +54,7 @@ class RunnerPrograms:
         program = packed()
         words = (PYTHON, "-I", "-c", BEGIN, sha256(program).hexdigest()[:16], str(len(program)), *map(str, after))
         process = await self._shell.start(agent_uid, words, directory=directory)
-        attached = Attached(process)
+        attached = Attached(process, f'{PYTHON} -I -S "$HOME/.vibespace/runner-{words[4]}" hook')
         try:
             async with asyncio.timeout(_REPLY):
                 await attached.greet(program)
@@ -70,7 +70,8 @@ class RunnerPrograms:
 class Attached:
     """net.base.Attachment."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, hook: str) -> None:
+        self.hook = hook
         self.hello = Hello(0, False, (0, 0), (0, 0))
         self._process = process
         self._frames = _Frames(process)
@@ -112,7 +113,7 @@ class Attached:
         argv: Sequence[str],
         env: Mapping[str, str],
         *,
-        files: Mapping[str, str],
+        files: Mapping[str, str | Mapping[str, Any]],
         note: Mapping[str, Any],
     ) -> int:
         what = {"argv": list(argv), "env": dict(env), "files": dict(files), "note": dict(note)}
@@ -120,6 +121,12 @@ class Attached:
 
     async def write(self, name: str, data: bytes) -> str:
         return str((await self._ask({"do": "input", "input": name}, data))["state"])
+
+    async def tail(self, path: str) -> None:
+        await self._ask({"do": "tail", "path": path})
+
+    async def answer(self, request: str, words: bytes) -> bool:
+        return str((await self._ask({"do": "answer", "request": request}, words))["state"]) == "given"
 
     async def end_input(self) -> None:
         await self._ask({"do": "close"})

@@ -32,6 +32,7 @@ class Live:
 
     epoch: int = 0
     running: bool = False
+    on_terminal: bool = False
     turn: str = ""
     conversation: str = ""
     """The program's own id of the one that it is in."""
@@ -87,6 +88,8 @@ class View:
     """The conversation that the running program was started for."""
     resumed: bool
     """The program knew it."""
+    on_terminal: bool
+    """The program is a person's own interface."""
     directory: str
     live: Live
     failures: int
@@ -96,6 +99,8 @@ class View:
 @dataclass(frozen=True)
 class Start:
     """A program, for the conversation."""
+
+    on_terminal: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,16 @@ class Write:
     """The line is that message."""
     approval: Approval | None = None
     """The line is the decision about that."""
+
+
+@dataclass(frozen=True)
+class Tell:
+    """The decision, to who asked on the terminal."""
+
+    name: str
+    request: str
+    words: bytes
+    approval: Approval
 
 
 @dataclass(frozen=True)
@@ -142,7 +157,7 @@ class Settle:
     """Record that the program works by the settings."""
 
 
-Action = Start | End | Write | Hand | Fail | Lose | Settle | None
+Action = Start | End | Write | Tell | Hand | Fail | Lose | Settle | None
 """None: there is nothing to do until something changes."""
 
 
@@ -152,10 +167,12 @@ def plan(view: View) -> Action:
     if conversation is None:
         return None
     if not live.running:
-        if not view.messages:
-            return None
-        return Fail(view.messages[0], "its program ends again and again") if view.failures >= MOST_TRIES else Start()
+        return _begin(view, conversation)
+    if view.on_terminal:
+        return _answer(view)
     if view.started_for != conversation.uid:
+        return End()
+    if _yields(view, conversation):
         return End()
     return (
         _prepare(view, conversation)
@@ -165,6 +182,21 @@ def plan(view: View) -> Action:
         or _settle(view, conversation)
         or _say(view, conversation)
     )
+
+
+def _begin(view: View, conversation: Conversation) -> Action:
+    wanted = conversation.wants_terminal
+    if not (wanted or view.messages):
+        return None
+    if view.failures >= MOST_TRIES:
+        return Fail(view.messages[0], "its program ends again and again") if view.messages else None
+    return Start(on_terminal=wanted and not view.harness.shares)
+
+
+def _yields(view: View, conversation: Conversation) -> bool:
+    """Somebody wants the conversation on a terminal, and has it alone there: the program goes, once it is idle."""
+    wanted = conversation.wants_terminal and not view.harness.shares
+    return wanted and not (conversation.working or view.live.turn or _handed(view))
 
 
 def session_for(conversation: Conversation) -> str:
@@ -206,8 +238,12 @@ def _answer(view: View) -> Action:
     for approval in view.approvals:
         asked = view.live.asked.get(approval.request)
         name = f"{view.live.epoch}-decision-{approval.uid}"
-        if approval.state == DECIDED and asked and name not in view.live.written:
-            return Write(name, view.harness.answer(asked, answer_of(approval)), approval=approval)
+        if approval.state != DECIDED or asked is None or name in view.live.written:
+            continue
+        words = view.harness.answer(asked, answer_of(approval))
+        if asked.terminal:
+            return Tell(name, approval.request, words, approval)
+        return Write(name, words, approval=approval)
     return None
 
 

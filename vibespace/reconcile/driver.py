@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,8 @@ from vibespace.domain.transcripts import Place
 from vibespace.errors import Error, NotFound
 from vibespace.harness.base import Harness, Settings
 from vibespace.harness.events import Delta, Event, Stream, Text, TurnEnded
-from vibespace.net.base import Programs
+from vibespace.net.base import Programs, Record
+from vibespace.reconcile import doors
 from vibespace.reconcile.conversations import (
     End,
     Fail,
@@ -31,6 +33,7 @@ from vibespace.reconcile.conversations import (
     Lose,
     Settle,
     Start,
+    Tell,
     View,
     Write,
     plan,
@@ -62,6 +65,8 @@ class Tools:
     deltas: Deltas
     mask: Callable[[str], str]
     settings: Callable[[Agent], Settings]
+    values: Callable[[Agent], Mapping[str, str]]
+    """What its container's environment has of its own."""
     environment: Callable[[Agent], Mapping[str, str]]
     """What the program's process gets besides what its container has."""
     directory: Callable[[Agent], str]
@@ -131,24 +136,30 @@ class Driver:
         async for record in self._attachment.records():
             place = Place(record.epoch, record.seq)
             if record.kind == "start":
-                self._live = Live(record.epoch, running=True)
+                self._live = Live(record.epoch, running=True, on_terminal=_on_terminal(record))
                 self._lines.begin()
             elif record.kind == "input":
                 self._live.written.add(record.data.partition(b"\n")[0].decode())
-            events = self._lines.read(record)
+            # What we drive ourselves has told us already.
+            silent = record.kind == "transcript" and not self._live.on_terminal
+            events = () if silent else self._lines.read(record)
             self._live.saw(events)
             self._show(events)
             if record.kind == "exit":
                 self._live.running = False
                 self._failures = 0 if self._live.worked else self._failures + 1
-            if place > self._recorded and (command := await self._lines.command(record, events, self._recorded)):
-                self._recorded = place
-                await self._record(command)
+            if not silent and place > self._recorded:
+                await self._take(record, events, place)
             self._seen = place
             self._changed.set()
             read += 1
             if read % _TURN == 0:
                 await asyncio.sleep(0)
+
+    async def _take(self, record: Record, events: Sequence[Event], place: Place) -> None:
+        if command := await self._lines.command(record, events, self._recorded):
+            self._recorded = place
+            await self._record(command)
 
     def _show(self, events: Sequence[Event]) -> None:
         """What is just being said, until it is whole."""
@@ -176,7 +187,7 @@ class Driver:
             if self._seen >= self._awaited:
                 view = self._view()
                 action = plan(view)
-                if action is None and not self._live.running and not view.messages:
+                if action is None and not self._live.running and not is_wanted(self._tools.feed, self._uid):
                     while self._under_way:
                         await self._under_way.popleft()
                     return
@@ -199,16 +210,21 @@ class Driver:
             approvals=list(state.approvals.get(self._uid, {}).values()),
             started_for=transcript.conversation if transcript else "",
             resumed=bool(transcript and transcript.resumed),
+            on_terminal=bool(transcript and transcript.on_terminal),
             directory=self._tools.directory(agent),
             live=self._live,
             failures=self._failures,
         )
 
-    async def _do(self, action: Start | End | Write | Hand | Fail | Lose | Settle, view: View) -> bool:
+    async def _do(self, action: Start | End | Write | Tell | Hand | Fail | Lose | Settle, view: View) -> bool:
         """Whether to look at once for what is next; else something has to change first."""
         match action:
-            case Start():
-                await self._start(view)
+            case Start(on_terminal):
+                await self._start(view, on_terminal=on_terminal)
+            case Tell():
+                await self._attachment.answer(action.request, action.words)
+                self._live.written.add(action.name)
+                await self._run(partial(approvals.answered, uid=action.approval.id, agent_uid=self._uid))
             case End():
                 await self._end()
             case Write():
@@ -226,20 +242,35 @@ class Driver:
                 await self._run(partial(messages.lose_message, message=message))
         return True
 
-    async def _start(self, view: View) -> None:
+    async def _start(self, view: View, *, on_terminal: bool) -> None:
         agent, conversation = self._agent(), view.conversation
         assert agent is not None
         assert conversation is not None
         while self._under_way:
             await self._under_way.popleft()
-        command = self._harness.headless(view.settings, session_for(conversation), resume=conversation.begun)
+        session, resumed = session_for(conversation), conversation.begun
+        given = dict(self._tools.environment(agent))
+        command = self._harness.headless(view.settings, session, resume=resumed)
+        if on_terminal:
+            command = doors.in_tmux(
+                self._harness.terminal(
+                    view.settings,
+                    session,
+                    resume=resumed,
+                    hook=self._attachment.hook,
+                    directory=view.directory,
+                    env={**self._tools.values(agent), **given},
+                )
+            )
         environment = {name: value for name, value in command.env.items() if name not in agent.env}
-        note = {"conversation": conversation.uid, "resumed": conversation.begun, "settings": stored(view.settings)}
+        note = {"conversation": conversation.uid, "resumed": resumed, "on_terminal": on_terminal}
+        if record := self._harness.record(session, view.directory):
+            await self._attachment.tail(record)
         epoch = await self._attachment.start(
             command.argv,
-            environment | dict(self._tools.environment(agent)),
-            files=command.files,
-            note=note,
+            environment | given,
+            files=doors.FILES | dict(command.files),
+            note=note | {"settings": stored(view.settings)},
         )
         self._awaited = Place(epoch, 1)
         await self._attachment.trim(epoch, 0)
@@ -272,7 +303,14 @@ class Driver:
             await self._tools.writer.run(command, Request("daemon"))
 
 
+def _on_terminal(record: Record) -> bool:
+    note = json.loads(record.data).get("note") or {}
+    return bool(note.get("on_terminal"))
+
+
 def is_wanted(feed: Feed, agent_uid: str) -> bool:
-    """There is a program, or something to tell one."""
-    transcript = feed.state.transcript(agent_uid)
-    return bool(feed.state.messages.get(agent_uid) or (transcript and transcript.running))
+    """There is a program, or something to tell one, or somebody who wants one."""
+    state = feed.state
+    transcript, conversation = state.transcript(agent_uid), state.conversations.get(agent_uid)
+    wanted = bool(conversation and conversation.wants_terminal)
+    return wanted or bool(state.messages.get(agent_uid) or (transcript and transcript.running))

@@ -1056,6 +1056,56 @@ class Delta(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class OpenTerminalRequest(message.Message):
+    """Whose program to open."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    TAKE_OVER_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Resource name of the agent."""
+    take_over: builtins.bool
+    """Interrupt what it works on, instead of waiting for that."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        take_over: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "take_over", b"take_over"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class OpenTerminalResponse(message.Message):
+    """How far it is."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    WAITING_FIELD_NUMBER: builtins.int
+    COMMAND_FIELD_NUMBER: builtins.int
+    waiting: builtins.str
+    """What is waited for."""
+    @builtins.property
+    def command(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Run this on a terminal, by AgentService.Exec: it is there."""
+
+    def __init__(
+        self,
+        *,
+        waiting: builtins.str = ...,
+        command: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["command", b"command", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class InterruptAgentRequest(message.Message):
     """Whom to interrupt."""
 

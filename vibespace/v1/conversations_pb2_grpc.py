@@ -45,6 +45,11 @@ class ConversationServiceStub:
                 request_serializer=vibespace_dot_v1_dot_conversations__pb2.StreamTranscriptRequest.SerializeToString,
                 response_deserializer=vibespace_dot_v1_dot_conversations__pb2.StreamTranscriptResponse.FromString,
                 _registered_method=True)
+        self.OpenTerminal = channel.unary_stream(
+                '/vibespace.v1.ConversationService/OpenTerminal',
+                request_serializer=vibespace_dot_v1_dot_conversations__pb2.OpenTerminalRequest.SerializeToString,
+                response_deserializer=vibespace_dot_v1_dot_conversations__pb2.OpenTerminalResponse.FromString,
+                _registered_method=True)
         self.InterruptAgent = channel.unary_unary(
                 '/vibespace.v1.ConversationService/InterruptAgent',
                 request_serializer=vibespace_dot_v1_dot_conversations__pb2.InterruptAgentRequest.SerializeToString,
@@ -70,6 +75,14 @@ class ConversationServiceServicer:
 
     def StreamTranscript(self, request, context):
         """Follow what an agent says and does, and how far its messages are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def OpenTerminal(self, request, context):
+        """Have an agent's program on a terminal of its own, on the same conversation. The stream ends once it is there; who
+        leaves before that gives up on it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,6 +114,11 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.StreamTranscript,
                     request_deserializer=vibespace_dot_v1_dot_conversations__pb2.StreamTranscriptRequest.FromString,
                     response_serializer=vibespace_dot_v1_dot_conversations__pb2.StreamTranscriptResponse.SerializeToString,
+            ),
+            'OpenTerminal': grpc.unary_stream_rpc_method_handler(
+                    servicer.OpenTerminal,
+                    request_deserializer=vibespace_dot_v1_dot_conversations__pb2.OpenTerminalRequest.FromString,
+                    response_serializer=vibespace_dot_v1_dot_conversations__pb2.OpenTerminalResponse.SerializeToString,
             ),
             'InterruptAgent': grpc.unary_unary_rpc_method_handler(
                     servicer.InterruptAgent,
@@ -168,6 +186,33 @@ class ConversationService:
             '/vibespace.v1.ConversationService/StreamTranscript',
             vibespace_dot_v1_dot_conversations__pb2.StreamTranscriptRequest.SerializeToString,
             vibespace_dot_v1_dot_conversations__pb2.StreamTranscriptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenTerminal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/vibespace.v1.ConversationService/OpenTerminal',
+            vibespace_dot_v1_dot_conversations__pb2.OpenTerminalRequest.SerializeToString,
+            vibespace_dot_v1_dot_conversations__pb2.OpenTerminalResponse.FromString,
             options,
             channel_credentials,
             insecure,

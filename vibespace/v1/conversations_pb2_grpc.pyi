@@ -37,6 +37,10 @@ class ConversationServiceStub:
     """Say something to an agent, and print what it answers."""
     StreamTranscript: _grpc.UnaryStreamMultiCallable[_conversations_pb2.StreamTranscriptRequest, _conversations_pb2.StreamTranscriptResponse]
     """Follow what an agent says and does, and how far its messages are."""
+    OpenTerminal: _grpc.UnaryStreamMultiCallable[_conversations_pb2.OpenTerminalRequest, _conversations_pb2.OpenTerminalResponse]
+    """Have an agent's program on a terminal of its own, on the same conversation. The stream ends once it is there; who
+    leaves before that gives up on it.
+    """
     InterruptAgent: _grpc.UnaryUnaryMultiCallable[_conversations_pb2.InterruptAgentRequest, _conversations_pb2.InterruptAgentResponse]
     """End what an agent works on."""
     CreateConversation: _grpc.UnaryUnaryMultiCallable[_conversations_pb2.CreateConversationRequest, _conversations_pb2.CreateConversationResponse]
@@ -51,6 +55,10 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     """Say something to an agent, and print what it answers."""
     StreamTranscript: _aio.UnaryStreamMultiCallable[_conversations_pb2.StreamTranscriptRequest, _conversations_pb2.StreamTranscriptResponse]  # type: ignore[assignment]
     """Follow what an agent says and does, and how far its messages are."""
+    OpenTerminal: _aio.UnaryStreamMultiCallable[_conversations_pb2.OpenTerminalRequest, _conversations_pb2.OpenTerminalResponse]  # type: ignore[assignment]
+    """Have an agent's program on a terminal of its own, on the same conversation. The stream ends once it is there; who
+    leaves before that gives up on it.
+    """
     InterruptAgent: _aio.UnaryUnaryMultiCallable[_conversations_pb2.InterruptAgentRequest, _conversations_pb2.InterruptAgentResponse]  # type: ignore[assignment]
     """End what an agent works on."""
     CreateConversation: _aio.UnaryUnaryMultiCallable[_conversations_pb2.CreateConversationRequest, _conversations_pb2.CreateConversationResponse]  # type: ignore[assignment]
@@ -74,6 +82,16 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_conversations_pb2.StreamTranscriptResponse], _abc.AsyncIterator[_conversations_pb2.StreamTranscriptResponse]]:
         """Follow what an agent says and does, and how far its messages are."""
+
+    @_abc_1.abstractmethod
+    def OpenTerminal(
+        self,
+        request: _conversations_pb2.OpenTerminalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_conversations_pb2.OpenTerminalResponse], _abc.AsyncIterator[_conversations_pb2.OpenTerminalResponse]]:
+        """Have an agent's program on a terminal of its own, on the same conversation. The stream ends once it is there; who
+        leaves before that gives up on it.
+        """
 
     @_abc_1.abstractmethod
     def InterruptAgent(

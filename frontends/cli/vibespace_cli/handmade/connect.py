@@ -1,11 +1,14 @@
-"""`vibespace connect`: this terminal joined to an agent. So far to a shell in its container."""
+"""`vibespace connect`: this terminal joined to an agent: to its program, or to a shell in its container."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
-from vibespace.errors import FailedPrecondition, InvalidArgument
+from vibespace.errors import InvalidArgument
 from vibespace.v1.agents_pb2 import ExecRequest, ExecStart
+from vibespace.v1.conversations_pb2 import OpenTerminalRequest, OpenTerminalResponse
 from vibespace_cli import complete, names
 from vibespace_cli.attach import attach
 from vibespace_cli.build import beside_agent
@@ -16,7 +19,11 @@ from vibespace_cli.terminal import described, is_terminal
 _SHELL = ("sh", "-c", 'exec "${SHELL:-/bin/sh}" -l')
 """The user's own, as at a login: sshd says which."""
 
-_HELP = """Work on this terminal in an agent's container.
+_HELP = """Work on this terminal with an agent, or in its container.
+
+It is the agent's own program, on the conversation that `ask` goes on with, and with the agent's settings. Claude Code
+comes when it is idle; what is said to it from elsewhere waits until you leave it. Ctrl-B D, or closing this terminal,
+detaches: it goes on, and `connect` joins it again.
 
 With --shell, in a shell, where `exec` runs its commands. It goes when this terminal is closed; what was begun with
 nohup or tmux goes on.
@@ -30,18 +37,33 @@ def command(words: tuple[str, ...]) -> click.Command:
         click.Argument(["agent"], required=False, metavar="[AGENT]", help=agent, shell_complete=complete.agents),
         beside_agent(),
         click.Option(["--shell"], is_flag=True, help="A shell of the agent's user."),
+        click.Option(["--take-over"], is_flag=True, help="Interrupt what the agent works on, and do not wait for it."),
     ]
     return Command(words[-1], params=params, callback=click.pass_obj(run), help=_HELP)
 
 
-def run(session: Session, agent: str | None, vibespace: str | None, shell: bool) -> int:
-    """Join; returns the exit code of the shell."""
+def run(session: Session, agent: str | None, vibespace: str | None, shell: bool, take_over: bool) -> int:
+    """Join; returns the exit code of the shell, or of the program."""
     session.output.content = True
-    if not shell:
-        hint = f"'vibespace connect {agent or 'AGENT'} --shell' is a shell in its container: start the program there."
-        raise FailedPrecondition("CONNECT_NOT_YET", "An agent's own program cannot be connected to yet.", hint=hint)
+    if shell and take_over:
+        raise InvalidArgument("ARGUMENTS_CONTRADICT", "A shell takes nothing over.", field="take_over")
     if not (is_terminal(0) and is_terminal(1)):
-        hint = "'vibespace exec AGENT -- COMMAND' runs a command without one."
+        hint = "'vibespace ask' talks with the agent without one, 'vibespace exec AGENT -- COMMAND' runs a command."
         raise InvalidArgument("TERMINAL_NEEDED", "connect needs a terminal.", hint=hint)
-    start = ExecStart(name=names.agent(session, agent, vibespace), command=_SHELL, terminal=described())
+    name = names.agent(session, agent, vibespace)
+    command = _SHELL if shell else _program(session, name, take_over)
+    start = ExecStart(name=name, command=command, terminal=described())
     return attach(session, ExecRequest(start=start), reads=True)
+
+
+def _program(session: Session, name: str, take_over: bool) -> Sequence[str]:
+    """What to run to have it, once it is there."""
+    opening = session.client.stream(
+        "ConversationService/OpenTerminal", OpenTerminalRequest(name=name, take_over=take_over), OpenTerminalResponse
+    )
+    command: Sequence[str] = ()
+    for response in opening:
+        if response.waiting:
+            session.output.step(f"Waiting: {response.waiting} …")
+        command = response.command or command
+    return command

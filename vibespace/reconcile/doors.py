@@ -1,0 +1,72 @@
+"""A program's own interface, for a person: in tmux, so that it goes on when he detaches or his terminal is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from vibespace.app.feed import Feed
+from vibespace.domain.agents import Agent
+from vibespace.harness.base import Command, Harness, Settings
+
+_SETTINGS = ".vibespace/tmux.conf"
+FILES = {
+    _SETTINGS: "\n".join(
+        (
+            "set -g status off",
+            "set -g default-terminal tmux-256color",
+            "set -g escape-time 10",
+            "set -g history-limit 50000",
+            "set -g window-size latest",
+            "",
+        )
+    )
+}
+_TMUX = ("tmux", "-L", "vibespace", "-f", f"/home/agent/{_SETTINGS}")
+_SESSION = "agent"
+_KEEP = f"""\
+tmux -L vibespace -f "$HOME/{_SETTINGS}" new-session -d -s {_SESSION} -x 120 -y 40 -- "$@" &&
+exec tmux -L vibespace wait-for {_SESSION}-over
+"""
+"""Lives as long as the server does, which goes with its only session."""
+
+
+def in_tmux(command: Command) -> Command:
+    """The command, in a session that nobody looks at yet; it ends when that does."""
+    return replace(command, argv=("/bin/sh", "-c", _KEEP, "sh", *command.argv))
+
+
+class Doors:
+    """Where a person's own interface to an agent is."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        harnesses: Mapping[str, Harness],
+        settings: Callable[[Agent], Settings],
+        directory: Callable[[Agent], str],
+    ) -> None:
+        self._feed = feed
+        self._harnesses = harnesses
+        self._settings = settings
+        self._directory = directory
+
+    def command(self, agent: Agent) -> Sequence[str]:
+        """What to run on a terminal inside to have it; empty while it is not there."""
+        state, harness = self._feed.state, self._harnesses[agent.type]
+        transcript, conversation = state.transcript(agent.uid), state.conversations.get(agent.uid)
+        if not transcript or not transcript.running or not conversation:
+            return ()
+        if not harness.shares:
+            return (*_TMUX, "attach-session", "-t", f"={_SESSION}") if transcript.on_terminal else ()
+        if not conversation.begun:
+            return ()
+        own = harness.terminal(
+            self._settings(agent),
+            conversation.program_session,
+            resume=True,
+            hook="",
+            directory=self._directory(agent),
+            env={},
+        )
+        return (*_TMUX, "new-session", "-A", "-s", _SESSION, "--", *own.argv)
