@@ -97,9 +97,10 @@ def test_settings_are_on_the_command_line() -> None:
 
 
 def test_the_terminal_tells_our_hook() -> None:
-    """What a person does there, and what it asks, comes by hooks."""
+    """What a person does there, and what it asks, comes by hooks; the one that asks may wait for a day."""
     hooks = flags(CLAUDE.terminal(Settings(), "c-1", resume=True, hook="tell it", directory="/w", env={}).argv)["hooks"]
-    assert hooks["PermissionRequest"] == [{"hooks": [{"type": "command", "command": "tell it"}]}]
+    assert hooks["Stop"] == [{"hooks": [{"type": "command", "command": "tell it"}]}]
+    assert hooks["PermissionRequest"] == [{"hooks": [{"type": "command", "command": "tell it", "timeout": 86400}]}]
 
 
 def test_hooks_that_are_asked_for_are_known() -> None:

@@ -356,6 +356,20 @@ def test_a_helper_does_not_end_the_turn(line: dict[str, Any]) -> None:
     assert [event for event in told if isinstance(event, TurnStarted | TurnEnded | ApprovalCancelled)] == []
 
 
+@pytest.mark.parametrize("used", [False, True])
+def test_a_hook_that_ended_unanswered_asks_no_more(used: bool) -> None:
+    """The person has decided in the dialog; where the tool's run has told that already, there is nothing to add."""
+    asked = {"hook_event_name": "PermissionRequest", "session_id": "c-1", "request_id": "q-1", "tool_name": "Bash"}
+    runs = {"hook_event_name": "PostToolUse", "session_id": "c-1", "tool_use_id": "t-1", "tool_name": "Bash"}
+    gone = {"hook_event_name": "PermissionRequestGone", "request_id": "q-1"}
+    parser = CLAUDE.parser()
+    for source, said in (prompted("p-1"), (Source.HOOK, asked), *([(Source.HOOK, runs)] if used else [])):
+        parser.feed(encode(said), source)
+    cancelled = ApprovalCancelled(id="q-1", request="q-1", conversation="c-1", turn="p-1")
+    assert parser.feed(encode(gone), Source.HOOK) == (() if used else (cancelled,))
+    assert parser.feed(encode(gone), Source.HOOK) == ()
+
+
 def test_a_typed_turn_whose_request_failed_is_over() -> None:
     """The transcript tells of it by the error alone, and has no line of how long it took."""
     where = {"sessionId": "c-1", "entrypoint": "cli"}

@@ -123,6 +123,12 @@ def test_rules_are_in_a_file_of_ours() -> None:
         }
 
 
+def test_it_is_spoken_with_over_the_socket_that_a_terminal_finds() -> None:
+    """The terminal has pipes, and looks for that socket by itself."""
+    assert CODEX.headless(Settings(), "", resume=False).socket == ".codex/app-server-control/app-server-control.sock"
+    assert CODEX.terminal(Settings(), "c-1", resume=True, hook="hook", directory="/w", env={}).socket == ""
+
+
 @pytest.mark.parametrize(("conversation", "argv"), [("c-1", ("codex", "resume", "c-1")), ("", ("codex",))])
 def test_a_terminal_goes_on_with_what_there_is(conversation: str, argv: tuple[str, ...]) -> None:
     """Nothing is resumed that has not begun."""

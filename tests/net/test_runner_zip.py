@@ -23,7 +23,7 @@ def test_it_runs_where_nothing_of_ours_is(tmp_path: Path) -> None:
     """Alone in a file, with the standard library only, it says what it can."""
     program = tmp_path / "runner.pyz"
     program.write_bytes(packed())
-    words = [sys.executable, "-I", "-S", program]
+    words = [sys.executable, "-I", "-S", str(program)]
     done = subprocess.run(words, env={"HOME": str(tmp_path)}, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.splitlines()[0].split()[0] == "serve"

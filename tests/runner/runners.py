@@ -22,6 +22,8 @@ from typing import Any
 from vibespace.net.runner_zip import packed
 from vibespace.runner.processes import stat
 
+MOST = 12 << 10
+"""Private memory in KiB."""
 SECONDS = 120
 """For what is waited for; then the test fails."""
 Record = tuple[int, int, str, bytes]
@@ -95,11 +97,27 @@ class Client:
         self.send(request, data)
         return self.until(lambda head, _: "reply" in head or "error" in head)[0]
 
-    def start(self, *argv: str, env: dict[str, str] | None = None) -> dict[str, Any]:
-        return self.ask({"do": "start", "argv": argv, "env": env or {}, "cwd": "/"})
+    def start(self, *argv: str, env: dict[str, str] | None = None, socket: str = "") -> dict[str, Any]:
+        return self.ask({"do": "start", "argv": argv, "env": env or {}, "cwd": "/", "socket": socket})
 
     def python(self, text: str, env: dict[str, str] | None = None) -> dict[str, Any]:
         return self.start(sys.executable, "-uc", text, env=env)
+
+    def record(self, kind: str, text: bytes = b"", *, times: int = 1) -> bytes:
+        """The text of the `times`-th record of that kind that begins with `text`, whenever it comes."""
+        seen = 0
+        while True:
+            for *_, each, data in self.records[seen:]:
+                if each == kind and data.startswith(text):
+                    times -= 1
+                    if not times:
+                        return data
+            seen = len(self.records)
+            assert self.frame(), "the attachment ended"
+
+    def hello(self) -> None:
+        """The runner serves."""
+        self.until(lambda head, _: "hello" in head)
 
     def said(self, text: bytes) -> None:
         if not any(data == text for *_, data in self.records):
@@ -112,6 +130,18 @@ class Client:
                 return dict(json.loads(data))
         data = self.until(lambda head, _: head.get("record") == "exit" and head["epoch"] == epoch)[1]
         return dict(json.loads(data))
+
+
+def output(records: list[Record], kind: str = "stdout") -> bytes:
+    return b"".join(data for *_, found, data in records if found == kind)
+
+
+def private(home: Path) -> int:
+    """KiB of memory that only the runner has."""
+    text = Path(f"/proc/{serving(home)[0]}/smaps_rollup").read_text()
+    return sum(
+        int(line.split()[1]) for line in text.splitlines() if line.startswith(("Private_Dirty", "Private_Clean"))
+    )
 
 
 def serving(home: Path) -> list[int]:

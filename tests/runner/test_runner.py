@@ -7,36 +7,20 @@ import random
 import resource
 import select
 import signal
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.runner.runners import Client, Record, kill, serving, until, whole
+from tests.runner.runners import MOST, Client, Record, kill, output, private, serving, until, whole
 
-MOST = 12 << 10
-"""Private memory in KiB."""
 ECHO = "import sys\nfor line in sys.stdin.buffer: sys.stdout.buffer.write(b'said ' + line); sys.stdout.flush()"
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path
-    for pid in serving(tmp_path):
-        with Client(tmp_path) as last:
-            last.ask({"do": "end"})
-        kill(pid)
 
 
 def replay(home: Path, epoch: int) -> list[Record]:
     with Client(home) as client:
         client.exit(epoch)
         return client.records
-
-
-def output(records: list[Record], kind: str = "stdout") -> bytes:
-    return b"".join(data for *_, found, data in records if found == kind)
 
 
 def test_what_a_program_says_is_kept_byte_for_byte(home: Path) -> None:
@@ -145,6 +129,35 @@ def test_an_input_that_was_cut_short_is_uncertain(home: Path) -> None:
         assert again.ask({"do": "input", "input": "big"}, b"x\n")["state"] == "uncertain"
 
 
+def test_an_input_is_forgotten_when_it_is_in_the_log(home: Path) -> None:
+    """The ids of what was trimmed are gone, so that they do not grow; those that were not stay, and uncertain ones."""
+    folder = home / ".vibespace/runner"
+    with Client(home) as client:
+        client.start("sleep", "infinity")
+        client.send({"do": "input", "input": "cut"}, bytes(1 << 20))
+        client.record("input", b"cut")
+        kill(*serving(home))
+    with Client(home) as client:
+        client.python("import sys\nfor line in sys.stdin: sys.stdout.write(line)")
+        for number in range(200):
+            client.ask({"do": "input", "input": f"old-{number}"}, b"x" * 30_000 + b"\n")
+        client.record("stdout", times=200)
+        client.python("pass")
+        client.ask({"do": "input", "input": "new"}, b"x\n")
+        client.record("stdout", b"x\n")
+        assert client.ask({"do": "trim", "to": [9, 9]})["removed"] >= 1
+        kept = (folder / "taken").read_text()
+        assert kept.startswith("begun cut\n")
+        assert "old-0\n" not in kept
+        assert client.ask({"do": "input", "input": "new"}, b"x\n")["state"] == "repeated"
+        assert client.ask({"do": "input", "input": "cut"}, b"x\n")["state"] == "uncertain"
+        assert client.ask({"do": "input", "input": "old-0"}, b"again\n")["state"] == "written"
+        kill(*serving(home))
+    with Client(home) as again:
+        assert again.ask({"do": "input", "input": "old-0"}, b"again\n")["state"] == "repeated"
+        assert again.ask({"do": "input", "input": "new"}, b"again\n")["state"] == "repeated"
+
+
 def pids(client: Client, text: str) -> tuple[int, list[int]]:
     """The program's own id, and those it has started."""
     client.python(text)
@@ -195,13 +208,6 @@ def test_a_start_that_is_cut_starts_one_all_the_same(home: Path) -> None:
     with Client(home) as client:
         assert client.python("pass")["epoch"] == 1
         assert len(serving(home)) == 1
-
-
-def private(home: Path) -> int:
-    text = Path(f"/proc/{serving(home)[0]}/smaps_rollup").read_text()
-    return sum(
-        int(line.split()[1]) for line in text.splitlines() if line.startswith(("Private_Dirty", "Private_Clean"))
-    )
 
 
 def peak(home: Path) -> int:
@@ -286,7 +292,18 @@ def test_what_cannot_be_started_says_so(home: Path) -> None:
         assert client.python("pass") == {"reply": "start", "epoch": 2, "started": True}
 
 
-@pytest.mark.parametrize("line", [b"not json\n", b"[]\n", b'{"do": "fly"}\n', b'{"do": "input", "length": 1e99}\n'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"not json\n",
+        b"[]\n",
+        b'{"do": "fly"}\n',
+        b'{"do": "input", "length": 1e99}\n',
+        b'{"do": "tail", "path": ""}\n',
+        b'{"do": "tail", "path": "a\\u0000b"}\n',
+        b'{"do": "tail", "path": "\\ud800"}\n',
+    ],
+)
 def test_a_bad_frame_ends_its_attachment_alone(home: Path, line: bytes) -> None:
     """It is told what was wrong; the program and the others do not notice."""
     with Client(home) as other, Client(home) as client:

@@ -34,6 +34,8 @@ class Command:
     files: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)
     """Files that must be there first, by their path in the agent's home: ours, with this text; or the program's own, a
     JSON object to which these fields are added where they are missing."""
+    socket: str = ""
+    """Where it serves the WebSocket that it is spoken with over, in the agent's home; empty: by its pipes."""
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,10 @@ class Open:
         self._asked[request] = replace(asked, input={}, reason="", rules=()), _digest(asked.tool, given)
         return asked
 
-    def cancel(self, request: str) -> None:
-        self._asked.pop(request, None)
+    def cancel(self, request: str) -> ApprovalAsked | None:
+        """What nobody waits for any more, if it was still open."""
+        asked, _ = self._asked.pop(request, (None, b""))
+        return asked
 
     def seen(self, said: Object, events: tuple[Event, ...]) -> tuple[Event, ...]:
         """`events`, and that an approval was answered if a result among them says so."""

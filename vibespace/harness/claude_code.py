@@ -18,6 +18,8 @@ from vibespace.harness.rules import parse_rule
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 LONGEST = 100_000
 """Bytes of a setting that is an argument, of which Linux takes 128 KiB with what else is in it."""
+PATIENCE = 24 * 3600
+"""Seconds in which a question on the terminal may be answered elsewhere: the program gives a hook few minutes."""
 
 _ELSEWHERE = "Put the rest into a CLAUDE.md in the repository."
 
@@ -63,7 +65,9 @@ class ClaudeCode:
     def terminal(
         self, settings: Settings, conversation: str, *, resume: bool, hook: str, directory: str, env: Mapping[str, str]
     ) -> Command:
-        hooks = {event: [{"hooks": [{"type": "command", "command": hook}]}] for event in _HOOKS}
+        told: dict[str, Any] = {"type": "command", "command": hook}
+        hooks = {event: [{"hooks": [told]}] for event in _HOOKS}
+        hooks["PermissionRequest"] = [{"hooks": [{**told, "timeout": PATIENCE}]}]
         started = _command(settings, conversation, resume, {"hooks": hooks}, ())
         # Each is a question that it would else ask first.
         known: dict[str, Any] = {"hasCompletedOnboarding": True}

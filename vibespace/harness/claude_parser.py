@@ -106,6 +106,7 @@ class ClaudeParser:
             "SessionStart": lambda said: self._switch(text(said, "session_id")),
             "UserPromptSubmit": lambda said: self._typed_starts(said, text(said, "prompt_id")),
             "PermissionRequest": self._hooked,
+            "PermissionRequestGone": self._withdrawn,
             "PostToolUse": self._open.used,
             "Stop": self._stopped,
             "StopFailure": self._failed,
@@ -287,6 +288,14 @@ class ClaudeParser:
         request = text(said, "request_id") or text(said, "prompt_id")
         where: Where = {"conversation": _conversation(said), "turn": self._typed}
         return (self._open.ask(said, request, mapping(said, "tool_input"), where, terminal=True),)
+
+    def _withdrawn(self, said: Object) -> Events:
+        """Not of the program: who relays hooks tells that this one has ended without an answer."""
+        asked = self._open.cancel(text(said, "request_id"))
+        if not asked:
+            return ()  # what was decided in the dialog is told already
+        where: Where = {"conversation": asked.conversation, "turn": asked.turn}
+        return (ApprovalCancelled(id=asked.request, request=asked.request, **where),)
 
     def _stopped(self, said: Object) -> Events:
         self._busy = bool(items(said, "background_tasks"))

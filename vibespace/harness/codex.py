@@ -17,6 +17,7 @@ EFFORTS = ("low", "medium", "high", "xhigh")
 LONGEST_MESSAGE = 1 << 20
 """Characters that the program takes as input of a turn."""
 RULES = ".codex/rules/vibespace.rules"
+SOCKET = ".codex/app-server-control/app-server-control.sock"
 
 _LATEST = 100
 """Items to look through for a message that may have arrived: more than a turn was seen to have."""
@@ -46,7 +47,7 @@ class Codex:
         codex_rules(settings.allowed_tools, settings.disallowed_tools)
 
     def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
-        return Command(("codex", "app-server", "--listen", "unix://"), files=_rules(settings))
+        return Command(("codex", "app-server", "--listen", "unix://"), files=_rules(settings), socket=SOCKET)
 
     def terminal(
         self, settings: Settings, conversation: str, *, resume: bool, hook: str, directory: str, env: Mapping[str, str]

@@ -171,13 +171,15 @@ class Attachment(Protocol):
         argv: Sequence[str],
         env: Mapping[str, str],
         *,
+        socket: str,
         files: Mapping[str, str | Mapping[str, Any]],
         note: Mapping[str, Any],
     ) -> int:
         """Start a program, unless one runs; the epoch of the one that does.
 
-        `files` are put into the home before, by their path there: a text, or fields to add to a JSON object. `note`
-        stands in the record of the start.
+        One with a `socket`, a path in the home, is spoken with over that, else by its pipes. `files` are put into the
+        home before, by their path there: a text, or fields to add to a JSON object. `note` stands in the record of the
+        start.
         """
 
     async def write(self, name: str, data: bytes) -> str:

@@ -113,11 +113,13 @@ class Attached:
         argv: Sequence[str],
         env: Mapping[str, str],
         *,
+        socket: str,
         files: Mapping[str, str | Mapping[str, Any]],
         note: Mapping[str, Any],
     ) -> int:
+        spoken = {"socket": socket} if socket else {}
         what = {"argv": list(argv), "env": dict(env), "files": dict(files), "note": dict(note)}
-        return int((await self._ask({"do": "start", **what}))["epoch"])
+        return int((await self._ask({"do": "start", **spoken, **what}))["epoch"])
 
     async def write(self, name: str, data: bytes) -> str:
         return str((await self._ask({"do": "input", "input": name}, data))["state"])

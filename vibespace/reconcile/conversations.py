@@ -33,6 +33,10 @@ class Live:
     epoch: int = 0
     running: bool = False
     on_terminal: bool = False
+    listens: bool = True
+    """It can be told something: what serves a socket only while that is connected."""
+    connections: int = 0
+    """Of its socket, so far; what was said over one is not heard over the next."""
     turn: str = ""
     conversation: str = ""
     """The program's own id of the one that it is in."""
@@ -48,6 +52,10 @@ class Live:
     """Request -> refusal, empty when it was done."""
     written: set[str] = field(default_factory=set)
     """Names of what it was given."""
+
+    def connect(self) -> None:
+        """Its socket is connected: it is greeted again, and asked to go on with the conversation."""
+        self.listens, self.connections, self.conversation = True, self.connections + 1, ""
 
     def saw(self, events: Sequence[Event]) -> None:
         """It told these."""
@@ -170,6 +178,8 @@ def plan(view: View) -> Action:
         return _begin(view, conversation)
     if view.on_terminal:
         return _answer(view)
+    if not live.listens:
+        return None
     if view.started_for != conversation.uid:
         return End()
     if _yields(view, conversation):
@@ -214,11 +224,12 @@ def answer_of(approval: Approval) -> Answer:
 def _prepare(view: View, conversation: Conversation) -> Action:
     """What a process is told first, and the conversation that it shall be in."""
     harness, live = view.harness, view.live
-    if action := _unwritten(live, "greet", harness.greet(_named(live, "greet"))):
+    if action := _unwritten(live, greet := _once(live, "greet"), harness.greet(_named(live, greet))):
         return action
-    if action := _unwritten(live, "open", opening := _opening(view, conversation)):
+    opening, kind = _opening(view, conversation), _once(live, "open")
+    if action := _unwritten(live, kind, opening):
         return action
-    refusal = live.replied.get(_named(live, "open"))
+    refusal = live.replied.get(_named(live, kind))
     if refusal and view.messages:
         return Fail(view.messages[0], refusal)
     if opening and live.conversation:
@@ -227,8 +238,9 @@ def _prepare(view: View, conversation: Conversation) -> Action:
 
 
 def _opening(view: View, conversation: Conversation) -> Sequence[bytes]:
-    session = conversation.program_session if view.resumed else ""
-    return view.harness.open(view.settings, session, view.directory, _named(view.live, "open"))
+    live, begun = view.live, conversation.begun
+    session = conversation.program_session if view.resumed or (live.connections > 1 and begun) else ""
+    return view.harness.open(view.settings, session, view.directory, _named(live, _once(live, "open")))
 
 
 def _answer(view: View) -> Action:
@@ -328,6 +340,11 @@ def _unwritten(live: Live, kind: str, lines: Sequence[bytes]) -> Write | None:
         if (name := f"{live.epoch}-{kind}-{number}") not in live.written:
             return Write(name, line)
     return None
+
+
+def _once(live: Live, kind: str) -> str:
+    """What is done for each connection."""
+    return f"{kind}-{live.connections}" if live.connections else kind
 
 
 def _named(live: Live, kind: str) -> str:

@@ -136,8 +136,12 @@ class Driver:
         async for record in self._attachment.records():
             place = Place(record.epoch, record.seq)
             if record.kind == "start":
-                self._live = Live(record.epoch, running=True, on_terminal=_on_terminal(record))
+                self._live = _begun(record)
                 self._lines.begin()
+            elif record.kind == "connected":
+                self._live.connect()
+            elif record.kind == "disconnected":
+                self._live.listens = False
             elif record.kind == "input":
                 self._live.written.add(record.data.partition(b"\n")[0].decode())
             # What we drive ourselves has told us already.
@@ -147,7 +151,8 @@ class Driver:
             self._show(events)
             if record.kind == "exit":
                 self._live.running = False
-                self._failures = 0 if self._live.worked else self._failures + 1
+                worked = self._live.worked or self._live.on_terminal
+                self._failures = 0 if worked else self._failures + 1
             if not silent and place > self._recorded:
                 await self._take(record, events, place)
             self._seen = place
@@ -185,15 +190,20 @@ class Driver:
         while True:
             self._changed.clear()
             if self._seen >= self._awaited:
+                if not self._live.running:
+                    await self._settled()  # what is begun next depends on what its end led to
                 view = self._view()
                 action = plan(view)
                 if action is None and not self._live.running and not is_wanted(self._tools.feed, self._uid):
-                    while self._under_way:
-                        await self._under_way.popleft()
                     return
                 if action and await self._do(action, view):
                     continue
             await self._changed.wait()
+
+    async def _settled(self) -> None:
+        """All that was read is in the log."""
+        while self._under_way:
+            await self._under_way.popleft()
 
     def _view(self) -> View:
         state, agent = self._tools.feed.state, self._agent()
@@ -246,8 +256,6 @@ class Driver:
         agent, conversation = self._agent(), view.conversation
         assert agent is not None
         assert conversation is not None
-        while self._under_way:
-            await self._under_way.popleft()
         session, resumed = session_for(conversation), conversation.begun
         given = dict(self._tools.environment(agent))
         command = self._harness.headless(view.settings, session, resume=resumed)
@@ -269,6 +277,7 @@ class Driver:
         epoch = await self._attachment.start(
             command.argv,
             environment | given,
+            socket=command.socket,
             files=doors.FILES | dict(command.files),
             note=note | {"settings": stored(view.settings)},
         )
@@ -303,9 +312,13 @@ class Driver:
             await self._tools.writer.run(command, Request("daemon"))
 
 
-def _on_terminal(record: Record) -> bool:
-    note = json.loads(record.data).get("note") or {}
-    return bool(note.get("on_terminal"))
+def _begun(record: Record) -> Live:
+    """A program of which nothing is known but how it was started."""
+    started = json.loads(record.data)
+    note = started.get("note") or {}
+    return Live(
+        record.epoch, running=True, on_terminal=bool(note.get("on_terminal")), listens=not started.get("socket")
+    )
 
 
 def is_wanted(feed: Feed, agent_uid: str) -> bool:

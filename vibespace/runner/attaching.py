@@ -11,6 +11,7 @@ import threading
 from contextlib import suppress
 
 from vibespace.runner.journal import PIECE
+from vibespace.runner.places import MEMORY, connect
 
 _FILE = os.path.abspath(sys.argv[0])
 """What we were started from, before the working directory is another."""
@@ -21,17 +22,6 @@ def lock(name: str) -> int:
     file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(file, fcntl.LOCK_EX)
     return file
-
-
-def connect() -> socket.socket | None:
-    """Serve's socket, if one listens."""
-    client = socket.socket(socket.AF_UNIX)
-    try:
-        client.connect("socket")
-    except (FileNotFoundError, ConnectionRefusedError):
-        client.close()
-        return None
-    return client
 
 
 def reach() -> socket.socket:
@@ -69,7 +59,7 @@ def _detach(starting: int, ready: int) -> None:
         os.set_inheritable(starting, True)
         os.set_inheritable(ready, True)
         env = {name: value for name, value in os.environ.items() if name != "VIBESPACE_PROGRAM"}
-        env["MALLOC_ARENA_MAX"] = "1"  # its threads wait; an arena each would be most of its memory
+        env |= MEMORY
         words = [sys.executable, "-I", "-S", _FILE, "serve", str(starting), str(ready)]
         os.execve(sys.executable, words, env)  # noqa: S606 (no shell, on purpose)
     finally:

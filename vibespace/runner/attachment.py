@@ -7,10 +7,11 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from io import BufferedReader
 from typing import Any, BinaryIO
 
 from vibespace.runner.journal import HEADER, PIECE, head_of, position, segments
-from vibespace.runner.runner import Runner
+from vibespace.runner.runner import Runner, usable
 
 MOST_INPUT = 16 << 20
 """Bytes of one."""
@@ -23,36 +24,18 @@ class Attachment:
         self._runner, self._client = runner, client
         self._sending = threading.Lock()
         self._gone = False
+        self._follower: threading.Thread | None = None
         self._cwd = "/"
+        self._asked: list[str] = []
+        """Ids that wait for an answer, or did."""
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
         journal = self._runner.journal
-        follower: threading.Thread | None = None
         try:
-            with self._client.makefile("rb", buffering=PIECE) as requests:
-                while line := requests.readline(PIECE << 4):
-                    request = json.loads(line)
-                    size = int(request.get("length", 0))
-                    if not 0 <= size <= MOST_INPUT:
-                        raise ValueError(f"an input has at most {MOST_INPUT} bytes")
-                    data = requests.read(size)
-                    if len(data) < size:
-                        break
-                    if request.get("do") == "attach":
-                        self._cwd = str(request.get("cwd", "/"))
-                        epoch, seq = (int(number) for number in request.get("after", (0, 0)))
-                        first = list(position(segments()[0])) if journal.end[0] else [1, 1]
-                        there = {"running": self._runner.running, "first": first, "last": list(journal.last)}
-                        self._send({"hello": journal.epoch, **there})
-                        follower = threading.Thread(target=self._follow, args=((epoch, seq),), daemon=True)
-                        follower.start()
-                        continue
-                    if request.get("do") == "start":
-                        request.setdefault("cwd", self._cwd)
-                    reply = self._runner.answer(request, data)
-                    ref = {"ref": request["ref"]} if "ref" in request else {}
-                    self._send({"reply": request["do"], **reply, **ref})
+            with self._client.makefile("rb") as requests:
+                while self._request(requests):
+                    pass
         except (ValueError, TypeError, AttributeError, RuntimeError) as error:
             self._end(f"{error}")
         except OSError:
@@ -60,10 +43,59 @@ class Attachment:
         with journal.changed:
             self._gone = True
             journal.changed.notify_all()
+        for name in self._asked:
+            self._runner.hooks.leave(name)
         self._end()
-        if follower:
-            follower.join()
+        if self._follower:
+            self._follower.join()
         self._client.close()
+
+    def _request(self, requests: BufferedReader) -> bool:
+        """The next one; False when there is none. What it brought is in memory no longer than it takes."""
+        line = requests.readline(PIECE << 4)
+        if not line:
+            return False
+        request = json.loads(line)
+        size = int(request.get("length", 0))
+        if not 0 <= size <= MOST_INPUT:
+            raise ValueError(f"an input has at most {MOST_INPUT} bytes")
+        data = requests.read(size)
+        if len(data) < size:
+            return False
+        match request.get("do"):
+            case "attach":
+                self._attach(request)
+            case "hook":
+                self._hook(request, data)
+            case _:
+                if request.get("do") == "start":
+                    request.setdefault("cwd", self._cwd)
+                reply = self._runner.answer(request, data)
+                ref = {"ref": request["ref"]} if "ref" in request else {}
+                self._send({"reply": request["do"], **reply, **ref})
+        return True
+
+    def _attach(self, request: dict[str, Any]) -> None:
+        journal = self._runner.journal
+        epoch, seq = (int(number) for number in request.get("after", (0, 0)))
+        self._cwd = str(request.get("cwd", "/"))
+        first = list(position(segments()[0])) if journal.end[0] else [1, 1]
+        there = {"running": self._runner.running, "first": first, "last": list(journal.last)}
+        self._send({"hello": journal.epoch, **there})
+        self._follower = threading.Thread(target=self._follow, args=((epoch, seq),), daemon=True)
+        self._follower.start()
+
+    def _hook(self, request: dict[str, Any], line: bytes) -> None:
+        """One that asks is replied to when it is answered, the others when they are kept."""
+        name = request.get("request")
+        if not isinstance(name, str) or not usable(name) or line.find(b"\n") != len(line) - 1:
+            raise ValueError("a hook has an id, and one line")
+        if request.get("waits"):
+            self._runner.hooks.ask(name, line, lambda data: self._send({"reply": "hook", "length": len(data)}, data))
+            self._asked.append(name)
+            return
+        self._runner.hooks.tell(line)
+        self._send({"reply": "hook"})
 
     def _end(self, error: str = "") -> None:
         try:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import binascii
 import errno
+import json
 import os
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import BinaryIO, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-KINDS = ("", "start", "stdout", "stderr", "input", "exit")
+KINDS = (
+    "", "start", "stdout", "stderr", "input", "exit", "connected", "disconnected", "transcript", "hook", "mark",
+)  # fmt: skip
+"""A record has its number; new ones at the end, for what is journalled already stays."""
 PIECE = 1 << 16
 """Bytes in memory at a time, of whatever is read."""
 SEGMENT = 4 << 20
 """Bytes after which a new one is begun."""
+MOST_TAILED = 100
+"""Transcripts of which it is remembered how far they are here."""
 _HEAD = struct.Struct(">BQQ")
 """Of a record: the number of its kind, seq, length."""
 _SUM = struct.Struct(">I")
@@ -45,40 +51,61 @@ class Journal:
         self.end = ("", 0)
         self.last = (0, 0)
         """Epoch and seq of the newest record that readers have."""
+        self.tailed = ""
+        """The transcript of which lines come."""
+        self._read: dict[str, int] = {}
+        """How far each transcript is in the journal; the latest last."""
         if names:
             self._reopen(names[-1])
 
-    def begin(self) -> int:
+    def begin(self, start: bytes) -> int:
         """A new epoch, in a segment of its own: it is never used again, whatever happens next."""
         with self._appending:
             self.epoch, self._seq, self.ended = self.epoch + 1, 0, False
-            self._roll()
+            self._roll(start)
             self.patiently(sync, ".")
             return self.epoch
 
-    def append(self, kind: str, *texts: bytes) -> None:
-        """Keep each as a record; returns when readers have them. Waits while the volume is full."""
+    def append(self, kind: str, *texts: bytes) -> tuple[int, int]:
+        """Keep each as a record; returns the last one's place, once readers have it. Waits where it is full."""
         with self._appending:
-            if self.end[1] >= SEGMENT:
+            if self._file < 0 or self.end[1] >= SEGMENT:
                 self._roll()
-            records = bytearray()
-            for text in texts:
-                self._seq += 1
-                records += header(kind, self._seq, len(text), binascii.crc32(text)) + text
+            records = b"".join(self._records(kind, texts))
             self.write(self._file, records, self.end[1])
-            self.ended = kind == "exit"
+            self._keep(kind, sum(map(len, texts)))
             self._grew(self.end[0], self.end[1] + len(records))
+            return self.epoch, self._seq
 
     def adopt(self, kind: str, path: str, file: int, length: int, crc: int) -> None:
         """Have a long line, which was collected in a file behind room for a header, become a segment."""
         with self._appending:
             self._seq += 1
-            self.write(file, header(kind, self._seq, length, crc), 0)
             name = name_of(self.epoch, self._seq)
-            self.patiently(os.rename, path, name)
-            os.close(self._file)
-            self._file = file
-            self._grew(name, HEADER + length)
+            self.write(file, header(kind, self._seq, length, crc), 0)
+            self._keep(kind, length)
+            mark = b"".join(self._marks())
+            self.write(file, mark, HEADER + length)
+            self._replace(path, name, file, HEADER + length + len(mark))
+
+    def tail(self, path: str) -> None:
+        """From now on lines of that transcript come."""
+        with self._appending:
+            if self.tailed != path:
+                self.tailed, at = path, self._read.pop(path, 0)
+                self._read = dict([*self._read.items(), (path, at)][-MOST_TAILED:])
+                self._mark()
+
+    @property
+    def tailed_to(self) -> int:
+        """How far that is here."""
+        return self._read.get(self.tailed, 0)
+
+    def again(self) -> None:
+        """The transcript is another file now, to be read from its beginning."""
+        with self._appending:
+            self._read[self.tailed] = 0
+            self._mark()
 
     def write(self, file: int, data: bytes | bytearray, at: int) -> None:
         """Write all; while there is no room hold the caller, and with it the program."""
@@ -121,17 +148,61 @@ class Journal:
         with open(name, "rb") as file:
             while record := whole(file):
                 kind, self._seq, length = record
-                self.ended, at = kind == "exit", at + HEADER + length
+                at += HEADER + length
+                self._keep(kind, length)
+                if kind == "mark":
+                    self._unmark(os.pread(self._file, length, at - length))
         os.ftruncate(self._file, at)
         self.end, self.last = (name, at), (self.epoch, self._seq)
 
-    def _roll(self) -> None:
-        name = name_of(self.epoch, self._seq + 1)
-        file = self.patiently(os.open, name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def _roll(self, start: bytes = b"") -> None:
+        """Begin a segment, which is there with its first records or not at all."""
+        path, name = "large-segment", name_of(self.epoch, self._seq + 1)
+        file = self.patiently(os.open, path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        records = b"".join([*self._records("start", [start] if start else []), *self._marks()])
+        self.write(file, records, 0)
+        if records:
+            self.patiently(sync, path)
+        self._replace(path, name, file, len(records))
+
+    def _replace(self, path: str, name: str, file: int, size: int) -> None:
+        self.patiently(os.rename, path, name)
         if self._file >= 0:
             os.close(self._file)
         self._file = file
-        self._grew(name, 0)
+        self._grew(name, size)
+
+    def _records(self, kind: str, texts: Iterable[bytes]) -> Iterator[bytes]:
+        for text in texts:
+            self._seq += 1
+            yield header(kind, self._seq, len(text), binascii.crc32(text))
+            yield text
+
+    def _keep(self, kind: str, length: int) -> None:
+        """What a record of that kind changes."""
+        if kind in ("start", "exit"):
+            self.ended = kind == "exit"
+        elif kind == "transcript":
+            self._read[self.tailed] = self.tailed_to + length
+
+    def _mark(self) -> None:
+        if self._file < 0 or self.end[1] >= SEGMENT:
+            self._roll()
+            return
+        mark = b"".join(self._marks())
+        self.write(self._file, mark, self.end[1])
+        self._grew(self.end[0], self.end[1] + len(mark))
+
+    def _marks(self) -> Iterator[bytes]:
+        """A record of what a reader of the last segment alone would not know, if there is any."""
+        if self.tailed or self.ended:
+            told = {"path": self.tailed, "at": self.tailed_to, "read": self._read, "ended": self.ended}
+            return self._records("mark", [json.dumps(told).encode()])
+        return iter(())
+
+    def _unmark(self, text: bytes) -> None:
+        told = json.loads(text)
+        self.tailed, self._read, self.ended = told["path"], told["read"], told["ended"]
 
     def _grew(self, name: str, size: int) -> None:
         with self.changed:

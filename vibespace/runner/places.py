@@ -1,51 +1,33 @@
-"""Where the runner keeps what it has, and the mark of what it has started."""
+"""Where the runner keeps what it has, and what it and those that it starts have in their environment."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
-from typing import Any
+import socket
 
-HOME = os.path.join(os.path.expanduser("~"), ".vibespace", "runner")
+USER = os.path.expanduser("~")
+HOME = os.path.join(USER, ".vibespace", "runner")
 MARK = b"VIBESPACE_PROGRAM=" + os.fsencode(HOME)
 """In the environment of all that a program starts: by it they are found after a crash, in whatever session they are."""
+MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
+"""The C library's settings for it alone: its threads wait, and an arena each would be most of its memory; and what was
+large once goes back to the machine, instead of being kept for the next time."""
 
 
-def put(files: Mapping[str, Any]) -> None:
-    """Have these files, by their path in the home, hold these texts, or these fields beside what they hold."""
-    for path, content in files.items():
-        place = os.path.join(os.path.expanduser("~"), path)
-        text = content if isinstance(content, str) else _joined(place, content)
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        new = f"{place}.{os.getpid()}"
-        with open(new, "w") as file:
-            file.write(text)
-        os.rename(new, place)
-
-
-def _joined(path: str, fields: Mapping[str, Any]) -> str:
-    """The JSON object in that file, with these fields; what is none stays as it is, for its program to mend."""
+def connect() -> socket.socket | None:
+    """Serve's socket, if one listens."""
+    client = socket.socket(socket.AF_UNIX)
     try:
-        with open(path) as file:
-            text = file.read()
-    except FileNotFoundError:
-        text = "{}"
-    try:
-        there = json.loads(text)
-    except ValueError:
-        return text
-    return json.dumps(_added(there, fields), indent=2) if isinstance(there, dict) else text
+        client.connect("socket")
+    except (FileNotFoundError, ConnectionRefusedError):
+        client.close()
+        return None
+    return client
 
 
-def _added(there: Any, fields: Mapping[str, Any]) -> Any:
-    """What is there already stays; of lists, what is missing comes to their end."""
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            if isinstance(there.setdefault(name, {}), dict):
-                _added(there[name], value)
-        elif isinstance(value, list) and isinstance(there.get(name), list):
-            there[name] += [each for each in value if each not in there[name]]
-        else:
-            there.setdefault(name, value)
-    return there
+def in_home(path: str, most: int = 4095) -> str:
+    """That path, of so many bytes, in the home. Raises ValueError for one that cannot be: who opens it would fail."""
+    found = os.path.join(USER, path)
+    if not path or "\0" in path or len(os.fsencode(found)) > most:
+        raise ValueError(f"no path: {path[:60]!a}")
+    return found

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from vibespace.runner.journal import Journal
-from vibespace.runner.places import put
+from vibespace.runner.files import put
+from vibespace.runner.hooks import Hooks
+from vibespace.runner.journal import Journal, position, segments
 from vibespace.runner.program import Pipes
+from vibespace.runner.socketed import Socketed
 from vibespace.runner.taken import Taken
+from vibespace.runner.transcript import Transcript
 
 
 class Runner:
@@ -18,7 +21,9 @@ class Runner:
         self.journal = Journal()
         if not self.journal.ended:
             self.journal.append("exit", b'{"lost": true}')
+        self.hooks = Hooks(self.journal)
         self._taken = Taken(self.journal)
+        self._transcript = Transcript(self.journal)
         self._program: Pipes | None = None
         self._starting = threading.Lock()
         self._speaking = threading.Lock()
@@ -33,11 +38,15 @@ class Runner:
         match request:
             case {"do": "start", "argv": [_, *_] as argv, "env": dict() as env, "cwd": str() as cwd}:
                 put(request.get("files", {}))
-                return self._start([str(word) for word in argv], env, cwd, request.get("note"))
-            case {"do": "input", "input": str() as name} if (
-                0 < len(name) <= 200 and name.isprintable() and " " not in name
-            ):
+                told = {"socket": str(request["socket"])} if request.get("socket") else {}
+                return self._start([str(word) for word in argv], env, cwd, request.get("note"), **told)
+            case {"do": "input", "input": str() as name} if usable(name):
                 return {"input": name, "state": self._input(name, data)}
+            case {"do": "tail", "path": str() as path}:
+                self._transcript.tail(path)
+                return {}
+            case {"do": "answer", "request": str() as name}:
+                return {"request": name, "state": self.hooks.answer(name, data)}
             case {"do": "close"}:
                 with self._speaking:
                     if self._program:
@@ -48,17 +57,23 @@ class Runner:
                     self._program.end()
                 return {}
             case {"do": "trim", "to": [int() as epoch, int() as seq]}:
-                return {"removed": self.journal.trim((epoch, seq))}
+                removed = self.journal.trim((epoch, seq))
+                if removed:
+                    self._taken.forget(position(segments()[0]))
+                return {"removed": removed}
         raise ValueError(f"not a request: {sorted(request)}")
 
-    def _start(self, argv: list[str], env: dict[str, str], cwd: str, note: object) -> dict[str, Any]:
+    def _start(self, argv: list[str], env: dict[str, str], cwd: str, note: object, socket: str = "") -> dict[str, Any]:
         with self._starting:
             started = not self.running
             if started:
                 with self._speaking:
                     if self._program:
                         self._program.close()
-                    self._program = Pipes(self.journal, argv, env, cwd, note)
+                    if socket:
+                        self._program = Socketed(self.journal, argv, env, cwd, socket, note)
+                    else:
+                        self._program = Pipes(self.journal, argv, env, cwd, note=note)
             return {"epoch": self.journal.epoch, "started": started}
 
     def _input(self, name: str, data: bytes) -> str:
@@ -67,9 +82,14 @@ class Runner:
                 return state
             if not self._program or not self._program.listens:
                 return "refused"
-            self._taken.add("begun", name)
-            self.journal.append("input", name.encode() + b"\n" + data)
+            self._taken.begin(name)
+            place = self.journal.append("input", name.encode() + b"\n" + data)
             if not self._program.write(data):
                 return "uncertain"
-            self._taken.add("wrote", name)
+            self._taken.written(name, place)
             return "written"
+
+
+def usable(name: str) -> bool:
+    """Whether it can be an id."""
+    return 0 < len(name) <= 200 and name.isprintable() and " " not in name

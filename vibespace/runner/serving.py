@@ -10,8 +10,8 @@ import sys
 import threading
 from contextlib import suppress
 
-from vibespace.runner.attaching import connect
 from vibespace.runner.attachment import Attachment
+from vibespace.runner.places import connect
 from vibespace.runner.processes import end_former
 from vibespace.runner.runner import Runner
 

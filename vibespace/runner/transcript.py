@@ -1,0 +1,117 @@
+"""The file in which a program keeps its conversation, line by line into the journal."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+import time
+
+from vibespace.runner.journal import PIECE, Journal
+from vibespace.runner.lines import Draft
+from vibespace.runner.places import in_home
+
+_OFTEN, _SELDOM = 0.05, 2.0
+"""Seconds between two looks at it: while anything is journalled, and when nothing has been for long."""
+_LONG = 10.0
+
+
+class Transcript:
+    """It is looked at, not watched: of inotify's instances a user has 128, and a hundred agents may be one user's.
+
+    What writes it also says something, or calls a hook, and either wakes who looks; so looking seldom costs no delay.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._looking = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._forget()
+        if journal.tailed:
+            self._start()
+
+    def tail(self, path: str) -> None:
+        """From now on its lines come, and those of no other: from where they had come before.
+
+        Raises ValueError for what can be no path.
+        """
+        in_home(path)
+        with self._looking:
+            if self._journal.tailed != path:
+                self._journal.tail(path)
+                self._forget()
+            if not self._thread:
+                self._start()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def _forget(self) -> None:
+        self._seen = (0, -1)
+        """Its inode and size when it was looked at last."""
+        self._scanned = 0
+        """How far no line ends, of a long one."""
+
+    def _follow(self) -> None:
+        journal, end, busy = self._journal, ("", -1), 0.0
+        while True:
+            with self._looking:
+                self._look()
+            if journal.end != end:
+                end, busy = journal.end, time.monotonic()
+            if time.monotonic() < busy + _LONG:
+                time.sleep(_OFTEN)
+                continue
+            with journal.changed:
+                if journal.end == end:
+                    journal.changed.wait(_SELDOM)
+
+    def _look(self) -> None:
+        path = in_home(self._journal.tailed)
+        try:
+            found = os.stat(path)
+            seen = found.st_ino, found.st_size
+            if seen == self._seen or not stat.S_ISREG(found.st_mode):
+                return
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return  # it is not there yet
+        try:
+            if self._seen[0] not in (0, found.st_ino) or found.st_size < self._journal.tailed_to:
+                self._journal.again()
+                self._scanned = 0
+            self._read(file)
+            self._seen = seen
+        finally:
+            os.close(file)
+
+    def _read(self, file: int) -> None:
+        """All whole lines that are new."""
+        while True:
+            at = self._journal.tailed_to
+            piece = os.pread(file, PIECE, at)
+            lines, newline, _ = piece.rpartition(b"\n")
+            if newline:
+                self._journal.append("transcript", *(line + b"\n" for line in lines.split(b"\n")))
+            elif len(piece) < PIECE or not self._long(file, at):
+                return
+
+    def _long(self, file: int, at: int) -> bool:
+        """A line that is longer than a piece; False when its end is not there yet."""
+        self._scanned = max(self._scanned, at)
+        while (piece := os.pread(file, PIECE, self._scanned)) and b"\n" not in piece:
+            self._scanned += len(piece)
+        if not piece:
+            return False
+        end = self._scanned + piece.index(b"\n") + 1
+        draft = Draft(self._journal, "transcript", "transcript")
+        while at < end:
+            piece = os.pread(file, min(PIECE, end - at), at)
+            if not piece:
+                draft.drop()  # it was cut meanwhile
+                return False
+            draft.add(piece)
+            at += len(piece)
+        draft.keep()
+        return True
