@@ -37,7 +37,8 @@ def answered(transaction: Transaction, *, uid: UUID, agent_uid: str) -> Approval
 
 
 def find(state: State, approval_id: str) -> Approval:
-    """By its id or the beginning of it. What waits comes first; of what is over it can be said how it ended.
+    """By its id, or 8 characters or more of its beginning: with fewer one hits what was not meant. Of what is over it can
+    be said how it ended.
 
     Raises NotFound APPROVAL_NOT_FOUND, InvalidArgument APPROVAL_AMBIGUOUS.
     """
@@ -45,7 +46,7 @@ def find(state: State, approval_id: str) -> Approval:
     over = [gone.aggregate for gone in state.gone.values() if isinstance(gone.aggregate, Approval)]
     found: list[Approval] = []
     for those in (waiting, over):
-        found = found or [each for each in those if approval_id and each.uid.startswith(approval_id)]
+        found = found or [each for each in those if len(approval_id) >= 8 and each.uid.startswith(approval_id)]
     if not found:
         raise NotFound(
             "APPROVAL_NOT_FOUND",

@@ -97,13 +97,17 @@ def lose_message(transaction: Transaction, *, message: Message) -> Message:
 
 
 def interrupt(transaction: Transaction, *, vibespace: str, agent: str) -> Conversation:
-    """End what the agent works on."""
+    """End what the agent works on; where it works on nothing yet, what was said to it is withdrawn."""
     found = transaction.state.agent(vibespace, agent)
     conversation = transaction.state.conversations.get(found.uid)
     if conversation is None:
         raise _silent(found)
     draft = transaction.change(conversation)
-    draft.interrupt()
+    waiting = list(transaction.state.messages.get(found.uid, {}).values())
+    if draft.working or not waiting:
+        draft.interrupt()
+    for message in waiting if not draft.turn else ():
+        transaction.change(message).fail("it was withdrawn")
     return draft
 
 
@@ -116,6 +120,20 @@ def want_terminal(transaction: Transaction, *, vibespace: str, agent: str, takes
     draft.want_terminal()
     if takes_over and draft.turn and not draft.on_terminal:
         draft.interrupt()
+    return draft
+
+
+@makes_room
+def withdraw(transaction: Transaction, *, agent_uid: str, reason: str) -> Conversation:
+    """Its program cannot be had: what was said to it, and whoever wants it on a terminal, hears why."""
+    conversation = transaction.state.conversations.get(agent_uid)
+    if conversation is None:
+        raise NotFound("NO_CONVERSATION", "Nothing was said to that agent.")
+    draft = transaction.change(conversation)
+    if draft.wants_terminal:
+        draft.detach_terminal()
+    for message in list(transaction.state.messages.get(agent_uid, {}).values()):
+        transaction.change(message).fail(transaction.mask(reason))
     return draft
 
 

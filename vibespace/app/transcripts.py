@@ -32,6 +32,8 @@ class Line:
     blocks: Sequence[Block]
     """All that it tells."""
     blob: str = ""
+    alone: bool = False
+    """Nothing follows from it: what would, met a defect."""
 
 
 def start_program(
@@ -66,7 +68,7 @@ def take_line(transaction: Transaction, *, agent_uid: str, line: Line) -> Transc
     draft = _draft(transaction, agent)
     if draft.read_line(line.place, line.after, source=line.source, line=line.text, blocks=line.stored, blob=line.blob):
         consequences = _Consequences(transaction, agent, line.place.epoch)
-        for block in line.blocks:
+        for block in () if line.alone else line.blocks:
             consequences.take(block)
     return draft
 
@@ -88,7 +90,7 @@ def end_program(
         consequences = _Consequences(transaction, agent, place.epoch)
         for block in blocks:
             consequences.take(block)
-        consequences.hand_back()
+        consequences.end()
         if draft.on_terminal:
             consequences.leave_terminal()
     draft.end_program(place, after, how)
@@ -111,38 +113,51 @@ class _Consequences:
 
     def take(self, block: Block) -> None:
         match block["kind"]:
-            case "turn_started":
+            case "turn_started" | "turn_ended" | "work_ended" if self._is_elsewhere(block):
+                pass  # a helper's, in a conversation of its own
+            case "turn_started" if block.get("turn"):
                 self._change().start_turn(block["turn"])
             case "turn_ended":
                 self._end_turn(block)
             case "work_ended":
                 self._change().end_work()
-            case "conversation_switched":
+            case "conversation_switched" if block.get("conversation"):
                 self._switch(block["conversation"])
             case "text" if block.get("message"):
                 self._acknowledge(block["message"], block.get("turn", ""))
-            case "message_dropped":
+            case "message_dropped" if block.get("id"):
                 self._drop(block["id"])
-            case "approval_asked":
+            case "approval_asked" if block.get("request"):
                 self._ask(block)
             case "approval_answered":
                 allowed = block.get("allowed")
                 verdict = "" if allowed is None else ALLOWED if allowed else DENIED
-                for approval in self._approvals(block["request"]):
+                for approval in self._approvals(block.get("request", "")):
                     approval.answer(verdict)
             case "approval_cancelled":
-                for approval in self._approvals(block["request"]):
+                for approval in self._approvals(block.get("request", "")):
                     approval.expire("what asked for it is over")
 
     def leave_terminal(self) -> None:
         """The program's own interface is gone."""
         self._change().detach_terminal()
 
-    def hand_back(self) -> None:
-        """What was handed and not taken up waits again."""
+    def end(self) -> None:
+        """The program is gone, and all that it worked on; what was handed and not taken up waits again."""
+        if (conversation := self._change()).turn:
+            self._end_turn({"kind": "turn_ended", "turn": conversation.turn, "reason": "lost"})
+        conversation.end_work()
         for message in list(self._transaction.state.messages.get(self._agent.uid, {}).values()):
-            if message.state == HANDED:
-                self._transaction.change(message).queue_again()
+            draft = self._transaction.change(message)
+            if draft.state == HANDED:
+                draft.queue_again()
+            elif draft.state == ACKNOWLEDGED:
+                draft.finish("lost")
+
+    def _is_elsewhere(self, block: Block) -> bool:
+        conversation = self._change()
+        where = block.get("conversation", "")
+        return bool(conversation.begun and where and where != conversation.program_session)
 
     def _change(self) -> Conversation:
         if self._conversation is None:
@@ -163,7 +178,7 @@ class _Consequences:
 
     def _end_turn(self, block: Block) -> None:
         conversation = self._change()
-        reason, detail = block["reason"], block.get("detail", "")
+        reason, detail = block.get("reason", "lost"), block.get("detail", "")
         told = {"usage": block.get("usage", {}), "cost": block.get("cost")}
         conversation.end_turn(block.get("turn", ""), reason, detail, **told)
         for message in list(self._transaction.state.messages.get(self._agent.uid, {}).values()):

@@ -42,6 +42,7 @@ class ApprovalServicer(ApprovalServiceServicer):
             found = [convert.approval_message(each) for each in changed]
             yield v1.WatchApprovalsResponse(approvals=found, cursor=convert.cursor(self._feed.log_id, position))
             while not (changed := self._changed(position, only)):
+                position = self._feed.state.position
                 await self._feed.news()
             position = self._feed.state.position
 

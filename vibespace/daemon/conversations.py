@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -27,7 +28,7 @@ from vibespace.domain.agents import Agent
 from vibespace.domain.conversations import Conversation
 from vibespace.domain.messages import Message
 from vibespace.domain.states import State
-from vibespace.errors import Error, InvalidArgument, NotFound
+from vibespace.errors import Error, InvalidArgument, NotFound, Unavailable
 from vibespace.v1 import conversations_pb2 as v1
 from vibespace.v1.conversations_pb2_grpc import ConversationServiceServicer
 
@@ -44,6 +45,8 @@ class ConversationServicer(ConversationServiceServicer):
         self._writer = writer
         self._deltas = deltas
         self._terminal = terminal
+        self._waiting: Counter[str] = Counter()
+        """By conversation: who waits for a terminal."""
         self._leaving: set[asyncio.Task[Outcome]] = set()
 
     async def SendMessage(self, request: v1.SendMessageRequest, context: Context) -> v1.SendMessageResponse:
@@ -129,16 +132,19 @@ class ConversationServicer(ConversationServiceServicer):
         await running(self._feed, vibespace, name)
         actor = Request(principal.get().actor)
         want = partial(commands.want_terminal, vibespace=vibespace, agent=name, takes_over=request.take_over)
-        await self._writer.run(want, actor)
+        wanted = str((await self._writer.run(want, actor)).uid)
+        self._waiting[wanted] += 1
         try:
             async for response in self._until_open(vibespace, name):
                 yield response
         finally:
-            # Nobody may be left for whom it is kept from what else is said to the agent.
-            leave = partial(commands.leave_terminal, vibespace=vibespace, agent=name)
-            leaving = asyncio.create_task(self._writer.run(leave, actor))
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._left)
+            self._waiting[wanted] -= 1
+            if not self._waiting[wanted]:
+                # Nobody is left for whom it is kept from what else is said to the agent.
+                leave = partial(commands.leave_terminal, vibespace=vibespace, agent=name)
+                leaving = asyncio.create_task(self._writer.run(leave, actor))
+                self._leaving.add(leaving)
+                leaving.add_done_callback(self._left)
 
     async def _until_open(self, vibespace: str, name: str) -> AsyncIterator[v1.OpenTerminalResponse]:
         told = ""
@@ -148,7 +154,13 @@ class ConversationServicer(ConversationServiceServicer):
                 yield v1.OpenTerminalResponse(command=command)
                 return
             conversation = self._feed.state.conversations.get(agent.uid)
-            waiting = f"{name} is at work" if conversation and conversation.working else "its program is starting"
+            if conversation is None or not conversation.wants_terminal:
+                raise Unavailable(
+                    "TERMINAL_ENDED",
+                    f"The program of '{name}' ended at once.",
+                    hint=f"'vibespace events --vibespace {vibespace} --type transcript' has what it said.",
+                )
+            waiting = f"{name} is at work" if conversation.working else "its program is starting"
             if waiting != told:
                 told = waiting
                 yield v1.OpenTerminalResponse(waiting=waiting)

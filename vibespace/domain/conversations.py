@@ -29,6 +29,7 @@ class Conversation(Aggregate):
         self.turn = ""
         self.working = False
         self.interrupted = ""
+        self.insisted = False
         self.wants_terminal = False
         self.on_terminal = False
         self.superseded = False
@@ -65,15 +66,21 @@ class Conversation(Aggregate):
             self._end_work()
 
     def interrupt(self) -> None:
-        """End what it works on. Raises FailedPrecondition AGENT_IDLE."""
-        if not self.turn:
+        """End what it works on; asked again, or for what it has left running, end its program.
+
+        Raises FailedPrecondition AGENT_IDLE.
+        """
+        if self.turn and self.interrupted != self.turn:
+            self._interrupt(turn=self.turn, insists=False)
+        elif self.turn or self.working:
+            if not self.insisted:
+                self._interrupt(turn=self.turn, insists=True)
+        else:
             raise FailedPrecondition(
                 "AGENT_IDLE",
                 f"'{self.agent}' of '{self.vibespace}' works on nothing.",
                 hint=f"'vibespace ask -a {self.agent}@{self.vibespace}' gives it something to do.",
             )
-        if self.interrupted != self.turn:
-            self._interrupt(turn=self.turn)
 
     def want_terminal(self) -> None:
         """Somebody wants the program's own interface."""
@@ -91,7 +98,13 @@ class Conversation(Aggregate):
             self._detach_terminal()
 
     def supersede(self) -> None:
-        """Another one is current from now on. Raises FailedPrecondition AGENT_WORKING."""
+        """Another one is current from now on. Raises FailedPrecondition ON_TERMINAL, AGENT_WORKING."""
+        if self.on_terminal:
+            raise FailedPrecondition(
+                "ON_TERMINAL",
+                f"Somebody has '{self.agent}' of '{self.vibespace}' on a terminal.",
+                hint="Begin a new conversation there, or leave it first.",
+            )
         if self.working:
             raise FailedPrecondition(
                 "AGENT_WORKING",
@@ -122,10 +135,12 @@ class Conversation(Aggregate):
     @event("WorkEnded", topic="conversation.work_ended")
     def _end_work(self) -> None:
         self.working = False
+        self.insisted = False
 
     @event("InterruptRequested", topic="conversation.interrupt_requested")
-    def _interrupt(self, turn: str) -> None:
+    def _interrupt(self, turn: str, insists: bool) -> None:
         self.interrupted = turn
+        self.insisted = insists
 
     @event("TerminalRequested", topic="conversation.terminal_requested")
     def _want_terminal(self) -> None:

@@ -57,7 +57,7 @@ class Message(Aggregate):
             self._hand()
 
     def queue_again(self) -> None:
-        """The program went before it took it up, and is known not to have it."""
+        """The program did not take it up, and is known not to have it. What it was to join is over."""
         if self.state == HANDED:
             self._queue_again()
 
@@ -89,6 +89,7 @@ class Message(Aggregate):
     @event("QueuedAgain", topic="message.queued_again")
     def _queue_again(self) -> None:
         self.state = QUEUED
+        self.steers = False
 
     @event("Acknowledged", topic="message.acknowledged")
     def _acknowledge(self, turn: str) -> None:

@@ -154,6 +154,8 @@ class Record:
     epoch: int
     seq: int
     data: bytes
+    size: int
+    """Bytes that it has in the journal: of what is too long, `data` is the beginning."""
 
 
 class Attachment(Protocol):
@@ -174,12 +176,13 @@ class Attachment(Protocol):
         socket: str,
         files: Mapping[str, str | Mapping[str, Any]],
         note: Mapping[str, Any],
+        beyond: int,
     ) -> int:
         """Start a program, unless one runs; the epoch of the one that does.
 
         One with a `socket`, a path in the home, is spoken with over that, else by its pipes. `files` are put into the
         home before, by their path there: a text, or fields to add to a JSON object. `note` stands in the record of the
-        start.
+        start. Its epoch is later than `beyond`.
         """
 
     async def write(self, name: str, data: bytes) -> str:

@@ -34,11 +34,15 @@ if not os.path.exists(program):
         file.write(data)
     os.rename(new, program)
 os.environ.pop("VIBESPACE_COMMAND", None)
-os.execv(sys.executable, [sys.executable, "-I", "-S", program, "attach", "--after", *sys.argv[3:]])
+os.environ["VIBESPACE_RUNNER"] = sys.argv[3]
+os.execv(sys.executable, [sys.executable, "-I", "-S", program, "attach", "--after", *sys.argv[4:]])
 """
 """Has the runner sent in where it is not there yet. What it starts outlives this command, so it sheds its mark."""
 
 _LONGEST_HEAD = 1 << 20
+LONGEST = 64 << 20
+"""Bytes of a record that are taken; of a longer one its beginning."""
+_BEGINNING = 16 << 10
 _REPLY = 60.0
 """Seconds that a request may take."""
 
@@ -52,9 +56,10 @@ class RunnerPrograms:
     async def attach(self, agent_uid: str, after: tuple[int, int], directory: str) -> Attached:
         """See Programs."""
         program = packed()
-        words = (PYTHON, "-I", "-c", BEGIN, sha256(program).hexdigest()[:16], str(len(program)), *map(str, after))
+        digest = sha256(program).hexdigest()[:16]
+        words = (PYTHON, "-I", "-c", BEGIN, digest, str(len(program)), agent_uid, *map(str, after))
         process = await self._shell.start(agent_uid, words, directory=directory)
-        attached = Attached(process, f'{PYTHON} -I -S "$HOME/.vibespace/runner-{words[4]}" hook')
+        attached = Attached(process, f'{PYTHON} -I -S "$HOME/.vibespace/runner-{digest}" hook')
         try:
             async with asyncio.timeout(_REPLY):
                 await attached.greet(program)
@@ -96,7 +101,8 @@ class Attached:
             while True:
                 head, data = await self._frames.next()
                 if "record" in head:
-                    yield Record(str(head["record"]), int(head["epoch"]), int(head["seq"]), data)
+                    size = int(head.get("length", 0))
+                    yield Record(str(head["record"]), int(head["epoch"]), int(head["seq"]), data, size)
                 elif "reply" in head:
                     asked = self._asked.pop(head.get("ref", 0), None)
                     if asked and not asked.done():
@@ -116,9 +122,10 @@ class Attached:
         socket: str,
         files: Mapping[str, str | Mapping[str, Any]],
         note: Mapping[str, Any],
+        beyond: int,
     ) -> int:
         spoken = {"socket": socket} if socket else {}
-        what = {"argv": list(argv), "env": dict(env), "files": dict(files), "note": dict(note)}
+        what = {"argv": list(argv), "env": dict(env), "files": dict(files), "note": dict(note), "beyond": beyond}
         return int((await self._ask({"do": "start", **spoken, **what}))["epoch"])
 
     async def write(self, name: str, data: bytes) -> str:
@@ -185,11 +192,25 @@ class _Frames:
             size = int(head.get("length", 0))
         except (ValueError, TypeError, AttributeError, RecursionError):
             raise _broken("it does not speak its protocol") from None
-        while len(self._held) < end + 1 + size:
+        if size < 0:
+            raise _broken("it does not speak its protocol")
+        del self._held[: end + 1]
+        return head, await self._take(size)
+
+    async def _take(self, size: int) -> bytes:
+        """The next `size` bytes, or the beginning of what is too long; behind it, either way, comes the next header."""
+        wanted = size if size <= LONGEST else _BEGINNING
+        while len(self._held) < wanted:
             await self._more()
-        data = bytes(memoryview(self._held)[end + 1 : end + 1 + size])
-        del self._held[: end + 1 + size]
-        return head, data
+        data = bytes(memoryview(self._held)[:wanted])
+        left = size
+        while left:
+            if not self._held:
+                await self._more()
+            gone = min(left, len(self._held))
+            del self._held[:gone]
+            left -= gone
+        return data
 
     async def _more(self) -> None:
         while piece := await anext(self._pieces, None):

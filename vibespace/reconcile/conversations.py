@@ -3,79 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vibespace.domain.approvals import ALLOWED, DECIDED, Approval
 from vibespace.domain.conversations import Conversation
 from vibespace.domain.messages import HANDED, QUEUED, Message
+from vibespace.errors import InvalidArgument
 from vibespace.harness.base import Answer, Harness, Settings
-from vibespace.harness.events import (
-    ApprovalAsked,
-    ConversationSwitched,
-    Event,
-    Replied,
-    ToolCall,
-    TurnEnded,
-    TurnStarted,
-    Unparsed,
-)
+from vibespace.harness.events import ApprovalAsked
+from vibespace.reconcile.live import Live
 
 LIMIT = "limit"
 """In the names of what ends a turn that has too many rounds."""
 MOST_TRIES = 3
 """Programs in a row that end before they take anything up."""
-
-
-@dataclass
-class Live:
-    """What its lines have told of the program that runs: fed the same lines again, it is the same."""
-
-    epoch: int = 0
-    running: bool = False
-    on_terminal: bool = False
-    listens: bool = True
-    """It can be told something: what serves a socket only while that is connected."""
-    connections: int = 0
-    """Of its socket, so far; what was said over one is not heard over the next."""
-    turn: str = ""
-    conversation: str = ""
-    """The program's own id of the one that it is in."""
-    rounds: int = 0
-    """Tools that it has used in this turn, itself."""
-    worked: bool = False
-    """It has begun a turn."""
-    asked: dict[str, ApprovalAsked] = field(default_factory=dict)
-    """Tool calls that wait, by request."""
-    unknown: list[str] = field(default_factory=list)
-    """Requests of it that we do not know."""
-    replied: dict[str, str] = field(default_factory=dict)
-    """Request -> refusal, empty when it was done."""
-    written: set[str] = field(default_factory=set)
-    """Names of what it was given."""
-
-    def connect(self) -> None:
-        """Its socket is connected: it is greeted again, and asked to go on with the conversation."""
-        self.listens, self.connections, self.conversation = True, self.connections + 1, ""
-
-    def saw(self, events: Sequence[Event]) -> None:
-        """It told these."""
-        for event in events:
-            match event:
-                case TurnStarted():
-                    self.turn, self.worked, self.rounds = event.turn, True, 0
-                case ToolCall(parent=""):
-                    self.rounds += 1
-                case TurnEnded():
-                    self.turn = ""
-                    self.asked.clear()
-                case ConversationSwitched():
-                    self.conversation = event.conversation
-                case ApprovalAsked():
-                    self.asked[event.request] = event
-                case Unparsed(request=request) if request:
-                    self.unknown.append(request)
-                case Replied():
-                    self.replied[event.request] = self.replied.get(event.request) or event.refusal
 
 
 @dataclass(frozen=True)
@@ -113,7 +54,9 @@ class Start:
 
 @dataclass(frozen=True)
 class End:
-    """The program, which is another conversation's."""
+    """The program."""
+
+    at_once: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,6 +89,20 @@ class Hand:
 
 
 @dataclass(frozen=True)
+class Requeue:
+    """Record that the message could not join what is over, and waits for a turn of its own."""
+
+    message: Message
+
+
+@dataclass(frozen=True)
+class Withdraw:
+    """Record that its program cannot be had, for all that is asked of it."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Fail:
     """Record that the message will not be worked on."""
 
@@ -165,7 +122,7 @@ class Settle:
     """Record that the program works by the settings."""
 
 
-Action = Start | End | Write | Tell | Hand | Fail | Lose | Settle | None
+Action = Start | End | Write | Tell | Withdraw | Requeue | Hand | Fail | Lose | Settle | None
 """None: there is nothing to do until something changes."""
 
 
@@ -176,6 +133,8 @@ def plan(view: View) -> Action:
         return None
     if not live.running:
         return _begin(view, conversation)
+    if conversation.insisted:
+        return End(at_once=True)
     if view.on_terminal:
         return _answer(view)
     if not live.listens:
@@ -199,7 +158,7 @@ def _begin(view: View, conversation: Conversation) -> Action:
     if not (wanted or view.messages):
         return None
     if view.failures >= MOST_TRIES:
-        return Fail(view.messages[0], "its program ends again and again") if view.messages else None
+        return Withdraw("its program ends again and again")
     return Start(on_terminal=wanted and not view.harness.shares)
 
 
@@ -214,11 +173,11 @@ def session_for(conversation: Conversation) -> str:
     return conversation.program_session or conversation.uid
 
 
-def answer_of(approval: Approval) -> Answer:
+def answer_of(approval: Approval, asked: ApprovalAsked) -> Answer:
     """What was decided, for the program."""
-    allow = approval.verdict == ALLOWED
-    rules = tuple(approval.rules) if approval.always else ()
-    return Answer(allow, rules if allow else (), "" if allow else approval.reason)
+    if approval.verdict == ALLOWED:
+        return Answer(True, asked.rules if approval.always else ())
+    return Answer(False, (), approval.reason)
 
 
 def _prepare(view: View, conversation: Conversation) -> Action:
@@ -252,7 +211,7 @@ def _answer(view: View) -> Action:
         name = f"{view.live.epoch}-decision-{approval.uid}"
         if approval.state != DECIDED or asked is None or name in view.live.written:
             continue
-        words = view.harness.answer(asked, answer_of(approval))
+        words = view.harness.answer(asked, answer_of(approval, asked))
         if asked.terminal:
             return Tell(name, approval.request, words, approval)
         return Write(name, words, approval=approval)
@@ -306,13 +265,15 @@ def _say(view: View, conversation: Conversation) -> Action:
     handed = _handed(view)
     for message in handed:
         if refusal := live.replied.get(message.uid):
-            return Fail(message, refusal)
+            return Requeue(message) if message.steers else Fail(message, refusal)
         if (name := f"{live.epoch}-message-{message.uid}-{message.tries}") not in live.written:
             return _write(view, conversation, message, name)
     if handed and idle:
         return None  # it is about to be taken up
     for message in view.messages:
         if message.state == QUEUED and (idle or message.steers):
+            if message.tries >= MOST_TRIES:
+                return Fail(message, "its program does not take it up")
             return Hand(message)
     return None
 
@@ -331,7 +292,10 @@ def _write(view: View, conversation: Conversation, message: Message, name: str) 
         if looking and live.replied[request]:
             return Lose(message)
     turn = live.turn if message.steers else ""
-    line = view.harness.say(session, message.text, message.uid, turn=turn, command=message.is_command)
+    try:
+        line = view.harness.say(session, message.text, message.uid, turn=turn, command=message.is_command)
+    except InvalidArgument as e:
+        return Fail(message, e.sentence)
     return Write(name, line, message)
 
 

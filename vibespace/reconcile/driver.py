@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,26 +19,29 @@ from vibespace.app.settings import settings_of, stored
 from vibespace.app.writer import Command, Outcome, Request, Writer
 from vibespace.domain.agents import Agent
 from vibespace.domain.transcripts import Place
-from vibespace.errors import Error, NotFound
+from vibespace.errors import Error, FailedPrecondition, Internal, NotFound
 from vibespace.harness.base import Harness, Settings
 from vibespace.harness.events import Delta, Event, Stream, Text, TurnEnded
 from vibespace.net.base import Programs, Record
 from vibespace.reconcile import doors
 from vibespace.reconcile.conversations import (
+    Action,
     End,
     Fail,
     Hand,
-    Live,
     Lose,
+    Requeue,
     Settle,
     Start,
     Tell,
     View,
+    Withdraw,
     Write,
     plan,
     session_for,
 )
 from vibespace.reconcile.lines import Lines
+from vibespace.reconcile.live import Live
 
 _UNDER_WAY = 200
 """Records on their way into the log at once."""
@@ -47,6 +49,10 @@ _TURN = 50
 """Records that are read before others have theirs."""
 _PAUSES = (0.2, 1.0, 5.0, 20.0)
 """Seconds before the way to a program is tried again."""
+_MOST_TRIES = 6
+"""Times that it is tried before who waits is told; after this many seconds in between, the next counts as the first."""
+_LASTING = 60.0
+_LINES = ("stdout", "stderr", "transcript", "hook", "input", "mark")
 _FAREWELL = 5.0
 """Seconds that a program has to end by itself once nothing more is said to it."""
 
@@ -81,6 +87,8 @@ class Driver:
         self._tools = tools
         self._harness = tools.harnesses[agent.type]
         self._failures = 0
+        self._spoilt: set[Place] = set()
+        """Lines whose consequences meet a defect of ours: they are kept, and nothing follows from them."""
 
     async def run(self) -> None:
         """Until cancelled, or until there is neither a program nor anything to tell one."""
@@ -91,23 +99,28 @@ class Driver:
                 await self._attach(agent)
             except Error as e:
                 _log.info("the program of %s is not reached: %s", self._uid, e.message)
-                if asyncio.get_running_loop().time() - begun > _PAUSES[-1]:
+                tries = 0 if asyncio.get_running_loop().time() - begun > _LASTING else tries + 1
+                if isinstance(e, FailedPrecondition) or tries >= _MOST_TRIES:
+                    await self._withdraw(e.sentence)
                     tries = 0
                 await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
-                tries += 1
 
     async def _attach(self, agent: Agent) -> None:
         transcript = self._tools.feed.state.transcript(self._uid)
         self._recorded = transcript.place if transcript else Place(0, 0)
+        runs = bool(transcript and transcript.running)
         # A program that runs is read from its beginning: so its parser is what it was.
-        after = Place(self._recorded.epoch, 0) if transcript and transcript.running else self._recorded
-        self._live, self._seen = Live(), after
+        after = Place(self._recorded.epoch, 0) if runs else self._recorded
+        self._known, self._seen, self._live = self._recorded, after, Live()
         self._lines = Lines(self._uid, self._harness, self._tools.mask, self._tools.blobs)
-        self._under_way: deque[asyncio.Task[Outcome]] = deque()
+        self._read_ones: asyncio.Queue[_Read] = asyncio.Queue(_UNDER_WAY)
         self._changed = asyncio.Event()
         self._attachment = await self._tools.programs.attach(self._uid, after, self._tools.directory(agent))
-        self._awaited = Place(*self._attachment.hello.last)
-        tasks = [asyncio.create_task(work()) for work in (self._read, self._act, self._follow)]
+        hello = self._attachment.hello
+        self._awaited = Place(*hello.last)
+        if runs and self._awaited < self._recorded and not hello.running:
+            await self._lose(self._recorded)  # its journal has less than the log: its exit will not be heard of
+        tasks = [asyncio.create_task(work()) for work in (self._read, self._record, self._act, self._follow)]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -118,53 +131,94 @@ class Driver:
             await asyncio.wait(tasks)
             await self._attachment.close()
             self._tools.deltas.forget(self._uid)
-            await asyncio.gather(*self._under_way, return_exceptions=True)
+            left = [self._read_ones.get_nowait().recording for _ in range(self._read_ones.qsize())]
+            await asyncio.gather(*filter(None, left), return_exceptions=True)
 
     def _agent(self) -> Agent | None:
         found = self._tools.feed.state.aggregates.get(UUID(self._uid))
         return found if isinstance(found, Agent) else None
 
     async def _follow(self) -> None:
+        stamp = self._stamp()
         while True:
             await self._tools.feed.news()
-            self._changed.set()
+            if (now := self._stamp()) != stamp:
+                stamp = now
+                self._changed.set()
+
+    def _stamp(self) -> tuple[object, ...]:
+        """Another one whenever something about the agent has changed."""
+        state = self._tools.feed.state
+        conversation = state.conversations.get(self._uid)
+        about = (UUID(self._uid), conversation.id if conversation else None)
+        waiting = (*state.messages.get(self._uid, ()), *state.approvals.get(self._uid, ()))
+        return tuple((uid, state.positions.get(uid)) for uid in (*about, *waiting) if uid)
 
     # What it says
 
     async def _read(self) -> None:
-        read = 0
+        """Each record on its way into the log, in order."""
+        read, on_terminal = 0, False
         async for record in self._attachment.records():
-            place = Place(record.epoch, record.seq)
             if record.kind == "start":
-                self._live = _begun(record)
+                on_terminal = _begun(record).on_terminal
                 self._lines.begin()
-            elif record.kind == "connected":
-                self._live.connect()
-            elif record.kind == "disconnected":
-                self._live.listens = False
-            elif record.kind == "input":
-                self._live.written.add(record.data.partition(b"\n")[0].decode())
             # What we drive ourselves has told us already.
-            silent = record.kind == "transcript" and not self._live.on_terminal
-            events = () if silent else self._lines.read(record)
-            self._live.saw(events)
-            self._show(events)
-            if record.kind == "exit":
-                self._live.running = False
-                worked = self._live.worked or self._live.on_terminal
-                self._failures = 0 if worked else self._failures + 1
-            if not silent and place > self._recorded:
-                await self._take(record, events, place)
-            self._seen = place
-            self._changed.set()
+            events = () if record.kind == "transcript" and not on_terminal else self._lines.read(record)
+            await self._read_ones.put(_Read(record, events, await self._begin(record, events)))
             read += 1
             if read % _TURN == 0:
                 await asyncio.sleep(0)
 
-    async def _take(self, record: Record, events: Sequence[Event], place: Place) -> None:
-        if command := await self._lines.command(record, events, self._recorded):
-            self._recorded = place
-            await self._record(command)
+    async def _begin(self, record: Record, events: Sequence[Event]) -> asyncio.Task[Outcome] | None:
+        """Its way into the log; None where nothing of it is to be there, or is there already."""
+        place = Place(record.epoch, record.seq)
+        if place <= self._known or (record.kind == "transcript" and not events):
+            return None
+        self._show(events)
+        command = await self._lines.command(record, events, self._recorded, alone=place in self._spoilt)
+        if command is None:
+            return None
+        self._recorded = place
+        return asyncio.create_task(self._tools.writer.run(command, Request(f"agent:{self._uid}")))
+
+    async def _record(self) -> None:
+        """What is in the log is so: only then is it acted upon. One that does not get there stops all after it."""
+        while True:
+            read = await self._read_ones.get()
+            place = Place(read.record.epoch, read.record.seq)
+            if read.recording:
+                try:
+                    await read.recording
+                except Internal:
+                    self._spoilt.add(place)
+                    raise
+            self._take(read.record, read.events)
+            self._seen = place
+            if read.events or read.record.kind not in _LINES or place >= self._awaited:
+                self._changed.set()
+
+    def _take(self, record: Record, events: Sequence[Event]) -> None:
+        match record.kind:
+            case "start":
+                self._live = _begun(record)
+            case "connected":
+                self._live.connect()
+            case "disconnected":
+                self._live.listens = False
+            case "input":
+                self._live.written.add(record.data.partition(b"\n")[0].decode())
+        self._live.saw(events)
+        if record.kind == "exit":
+            self._live.running = False
+            asked = self._tools.feed.state.messages.get(self._uid)
+            failed = asked and not (self._live.worked or self._live.on_terminal)
+            self._failures = self._failures + 1 if failed else 0
+
+    async def _lose(self, place: Place) -> None:
+        after, self._recorded = place, Place(place.epoch, place.seq + 1)
+        lost = partial(transcripts.end_program, agent_uid=self._uid, place=self._recorded, after=after)
+        await self._tools.writer.run(partial(lost, how={"lost": True}), Request("daemon"))
 
     def _show(self, events: Sequence[Event]) -> None:
         """What is just being said, until it is whole."""
@@ -177,21 +231,12 @@ class Driver:
                 case TurnEnded():
                     self._tools.deltas.end(self._uid)
 
-    async def _record(self, command: Command) -> None:
-        """On its way; they arrive in this order, and one that cannot stops all after it."""
-        running = self._tools.writer.run(command, Request(f"agent:{self._uid}"))
-        self._under_way.append(asyncio.create_task(running))
-        while self._under_way and (self._under_way[0].done() or len(self._under_way) > _UNDER_WAY):
-            await self._under_way.popleft()
-
     # What it is told
 
     async def _act(self) -> None:
         while True:
             self._changed.clear()
             if self._seen >= self._awaited:
-                if not self._live.running:
-                    await self._settled()  # what is begun next depends on what its end led to
                 view = self._view()
                 action = plan(view)
                 if action is None and not self._live.running and not is_wanted(self._tools.feed, self._uid):
@@ -199,11 +244,6 @@ class Driver:
                 if action and await self._do(action, view):
                     continue
             await self._changed.wait()
-
-    async def _settled(self) -> None:
-        """All that was read is in the log."""
-        while self._under_way:
-            await self._under_way.popleft()
 
     def _view(self) -> View:
         state, agent = self._tools.feed.state, self._agent()
@@ -226,30 +266,32 @@ class Driver:
             failures=self._failures,
         )
 
-    async def _do(self, action: Start | End | Write | Tell | Hand | Fail | Lose | Settle, view: View) -> bool:
+    async def _do(self, action: Action, view: View) -> bool:
         """Whether to look at once for what is next; else something has to change first."""
         match action:
             case Start(on_terminal):
                 await self._start(view, on_terminal=on_terminal)
-            case Tell():
-                await self._attachment.answer(action.request, action.words)
-                self._live.written.add(action.name)
-                await self._run(partial(approvals.answered, uid=action.approval.id, agent_uid=self._uid))
-            case End():
-                await self._end()
+            case End(at_once):
+                await self._end(at_once=at_once)
             case Write():
                 return await self._write(action)
+            case Tell():
+                await self._tell(action)
             case Hand(message):
                 await self._run(partial(messages.hand_message, message=message))
+            case Requeue(message):
+                await self._run(partial(messages.queue_again, message=message))
             case Fail(message, reason):
+                await self._run(partial(messages.fail_message, message=message, reason=reason))
+            case Lose(message):
+                await self._run(partial(messages.lose_message, message=message))
+            case Withdraw(reason):
                 words = f": {self._lines.last_words}" if self._lines.last_words else ""
-                await self._run(partial(messages.fail_message, message=message, reason=reason + words))
+                await self._withdraw(reason + words)
                 self._failures = 0
             case Settle():
                 settle = partial(transcripts.take_settings, agent_uid=self._uid, settings=stored(view.settings))
                 await self._run(settle)
-            case Lose(message):
-                await self._run(partial(messages.lose_message, message=message))
         return True
 
     async def _start(self, view: View, *, on_terminal: bool) -> None:
@@ -280,26 +322,31 @@ class Driver:
             socket=command.socket,
             files=doors.FILES | dict(command.files),
             note=note | {"settings": stored(view.settings)},
+            beyond=self._recorded.epoch,
         )
         self._awaited = Place(epoch, 1)
         await self._attachment.trim(epoch, 0)
 
-    async def _end(self) -> None:
-        await self._attachment.end_input()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_FAREWELL):
-                while self._live.running:
-                    self._changed.clear()
-                    await self._changed.wait()
+    async def _end(self, *, at_once: bool) -> None:
+        if not at_once:
+            await self._attachment.end_input()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FAREWELL):
+                    await self._until_over()
         if self._live.running:
             await self._attachment.end()
-            self._awaited = Place(self._live.epoch, self._seen.seq + 1)
+        await self._until_over()
         self._failures = 0
+
+    async def _until_over(self) -> None:
+        while self._live.running:
+            self._changed.clear()
+            await self._changed.wait()
 
     async def _write(self, action: Write) -> bool:
         written = await self._attachment.write(action.name, action.line + b"\n")
         if written == "refused":
-            return False  # its end is on the way
+            return False  # its end is on the way, or its connection
         self._live.written.add(action.name)
         if action.message and written == "uncertain":
             await self._run(partial(messages.queue_again, message=action.message))
@@ -307,9 +354,27 @@ class Driver:
             await self._run(partial(approvals.answered, uid=action.approval.id, agent_uid=self._uid))
         return True
 
+    async def _tell(self, action: Tell) -> None:
+        """Who asked on the terminal; where he has decided there, the program tells how."""
+        self._live.written.add(action.name)
+        if await self._attachment.answer(action.request, action.words):
+            await self._run(partial(approvals.answered, uid=action.approval.id, agent_uid=self._uid))
+
+    async def _withdraw(self, reason: str) -> None:
+        await self._run(partial(messages.withdraw, agent_uid=self._uid, reason=reason))
+
     async def _run(self, command: Command) -> None:
         with suppress(NotFound):  # it is over meanwhile
             await self._tools.writer.run(command, Request("daemon"))
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A record, what it tells, and its way into the log."""
+
+    record: Record
+    events: Sequence[Event]
+    recording: asyncio.Task[Outcome] | None
 
 
 def _begun(record: Record) -> Live:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from uuid import UUID
 
+from vibespace.app.messages import leave_terminal
+from vibespace.app.writer import Request
 from vibespace.domain import states
 from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate
@@ -15,6 +19,7 @@ from vibespace.domain.conversations import Conversation
 from vibespace.domain.messages import Message
 from vibespace.domain.transcripts import Transcript
 from vibespace.domain.vibespaces import PENDING, Vibespace
+from vibespace.errors import Error
 from vibespace.reconcile.driver import Driver, Tools, is_wanted
 
 _PAUSE = 1.0
@@ -29,11 +34,15 @@ class Drivers:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._driving: dict[str, asyncio.Task[None]] = {}
+        self._leaving: set[str] = set()
+        """Those that were told to end."""
+        self._closed = False
 
     async def run(self) -> None:
         """Until cancelled."""
         feed = self._tools.feed
         position, mood = 0, None
+        await self._give_up_terminals()
         try:
             while True:
                 changed = feed.state.aggregates.values() if feed.mood != mood else feed.state.changed_since(position)
@@ -43,9 +52,19 @@ class Drivers:
                     self._look_at(uid)
                 await feed.news()
         finally:
-            for task in self._driving.values():
+            self._closed = True
+            driving = list(self._driving.values())
+            for task in driving:
                 task.cancel()
-            await asyncio.gather(*self._driving.values(), return_exceptions=True)
+            await asyncio.gather(*driving, return_exceptions=True)
+
+    async def _give_up_terminals(self) -> None:
+        """Who waited for one did so at the daemon before this one."""
+        for conversation in list(self._tools.feed.state.conversations.values()):
+            if conversation.wants_terminal and not conversation.on_terminal:
+                leave = partial(leave_terminal, vibespace=conversation.vibespace, agent=conversation.agent)
+                with suppress(Error):
+                    await self._tools.writer.run(leave, Request("daemon"))
 
     def _agents(self, aggregate: Aggregate) -> Iterator[str]:
         """Whom it is about."""
@@ -58,11 +77,21 @@ class Drivers:
                 yield aggregate.agent_uid
 
     def _look_at(self, uid: str) -> None:
-        agent = self._running(uid)
-        if agent and uid not in self._driving and is_wanted(self._tools.feed, uid):
-            self._driving[uid] = asyncio.create_task(self._drive(agent))
-        elif agent is None and uid in self._driving:
-            self._driving[uid].cancel()
+        agent, driving = self._running(uid), self._driving.get(uid)
+        if driving is None:
+            if agent and is_wanted(self._tools.feed, uid):
+                task = self._driving[uid] = asyncio.create_task(self._drive(agent))
+                task.add_done_callback(partial(self._ended, uid))
+        elif agent is None and uid not in self._leaving:
+            self._leaving.add(uid)
+            driving.cancel()
+
+    def _ended(self, uid: str, _task: asyncio.Task[None]) -> None:
+        """Somebody may have said something since, or the agent be back."""
+        del self._driving[uid]
+        self._leaving.discard(uid)
+        if not self._closed:
+            self._look_at(uid)
 
     def _running(self, uid: str) -> Agent | None:
         """The agent, if its container is there and what it is to work on."""
@@ -80,6 +109,3 @@ class Drivers:
         except Exception:  # a defect met at one agent must not stop the others
             _log.exception("the program of %s is not driven", agent.uid)
             await asyncio.sleep(_PAUSE)
-        finally:
-            del self._driving[agent.uid]
-        self._look_at(agent.uid)  # somebody may have said something since

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,11 +15,13 @@ from vibespace.app.transcripts import Line
 from vibespace.app.writer import Command
 from vibespace.domain.transcripts import Block, Place
 from vibespace.harness.base import Harness
-from vibespace.harness.events import Event, Source
+from vibespace.harness.events import Event, Source, Unparsed
 from vibespace.net.base import Record
 from vibespace.reconcile.blocks import blocks_of, shortened
 
 SOURCES = {"stdout": Source.OUTPUT, "transcript": Source.RECORD, "hook": Source.HOOK}
+_WORDS = 4096
+"""Bytes of standard error that are looked at for its last words."""
 INLINE = 16 * 1024
 """Bytes of a line that an event holds; of a longer one it holds the beginning, and the name of the rest."""
 
@@ -41,14 +44,20 @@ class Lines:
 
     def read(self, record: Record) -> Sequence[Event]:
         """What the record tells; an exit, what that ends. Never raises."""
+        if record.size > len(record.data):
+            return (Unparsed(why=f"a line of {record.size} bytes"),)
         if record.kind in SOURCES:
             return self._parser.feed(record.data.removesuffix(b"\n"), SOURCES[record.kind])
         if record.kind == "stderr":
-            self.last_words = self._mask(record.data.decode(errors="replace").strip()[-300:])
+            self.last_words = self._mask(record.data[-_WORDS:].decode(errors="replace").strip())[-300:]
         return self._parser.lost() if record.kind == "exit" else ()
 
-    async def command(self, record: Record, events: Sequence[Event], after: Place) -> Command | None:
+    async def command(
+        self, record: Record, events: Sequence[Event], after: Place, *, alone: bool = False
+    ) -> Command | None:
         """What takes the record into the log, where `after` is the one before it; None when it is not kept.
+
+        Nothing follows from one that is kept `alone`.
 
         Raises Exhausted DISK_FULL.
         """
@@ -67,16 +76,24 @@ class Lines:
                 blocks = [{"kind": "diagnostic", "text": text}]
         if not blocks:
             return None
-        line = await self._line(record, blocks, place, after)
+        line = replace(await self._line(record, blocks, place, after), alone=alone)
         return partial(transcripts.take_line, agent_uid=self._agent_uid, line=line)
 
     async def _line(self, record: Record, blocks: list[Block], place: Place, after: Place) -> Line:
-        text = self._mask(record.data.removesuffix(b"\n").decode(errors="replace")) if record.kind in SOURCES else ""
         if len(record.data) <= INLINE:
-            return Line(place, after, record.kind, text, blocks, blocks)
-        whole = json.dumps({"line": text, "blocks": blocks}, ensure_ascii=False).encode()
-        name = await asyncio.to_thread(self._blobs.put, whole)
+            return Line(place, after, record.kind, self._text(record), blocks, blocks)
+        text, name = await asyncio.to_thread(self._keep, record, blocks)
         return Line(place, after, record.kind, text[:INLINE], [shortened(block) for block in blocks], blocks, name)
+
+    def _text(self, record: Record) -> str:
+        line = record.data.removesuffix(b"\n").decode(errors="replace")
+        return self._mask(line) if record.kind in SOURCES else ""
+
+    def _keep(self, record: Record, blocks: list[Block]) -> tuple[str, str]:
+        """The line, and the name under which it lies whole."""
+        text = self._text(record)
+        whole = json.dumps({"line": text, "blocks": blocks}, ensure_ascii=False)
+        return text, self._blobs.put(whole.encode())
 
 
 def _object(data: bytes) -> dict[str, Any]:

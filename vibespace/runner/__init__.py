@@ -5,8 +5,9 @@
     trim --to EPOCH SEQ           removes the segments of which everything is in the log
     hook                          what a program's hooks run: hands on what they are told, prints what they are answered
 
-All is in ~/.vibespace/runner (0700): `socket`, the locks, `program` (what to end after a crash), `taken` (ids of
-inputs) and the journal. Only the standard library, and no asyncio: it lives beside every program, in at most 12 MB.
+All is in ~/.vibespace/runner (0700), or by another name there that VIBESPACE_RUNNER says: `socket`, the locks,
+`program` (what to end after a crash), `taken` (ids of inputs) and the journal. Only the standard library, and no
+asyncio: it lives beside every program, in at most 12 MB.
 
 **Protocol**, both ways: a header, which is a line of JSON, then `length` raw bytes when the header has a `length`.
 `attach` sends the first frame itself. `ref` of a request comes back in its reply. The end of what a client sends ends
@@ -16,9 +17,9 @@ the attachment; what is no request is told as `{"error": TEXT}` and ends it too.
         {"hello": EPOCH, "running": BOOL, "first": [EPOCH, SEQ], "last": [EPOCH, SEQ]}
                                     first: what is before it was trimmed; last: the newest there is
     {"do": "start", "argv": [...], "env": {...}, "cwd": PATH, "socket": PATH,
-     "files": {PATH: TEXT or OBJECT}, "note": ANY}
+     "files": {PATH: TEXT or OBJECT}, "note": ANY, "beyond": EPOCH}
                                     cwd: without it, that of `attach`; files: put into the home first;
-                                    note: stands in the record
+                                    note: stands in the record; beyond: its epoch is a later one
         {"reply": "start", "epoch": EPOCH, "started": BOOL}          false: one runs already, and goes on
     {"do": "input", "input": ID, "length": N} + N bytes
         {"reply": "input", "input": ID, "state": STATE}

@@ -58,6 +58,11 @@ class Journal:
         if names:
             self._reopen(names[-1])
 
+    def surpass(self, epoch: int) -> None:
+        """The next life is a later one than that: of a journal that was lost, more is known elsewhere."""
+        with self._appending:
+            self.epoch = max(self.epoch, epoch)
+
     def begin(self, start: bytes) -> int:
         """A new epoch, in a segment of its own: it is never used again, whatever happens next."""
         with self._appending:

@@ -6,7 +6,8 @@ import os
 import socket
 
 USER = os.path.expanduser("~")
-HOME = os.path.join(USER, ".vibespace", "runner")
+HOME = os.path.join(USER, ".vibespace", os.environ.get("VIBESPACE_RUNNER") or "runner")
+"""Another for each name: a home may have been another agent's before."""
 MARK = b"VIBESPACE_PROGRAM=" + os.fsencode(HOME)
 """In the environment of all that a program starts: by it they are found after a crash, in whatever session they are."""
 MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}

@@ -26,6 +26,7 @@ class Runner:
         self._transcript = Transcript(self.journal)
         self._program: Pipes | None = None
         self._starting = threading.Lock()
+        self._beyond = 0
         self._speaking = threading.Lock()
 
     @property
@@ -37,7 +38,11 @@ class Runner:
         """The reply to a request, see the package. Raises ValueError for what is none."""
         match request:
             case {"do": "start", "argv": [_, *_] as argv, "env": dict() as env, "cwd": str() as cwd}:
-                put(request.get("files", {}))
+                try:
+                    put(request.get("files", {}))
+                except OSError as error:  # told, as this is no client that is gone
+                    raise ValueError(f"{error.filename}: {error.strerror}") from error
+                self._beyond = int(request.get("beyond", 0))
                 told = {"socket": str(request["socket"])} if request.get("socket") else {}
                 return self._start([str(word) for word in argv], env, cwd, request.get("note"), **told)
             case {"do": "input", "input": str() as name} if usable(name):
@@ -70,6 +75,7 @@ class Runner:
                 with self._speaking:
                     if self._program:
                         self._program.close()
+                    self.journal.surpass(self._beyond)
                     if socket:
                         self._program = Socketed(self.journal, argv, env, cwd, socket, note)
                     else:

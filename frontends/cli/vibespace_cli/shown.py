@@ -21,16 +21,16 @@ def line(written: str) -> str:
 
 
 def brief(given: str) -> str:
-    """What a tool is given (JSON), on one line: of a command alone, that."""
+    """What a tool is given (JSON), on one line; of a command, that and how much more there is."""
     try:
         fields = json.loads(given)
     except ValueError:
         return line(given)
-    if isinstance(fields, dict):
-        for name in ("command", "file_path", "path", "pattern", "url", "query"):
-            if isinstance(fields.get(name), str):
-                return line(fields[name])
-    return line(given)
+    if not isinstance(fields, dict):
+        return line(given)
+    command = fields.pop("command", None)
+    fields.pop("description", None)
+    return line(command) if isinstance(command, str) and not fields else line(given)
 
 
 def _plain(character: str) -> bool:

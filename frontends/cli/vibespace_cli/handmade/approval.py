@@ -14,6 +14,8 @@ from vibespace_cli.invocation import Invocation
 from vibespace_cli.output import Output
 from vibespace_cli.shape import to_data
 
+_SHORTEST = 8
+"""Characters of an id: with fewer one hits what was not meant."""
 _LIST, _WATCH = "ApprovalService/ListApprovals", "ApprovalService/WatchApprovals"
 
 
@@ -46,36 +48,47 @@ def show(invocation: Invocation) -> None:
 
 
 def decide(invocation: Invocation) -> None:
-    """Allow or deny. On a terminal it is shown first; what was shown is what is decided about."""
+    """Allow or deny, and show what: what is shown is what is decided about."""
     request, output = invocation.request, invocation.session.output
     waiting = invocation.session.call(_LIST, v1.ListApprovalsRequest()).approvals
-    found = [approval for approval in waiting if request.name and approval.uid.startswith(request.name)]
+    found = [
+        approval for approval in waiting if len(request.name) >= _SHORTEST and approval.uid.startswith(request.name)
+    ]
+    always = bool(getattr(request, "always", False))
     if len(found) == 1:
         request.input_hash = found[0].input_hash
-        if getattr(request, "always", False):
+        for line in _lines(output, found[0]) if output.live else ():
+            output.note(line)
+        if always and found[0].rules:
             output.note("Until the agent's program ends, this is allowed too:")
             for rule in found[0].rules:
-                output.note(f"  {shown.text(rule)}")
-        if getattr(request, "always", False) and found[0].rules and output.live and sys.stdin.isatty():
-            ask.ask("Allow it?", request.name)
+                output.note(f"  {_one_line(rule)}")
+            if output.live and sys.stdin.isatty():
+                ask.ask("Allow it?", request.name)
     run.run(invocation)
 
 
 def _print(output: Output, approval: v1.Approval) -> None:
-    state = v1.ApprovalState.Name(approval.state).removeprefix("APPROVAL_STATE_").lower()
     if output.plain:
-        output.line("\t".join([approval.uid, approval.agent, state, approval.tool, _one_line(approval.input)]))
+        told = [approval.uid, approval.agent, _state(approval), approval.tool, approval.input]
+        output.line("\t".join(map(_one_line, told)))
     elif output.quiet:
         output.line(approval.uid)
     else:
-        word = "waits" if approval.state == v1.APPROVAL_STATE_ASKED else state
-        head = f"{approval.uid[:8]}  {approval.agent}  {word}: {shown.line(approval.tool)}"
-        output.line(output.paint(head, "bold"))
-        for line in _fields(approval.input):
-            output.line(f"    {line}")
-        if approval.reason:
-            output.line(output.paint(f"    ({shown.line(approval.reason)})", "dim"))
+        for line in _lines(output, approval):
+            output.line(line)
     output.flush()
+
+
+def _lines(output: Output, approval: v1.Approval) -> list[str]:
+    word = "waits" if approval.state == v1.APPROVAL_STATE_ASKED else _state(approval)
+    head = f"{approval.uid[:8]}  {approval.agent}  {word}: {_one_line(approval.tool)}"
+    why = [f"    ({shown.line(approval.reason)})"] if approval.reason else []
+    return [output.paint(head, "bold"), *(f"    {line}" for line in _fields(approval.input)), *why]
+
+
+def _state(approval: v1.Approval) -> str:
+    return v1.ApprovalState.Name(approval.state).removeprefix("APPROVAL_STATE_").lower()
 
 
 def _fields(given: str) -> list[str]:

@@ -13,8 +13,6 @@ from vibespace_cli.invocation import Invocation
 from vibespace_cli.output import Output
 from vibespace_cli.shape import to_data
 
-_OVER = (v1.MESSAGE_STATE_DONE, v1.MESSAGE_STATE_FAILED, v1.MESSAGE_STATE_UNCERTAIN)
-
 
 def command(words: tuple[str, ...]) -> click.Command:
     """The command."""
@@ -78,7 +76,8 @@ class _Printer:
             case "text" if not block.text.by_user and not block.parent:
                 self._finish(block.text)
             case "tool_call":
-                self._output.step(self._dim(f"{block.tool_call.tool} {shown.brief(block.tool_call.input)}"))
+                called = block.tool_call
+                self._output.step(self._dim(f"{shown.line(called.tool)} {shown.brief(called.input)}"))
             case "tool_result" if block.tool_result.failed:
                 self._output.step(self._dim(f"  failed: {shown.line(block.tool_result.text)}"))
             case "file_change":
@@ -86,8 +85,8 @@ class _Printer:
             case "approval_asked":
                 asked = block.approval_asked
                 self._output.note(
-                    f"Waits for a decision: {asked.tool} {shown.brief(asked.input)}\n"
-                    f"  vibespace approval allow {asked.approval[:8]}, or deny {asked.approval[:8]}"
+                    f"Waits for a decision: {shown.line(asked.tool)} {shown.brief(asked.input)}\n"
+                    f"  All of it: vibespace approval list. Then: vibespace approval allow {asked.approval[:8]}, or deny."
                 )
             case "error":
                 again = ", it tries again" if block.error.retrying else ""
@@ -110,7 +109,11 @@ class _Printer:
             case "interrupted":
                 raise errors.Cancelled("INTERRUPTED", "The agent was interrupted.")
             case "turn_limit":
-                raise errors.Exhausted("TURN_LIMIT", "The agent took as many turns as its settings allow.")
+                raise errors.Exhausted(
+                    "TURN_LIMIT",
+                    "The agent took as many turns as its settings allow.",
+                    hint="Ask it to go on, or allow it more with 'vibespace config set --max-turns'.",
+                )
             case "failed" | "lost":
                 what = shown.line(detail) or "its program went away"
                 raise errors.Unavailable("TURN_FAILED", f"The agent did not get to an end: {what}.")

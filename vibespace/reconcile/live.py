@@ -1,0 +1,95 @@
+"""What is known of an agent's program that runs, by what it has said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from vibespace.harness.events import (
+    ApprovalAnswered,
+    ApprovalAsked,
+    ApprovalCancelled,
+    ConversationSwitched,
+    Event,
+    Replied,
+    Text,
+    ToolCall,
+    TurnEnded,
+    TurnStarted,
+    Unparsed,
+)
+
+
+@dataclass
+class Live:
+    """One life of it. Told the same again, it is the same."""
+
+    epoch: int = 0
+    running: bool = False
+    on_terminal: bool = False
+    listens: bool = True
+    """It can be told something: what serves a socket only while that is connected."""
+    connections: int = 0
+    """Of its socket, so far; what was said over one is not heard over the next."""
+    turn: str = ""
+    conversation: str = ""
+    """The program's own id of the one that it is in."""
+    rounds: int = 0
+    """Tools that it has used in this turn, itself."""
+    worked: bool = False
+    """It has taken up what it was told, or a person's words."""
+    asked: dict[str, ApprovalAsked] = field(default_factory=dict)
+    """Tool calls that wait, by request."""
+    unknown: list[str] = field(default_factory=list)
+    """Requests of it that are not known, or that have the name of an earlier one."""
+    replied: dict[str, str] = field(default_factory=dict)
+    """Request of ours -> refusal, empty when it was done."""
+    written: set[str] = field(default_factory=set)
+    """Names of what it was given."""
+    _named: set[str] = field(default_factory=set)
+
+    def connect(self) -> None:
+        """Its socket is connected: it is greeted again, and asked to go on with the conversation."""
+        self.listens, self.connections, self.conversation = True, self.connections + 1, ""
+
+    def saw(self, events: Sequence[Event]) -> None:
+        """It told these."""
+        for event in events:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case TurnStarted() if self._is_here(event):
+                self.turn, self.rounds = event.turn, 0
+            case TurnEnded():
+                over = [name for name, each in self.asked.items() if each.conversation == event.conversation]
+                for name in over:
+                    del self.asked[name]
+                if self._is_here(event):
+                    self.turn = ""
+            case ToolCall(parent="") if self._is_here(event):
+                self.rounds += 1
+            case Text(by_user=True):
+                self.worked = True
+            case ConversationSwitched():
+                self.conversation = event.conversation
+            case ApprovalAsked():
+                self._ask(event)
+            case ApprovalAnswered() | ApprovalCancelled():
+                self.asked.pop(event.request, None)
+            case Unparsed(request=request) if request:
+                self.unknown.append(request)
+            case Replied():
+                self.replied[event.request] = self.replied.get(event.request) or event.refusal
+
+    def _ask(self, event: ApprovalAsked) -> None:
+        """Under a name that it has used before nothing is asked: an answer would be about what was shown then."""
+        if event.request in self._named:
+            self.unknown.append(event.request)
+        else:
+            self._named.add(event.request)
+            self.asked[event.request] = event
+
+    def _is_here(self, event: Event) -> bool:
+        """It is about the conversation that is open, not a helper's own."""
+        return not (self.conversation and event.conversation) or event.conversation == self.conversation
