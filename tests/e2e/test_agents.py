@@ -10,27 +10,58 @@ from contextlib import contextmanager
 import pytest
 
 from tests.e2e.installation import Installation
+from tests.e2e.person import person
 from tests.models.anthropic import Anthropic
+from tests.models.endpoint import Endpoint
+from tests.models.openai import OpenAI
 from tests.models.script import Call, Script, say
 
 pytestmark = pytest.mark.here("the scripted model listens where the engine is, and config.yaml opens the way to it")
 
 KEY = "sk-ant-scripted-0123456789abcdefghij"
 MACHINE = "host.containers.internal"
+CODEX = """
+model = "gpt-5.5-codex"
+model_provider = "scripted"
+[model_providers.scripted]
+name = "scripted"
+base_url = "%s/v1"
+env_key = "SCRIPTED_KEY"
+wire_api = "responses"
+request_max_retries = 1
+stream_max_retries = 1
+"""
+
+
+@contextmanager
+def scripted(own: Installation, model: Endpoint) -> Iterator[str]:
+    """Where agents of vibespaces that are created meanwhile find that model."""
+    with model.in_thread("0.0.0.0") as url:
+        port = url.rpartition(":")[2]
+        settings = json.loads((own.home / "config.yaml").read_text())
+        (own.home / "config.yaml").write_text(json.dumps(settings | {"network": {"allow": [f"0.0.0.0/0:{port}"]}}))
+        yield f"http://{MACHINE}:{port}"
 
 
 @contextmanager
 def claude(own: Installation, script: Script, *more: str) -> Iterator[Anthropic]:
     """A vibespace `shop` whose Claude Code speaks with a model that says `script`."""
     model = Anthropic({KEY: script})
-    with model.in_thread("0.0.0.0") as url:
-        port = url.rpartition(":")[2]
-        settings = json.loads((own.home / "config.yaml").read_text())
-        (own.home / "config.yaml").write_text(json.dumps(settings | {"network": {"allow": [f"0.0.0.0/0:{port}"]}}))
-        values = {"ANTHROPIC_BASE_URL": f"http://{MACHINE}:{port}", "ANTHROPIC_API_KEY": KEY}
+    with scripted(own, model) as url:
+        values = {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": KEY, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
         env = [word for name, value in values.items() for word in ("--env", f"{name}={value}")]
+        own.ok("create", "shop", "-t", "claude-code", *env, *more)
+        yield model
+
+
+@contextmanager
+def codex(own: Installation, script: Script, *more: str) -> Iterator[OpenAI]:
+    """The same with Codex, which is pointed there by its own settings."""
+    model = OpenAI({KEY: script})
+    with scripted(own, model) as url:
+        own.ok("create", "shop", "-t", "codex", "--env", f"SCRIPTED_KEY={KEY}", *more)
         own.ok(
-            "create", "shop", "-t", "claude-code", "--env", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", *env, *more
+            "exec", "codex-1@shop", "--", "sh", "-c", "mkdir -p ~/.codex; cat > ~/.codex/config.toml", input=CODEX % url
         )
         yield model
 
@@ -70,3 +101,59 @@ def test_claude_works_and_remembers(own: Installation) -> None:
         assert asked[-1].texts("user")[-1] == "what did I ask for?"
         assert "make flour" in asked[-1].texts("user")
         assert [said.kind for said in asked[-1].history if said.kind in ("call", "result")] == ["call", "result"]
+
+
+def test_codex_works_and_remembers(own: Installation) -> None:
+    """As Claude does, each in its own way: by its socket, and asked for every command."""
+    make = Call("exec_command", {"cmd": "echo flour > /vibespace/mill"})
+    with codex(own, [say("I make it.", make), say("It is made."), say("You asked for flour.")]) as model:
+        asking = own.popen("ask", "-a", "codex-1@shop", "make flour")
+        own.ok("approval", "allow", waiting(own))
+        said, beside = asking.communicate(timeout=60)
+        assert (asking.returncode, said) == (0, "I make it.\nIt is made.\n"), beside
+        assert own.inside("codex-1@shop", "cat /vibespace/mill") == "flour"
+        own.ok("stop", "shop")
+        own.ok("start", "shop")
+        assert own.ok("ask", "-a", "codex-1@shop", "what did I ask for?") == "You asked for flour.\n"
+        assert model.surprises == []
+        assert "make flour" in model.asked(KEY)[-1].texts("user")
+
+
+def test_claude_on_two_doors(own: Installation) -> None:
+    """What is said on its own interface is in the same conversation and history; what others say waits meanwhile."""
+    script = [say("First answer."), say("Second answer."), say("Third answer.")]
+    with claude(own, script) as model:
+        assert own.ok("ask", "-a", "claude-1@shop", "first words") == "First answer.\n"
+        with person(own, "connect", "claude-1@shop") as there:
+            there.sees("First.{1,12}answer")
+            there.type("second words")
+            there.sees("second.{1,12}words")
+            there.type("\r")
+            there.sees("Second.{1,12}answer")
+            asking = own.popen("ask", "-a", "claude-1@shop", "third words")
+            while "third words" not in own.ok("events", "--vibespace", "shop", "--type", "message"):
+                pass
+            assert asking.poll() is None
+            there.type("/exit")
+            there.sees("/exit")
+            there.type("\r")
+            there.wait()
+        said, beside = asking.communicate(timeout=60)
+        assert (asking.returncode, said) == (0, "Third answer.\n"), beside
+        assert [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")] == [
+            "first words",
+            "second words",
+            "third words",
+        ]
+        lines = own.events("--vibespace", "shop", "--type", "transcript.line_read")
+        blocks = [block for line in lines for block in line["data"]["blocks"] if block["kind"] == "text"]
+        assert [block["text"] for block in blocks] == [
+            "first words",
+            "First answer.",
+            "second words",
+            "Second answer.",
+            "third words",
+            "Third answer.",
+        ]
+        topics = own.types("--vibespace", "shop", "--type", "conversation")
+        assert topics.count("conversation.terminal_attached") == topics.count("conversation.terminal_detached") == 1

@@ -37,8 +37,8 @@ def answered(transaction: Transaction, *, uid: UUID, agent_uid: str) -> Approval
 
 
 def find(state: State, approval_id: str) -> Approval:
-    """By its id, or 8 characters or more of its beginning: with fewer one hits what was not meant. Of what is over it can
-    be said how it ended.
+    """By its id, or 8 characters or more of its beginning: with fewer one hits what was not meant. Of what is over it
+    can be said how it ended.
 
     Raises NotFound APPROVAL_NOT_FOUND, InvalidArgument APPROVAL_AMBIGUOUS.
     """

@@ -86,7 +86,8 @@ class _Printer:
                 asked = block.approval_asked
                 self._output.note(
                     f"Waits for a decision: {shown.line(asked.tool)} {shown.brief(asked.input)}\n"
-                    f"  All of it: vibespace approval list. Then: vibespace approval allow {asked.approval[:8]}, or deny."
+                    "  All of it: vibespace approval list. "
+                    f"To decide: vibespace approval allow {asked.approval[:8]}, or deny {asked.approval[:8]}"
                 )
             case "error":
                 again = ", it tries again" if block.error.retrying else ""
