@@ -157,3 +157,41 @@ def test_claude_on_two_doors(own: Installation) -> None:
         ]
         topics = own.types("--vibespace", "shop", "--type", "conversation")
         assert topics.count("conversation.terminal_attached") == topics.count("conversation.terminal_detached") == 1
+
+
+def test_what_claude_asks_on_its_terminal_is_answered_elsewhere(own: Installation) -> None:
+    """The dialog is open there, and closes by a decision from anywhere."""
+    script = [say("Hello."), say("I make it.", bash("echo flour > /vibespace/mill")), say("It is made.")]
+    with claude(own, script):
+        own.ok("ask", "-a", "claude-1@shop", "hello")
+        with person(own, "connect", "claude-1@shop") as there:
+            there.sees("Hello")
+            there.type("make flour")
+            there.sees("make.{1,12}flour")
+            there.type("\r")
+            own.ok("approval", "allow", waiting(own))
+            there.sees("It.{1,12}is.{1,12}made")
+        assert own.inside("claude-1@shop", "cat /vibespace/mill") == "flour"
+        assert own.types("--vibespace", "shop", "--type", "approval") == [
+            "approval.requested",
+            "approval.decided",
+            "approval.answered",
+        ]
+
+
+def test_codex_on_two_doors(own: Installation) -> None:
+    """Both are open at once: what is said on one is seen on the other while it is said."""
+    with codex(own, [say("First answer."), say("Second answer."), say("Third answer.")]) as model:
+        assert own.ok("ask", "-a", "codex-1@shop", "first words") == "First answer.\n"
+        with person(own, "connect", "codex-1@shop") as there:
+            there.sees("First.{1,12}answer")
+            assert own.ok("ask", "-a", "codex-1@shop", "second words") == "Second answer.\n"
+            there.sees("Second.{1,12}answer")
+            there.type("third words")
+            there.sees("third.{1,12}words")
+            there.type("\r")
+            there.sees("Third.{1,12}answer")
+        told = [line["data"]["blocks"] for line in own.events("--vibespace", "shop", "--type", "transcript.line_read")]
+        texts = [block["text"] for blocks in told for block in blocks if block["kind"] == "text"]
+        assert texts == [word for n in ("first", "second", "third") for word in (f"{n} words", f"{n.title()} answer.")]
+        assert len(model.asked(KEY)) == 3
