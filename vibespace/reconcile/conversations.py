@@ -272,7 +272,7 @@ def _say(view: View, conversation: Conversation) -> Action:
         return None  # it is about to be taken up
     for message in view.messages:
         if message.state == QUEUED and (idle or message.steers):
-            if message.tries >= MOST_TRIES:
+            if message.tries > 2 * MOST_TRIES:  # one that dies may be handed it twice
                 return Fail(message, "its program does not take it up")
             return Hand(message)
     return None
