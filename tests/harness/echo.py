@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vibespace.harness.base import Answer, Command, Settings, Update
+from vibespace.harness.base import NOTHING, Answer, Command, Settings, Update
 from vibespace.harness.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -79,7 +79,12 @@ class Echo:
     def check(self, settings: Settings) -> None:
         pass
 
-    def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
+    def login(self, env: Mapping[str, str], request: str) -> tuple[bytes, ...]:
+        return ()
+
+    def headless(
+        self, settings: Settings, conversation: str, *, resume: bool, env: Mapping[str, str] = NOTHING
+    ) -> Command:
         return Command(("echo-agent", conversation))
 
     def record(self, conversation: str, directory: str) -> str:

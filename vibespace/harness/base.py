@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from vibespace.harness.events import ApprovalAsked, Event, Source
@@ -59,6 +60,9 @@ class Answer:
     """For the agent, when it is denied."""
 
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
 class Parser(Protocol):
     """Makes events of the lines of one agent, in the order in which they were read.
 
@@ -88,8 +92,13 @@ class Harness(Protocol):
     def check(self, settings: Settings) -> None:
         """Raises InvalidArgument for what this program cannot do, naming it."""
 
-    def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
-        """The program, driven by us. `conversation` is ignored where the program makes up the id."""
+    def headless(
+        self, settings: Settings, conversation: str, *, resume: bool, env: Mapping[str, str] = NOTHING
+    ) -> Command:
+        """The program, driven by us, with `env` beside its container's environment.
+
+        `conversation` is ignored where the program makes up the id.
+        """
 
     def terminal(
         self, settings: Settings, conversation: str, *, resume: bool, hook: str, directory: str, env: Mapping[str, str]
@@ -107,6 +116,12 @@ class Harness(Protocol):
 
     def greet(self, request: str) -> tuple[bytes, ...]:
         """What a process is told first."""
+
+    def login(self, env: Mapping[str, str], request: str) -> tuple[bytes, ...]:
+        """What a process that was greeted is told to be logged in, where it does not look into that environment.
+
+        It is secret.
+        """
 
     def open(self, settings: Settings, conversation: str, directory: str, request: str) -> tuple[bytes, ...]:
         """Begins a conversation (empty), or goes on with it, in a process that was greeted.

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from vibespace.errors import InvalidArgument
-from vibespace.harness.base import Answer, Command, Settings, Update
+from vibespace.harness.base import NOTHING, Answer, Command, Settings, Update
 from vibespace.harness.claude_parser import ClaudeParser
 from vibespace.harness.events import ApprovalAsked
 from vibespace.harness.reading import encode
@@ -57,7 +57,9 @@ class ClaudeCode:
         longer = max(("allowed_tools", "disallowed_tools"), key=lambda field: len(json.dumps(getattr(settings, field))))
         _bound(json.dumps(_permissions(settings)), longer, "RULES_TOO_LONG", "tool rules")
 
-    def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
+    def headless(
+        self, settings: Settings, conversation: str, *, resume: bool, env: Mapping[str, str] = NOTHING
+    ) -> Command:
         arguments = ("-p", *_STREAMS, "--include-partial-messages", "--replay-user-messages", *_DECIDING)
         rounds = ("--max-turns", str(settings.max_turns)) if settings.max_turns else ()
         return _command(settings, conversation, resume, {}, arguments + rounds)
@@ -84,6 +86,9 @@ class ClaudeCode:
 
     def greet(self, request: str) -> tuple[bytes, ...]:
         return (_ask(request, subtype="initialize"),)
+
+    def login(self, env: Mapping[str, str], request: str) -> tuple[bytes, ...]:
+        return ()
 
     def open(self, settings: Settings, conversation: str, directory: str, request: str) -> tuple[bytes, ...]:
         return ()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vibespace.errors import InvalidArgument
-from vibespace.harness.base import Answer, Command, Settings, Update
+from vibespace.harness.base import NOTHING, Answer, Command, Settings, Update
 from vibespace.harness.codex_parser import CLEAN, ITEMS, PERMISSIONS, CodexParser
 from vibespace.harness.events import ApprovalAsked
 from vibespace.harness.reading import encode
@@ -16,6 +16,7 @@ from vibespace.harness.rules import codex_rules
 EFFORTS = ("low", "medium", "high", "xhigh")
 LONGEST_MESSAGE = 1 << 20
 """Characters that the program takes as input of a turn."""
+KEY = "OPENAI_API_KEY"
 RULES = ".codex/rules/vibespace.rules"
 SOCKET = ".codex/app-server-control/app-server-control.sock"
 
@@ -46,8 +47,12 @@ class Codex:
             )
         codex_rules(settings.allowed_tools, settings.disallowed_tools)
 
-    def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
-        return Command(("codex", "app-server", "--listen", "unix://"), files=_rules(settings), socket=SOCKET)
+    def headless(
+        self, settings: Settings, conversation: str, *, resume: bool, env: Mapping[str, str] = NOTHING
+    ) -> Command:
+        """What it is logged in with by us it keeps in memory; a login of its own it looks for in its file."""
+        store = ("-c", 'cli_auth_credentials_store="ephemeral"') if KEY in env else ()
+        return Command(("codex", "app-server", *store, "--listen", "unix://"), files=_rules(settings), socket=SOCKET)
 
     def terminal(
         self, settings: Settings, conversation: str, *, resume: bool, hook: str, directory: str, env: Mapping[str, str]
@@ -66,6 +71,10 @@ class Codex:
         client = {"name": "vibespace", "title": "Vibespace", "version": "1"}
         hello = _call("initialize", request, clientInfo=client, capabilities={"experimentalApi": True})
         return (hello, encode({"method": "initialized"}))
+
+    def login(self, env: Mapping[str, str], request: str) -> tuple[bytes, ...]:
+        """Its app-server does not look at the variable itself."""
+        return (_call("account/login/start", request, type="apiKey", apiKey=env[KEY]),) if KEY in env else ()
 
     def open(self, settings: Settings, conversation: str, directory: str, request: str) -> tuple[bytes, ...]:
         where: dict[str, Any] = {"cwd": directory, "approvalPolicy": _policy(settings), "sandbox": "danger-full-access"}

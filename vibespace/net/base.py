@@ -185,8 +185,11 @@ class Attachment(Protocol):
         start. Its epoch is later than `beyond`.
         """
 
-    async def write(self, name: str, data: bytes) -> str:
-        """Give it `data`, once under that `name`: `written`, `repeated`, `uncertain` or `refused`."""
+    async def write(self, name: str, data: bytes, *, secret: bool = False) -> str:
+        """Give it `data`, once under that `name`: `written`, `repeated`, `uncertain` or `refused`.
+
+        What is `secret` is not in the journal.
+        """
 
     async def tail(self, path: str) -> None:
         """Each new line of that file in the home is a record of its own, whoever writes it."""

@@ -128,8 +128,8 @@ class Attached:
         what = {"argv": list(argv), "env": dict(env), "files": dict(files), "note": dict(note), "beyond": beyond}
         return int((await self._ask({"do": "start", **spoken, **what}))["epoch"])
 
-    async def write(self, name: str, data: bytes) -> str:
-        return str((await self._ask({"do": "input", "input": name}, data))["state"])
+    async def write(self, name: str, data: bytes, *, secret: bool = False) -> str:
+        return str((await self._ask({"do": "input", "input": name, "secret": secret}, data))["state"])
 
     async def tail(self, path: str) -> None:
         await self._ask({"do": "tail", "path": path})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from vibespace.domain.approvals import ALLOWED, DECIDED, Approval
 from vibespace.domain.conversations import Conversation
@@ -40,6 +40,8 @@ class View:
     on_terminal: bool
     """The program is a person's own interface."""
     directory: str
+    env: Mapping[str, str] = field(repr=False)
+    """What its process gets beside its container's environment: secret values."""
     live: Live
     failures: int
     """Programs in a row that ended before they took anything up."""
@@ -65,6 +67,7 @@ class Write:
 
     name: str
     line: bytes
+    secret: bool = False
     message: Message | None = None
     """The line is that message."""
     approval: Approval | None = None
@@ -185,6 +188,9 @@ def _prepare(view: View, conversation: Conversation) -> Action:
     harness, live = view.harness, view.live
     if action := _unwritten(live, greet := _once(live, "greet"), harness.greet(_named(live, greet))):
         return action
+    login = harness.login(view.env, _named(live, kind := _once(live, "login")))
+    if action := _unwritten(live, kind, login):
+        return replace(action, secret=True)
     opening, kind = _opening(view, conversation), _once(live, "open")
     if action := _unwritten(live, kind, opening):
         return action
@@ -296,7 +302,7 @@ def _write(view: View, conversation: Conversation, message: Message, name: str) 
         line = view.harness.say(session, message.text, message.uid, turn=turn, command=message.is_command)
     except InvalidArgument as e:
         return Fail(message, e.sentence)
-    return Write(name, line, message)
+    return Write(name, line, message=message)
 
 
 def _unwritten(live: Live, kind: str, lines: Sequence[bytes]) -> Write | None:

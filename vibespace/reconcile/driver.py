@@ -262,6 +262,7 @@ class Driver:
             resumed=bool(transcript and transcript.resumed),
             on_terminal=bool(transcript and transcript.on_terminal),
             directory=self._tools.directory(agent),
+            env=self._tools.environment(agent),
             live=self._live,
             failures=self._failures,
         )
@@ -299,8 +300,8 @@ class Driver:
         assert agent is not None
         assert conversation is not None
         session, resumed = session_for(conversation), conversation.begun
-        given = dict(self._tools.environment(agent))
-        command = self._harness.headless(view.settings, session, resume=resumed)
+        given = dict(view.env)
+        command = self._harness.headless(view.settings, session, resume=resumed, env=given)
         if on_terminal:
             command = doors.in_tmux(
                 self._harness.terminal(
@@ -344,7 +345,7 @@ class Driver:
             await self._changed.wait()
 
     async def _write(self, action: Write) -> bool:
-        written = await self._attachment.write(action.name, action.line + b"\n")
+        written = await self._attachment.write(action.name, action.line + b"\n", secret=action.secret)
         if written == "refused":
             return False  # its end is on the way, or its connection
         self._live.written.add(action.name)

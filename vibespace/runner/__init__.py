@@ -21,7 +21,7 @@ the attachment; what is no request is told as `{"error": TEXT}` and ends it too.
                                     cwd: without it, that of `attach`; files: put into the home first;
                                     note: stands in the record; beyond: its epoch is a later one
         {"reply": "start", "epoch": EPOCH, "started": BOOL}          false: one runs already, and goes on
-    {"do": "input", "input": ID, "length": N} + N bytes
+    {"do": "input", "input": ID, "secret": BOOL, "length": N} + N bytes     secret: only the id is journalled
         {"reply": "input", "input": ID, "state": STATE}
     {"do": "tail", "path": PATH}
         {"reply": "tail"}

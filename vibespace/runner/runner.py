@@ -46,7 +46,7 @@ class Runner:
                 told = {"socket": str(request["socket"])} if request.get("socket") else {}
                 return self._start([str(word) for word in argv], env, cwd, request.get("note"), **told)
             case {"do": "input", "input": str() as name} if usable(name):
-                return {"input": name, "state": self._input(name, data)}
+                return {"input": name, "state": self._input(name, data, secret=bool(request.get("secret")))}
             case {"do": "tail", "path": str() as path}:
                 self._transcript.tail(path)
                 return {}
@@ -82,14 +82,14 @@ class Runner:
                         self._program = Pipes(self.journal, argv, env, cwd, note=note)
             return {"epoch": self.journal.epoch, "started": started}
 
-    def _input(self, name: str, data: bytes) -> str:
+    def _input(self, name: str, data: bytes, *, secret: bool) -> str:
         with self._speaking:
             if state := self._taken.state(name):
                 return state
             if not self._program or not self._program.listens:
                 return "refused"
             self._taken.begin(name)
-            place = self.journal.append("input", name.encode() + b"\n" + data)
+            place = self.journal.append("input", name.encode() + b"\n" + (b"" if secret else data))
             if not self._program.write(data):
                 return "uncertain"
             self._taken.written(name, place)
