@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.app.house import House, add, agent_deleted, create, delete, deleted, plain, start, stop
-from vibespace.app import agents, host
+from vibespace.app import agents, host, vibespaces
 from vibespace.app.log import Log
 from vibespace.app.writer import Command, Outcome, Request, Transaction
 from vibespace.domain.agents import Agent
@@ -29,6 +29,24 @@ AGENTS = st.sampled_from(["claude-1", "claude-2", "codex-1"])
 def observed(vibespace: str, name: str, state: str) -> Command:
     return partial(
         agents.observe_agent, vibespace=vibespace, name=name, state=state, generation=1, vibespace_generation=1
+    )
+
+
+def worktree_observed(vibespace: str, name: str, state: str) -> Command:
+    return lambda transaction: agents.observe_worktree(
+        transaction,
+        vibespace=vibespace,
+        name=name,
+        uid=transaction.state.agent(vibespace, name).id,
+        state=state,
+        reason="",
+        notes=["a note"],
+    )
+
+
+def worktree_removed(name: str, agent: str) -> Command:
+    return lambda transaction: vibespaces.worktree_removed(
+        transaction, uid=transaction.state.vibespace(name).id, agent=agent, reason=""
     )
 
 
@@ -60,6 +78,7 @@ def set_model(vibespace: str, name: str, model: str | None) -> Command:
 COMMANDS = st.one_of(
     st.builds(create, NAMES),
     st.builds(lambda name: create(name, reuse=True), NAMES),
+    st.builds(lambda name: create(name, repo="https://example.org/p.git", worktree=True), NAMES),
     st.builds(add, NAMES),
     st.builds(start, NAMES),
     st.builds(stop, NAMES),
@@ -68,6 +87,8 @@ COMMANDS = st.one_of(
     st.builds(set_model, NAMES, AGENTS, st.sampled_from(["", "opus", None])),
     st.builds(agent_deleted, NAMES, AGENTS),
     st.builds(observed, NAMES, AGENTS, st.sampled_from(["running", "failed"])),
+    st.builds(worktree_observed, NAMES, AGENTS, st.sampled_from(["ready", "failed"])),
+    st.builds(worktree_removed, NAMES, AGENTS),
     st.sampled_from([host.rest, host.wake]),
 )
 REQUESTS = st.sampled_from(["", "x", "y", "z"]).map(lambda name: Request("local", name, "d" if name else ""))

@@ -93,6 +93,39 @@ def test_a_repository_that_fails_is_a_conflict(vibespace: Run, daemon: Daemon) -
     assert "vibespace start demo" in done.err
 
 
+def test_a_worktree_that_fails_is_a_conflict(vibespace: Run, daemon: Daemon) -> None:
+    """All agents run, and the vibespace has failed: exit code 16, and what to do once it is mended."""
+    status = {"state": FAILED, "reason": "codex-1: it is there", "agents": 1, "agents_running": 1}
+    daemon.answers[WATCH] = lambda _: iter([watch(made("demo", FAILED, status=status))])
+    done = vibespace(*LINE)
+    assert (done.code, done.json["error"]["reason"]) == (16, "WORKTREE_FAILED")
+    assert "demo does not run: codex-1: it is there." in done.err
+    assert "To try again: 'vibespace start demo'" in done.err
+
+
+def test_an_agent_without_its_worktree(vibespace: Run, daemon: Daemon) -> None:
+    """It runs, and that is not all that was asked for: exit code 16, with the command that tries again."""
+    starting = agent("codex-2", "demo", agents_pb2.AGENT_STATE_STARTING)
+    daemon.answers["AgentService/CreateAgent"] = lambda _: agents_pb2.CreateAgentResponse(agent=starting)
+    worktree = {"state": agents_pb2.WORKTREE_STATE_FAILED, "reason": "it is there."}
+    up = agent("codex-2", "demo", status={"state": agents_pb2.AGENT_STATE_RUNNING, "worktree": worktree})
+    daemon.answers[WATCH] = lambda _: iter([watch(starting), watch(up)])
+    done = vibespace("agent", "create", "--vibespace", "demo")
+    assert (done.code, done.json["error"]["reason"]) == (16, "WORKTREE_FAILED")
+    assert "codex-2@demo runs, and has no worktree: it is there." in done.err
+    assert "vibespace agent start codex-2@demo" in done.err
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_force_reaches_the_daemon(vibespace: Run, daemon: Daemon, forced: bool) -> None:
+    """Who says --force is not asked, and the daemon is told so; who says --dry-run alone is told what would be lost."""
+    gone = agents_pb2.DeleteAgentResponse(agent=agent("codex-2", "demo"))
+    daemon.answers["AgentService/DeleteAgent"] = lambda _: gone
+    vibespace("agent", "delete", "codex-2@demo", "--force" if forced else "--dry-run", "--no-wait")
+    (request,) = daemon.asked("AgentService/DeleteAgent")
+    assert (request.force, request.validate_only) == (forced, not forced)
+
+
 def test_what_was_deleted_is_gone_when_it_returns(vibespace: Run, daemon: Daemon) -> None:
     """delete waits for the Watch to say so."""
     daemon.answers[DELETE] = lambda _: vibespaces_pb2.DeleteVibespaceResponse(vibespace=made("demo"))
@@ -227,6 +260,11 @@ def test_an_agents_rehearsal_says_what_goes_with_it(vibespace: Run, daemon: Daem
     daemon.answers[method] = lambda _: agents_pb2.DeleteAgentResponse(agent=agent("helper", "demo"))
     done = vibespace("agent", "delete", "helper@demo", "--dry-run", "--plain")
     assert "This would delete the agent (running) and its home." in done.err
+    worktree = {"state": agents_pb2.WORKTREE_STATE_READY}
+    resting = agent("helper", "demo", status={"state": agents_pb2.AGENT_STATE_STOPPED, "worktree": worktree})
+    daemon.answers[method] = lambda _: agents_pb2.DeleteAgentResponse(agent=resting)
+    done = vibespace("agent", "delete", "helper@demo", "--dry-run", "--plain")
+    assert "This would delete the agent, its home, and its worktree." in done.err
 
 
 def test_what_is_not_waited_for_is_not_said_to_be_so(vibespace: Run, daemon: Daemon) -> None:

@@ -20,6 +20,7 @@ from vibespace.domain import agents as observed
 from vibespace.domain.host import Host
 from vibespace.domain.states import is_current, should_run
 from vibespace.domain.vibespaces import PENDING
+from vibespace.domain.worktrees import is_missing
 from vibespace.engine import bodies
 from vibespace.engine.base import FAKE
 from vibespace.engine.fake import FakeEngine, Fault
@@ -138,6 +139,8 @@ def quiet(feed: Feed) -> bool:
         vibespace = state.vibespace_of(agent)
         wanted = observed.RUNNING if should_run(agent, vibespace, state.host) else observed.STOPPED
         if agent.deleting or agent.observed != wanted or not is_current(agent, vibespace):
+            return False
+        if wanted == observed.RUNNING and (is_missing(agent, vibespace) or vibespace.left):
             return False
     return not any(
         vibespace.deleting or (vibespace.repository == PENDING and not vibespace.waits_for_upload)

@@ -184,6 +184,12 @@ WRONG: dict[str, tuple[Callable[[Running], Any], type[errors.Error], str, str]] 
     ),
     "branch": (spec(repo="/p", branch="-x"), errors.InvalidArgument, "BRANCH_INVALID", "spec.branch"),
     "branch alone": (spec(branch="main"), errors.InvalidArgument, "BRANCH_WITHOUT_REPO", "spec.branch"),
+    "worktrees of nothing": (
+        spec(worktree=True),
+        errors.InvalidArgument,
+        "WORKTREE_WITHOUT_REPO",
+        "spec.worktree",
+    ),
     "no kept data": (making(reuse_data=True), errors.FailedPrecondition, "NO_KEPT_DATA", "reuse_data"),
     "request_id": (making(request_id="a b"), errors.InvalidArgument, "REQUEST_ID_INVALID", "request_id"),
     "resource name": (start("demo"), errors.InvalidArgument, "RESOURCE_NAME_INVALID", "name"),

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from tests.domain.things import ENGINE, asked, decided, new_agent, new_host, new_vibespace, settled
-from vibespace.domain.agents import FAILED, RUNNING, STOPPED, Agent
+from vibespace.domain.agents import FAILED, READY, RUNNING, STOPPED, Agent
 from vibespace.domain.aggregate import Aggregate
 from vibespace.domain.host import Host
 from vibespace.domain.vibespaces import Vibespace
@@ -129,6 +129,17 @@ DECISIONS: dict[str, Row] = {
         lambda v: v.repository_failed("late"),
         [],
     ),
+    "vibespace: a worktree is left": (
+        cloning,
+        lambda v: v.leave_worktree("claude-2", force=True),
+        [("vibespace.worktree_left", {"agent": "claude-2", "force": True})],
+    ),
+    "vibespace: and removed": (
+        after(cloning, lambda v: v.leave_worktree("claude-2", force=False)),
+        lambda v: v.worktree_removed("claude-2", "it has work"),
+        [("vibespace.worktree_removed", {"agent": "claude-2", "reason": "it has work"})],
+    ),
+    "vibespace: removed twice": (cloning, lambda v: v.worktree_removed("claude-2", ""), []),
     "agent: stop": (new_agent, Agent.stop, [("agent.stop_requested", {})]),
     "agent: stop twice": (after(new_agent, Agent.stop), Agent.stop, []),
     "agent: start": (after(new_agent, Agent.stop), Agent.start, [("agent.start_requested", {})]),
@@ -154,7 +165,32 @@ DECISIONS: dict[str, Row] = {
         lambda a: a.change_settings({"model": "opus"}, ["effort"]),
         [],
     ),
-    "agent: delete": (new_agent, Agent.request_deletion, [("agent.deletion_requested", {})]),
+    "agent: start after its worktree failed": (
+        after(new_agent, lambda a: a.observe_worktree(FAILED, "no")),
+        Agent.start,
+        [("agent.start_requested", {})],
+    ),
+    "agent: worktree": (
+        new_agent,
+        lambda a: a.observe_worktree(READY, notes=["n"]),
+        [("agent.worktree_observed", {"state": READY, "reason": "", "notes": ["n"]})],
+    ),
+    "agent: worktree the same": (
+        after(new_agent, lambda a: a.observe_worktree(READY, notes=["n"])),
+        lambda a: a.observe_worktree(READY, notes=["n"]),
+        [],
+    ),
+    "agent: worktree failed": (
+        new_agent,
+        lambda a: a.observe_worktree(FAILED, "no"),
+        [("agent.worktree_observed", {"state": FAILED, "reason": "no", "notes": []})],
+    ),
+    "agent: delete": (new_agent, Agent.request_deletion, [("agent.deletion_requested", {"force": False})]),
+    "agent: delete whatever there is": (
+        new_agent,
+        lambda a: a.request_deletion(force=True),
+        [("agent.deletion_requested", {"force": True})],
+    ),
     "agent: delete twice": (after(new_agent, Agent.request_deletion), Agent.request_deletion, []),
     "agent: gone": (after(new_agent, Agent.request_deletion), Agent.complete_deletion, [("agent.deleted", {})]),
     "agent: seen": (new_agent, seen(RUNNING, image="i"), [observed(RUNNING, image="i")]),

@@ -9,13 +9,13 @@ import pytest
 
 from tests.domain.things import asked, new_agent, new_host, new_vibespace
 from vibespace.domain import states
-from vibespace.domain.agents import FAILED, RUNNING, STARTING, STOPPED, Agent
+from vibespace.domain.agents import FAILED, READY, RUNNING, STARTING, STOPPED, Agent
 from vibespace.domain.states import State
 from vibespace.domain.vibespaces import Vibespace
 
 
 class Case:
-    def __init__(self, **spec: str) -> None:
+    def __init__(self, **spec: Any) -> None:
         self.host, self.vibespace, self.agent = new_host(), new_vibespace(**spec), new_agent(primary=True)
 
     def seen(self, state: str, reason: str = "") -> None:
@@ -96,6 +96,60 @@ def test_the_state_of_a_vibespace(repo: str, before: Before, expected: State, re
     with asked():
         before(case)
     assert states.vibespace_state(case.vibespace, [case.agent], case.host) == (expected, reason)
+
+
+READY_TO_WORK: Before = lambda c: (c.seen(RUNNING), c.vibespace.repository_ready("c"))  # noqa: E731 (as in the tables)
+
+WORKTREE: dict[str, tuple[Before, State, tuple[State, str]]] = {
+    "no repository yet": (
+        lambda c: c.seen(RUNNING),
+        State.RUNNING,
+        (State.STARTING, "cloning its repository"),
+    ),
+    "no repository": (
+        lambda c: (c.seen(RUNNING), c.vibespace.repository_failed("oh")),
+        State.RUNNING,
+        (State.FAILED, "oh"),
+    ),
+    "not made yet": (READY_TO_WORK, State.STARTING, (State.STARTING, "claude-1 is starting")),
+    "made": (
+        lambda c: (READY_TO_WORK(c), c.agent.observe_worktree(READY)),
+        State.RUNNING,
+        (State.RUNNING, ""),
+    ),
+    "not made": (
+        lambda c: (READY_TO_WORK(c), c.agent.observe_worktree(FAILED, "it is there")),
+        State.RUNNING,
+        (State.FAILED, "claude-1: it is there"),
+    ),
+    "to be made again": (
+        lambda c: (READY_TO_WORK(c), c.agent.observe_worktree(FAILED, "it is there"), c.agent.start(), c.seen(RUNNING)),
+        State.STARTING,
+        (State.STARTING, "claude-1 is starting"),
+    ),
+    "not made, and stopped": (
+        lambda c: (
+            READY_TO_WORK(c),
+            c.agent.observe_worktree(FAILED, "it is there"),
+            c.agent.stop(),
+            c.seen(STOPPED),
+        ),
+        State.STOPPED,
+        (State.RUNNING, ""),
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "agent", "vibespace"), WORKTREE.values(), ids=WORKTREE.keys())
+def test_states_where_there_are_worktrees(before: Before, agent: State, vibespace: tuple[State, str]) -> None:
+    """Who has a repository to work on waits for its worktree; without one it runs, and the vibespace has failed."""
+    case = Case(repo=URL, worktree=True)
+    with asked():
+        before(case)
+    assert states.agent_state(case.agent, case.vibespace, case.host) == agent
+    assert states.vibespace_state(case.vibespace, [case.agent], case.host) == vibespace
+    waits = states.agent_reason(case.agent, case.vibespace, case.host)
+    assert waits == ("making its worktree" if agent == State.STARTING else "")
 
 
 @pytest.mark.parametrize("intents", [(a, v, h) for a in (0, 1) for v in (0, 1) for h in (0, 1)])

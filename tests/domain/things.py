@@ -40,7 +40,7 @@ def new_host() -> Host:
         return settled(Host.create(UUID(int=1)))
 
 
-def new_vibespace(**spec: str) -> Vibespace:
+def new_vibespace(**spec: Any) -> Vibespace:
     with asked():
         return settled(Vibespace.create(UUID(int=2), name="demo", data_uid="data", spec=spec))
 

@@ -70,6 +70,15 @@ async def live(house: House) -> None:
         command = partial(observe, generation=agent.generation, vibespace_generation=home.generation)
         await house.ask(command, request_id="")
 
+    def worktree(name: str, **told: Any) -> Any:
+        """How making it went, in the vibespace `apart`."""
+        return lambda transaction: agents.observe_worktree(
+            transaction, vibespace="apart", name=name, uid=transaction.state.agent("apart", name).id, **told
+        )
+
+    def apart(command: Any, **told: str) -> Any:
+        return lambda transaction: command(transaction, uid=transaction.state.vibespace("apart").id, **told)
+
     def cloned(command: Any, **told: str) -> Any:
         return lambda transaction: command(transaction, uid=transaction.state.vibespace("cloned").id, **told)
 
@@ -114,6 +123,17 @@ async def live(house: House) -> None:
         agent_deleted("goes"),
         partial(vibespaces.deletion_failed, name="goes", reason="its network is in use"),
         deleted("goes"),
+        create("apart", type="codex", repo="https://example.org/a/project.git", worktree=True),
+        add("apart"),
+        ("apart", "codex-1", "running"),
+        ("apart", "codex-2", "running"),
+        apart(vibespaces.repository_ready, commit="c0ffee"),
+        worktree("codex-1", state="ready", reason="", notes=["There is no git-lfs inside."]),
+        worktree("codex-2", state="failed", reason="'codex-2' is already checked out", notes=[]),
+        partial(agents.start_agent, vibespace="apart", name="codex-2"),
+        partial(agents.delete_agent, vibespace="apart", name="codex-2", force=True),
+        agent_deleted("apart", "codex-2"),
+        apart(vibespaces.worktree_removed, agent="codex-2", reason=""),
     ]
     for step in steps:
         house.clock.forward(seconds=1)

@@ -17,8 +17,8 @@ from vibespace.domain.agents import Agent
 from vibespace.engine.base import AgentSpec
 from vibespace.engine.fake import FakeEngine, Fault
 from vibespace.engine.fake_world import World
-from vibespace.errors import FailedPrecondition
-from vibespace.net.base import Repositories, Shell
+from vibespace.errors import Error, FailedPrecondition
+from vibespace.net.base import Repositories, Shell, Worktrees
 from vibespace.reconcile.loop import Reconciler
 from vibespace.vault import Vault
 
@@ -47,8 +47,12 @@ class Outside:
 
     def __init__(self) -> None:
         self.forgotten: list[str] = []
-        self.clones: list[tuple[str, ...]] = []
+        self.clones: list[tuple[str | bool, ...]] = []
         self.failing = ""
+        self.worktrees: list[tuple[str, ...]] = []
+        """What was done with worktrees: the verb, from inside whom, whose, and with `force` or not."""
+        self.unmade: dict[str, Error] = {}
+        """Whose worktree cannot be made, or removed, and why."""
 
     def prepare(self, spec: AgentSpec) -> None:
         """This machine is fit for whatever the tests say."""
@@ -56,11 +60,23 @@ class Outside:
     async def forget(self, agent_uid: str) -> None:
         self.forgotten.append(agent_uid)
 
-    async def clone(self, *asked: str) -> str:
-        self.clones.append(asked)
+    async def clone(self, *asked: str, bare: bool) -> str:
+        self.clones.append((*asked, bare))
         if self.failing:
             raise FailedPrecondition("REPOSITORY_FAILED", self.failing, hint="Start it again.")
         return "c" * 40
+
+    async def make(self, agent_uid: str, name: str) -> list[str]:
+        self.worktrees.append(("make", agent_uid, name))
+        if name in self.unmade:
+            raise self.unmade[name]
+        return ["something is missing"] if name == "helper" else []
+
+    async def remove(self, agent_uid: str, name: str, *, force: bool) -> str:
+        self.worktrees.append(("remove", agent_uid, name, "force" if force else ""))
+        if name in self.unmade:
+            raise self.unmade[name]
+        return ""
 
 
 class Site:
@@ -83,9 +99,16 @@ class Site:
     ) -> AsyncIterator[None]:
         """The loop runs inside this block."""
         engine = FakeEngine(self.feed.log_id, self.world, faults=faults, image_missing=image_missing)
-        shell, repositories = cast(Shell, self.outside), cast(Repositories, self.outside)
         loop = Reconciler(
-            self.feed, self.house.writer, engine, shell, repositories, self.keys, self.vault, self.outside.prepare
+            self.feed,
+            self.house.writer,
+            engine,
+            cast(Shell, self.outside),
+            cast(Repositories, self.outside),
+            cast(Worktrees, self.outside),
+            self.keys,
+            self.vault,
+            self.outside.prepare,
         )
         task = asyncio.create_task(loop.run())
         try:

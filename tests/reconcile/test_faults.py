@@ -224,7 +224,7 @@ async def test_a_repository_is_cloned_once_and_again_when_asked(tmp_path: Path) 
         await made.house.ask(start())
         await made.until(in_state(states.State.RUNNING, made))
         await asyncio.sleep(600)
-        assert made.outside.clones == [(made.agent().uid, URL, "/vibespace/project", "")] * 2
+        assert made.outside.clones == [(made.agent().uid, URL, "/vibespace/project", "", False)] * 2
         assert made.feed.state.vibespace("demo").commit == "c" * 40
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from vibespace.domain.agents import FAILED, RUNNING, STARTING, STOPPED, Agent
+from vibespace.domain.agents import FAILED, READY, RUNNING, STARTING, STOPPED, Agent
 from vibespace.domain.aggregate import Origin, acting
 from vibespace.domain.host import Host
 from vibespace.domain.vibespaces import Vibespace
@@ -22,7 +23,7 @@ ORIGIN = Origin(datetime(2026, 1, 2, tzinfo=UTC), "local")
 class Case:
     """A host, a vibespace and its primary, brought into some state by a table's row."""
 
-    def __init__(self, **spec: str) -> None:
+    def __init__(self, **spec: Any) -> None:
         with acting(ORIGIN):
             self.host = Host.create(UUID(int=1))
             self.vibespace = Vibespace.create(UUID(int=2), name="demo", data_uid="d", spec=spec)
@@ -188,7 +189,9 @@ def test_limits_become_numbers() -> None:
     assert Case(cpu="500m", memory_limit="1Gi").spec.resources == Resources(500, 0, 0, 2**30)
 
 
-CLONE = vibespaces.Clone(str(UUID(int=3)), "https://example.org/a/project.git", "/vibespace/project", "main")
+CLONE = vibespaces.Clone(
+    str(UUID(int=3)), "https://example.org/a/project.git", "/vibespace/project", "main", bare=False
+)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +228,59 @@ def test_a_repository_that_is_sent_is_not_cloned() -> None:
     with acting(ORIGIN):
         case.seen(RUNNING)
     assert vibespaces.plan(case.vibespace, [case.agent], case.host) is None
+
+
+def test_worktrees_share_a_repository() -> None:
+    """It is cloned bare, to where all of them find it."""
+    case = Case(repo="https://example.org/a/project.git", worktree=True)
+    with acting(ORIGIN):
+        case.seen(RUNNING)
+    wanted = vibespaces.Clone(case.agent.uid, case.vibespace.spec["repo"], "/vibespace/.bare-repo", "", bare=True)
+    assert vibespaces.plan(case.vibespace, [case.agent], case.host) == wanted
+
+
+REMOVE = vibespaces.RemoveWorktree(str(UUID(int=3)), "claude-2", force=False)
+MAKE = "make"
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        pytest.param(lambda c: c.seen(RUNNING), MAKE, id="running"),
+        pytest.param(lambda c: None, None, id="not running"),
+        pytest.param(lambda c: c.seen(FAILED), None, id="failed"),
+        pytest.param(lambda c: (c.seen(RUNNING), c.agent.stop()), None, id="to stop"),
+        pytest.param(lambda c: (c.seen(RUNNING), c.agent.observe_worktree(READY)), None, id="made"),
+        pytest.param(lambda c: (c.seen(RUNNING), c.agent.observe_worktree(FAILED, "x")), None, id="not made"),
+        pytest.param(
+            lambda c: (c.agent.observe_worktree(FAILED, "x"), c.agent.start(), c.seen(RUNNING)), MAKE, id="asked again"
+        ),
+        pytest.param(lambda c: (c.seen(RUNNING), c.vibespace.leave_worktree("claude-2", False)), REMOVE, id="one left"),
+        pytest.param(lambda c: c.vibespace.leave_worktree("claude-2", False), None, id="one left, nobody runs"),
+        pytest.param(
+            lambda c: (
+                c.seen(RUNNING),
+                c.vibespace.leave_worktree("claude-2", False),
+                c.vibespace.worktree_removed("claude-2", ""),
+            ),
+            MAKE,
+            id="removed",
+        ),
+        pytest.param(
+            lambda c: (c.vibespace.leave_worktree("claude-2", False), c.vibespace.request_deletion(keep_data=False)),
+            None,
+            id="one left, deleting",
+        ),
+    ],
+)
+def test_when_worktrees_are_made_and_removed(before: Callable[[Case], object], expected: object) -> None:
+    """Once the repository is there, for each agent that runs; what a deleted one has left goes first."""
+    case = Case(repo="https://example.org/a/project.git", worktree=True)
+    with acting(ORIGIN):
+        case.vibespace.repository_ready("a" * 40)
+        before(case)
+    wanted = vibespaces.MakeWorktrees((case.agent,)) if expected == MAKE else expected
+    assert vibespaces.plan(case.vibespace, [case.agent], case.host) == wanted
 
 
 @pytest.mark.parametrize("keep", [False, True])

@@ -12,7 +12,7 @@ from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain import names
 from vibespace.domain.agents import Agent
 from vibespace.domain.vibespaces import Vibespace
-from vibespace.errors import AlreadyExists, InvalidArgument
+from vibespace.errors import AlreadyExists, InvalidArgument, NotFound
 
 
 def create_agent(
@@ -115,10 +115,10 @@ def stop_agent(transaction: Transaction, *, vibespace: str, name: str) -> Agent:
 
 
 @makes_room
-def delete_agent(transaction: Transaction, *, vibespace: str, name: str) -> Agent:
-    """It is on its way out."""
+def delete_agent(transaction: Transaction, *, vibespace: str, name: str, force: bool = False) -> Agent:
+    """It is on its way out; with `force` also the work that its worktree alone has."""
     draft = transaction.change(transaction.state.agent(vibespace, name))
-    draft.request_deletion()
+    draft.request_deletion(force)
     return draft
 
 
@@ -141,8 +141,23 @@ def observe_agent(
 
 
 @makes_room
+def observe_worktree(
+    transaction: Transaction, *, vibespace: str, name: str, uid: UUID, state: str, reason: str, notes: Sequence[str]
+) -> Agent:
+    """How making the worktree of that very agent went; its name may have gone to another meanwhile."""
+    draft = transaction.change(transaction.state.agent(vibespace, name))
+    if draft.id != uid:
+        raise NotFound("AGENT_NOT_FOUND", "That agent was deleted meanwhile.")
+    draft.observe_worktree(state, transaction.mask(reason), [transaction.mask(note) for note in notes])
+    return draft
+
+
+@makes_room
 def complete_deletion(transaction: Transaction, *, vibespace: str, name: str) -> Agent:
-    """Nothing of it is left."""
+    """Nothing of it is left but, in a vibespace that stays, a worktree that somebody else must remove."""
     draft = transaction.change(transaction.state.agent(vibespace, name))
     draft.complete_deletion()
+    home = transaction.state.vibespace(vibespace)
+    if home.worktree and not home.deleting:
+        transaction.change(home).leave_worktree(name, draft.forced)
     return draft

@@ -108,7 +108,10 @@ def start_vibespace(transaction: Transaction, *, name: str) -> Vibespace:
     """Its agents come back, and what failed is tried again."""
     draft = transaction.change(transaction.state.vibespace(name))
     host.require_awake(transaction.state.host, f"'{name}' was not started")
-    draft.start(again=any(agent.observed == FAILED for agent in transaction.state.agents(name)))
+    draft.start(again=any(FAILED in (agent.observed, agent.worktree) for agent in transaction.state.agents(name)))
+    for agent in transaction.state.agents(name):
+        if agent.started and agent.worktree == FAILED and not agent.deleting:
+            transaction.change(agent).start()
     return draft
 
 
@@ -151,6 +154,14 @@ def _very(transaction: Transaction, uid: UUID) -> Vibespace:
 
 
 @makes_room
+def worktree_removed(transaction: Transaction, *, uid: UUID, agent: str, reason: str) -> Vibespace:
+    """What a deleted agent has left in that very vibespace is gone, or stays for a reason."""
+    draft = transaction.change(_very(transaction, uid))
+    draft.worktree_removed(agent, transaction.mask(reason))
+    return draft
+
+
+@makes_room
 def deletion_failed(transaction: Transaction, *, name: str, reason: str) -> Vibespace:
     """The engine would not take it away yet."""
     draft = transaction.change(transaction.state.vibespace(name))
@@ -172,6 +183,8 @@ def _check_spec(spec: Mapping[str, Any]) -> None:
             _CHECKS[setting](value, f"spec.{setting}")
     if "branch" in spec and "repo" not in spec:
         raise InvalidArgument("BRANCH_WITHOUT_REPO", "A branch needs a repository.", field="spec.branch")
+    if "worktree" in spec and "repo" not in spec:
+        raise InvalidArgument("WORKTREE_WITHOUT_REPO", "Worktrees need a repository.", field="spec.worktree")
     for asked, limit, measure in (
         ("cpu", "cpu_limit", quantities.cpu_millis),
         ("memory", "memory_limit", quantities.memory_bytes),

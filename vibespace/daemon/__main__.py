@@ -37,14 +37,16 @@ from vibespace.daemon.events import EventServicer
 from vibespace.daemon.guard import Guard
 from vibespace.daemon.hostpaths import SOCKETS, HostPaths
 from vibespace.daemon.isolation import Isolation, Surroundings
+from vibespace.daemon.looking import Looking
 from vibespace.daemon.measuring import Measuring
-from vibespace.daemon.reaching import directory
 from vibespace.daemon.returning import Installed
 from vibespace.daemon.sealing import Sealing
 from vibespace.daemon.system import SystemServicer
 from vibespace.daemon.vibespaces import VibespaceServicer
 from vibespace.domain.agents import Agent
+from vibespace.domain.repositories import BARE, WORKTREES
 from vibespace.domain.vibespaces import Vibespace
+from vibespace.domain.worktrees import directory
 from vibespace.engine import bodies
 from vibespace.engine.base import FAKE, AgentSpec
 from vibespace.errors import Error, Exhausted, Unavailable
@@ -57,6 +59,7 @@ from vibespace.net.keys import KeyFiles
 from vibespace.net.prober import InsideProber
 from vibespace.net.programs import RunnerPrograms
 from vibespace.net.shell import SshShell
+from vibespace.net.worktrees import GitWorktrees
 from vibespace.reconcile.doors import Doors
 from vibespace.reconcile.driver import Tools
 from vibespace.reconcile.drivers import Drivers
@@ -112,6 +115,7 @@ class Daemon:
             self._shell = SshShell(self._late, self._keys)
             stack.push_async_callback(self._shell.close)
             self._repositories = Git(self._shell)
+            self._worktrees = GitWorktrees(self._shell, BARE, WORKTREES)
             self._deltas = Deltas(self._vault.mask, self._vault.longest_masked)
             self._drivers = Drivers(self._tools())
             grpc_server = await server.serve(self._state, self._feed, self._servicers(log), self._installed.require)
@@ -181,6 +185,7 @@ class Daemon:
                 engine,
                 self._shell,
                 self._repositories,
+                self._worktrees,
                 self._keys,
                 self._vault,
                 self._prepare,
@@ -204,7 +209,7 @@ class Daemon:
         self._stop.set()
 
     def _directory(self, agent: Agent) -> str:
-        return directory(self._feed.state.vibespace_of(agent))
+        return directory(agent, self._feed.state.vibespace_of(agent))
 
     def _tools(self) -> Tools:
         """What agents' programs are driven with."""
@@ -244,7 +249,7 @@ class Daemon:
 
     def _servicers(self, log: Log) -> dict[str, object]:
         feed, writer, sealing = self._feed, self._writer, Sealing(self._feed, self._vault)
-        measuring = self._measuring
+        measuring, looking = self._measuring, Looking(feed, self._worktrees)
         system = SystemServicer(
             feed,
             writer,
@@ -265,6 +270,7 @@ class Daemon:
                 self._paths,
                 self._late.examine,
                 measuring,
+                looking,
                 self._guard,
                 lambda: config.load(self._state.config).network_allow,
             ),
@@ -274,6 +280,7 @@ class Daemon:
                 self._shell,
                 sealing,
                 measuring,
+                looking,
                 Files(self._shell),
                 self._late,
                 Programs(feed),

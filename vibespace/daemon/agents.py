@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -13,12 +14,13 @@ from vibespace.app.feed import Feed
 from vibespace.app.settings import InForce
 from vibespace.app.writer import Command, Request, Writer
 from vibespace.daemon import convert, masks, mutations, pages, streams
+from vibespace.daemon.looking import Looking
 from vibespace.daemon.measuring import Measuring
 from vibespace.daemon.principal import request_of
-from vibespace.daemon.reaching import directory, running
+from vibespace.daemon.reaching import running
 from vibespace.daemon.sealing import Sealing
 from vibespace.daemon.settings import standing
-from vibespace.domain import environment, names
+from vibespace.domain import environment, names, worktrees
 from vibespace.domain.agents import Agent
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine.base import Logs
@@ -39,6 +41,7 @@ class AgentServicer(AgentServiceServicer):
         shell: Shell,
         sealing: Sealing,
         measuring: Measuring,
+        looking: Looking,
         files: Files,
         logs: Logs,
         in_force: InForce,
@@ -48,6 +51,7 @@ class AgentServicer(AgentServiceServicer):
         self._shell = shell
         self._sealing = sealing
         self._measuring = measuring
+        self._looking = looking
         self._files = files
         self._logs = logs
         self._in_force = in_force
@@ -70,7 +74,7 @@ class AgentServicer(AgentServiceServicer):
     async def GetAgent(self, request: v1.GetAgentRequest, context: Context) -> v1.GetAgentResponse:
         found = self._message(self._feed.state.agent(*names.parse_agent(request.name)))
         if request.view == v1.VIEW_FULL:
-            await self._measuring.add(agents=[found])
+            await asyncio.gather(self._measuring.add(agents=[found]), self._looking.add([found]))
         return v1.GetAgentResponse(agent=found)
 
     async def GetAgentSettings(
@@ -112,19 +116,23 @@ class AgentServicer(AgentServiceServicer):
 
     async def DeleteAgent(self, request: v1.DeleteAgentRequest, context: Context) -> v1.DeleteAgentResponse:
         vibespace, name = names.parse_agent(request.name)
-        if request.validate_only:
-            found = self._feed.state.agent(vibespace, name).draft()
+        if request.request_id not in self._feed.state.requests:  # what was accepted is answered again, whatever is now
+            found = self._feed.state.agent(vibespace, name)
             found.check_deletion()
+            if not request.force:
+                await self._looking.refuse_unsaved(found)
+        if request.validate_only:
             cursor = convert.cursor(self._feed.log_id, self._feed.state.position)
             return v1.DeleteAgentResponse(agent=self._message(found), cursor=cursor)
-        command = partial(commands.delete_agent, vibespace=vibespace, name=name)
+        command = partial(commands.delete_agent, vibespace=vibespace, name=name, force=request.force)
         return v1.DeleteAgentResponse(**await self._run(command, request_of(request)))
 
     async def Exec(self, requests: AsyncIterator[v1.ExecRequest], context: Context) -> AsyncIterator[v1.ExecResponse]:
         rest = aiter(requests)
         start = await streams.exec_start(rest)
         agent, vibespace = await self._reached(start.name, "start.name")
-        async for response in streams.exec_stream(self._shell, agent.uid, directory(vibespace), start, rest):
+        place = worktrees.directory(agent, vibespace)
+        async for response in streams.exec_stream(self._shell, agent.uid, place, start, rest):
             yield response
 
     async def Dial(self, requests: AsyncIterator[v1.DialRequest], context: Context) -> AsyncIterator[v1.DialResponse]:
@@ -141,7 +149,7 @@ class AgentServicer(AgentServiceServicer):
         first = await streams.files_start(rest)
         agent, vibespace = await self._reached(first.name, "name")
         pieces = streams.files_pieces(first, rest)
-        await self._files.receive(agent.uid, directory(vibespace), first.path, pieces)
+        await self._files.receive(agent.uid, worktrees.directory(agent, vibespace), first.path, pieces)
         return v1.UploadFilesResponse()
 
     async def DownloadFiles(
@@ -149,7 +157,7 @@ class AgentServicer(AgentServiceServicer):
     ) -> AsyncIterator[v1.DownloadFilesResponse]:
         streams.check_path(request.path)
         agent, vibespace = await self._reached(request.name, "name")
-        async for piece in self._files.send(agent.uid, directory(vibespace), request.path):
+        async for piece in self._files.send(agent.uid, worktrees.directory(agent, vibespace), request.path):
             yield v1.DownloadFilesResponse(data=piece)
 
     async def StreamLogs(self, request: v1.StreamLogsRequest, context: Context) -> AsyncIterator[v1.StreamLogsResponse]:

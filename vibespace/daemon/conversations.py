@@ -120,9 +120,11 @@ class ConversationServicer(ConversationServiceServicer):
             return True
         now = state.agent(agent.vibespace, agent.name)
         assert state.host is not None
-        condition = states.agent_state(now, state.vibespace_of(now), state.host)
+        home = state.vibespace_of(now)
+        condition = states.agent_state(now, home, state.host)
         if self._feed.engine_seen and condition not in (State.RUNNING, State.STARTING):
-            raise not_running(now, condition, state.host.resting)
+            reason = states.agent_reason(now, home, state.host)
+            raise not_running(now, condition, state.host.resting, reason)
         return False
 
     async def OpenTerminal(

@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from vibespace.app.live import State
 from vibespace.app.recorder import Recorded
-from vibespace.domain import approvals, messages, states, vibespaces
+from vibespace.domain import approvals, messages, states, vibespaces, worktrees
 from vibespace.domain.agents import Agent
 from vibespace.domain.approvals import Approval
 from vibespace.domain.conversations import Conversation
@@ -62,6 +62,11 @@ _APPROVAL_STATES = {
     approvals.EXPIRED: approvals_pb2.APPROVAL_STATE_EXPIRED,
     approvals.ANSWERED: approvals_pb2.APPROVAL_STATE_ANSWERED,
 }
+_WORKTREE_STATES = {
+    vibespaces.PENDING: agents_pb2.WORKTREE_STATE_PENDING,
+    vibespaces.READY: agents_pb2.WORKTREE_STATE_READY,
+    vibespaces.FAILED: agents_pb2.WORKTREE_STATE_FAILED,
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _KEPT = (ROOT, HOME)
@@ -108,6 +113,8 @@ def spec(message: vibespaces_pb2.VibespaceSpec) -> vibespaces.Spec:
         found["mounts"] = list(message.mounts)
     if message.sudo:
         found["sudo"] = True
+    if message.worktree:
+        found["worktree"] = True
     if message.HasField("network"):
         found["network"] = _NETWORK_NAMES.get(message.network, "")
     return found
@@ -170,7 +177,8 @@ def agent_message(found: Agent, state: State, *, known: bool) -> agents_pb2.Agen
     elif not known:
         condition, reason = Condition.UNKNOWN, host.reason
     else:
-        reason = found.reason
+        assert vibespace is not None
+        reason = states.agent_reason(found, vibespace, host)
     return agents_pb2.Agent(
         name=found.subject,
         agent_id=found.name,
@@ -186,9 +194,20 @@ def agent_message(found: Agent, state: State, *, known: bool) -> agents_pb2.Agen
             observed_generation=found.observed_generation,
             image=found.image,
             next_image=_next_image(found, vibespace, host),
+            worktree=_worktree(found) if vibespace is not None and vibespace.worktree else None,
         ),
         create_time=timestamp(found.created_on),
         position=_position(found, state),
+    )
+
+
+def _worktree(found: Agent) -> agents_pb2.Worktree:
+    """As far as it is known without a look into it."""
+    return agents_pb2.Worktree(
+        directory=worktrees.place(found.name),
+        state=_WORKTREE_STATES[worktrees.STATES[found.worktree]],
+        reason=found.worktree_reason,
+        notes=found.worktree_notes,
     )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from vibespace.app.feed import Feed
-from vibespace.domain import repositories, states
+from vibespace.domain import states
 from vibespace.domain.agents import Agent
 from vibespace.domain.states import State
-from vibespace.domain.vibespaces import READY, Vibespace
+from vibespace.domain.vibespaces import Vibespace
 from vibespace.errors import FailedPrecondition, Unavailable
 
 _PATIENCE = 60.0
@@ -27,20 +27,16 @@ async def running(feed: Feed, vibespace_id: str, agent_id: str) -> tuple[Agent, 
                 agent, vibespace = state.agent(vibespace_id, agent_id), state.vibespace(vibespace_id)
                 assert state.host is not None
                 resting, condition = state.host.resting, states.agent_state(agent, vibespace, state.host)
+                reason = states.agent_reason(agent, vibespace, state.host)
                 if condition == State.RUNNING and feed.engine_seen:
                     return agent, vibespace
                 if state.host.reason and not feed.engine_seen:
                     raise Unavailable("ENGINE_UNREACHABLE", state.host.reason, hint="Try again when it answers.")
                 if condition not in (State.STARTING, State.RUNNING):
-                    raise not_running(agent, condition, resting)
+                    raise not_running(agent, condition, resting, reason)
                 await feed.news()
     except TimeoutError:
-        raise not_running(agent, condition, resting) from None
-
-
-def directory(vibespace: Vibespace) -> str:
-    """Where commands and relative paths begin."""
-    return vibespace.directory if vibespace.repository == READY else repositories.ROOT
+        raise not_running(agent, condition, resting, reason) from None
 
 
 def _starts(agent: Agent, resting: bool) -> str:
@@ -52,9 +48,9 @@ def _starts(agent: Agent, resting: bool) -> str:
     return f"'vibespace agent start {agent.name}@{agent.vibespace}'"
 
 
-def not_running(agent: Agent, condition: State, resting: bool) -> FailedPrecondition:
+def not_running(agent: Agent, condition: State, resting: bool, reason: str) -> FailedPrecondition:
     """What to say of an agent that is in that condition."""
-    why = f": {agent.reason.removesuffix('.')}" if agent.reason else ""
+    why = f": {reason.removesuffix('.')}" if reason else ""
     return FailedPrecondition(
         "AGENT_NOT_RUNNING",
         f"Agent '{agent.name}' of '{agent.vibespace}' is {condition}{why}.",

@@ -15,6 +15,7 @@ from vibespace.app.writer import Command, Request, Writer
 from vibespace.daemon import convert, masks, mutations, pages, streams
 from vibespace.daemon.guard import Guard
 from vibespace.daemon.hostpaths import HostPaths
+from vibespace.daemon.looking import Looking
 from vibespace.daemon.measuring import Measuring
 from vibespace.daemon.principal import principal, request_of
 from vibespace.daemon.sealing import Sealing
@@ -42,6 +43,7 @@ class VibespaceServicer(VibespaceServiceServicer):
         paths: HostPaths,
         examine: Callable[[str], Awaitable[None]],
         measuring: Measuring,
+        looking: Looking,
         guard: Guard,
         allowed: Callable[[], Sequence[str]],
     ) -> None:
@@ -53,6 +55,7 @@ class VibespaceServicer(VibespaceServiceServicer):
         self._paths = paths
         self._examine = examine
         self._measuring = measuring
+        self._looking = looking
         self._guard = guard
         self._allowed = allowed
 
@@ -84,7 +87,9 @@ class VibespaceServicer(VibespaceServiceServicer):
             vibespace=convert.vibespace_message(found, state, known=known), agents=agents
         )
         if request.view == agents_pb2.VIEW_FULL:
-            await self._measuring.add([response.vibespace], response.agents)
+            await asyncio.gather(
+                self._measuring.add([response.vibespace], response.agents), self._looking.add(response.agents)
+            )
             response.limits.extend(await self._measuring.limits(found.spec))
             response.guard.CopyFrom(await self._guard.of(found))
         return response
@@ -145,6 +150,7 @@ class VibespaceServicer(VibespaceServiceServicer):
                 found.directory,
                 branch,
                 first.origin,
+                bare=found.worktree,
             )
         except FailedPrecondition as e:
             failed = partial(commands.repository_failed, uid=found.id, reason=e.sentence)

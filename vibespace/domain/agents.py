@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from eventsourcing.domain import event
@@ -16,10 +16,14 @@ RUNNING, STOPPED, FAILED = "running", "stopped", "failed"
 STARTING = "starting"
 """Observed when everything is woken, which changes no generation: from here on a container may be in the making."""
 UNSEEN = ""
+READY = "ready"
+"""A worktree is UNSEEN, READY or FAILED."""
 
 
 class Agent(Aggregate):
-    """Intent: settings, started, deleting, counted by generation. Observation: observed, and of which generations."""
+    """Intent: settings, started, deleting, counted by generation. Observation: observed, and of which generations; and
+    worktree.
+    """
 
     TOPIC = "agent"
 
@@ -44,6 +48,10 @@ class Agent(Aggregate):
         self.image = ""
         self.observed_generation = 0
         self.observed_vibespace_generation = 0
+        self.worktree = UNSEEN
+        self.worktree_reason = ""
+        self.worktree_notes: list[str] = []
+        self.forced = False
         self.deleted = False
 
     @classmethod
@@ -72,9 +80,9 @@ class Agent(Aggregate):
             self._change_settings(settings=changed, unset=gone)
 
     def start(self) -> None:
-        """It should run, when its vibespace does; asked again when it failed, it is tried again now."""
+        """It should run, when its vibespace does; asked again when it or its worktree failed, it is tried again now."""
         self.must_stay()
-        if not self.started or self.observed == FAILED:
+        if not self.started or FAILED in (self.observed, self.worktree):
             self._start()
 
     def stop(self) -> None:
@@ -92,11 +100,11 @@ class Agent(Aggregate):
                 hint=f"Stop it with 'vibespace agent stop {self.name}@{self.vibespace}', or delete the vibespace.",
             )
 
-    def request_deletion(self) -> None:
-        """Take it away with its home."""
+    def request_deletion(self, force: bool = False) -> None:
+        """Take it away with its home and its worktree; `force`: whatever work there is in that one."""
         self.check_deletion()
         if not self.deleting:
-            self._request_deletion()
+            self._request_deletion(force=force)
 
     def observe(self, state: str, reason: str, image: str, generation: int, vibespace_generation: int) -> None:
         """What the engine shows of it; the same twice is no news."""
@@ -115,6 +123,11 @@ class Agent(Aggregate):
                 generation=generation,
                 vibespace_generation=vibespace_generation,
             )
+
+    def observe_worktree(self, state: str, reason: str = "", notes: Sequence[str] = ()) -> None:
+        """How making its worktree went, READY or FAILED, and what is not in it; the same twice is no news."""
+        if (state, reason, list(notes)) != (self.worktree, self.worktree_reason, self.worktree_notes):
+            self._observe_worktree(state=state, reason=reason, notes=list(notes))
 
     def complete_deletion(self) -> None:
         """Nothing of it is left."""
@@ -140,6 +153,9 @@ class Agent(Aggregate):
     def _start(self) -> None:
         self.started = True
         self.generation += 1
+        self.worktree = UNSEEN  # looked at anew: whoever worked there may have removed it
+        self.worktree_reason = ""
+        self.worktree_notes = []
 
     @event("StopRequested", topic="agent.stop_requested")
     def _stop(self) -> None:
@@ -147,8 +163,9 @@ class Agent(Aggregate):
         self.generation += 1
 
     @event("DeletionRequested", topic="agent.deletion_requested")
-    def _request_deletion(self) -> None:
+    def _request_deletion(self, force: bool = False) -> None:  # older events have no force
         self.deleting = True
+        self.forced = force
         self.generation += 1
 
     @event("Observed", topic="agent.observed")
@@ -158,6 +175,12 @@ class Agent(Aggregate):
         self.image = image
         self.observed_generation = generation
         self.observed_vibespace_generation = vibespace_generation
+
+    @event("WorktreeObserved", topic="agent.worktree_observed")
+    def _observe_worktree(self, state: str, reason: str, notes: list[str]) -> None:
+        self.worktree = state
+        self.worktree_reason = reason
+        self.worktree_notes = notes
 
     @event("Deleted", topic="agent.deleted")
     def _complete_deletion(self) -> None:

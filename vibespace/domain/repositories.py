@@ -10,6 +10,12 @@ from vibespace.errors import InvalidArgument
 ROOT = "/vibespace"
 """Mount point of the shared files inside."""
 
+BARE = f"{ROOT}/.bare-repo"
+"""The repository that all worktrees of a vibespace share, inside. It has no files of its own."""
+
+WORKTREES = f"{ROOT}/worktrees"
+"""Where those lie, inside."""
+
 HOME = "/home/agent"
 """Mount point of an agent's own home inside."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from enum import StrEnum
 
-from vibespace.domain import agents, vibespaces
+from vibespace.domain import agents, vibespaces, worktrees
 from vibespace.domain.agents import Agent
 from vibespace.domain.host import Host
 from vibespace.domain.vibespaces import Vibespace
@@ -37,7 +37,22 @@ def agent_state(agent: Agent, vibespace: Vibespace, host: Host) -> State:
         return State.STOPPED if agent.observed == agents.STOPPED and is_current(agent, vibespace) else State.STOPPING
     if not is_current(agent, vibespace) or agent.observed not in (agents.RUNNING, agents.FAILED):
         return State.STARTING
-    return State.RUNNING if agent.observed == agents.RUNNING else State.FAILED
+    if agent.observed == agents.FAILED:
+        return State.FAILED
+    return State.STARTING if worktrees.is_missing(agent, vibespace) else State.RUNNING
+
+
+def agent_reason(agent: Agent, vibespace: Vibespace, host: Host) -> str:
+    """Why it is not running although it should be, or what it waits for."""
+    if agent.reason or not (is_up(agent, vibespace, host) and worktrees.is_missing(agent, vibespace)):
+        return agent.reason
+    return "making its worktree"
+
+
+def is_up(agent: Agent, vibespace: Vibespace, host: Host) -> bool:
+    """Its container answers, whether or not all is there that it is to work on."""
+    seen = agent.observed == agents.RUNNING and is_current(agent, vibespace)
+    return seen and should_run(agent, vibespace, host)
 
 
 def is_current(agent: Agent, vibespace: Vibespace) -> bool:
@@ -60,6 +75,9 @@ def vibespace_state(vibespace: Vibespace, members: Collection[Agent], host: Host
             return State.FAILED, f"{agent.name}: {agent.reason}"
     if vibespace.repository == vibespaces.FAILED:
         return State.FAILED, vibespace.repository_reason
+    for agent, state in states:
+        if vibespace.worktree and state == State.RUNNING and agent.worktree == agents.FAILED:
+            return State.FAILED, f"{agent.name}: {agent.worktree_reason}"
     for agent, state in states:
         if state == State.STARTING:
             return State.STARTING, f"{agent.name} is starting"

@@ -19,11 +19,15 @@ OPEN, NONE = "open", "none"
 """What its network may lead to: out into the world (the default), or nowhere."""
 
 Spec = dict[str, Any]
-"""Settings by name, those that were asked for: text, but `sudo` is true, `mounts` and `allow` lists of text."""
+"""Settings by name, those that were asked for: text, but `sudo` and `worktree` are true, `mounts` and `allow` lists
+of text.
+"""
 
 
 class Vibespace(Aggregate):
-    """Intent: spec, started, deleting, counted by generation. Observation: repository, and why deleting takes long."""
+    """Intent: spec, started, deleting, counted by generation. Observation: repository, what deleted agents have left in
+    it, and why deleting takes long.
+    """
 
     TOPIC = "vibespace"
 
@@ -42,6 +46,8 @@ class Vibespace(Aggregate):
         self.repository = PENDING if "repo" in spec else NO_REPOSITORY
         self.repository_reason = ""
         self.commit = ""
+        self.left: dict[str, bool] = {}
+        """Deleted agents whose worktree is to be removed -> whether with all that is in it."""
         self.deletion_reason = ""
         self.deleted = False
 
@@ -59,13 +65,20 @@ class Vibespace(Aggregate):
 
     @property
     def directory(self) -> str:
-        """Where its agents work: the repository, or the shared files."""
+        """Where its repository lies, or else the shared files."""
+        if self.worktree:
+            return repositories.BARE
         return repositories.directory(self.spec["repo"]) if "repo" in self.spec else repositories.ROOT
 
     @property
     def waits_for_upload(self) -> bool:
         """Its repository must be sent by a client."""
         return self.repository in (PENDING, FAILED) and repositories.is_path(self.spec["repo"])
+
+    @property
+    def worktree(self) -> bool:
+        """Each of its agents has a working copy of its own."""
+        return bool(self.spec.get("worktree"))
 
     @property
     def closed(self) -> bool:
@@ -114,6 +127,15 @@ class Vibespace(Aggregate):
         """It could not be cloned."""
         if self.repository == PENDING or (self.repository == FAILED and self.repository_reason != reason):
             self._repository_failed(reason=reason)
+
+    def leave_worktree(self, agent: str, force: bool) -> None:
+        """That agent is gone, and its worktree is to be removed; `force`: whatever work there is in it."""
+        self._leave_worktree(agent=agent, force=force)
+
+    def worktree_removed(self, agent: str, reason: str) -> None:
+        """The worktree that a deleted agent has left is gone, or stays for a reason."""
+        if agent in self.left:
+            self._worktree_removed(agent=agent, reason=reason)
 
     def deletion_failed(self, reason: str) -> None:
         """Something of it could not be taken away yet; it is tried again."""
@@ -170,6 +192,14 @@ class Vibespace(Aggregate):
     def _repository_failed(self, reason: str) -> None:
         self.repository = FAILED
         self.repository_reason = reason
+
+    @event("WorktreeLeft", topic="vibespace.worktree_left")
+    def _leave_worktree(self, agent: str, force: bool) -> None:
+        self.left = self.left | {agent: force}
+
+    @event("WorktreeRemoved", topic="vibespace.worktree_removed")
+    def _worktree_removed(self, agent: str, reason: str) -> None:  # noqa: ARG002 (for who reads the history)
+        self.left = {name: force for name, force in self.left.items() if name != agent}
 
     @event("DeletionFailed", topic="vibespace.deletion_failed")
     def _deletion_failed(self, reason: str) -> None:

@@ -16,7 +16,8 @@ from weakref import WeakValueDictionary
 from vibespace.errors import FailedPrecondition, Unavailable
 from vibespace.net.base import Shell
 from vibespace.net.command import Command, Result
-from vibespace.net.gitwords import GIT, GIT_HERE, check, last_words
+from vibespace.net.gitscripts import BASE, SHARE
+from vibespace.net.gitwords import GIT, GIT_HERE, SCRIPT, check, last_words
 
 DRAFT = ".vibespace-incoming-"
 """How a draft's name begins; what begins so and lies next to a target is ours to remove."""
@@ -32,19 +33,31 @@ class Git:
         self._run = Command(shell)
         self._busy: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    async def clone(self, agent_uid: str, url: str, directory: str, branch: str) -> str:
+    async def clone(self, agent_uid: str, url: str, directory: str, branch: str, *, bare: bool = False) -> str:
         """See Repositories."""
         check("repository's URL", url)
         check("branch", branch)
 
         async def fill(agent_uid: str, draft: str) -> None:
             wanted = [f"--branch={branch}"] if branch else []
-            await self._git(agent_uid, *GIT, "clone", "--quiet", *wanted, "--", url, f"{draft}/repository")
+            words = [*(["--no-checkout"] if bare else []), *wanted, "--", url, f"{draft}/repository"]
+            await self._git(agent_uid, *GIT, "clone", "--quiet", *words)
+            if bare:
+                await self._share(agent_uid, draft, cloned=True)
 
-        return await self._once(agent_uid, directory, fill)
+        if bare:
+            await self._refuse_another(agent_uid, directory, url)
+        return await self._once(agent_uid, directory, fill, bare=bare)
 
     async def receive(
-        self, agent_uid: str, bundle: AsyncIterator[bytes], directory: str, branch: str, origin: str
+        self,
+        agent_uid: str,
+        bundle: AsyncIterator[bytes],
+        directory: str,
+        branch: str,
+        origin: str,
+        *,
+        bare: bool = False,
     ) -> str:
         """See Repositories. A bundle without a byte is a repository without commits; one must hold HEAD or `branch`."""
         check("branch", branch)
@@ -60,23 +73,28 @@ class Git:
                 await self._git(agent_uid, *GIT, "init", "--quiet", *head, "--", repository)
             if origin:
                 await self._git(agent_uid, *GIT, "-C", repository, "remote", "add", "--", "origin", origin)
+            if bare:
+                await self._share(agent_uid, draft, cloned=False)
+            elif size:
+                await self._git(agent_uid, *GIT_HERE, "-C", repository, "reset", "--quiet", "--hard")
 
-        return await self._once(agent_uid, directory, fill)
+        return await self._once(agent_uid, directory, fill, bare=bare)
 
-    async def _once(self, agent_uid: str, directory: str, fill: Fill) -> str:
+    async def _once(self, agent_uid: str, directory: str, fill: Fill, *, bare: bool) -> str:
         """The commit at `directory`, which `fill` makes unless it is there."""
         lock = self._busy.setdefault((agent_uid, posixpath.dirname(directory)), asyncio.Lock())
         async with lock:
-            there = await self._commit(agent_uid, directory)
+            there = await self._commit(agent_uid, directory, bare=bare)
             if there is None:
                 await self._draft(agent_uid, directory, fill)
-                there = await self._commit(agent_uid, directory)
+                there = await self._commit(agent_uid, directory, bare=bare)
             return there or ""
 
-    async def _commit(self, agent_uid: str, directory: str) -> str | None:
-        """What is checked out at `directory`: None without a repository, empty without a commit."""
-        git_dir = f"--git-dir={directory}/.git"
-        head = await self._run(agent_uid, *GIT, git_dir, "rev-parse", "--quiet", "--verify", "HEAD")
+    async def _commit(self, agent_uid: str, directory: str, *, bare: bool) -> str | None:
+        """What is checked out at `directory`, or begun at: None without a repository, empty without a commit."""
+        git_dir = f"--git-dir={directory}" if bare else f"--git-dir={directory}/.git"
+        which = await self._base(agent_uid, git_dir) if bare else "HEAD"
+        head = await self._run(agent_uid, *GIT, git_dir, "rev-parse", "--quiet", "--verify", f"{which}^{{commit}}")
         if head.code == 0:
             return head.stdout.decode().strip()
         found = await self._run(agent_uid, *GIT, git_dir, "rev-parse", "--git-dir")
@@ -123,7 +141,25 @@ class Git:
             await self._git(agent_uid, *here, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
         else:
             await self._git(agent_uid, *here, "update-ref", "--no-deref", "HEAD", commit)
-        await self._git(agent_uid, *GIT_HERE, "-C", repository, "reset", "--quiet", "--hard")
+
+    async def _share(self, agent_uid: str, draft: str, *, cloned: bool) -> None:
+        """A repository without files yet becomes the one that worktrees share: bare, with the ref that they begin at.
+
+        Of one that was `cloned` the branches are those at origin. What was sent has branches of its own; what they are
+        now is noted, for it is somewhere else as well.
+        """
+        await self._git(agent_uid, *SCRIPT, SHARE, "sh", draft, "cloned" if cloned else "sent")
+
+    async def _refuse_another(self, agent_uid: str, directory: str, url: str) -> None:
+        """All shared repositories have one name: what lies there may be of data that was kept, and of another URL."""
+        there = await self._run(agent_uid, *GIT_HERE, f"--git-dir={directory}", "config", "--get", "remote.origin.url")
+        found = there.stdout.decode().strip()
+        if found and found != url:
+            raise failure(f"{directory} is there already, of {found}.")
+
+    async def _base(self, agent_uid: str, git_dir: str) -> str:
+        result = await self._run(agent_uid, *GIT_HERE, git_dir, "config", "--get", BASE)
+        return result.stdout.decode().strip() or "HEAD"
 
     async def _head(self, agent_uid: str, here: list[str], branch: str) -> str:
         """The commit to check out. A clone's HEAD is the bundle's, on whatever branch git guessed."""

@@ -17,6 +17,20 @@ GIT = (*_ENV, "GIT_ALLOW_PROTOCOL=https:http:ssh:git:file", "git", *_PATIENCE)
 GIT_HERE = (*_ENV, "GIT_ALLOW_PROTOCOL=file", "git")
 """The same, without the network: for bundles."""
 
+_CALM = (
+    "GIT_CONFIG_COUNT=3",
+    "GIT_CONFIG_KEY_0=core.hooksPath",
+    "GIT_CONFIG_VALUE_0=/dev/null",
+    "GIT_CONFIG_KEY_1=core.fsmonitor",
+    "GIT_CONFIG_VALUE_1=false",
+    "GIT_CONFIG_KEY_2=core.quotePath",
+    "GIT_CONFIG_VALUE_2=true",
+)
+"""No program that the repository names is run beside git, and names of files are told in ASCII."""
+
+SCRIPT = (*_ENV, "GIT_ALLOW_PROTOCOL=file", *_CALM, "sh", "-c")
+"""Begins a script of gitscripts, with words after it: $0, $1, …"""
+
 _LABEL = re.compile(r"^(?:remote: )?(?:fatal|error|dd|mv|mkdir|rm): ", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/@]+@")
 _SAYS_NOTHING = (

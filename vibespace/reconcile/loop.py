@@ -26,9 +26,9 @@ from vibespace.domain.agents import FAILED, Agent
 from vibespace.domain.aggregate import Aggregate
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine.base import AgentSpec, Engine, Snapshot, Status, Target
-from vibespace.errors import Error, Exhausted, FailedPrecondition, NotFound, Unavailable
-from vibespace.net.base import Repositories, Shell
-from vibespace.reconcile import agents, vibespaces
+from vibespace.errors import Error, Exhausted, NotFound, Unavailable
+from vibespace.net.base import Repositories, Shell, Worktrees
+from vibespace.reconcile import agents, git, vibespaces
 from vibespace.reconcile.queue import Queue
 
 _AT_ONCE = 8
@@ -68,6 +68,7 @@ class Reconciler:
         engine: Engine,
         shell: Shell,
         repositories: Repositories,
+        worktrees: Worktrees,
         keys: Keys,
         vault: Vault,
         prepare: Callable[[AgentSpec], None],
@@ -80,6 +81,7 @@ class Reconciler:
         self._engine = engine
         self._shell = shell
         self._repositories = repositories
+        self._worktrees = worktrees
         self._keys = keys
         self._vault = vault
         self._prepare = prepare
@@ -266,8 +268,14 @@ class Reconciler:
         match vibespaces.plan(vibespace, list(state.agents(vibespace.name)), state.host):
             case None:
                 return True, True
-            case vibespaces.Clone(agent_uid, url, directory, branch):
-                await self._clone(vibespace, agent_uid, url, directory, branch)
+            case vibespaces.Clone() as asked:
+                await self._record(await git.clone(self._repositories, vibespace, asked), vibespace)
+                return True, True
+            case vibespaces.MakeWorktrees(missing):
+                await git.make_worktrees(self._worktrees, missing, lambda *told: self._record(*told, vibespace))
+                return True, True
+            case vibespaces.RemoveWorktree() as asked:
+                await self._record(await git.remove_worktree(self._worktrees, vibespace, asked), vibespace)
                 return True, True
             case vibespaces.Delete(target, keep_data):
                 return True, await self._delete(vibespace, target, keep_data)
@@ -286,15 +294,6 @@ class Reconciler:
             return False
         await self._record(command, vibespace)
         return True
-
-    async def _clone(self, vibespace: Vibespace, agent_uid: str, url: str, directory: str, branch: str) -> None:
-        try:
-            commit = await self._repositories.clone(agent_uid, url, directory, branch)
-        except FailedPrecondition as e:
-            command: Command = partial(vibespace_commands.repository_failed, uid=vibespace.id, reason=e.sentence)
-        else:
-            command = partial(vibespace_commands.repository_ready, uid=vibespace.id, commit=commit)
-        await self._record(command, vibespace)
 
     # What is recorded
 

@@ -68,6 +68,31 @@ IN_FORCE_AT_THE_NEXT_IDLE: InForce.ValueType  # 2
 IN_FORCE_AT_THE_NEXT_START: InForce.ValueType  # 3
 """The program does not run, and takes it when it starts."""
 
+class _WorktreeState:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WorktreeStateEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_WorktreeState.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    WORKTREE_STATE_UNSPECIFIED: _WorktreeState.ValueType  # 0
+    WORKTREE_STATE_PENDING: _WorktreeState.ValueType  # 1
+    """Not there yet."""
+    WORKTREE_STATE_READY: _WorktreeState.ValueType  # 2
+    """Checked out."""
+    WORKTREE_STATE_FAILED: _WorktreeState.ValueType  # 3
+    """It could not be made; `start` tries again."""
+
+class WorktreeState(_WorktreeState, metaclass=_WorktreeStateEnumTypeWrapper):
+    """How far a worktree is."""
+
+WORKTREE_STATE_UNSPECIFIED: WorktreeState.ValueType  # 0
+WORKTREE_STATE_PENDING: WorktreeState.ValueType  # 1
+"""Not there yet."""
+WORKTREE_STATE_READY: WorktreeState.ValueType  # 2
+"""Checked out."""
+WORKTREE_STATE_FAILED: WorktreeState.ValueType  # 3
+"""It could not be made; `start` tries again."""
+
 class _AgentType:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -100,8 +125,8 @@ class _ViewEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_View.ValueType], 
     VIEW_BASIC: _View.ValueType  # 1
     """What the daemon knows."""
     VIEW_FULL: _View.ValueType  # 2
-    """Also what the engine and the firewall have to be asked for, which takes longer: what is used, which limits hold,
-    and whether agents are kept from the machine.
+    """Also what the engine, the firewall and git have to be asked for, which takes longer: what is used, which limits hold,
+    whether agents are kept from the machine, and what is in worktrees.
     """
 
 class View(_View, metaclass=_ViewEnumTypeWrapper):
@@ -112,8 +137,8 @@ VIEW_UNSPECIFIED: View.ValueType  # 0
 VIEW_BASIC: View.ValueType  # 1
 """What the daemon knows."""
 VIEW_FULL: View.ValueType  # 2
-"""Also what the engine and the firewall have to be asked for, which takes longer: what is used, which limits hold,
-and whether agents are kept from the machine.
+"""Also what the engine, the firewall and git have to be asked for, which takes longer: what is used, which limits hold,
+whether agents are kept from the machine, and what is in worktrees.
 """
 
 class _RunIntent:
@@ -374,6 +399,7 @@ class AgentStatus(message.Message):
     IMAGE_FIELD_NUMBER: builtins.int
     NEXT_IMAGE_FIELD_NUMBER: builtins.int
     USAGE_FIELD_NUMBER: builtins.int
+    WORKTREE_FIELD_NUMBER: builtins.int
     state: AgentState.ValueType
     """How far it is."""
     reason: builtins.str
@@ -388,6 +414,10 @@ class AgentStatus(message.Message):
     def usage(self) -> Usage:
         """What it uses; only in answers that were asked for it, and of what runs."""
 
+    @builtins.property
+    def worktree(self) -> Worktree:
+        """Its own working copy of the repository; only in a vibespace with worktrees."""
+
     def __init__(
         self,
         *,
@@ -397,12 +427,96 @@ class AgentStatus(message.Message):
         image: builtins.str = ...,
         next_image: builtins.str = ...,
         usage: Usage | None = ...,
+        worktree: Worktree | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["usage", b"usage", "worktree", b"worktree"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["image", b"image", "next_image", b"next_image", "observed_generation", b"observed_generation", "reason", b"reason", "state", b"state", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["image", b"image", "next_image", b"next_image", "observed_generation", b"observed_generation", "reason", b"reason", "state", b"state", "usage", b"usage", "worktree", b"worktree"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Worktree(message.Message):
+    """An agent's own working copy of the repository that the agents of its vibespace share."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DIRECTORY_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    NOTES_FIELD_NUMBER: builtins.int
+    BRANCH_FIELD_NUMBER: builtins.int
+    BASE_FIELD_NUMBER: builtins.int
+    AHEAD_FIELD_NUMBER: builtins.int
+    BEHIND_FIELD_NUMBER: builtins.int
+    UNCOMMITTED_FIELD_NUMBER: builtins.int
+    UNPUSHED_FIELD_NUMBER: builtins.int
+    directory: builtins.str
+    """Where it lies inside, such as `/vibespace/worktrees/claude-1`."""
+    state: WorktreeState.ValueType
+    """How far it is."""
+    reason: builtins.str
+    """Why it is not ready."""
+    branch: builtins.str
+    """Branch that is checked out; empty where none is. This and what follows is what git says inside: only in answers that
+    were asked for it, and where an agent runs who can look.
+    """
+    base: builtins.str
+    """What the next two are counted from, such as `origin/main`."""
+    ahead: builtins.int
+    """Commits that it has and the base does not."""
+    behind: builtins.int
+    """Commits that the base has and it does not."""
+    uncommitted: builtins.int
+    """Files with changes that are not committed, new ones too."""
+    unpushed: builtins.int
+    """Commits that are on no other branch, neither here nor at a remote."""
+    @builtins.property
+    def notes(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What is not in it, though the repository has it."""
+
+    def __init__(
+        self,
+        *,
+        directory: builtins.str = ...,
+        state: WorktreeState.ValueType = ...,
+        reason: builtins.str = ...,
+        notes: abc.Iterable[builtins.str] | None = ...,
+        branch: builtins.str | None = ...,
+        base: builtins.str | None = ...,
+        ahead: builtins.int | None = ...,
+        behind: builtins.int | None = ...,
+        uncommitted: builtins.int | None = ...,
+        unpushed: builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_ahead", b"_ahead", "_base", b"_base", "_behind", b"_behind", "_branch", b"_branch", "_uncommitted", b"_uncommitted", "_unpushed", b"_unpushed", "ahead", b"ahead", "base", b"base", "behind", b"behind", "branch", b"branch", "uncommitted", b"uncommitted", "unpushed", b"unpushed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_ahead", b"_ahead", "_base", b"_base", "_behind", b"_behind", "_branch", b"_branch", "_uncommitted", b"_uncommitted", "_unpushed", b"_unpushed", "ahead", b"ahead", "base", b"base", "behind", b"behind", "branch", b"branch", "directory", b"directory", "notes", b"notes", "reason", b"reason", "state", b"state", "uncommitted", b"uncommitted", "unpushed", b"unpushed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ahead: _TypeAlias = typing.Literal["ahead"]  # noqa: Y015
+    _WhichOneofArgType__ahead: _TypeAlias = typing.Literal["_ahead", b"_ahead"]  # noqa: Y015
+    _WhichOneofReturnType__base: _TypeAlias = typing.Literal["base"]  # noqa: Y015
+    _WhichOneofArgType__base: _TypeAlias = typing.Literal["_base", b"_base"]  # noqa: Y015
+    _WhichOneofReturnType__behind: _TypeAlias = typing.Literal["behind"]  # noqa: Y015
+    _WhichOneofArgType__behind: _TypeAlias = typing.Literal["_behind", b"_behind"]  # noqa: Y015
+    _WhichOneofReturnType__branch: _TypeAlias = typing.Literal["branch"]  # noqa: Y015
+    _WhichOneofArgType__branch: _TypeAlias = typing.Literal["_branch", b"_branch"]  # noqa: Y015
+    _WhichOneofReturnType__uncommitted: _TypeAlias = typing.Literal["uncommitted"]  # noqa: Y015
+    _WhichOneofArgType__uncommitted: _TypeAlias = typing.Literal["_uncommitted", b"_uncommitted"]  # noqa: Y015
+    _WhichOneofReturnType__unpushed: _TypeAlias = typing.Literal["unpushed"]  # noqa: Y015
+    _WhichOneofArgType__unpushed: _TypeAlias = typing.Literal["_unpushed", b"_unpushed"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ahead) -> _WhichOneofReturnType__ahead | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__base) -> _WhichOneofReturnType__base | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__behind) -> _WhichOneofReturnType__behind | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__branch) -> _WhichOneofReturnType__branch | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__uncommitted) -> _WhichOneofReturnType__uncommitted | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unpushed) -> _WhichOneofReturnType__unpushed | None: ...
 
 @typing.final
 class Usage(message.Message):
@@ -844,22 +958,26 @@ class DeleteAgentRequest(message.Message):
     NAME_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    FORCE_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name of the agent."""
     validate_only: builtins.bool
     """Say what would be deleted, and delete nothing."""
     request_id: builtins.str
     """A repeat with the same id is answered as the first was."""
+    force: builtins.bool
+    """Do not ask, and delete it also when its worktree has work that is nowhere else."""
     def __init__(
         self,
         *,
         name: builtins.str = ...,
         validate_only: builtins.bool = ...,
         request_id: builtins.str = ...,
+        force: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["force", b"force", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -156,7 +156,7 @@ class AgentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteAgent(self, request, context):
-        """Delete an agent and its home; shared files stay.
+        """Delete an agent, its home and its worktree; shared files and commits stay.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

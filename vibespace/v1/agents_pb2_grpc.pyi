@@ -48,7 +48,7 @@ class AgentServiceStub:
     StopAgent: _grpc.UnaryUnaryMultiCallable[_agents_pb2.StopAgentRequest, _agents_pb2.StopAgentResponse]
     """Put an agent to rest; its home stays."""
     DeleteAgent: _grpc.UnaryUnaryMultiCallable[_agents_pb2.DeleteAgentRequest, _agents_pb2.DeleteAgentResponse]
-    """Delete an agent and its home; shared files stay."""
+    """Delete an agent, its home and its worktree; shared files and commits stay."""
     Exec: _grpc.StreamStreamMultiCallable[_agents_pb2.ExecRequest, _agents_pb2.ExecResponse]
     """Run a command in an agent's container."""
     Dial: _grpc.StreamStreamMultiCallable[_agents_pb2.DialRequest, _agents_pb2.DialResponse]
@@ -82,7 +82,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
     StopAgent: _aio.UnaryUnaryMultiCallable[_agents_pb2.StopAgentRequest, _agents_pb2.StopAgentResponse]  # type: ignore[assignment]
     """Put an agent to rest; its home stays."""
     DeleteAgent: _aio.UnaryUnaryMultiCallable[_agents_pb2.DeleteAgentRequest, _agents_pb2.DeleteAgentResponse]  # type: ignore[assignment]
-    """Delete an agent and its home; shared files stay."""
+    """Delete an agent, its home and its worktree; shared files and commits stay."""
     Exec: _aio.StreamStreamMultiCallable[_agents_pb2.ExecRequest, _agents_pb2.ExecResponse]  # type: ignore[assignment]
     """Run a command in an agent's container."""
     Dial: _aio.StreamStreamMultiCallable[_agents_pb2.DialRequest, _agents_pb2.DialResponse]  # type: ignore[assignment]
@@ -161,7 +161,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agents_pb2.DeleteAgentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agents_pb2.DeleteAgentResponse, _abc.Awaitable[_agents_pb2.DeleteAgentResponse]]:
-        """Delete an agent and its home; shared files stay."""
+        """Delete an agent, its home and its worktree; shared files and commits stay."""
 
     @_abc_1.abstractmethod
     def Exec(

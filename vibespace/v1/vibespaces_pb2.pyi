@@ -211,6 +211,7 @@ class VibespaceSpec(message.Message):
     IMAGE_FIELD_NUMBER: builtins.int
     STORAGE_FIELD_NUMBER: builtins.int
     ALLOW_FIELD_NUMBER: builtins.int
+    WORKTREE_FIELD_NUMBER: builtins.int
     repo: builtins.str
     """Git repository to start from: a URL, or a directory here.
 
@@ -218,7 +219,7 @@ class VibespaceSpec(message.Message):
     uncommitted changes. It lands in `/vibespace/<name of the repository>`. URLs that hold a password are refused.
     """
     branch: builtins.str
-    """Branch to check out instead of the repository's own default."""
+    """Branch to check out instead of the repository's own default; with worktrees, the one that agents' branches begin at."""
     cpu: builtins.str
     """Share of the processor each container is given when it is scarce, such as `500m` or `2`."""
     cpu_limit: builtins.str
@@ -238,6 +239,11 @@ class VibespaceSpec(message.Message):
     """Image that the engine has, to use instead of the agents' own."""
     storage: builtins.str
     """Disk space for the shared files and homes together, such as `20Gi`; `info` says whether it is enforced."""
+    worktree: builtins.bool
+    """Give each agent a branch and a working copy of its own, in `/vibespace/worktrees/<agent>`.
+
+    The branch is called as the agent. Commits of one are seen by the others at once. Needs a repository.
+    """
     @builtins.property
     def mounts(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Directory or file of the engine's machine to show inside, as HOST:CONTAINER, or HOST:CONTAINER:ro to read only.
@@ -267,10 +273,11 @@ class VibespaceSpec(message.Message):
         image: builtins.str | None = ...,
         storage: builtins.str | None = ...,
         allow: abc.Iterable[builtins.str] | None = ...,
+        worktree: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_image", b"_image", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_network", b"_network", "_repo", b"_repo", "_storage", b"_storage", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "image", b"image", "memory", b"memory", "memory_limit", b"memory_limit", "network", b"network", "repo", b"repo", "storage", b"storage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_image", b"_image", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_network", b"_network", "_repo", b"_repo", "_storage", b"_storage", "allow", b"allow", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "image", b"image", "memory", b"memory", "memory_limit", b"memory_limit", "mounts", b"mounts", "network", b"network", "repo", b"repo", "storage", b"storage", "sudo", b"sudo"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_branch", b"_branch", "_cpu", b"_cpu", "_cpu_limit", b"_cpu_limit", "_image", b"_image", "_memory", b"_memory", "_memory_limit", b"_memory_limit", "_network", b"_network", "_repo", b"_repo", "_storage", b"_storage", "allow", b"allow", "branch", b"branch", "cpu", b"cpu", "cpu_limit", b"cpu_limit", "image", b"image", "memory", b"memory", "memory_limit", b"memory_limit", "mounts", b"mounts", "network", b"network", "repo", b"repo", "storage", b"storage", "sudo", b"sudo", "worktree", b"worktree"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__branch: _TypeAlias = typing.Literal["branch"]  # noqa: Y015
     _WhichOneofArgType__branch: _TypeAlias = typing.Literal["_branch", b"_branch"]  # noqa: Y015
@@ -431,7 +438,7 @@ class Repository(message.Message):
     COMMIT_FIELD_NUMBER: builtins.int
     UPLOAD_FIELD_NUMBER: builtins.int
     directory: builtins.str
-    """Where it lies inside, such as `/vibespace/website`."""
+    """Where it lies inside, such as `/vibespace/website`; with worktrees `/vibespace/.bare-repo`, which all of them share."""
     state: RepositoryState.ValueType
     """How far it is."""
     reason: builtins.str

@@ -145,7 +145,7 @@ def _beside(methods: Sequence[Method], flags: Sequence[Flag]) -> list[click.Para
     added: list[click.Parameter] = []
     if any(f.noun == "agent" for f in flags) and not any(f.word == "vibespace" for f in flags):
         added.append(beside_agent())
-    if any(m.destroys for m in methods):
+    if any(m.destroys for m in methods) and not any(f.word == "force" for f in flags):
         added.append(click.Option(["-f", "--force"], is_flag=True, help="Do not ask."))
     if any(m.settles for m in methods):
         added.append(click.Option(["--no-wait"], is_flag=True, help="Return as soon as it is accepted."))

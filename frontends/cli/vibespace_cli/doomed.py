@@ -8,10 +8,11 @@ from vibespace.v1.agents_pb2 import AGENT_STATE_RUNNING
 
 
 def told(rehearsed: Any) -> str:
-    """Of a vibespace how many agents, and what becomes of its data; of an agent its home."""
+    """Of a vibespace how many agents, and what becomes of its data; of an agent its home and worktree."""
     if "agent" in rehearsed.DESCRIPTOR.fields_by_name:
         runs = rehearsed.agent.status.state == AGENT_STATE_RUNNING
-        return f"the agent{' (running)' if runs else ''} and its home"
+        worktree = ", and its worktree" if rehearsed.agent.status.HasField("worktree") else ""
+        return f"the agent{' (running)' if runs else ''}{',' if worktree else ' and'} its home{worktree}"
     status = rehearsed.vibespace.status
     agents = f"{status.agents} agent{'' if status.agents == 1 else 's'}"
     if status.agents_running:

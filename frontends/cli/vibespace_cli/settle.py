@@ -19,6 +19,7 @@ from vibespace.v1.agents_pb2 import (
     AGENT_STATE_STOPPED,
     AGENT_STATE_UNKNOWN,
     RUN_INTENT_STOP,
+    WORKTREE_STATE_FAILED,
     Agent,
 )
 from vibespace.v1.events_pb2 import WatchRequest, WatchResponse
@@ -71,6 +72,7 @@ def wait(invocation: Invocation, response: Any) -> Any:
                 _gone(invocation.session, resource, response.cursor, progress)
             else:
                 _arrived(invocation.session, resource, response.cursor, progress)
+                _refuse_without_worktree(resource)
         except KeyboardInterrupt:
             raise _not_waited(invocation.method, resource) from None
     return response
@@ -269,8 +271,23 @@ def _refuse_failed(resource: Resource) -> None:
     if isinstance(resource, Vibespace) and resource.status.repository.state == REPOSITORY_STATE_FAILED:
         hint = f"To try again: 'vibespace start {name}'; or {delete}"
         raise FailedPrecondition("REPOSITORY_FAILED", message, hint=hint)
+    if isinstance(resource, Vibespace) and resource.status.agents_running == resource.status.agents:
+        raise FailedPrecondition(
+            "WORKTREE_FAILED", message, hint=f"To try again: 'vibespace start {name}'; or {delete}"
+        )
     hint = f"It is tried again, and 'vibespace doctor' may know more; or {delete}"
     raise Unavailable("NOT_RUNNING", message, hint=hint)
+
+
+def _refuse_without_worktree(resource: Resource) -> None:
+    """Raises FailedPrecondition when an agent runs and has nothing to work on."""
+    if isinstance(resource, Agent) and resource.status.worktree.state == WORKTREE_STATE_FAILED:
+        name, reason = names.short(resource.name), resource.status.worktree.reason.rstrip(".")
+        raise FailedPrecondition(
+            "WORKTREE_FAILED",
+            f"{name} runs, and has no worktree: {reason}.",
+            hint=f"To try again: 'vibespace agent start {name}'; or 'vibespace agent delete {name}' takes it away.",
+        )
 
 
 def _resource(response: Any) -> Resource | None:
