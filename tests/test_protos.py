@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
-from vibespace.v1 import agents_pb2, cursor_pb2, events_pb2, options_pb2, system_pb2, vibespaces_pb2
+from vibespace.v1 import agents_pb2, credentials_pb2, cursor_pb2, events_pb2, options_pb2, system_pb2, vibespaces_pb2
 
-FILES = [agents_pb2, events_pb2, system_pb2, vibespaces_pb2]
+FILES = [agents_pb2, credentials_pb2, events_pb2, system_pb2, vibespaces_pb2]
 READS = (options_pb2.ACCESS_READ,)
 
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
 import tracemalloc
+from base64 import b64encode, urlsafe_b64encode
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vibespace.domain import environment
 from vibespace.errors import Exhausted, InvalidArgument
@@ -87,6 +95,23 @@ def test_what_nobody_has_is_removed(directory: Path) -> None:
     assert vault.mask(VALUE) == VALUE
 
 
+def test_what_is_stored_at_once_is_all_held(directory: Path) -> None:
+    """By threads that come and go as they like: an agent's values and a credential's."""
+    directory.parent.mkdir()
+    vault = Vault(directory)
+    wanted = {f"uid-{n}": {"A": f"value-{n}"} for n in range(200)}
+    often = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(vault.store, wanted, wanted.values()))
+    finally:
+        sys.setswitchinterval(often)
+    assert {uid: vault.values(uid) for uid in wanted} == wanted
+    again = reopened(directory, *wanted)
+    assert {uid: again.values(uid) for uid in wanted} == wanted
+
+
 def test_a_full_disk_is_a_sentence(directory: Path) -> None:
     """And nothing is held of what could not be kept."""
     directory.parent.write_text("no directory")
@@ -104,6 +129,58 @@ def test_masked(directory: Path) -> None:
     vault.store(UID, {"A": VALUE, "B": f"{VALUE} staple", "C": "first line\nsecond line\n", "D": "main"})
     assert vault.mask(f"fatal: {VALUE} staple, {VALUE}.") == "fatal: [redacted], [redacted]."
     assert vault.mask("see second line of main") == "see [redacted] of main"
+
+
+@pytest.mark.parametrize("value", ["ghp_0123456789abcdef", 'pass"word\\with/ünïcode?', "a\tb" * 5])
+def test_masked_however_it_is_written(directory: Path, value: str) -> None:
+    """In JSON, in a URL, and inside base64 wherever it begins there, as a login over HTTP has it."""
+    directory.parent.mkdir()
+    vault = Vault(directory)
+    vault.store(UID, {"A": value})
+    for text in (value, json.dumps({"token": value}), json.dumps(value, ensure_ascii=False), quote(value, safe="")):
+        masked = vault.mask(f"<{text}>")
+        assert masked.startswith("<")
+        assert "[redacted]" in masked
+        for part in (value, json.dumps(value)[1:-1], quote(value, safe="")):
+            assert part not in masked
+    for user in ("", "a", "me", "x-access-token"):
+        for encode in (b64encode, urlsafe_b64encode):
+            login = encode(f"{user}:{value}:more".encode()).decode()
+            masked = vault.mask(f"Authorization: Basic {login}")
+            assert "[redacted]" in masked
+            left = masked.removeprefix("Authorization: Basic ").partition("[redacted]")
+            assert len(left[0]) <= (len(user) + 1) * 4 // 3 + 3
+
+
+LETTERS = st.text("ab", min_size=8, max_size=12)
+
+
+@settings(deadline=None)
+@given(
+    values=st.lists(LETTERS, min_size=1, max_size=3), pieces=st.lists(st.text("abc", max_size=10) | LETTERS, max_size=8)
+)
+def test_masked_in_pieces(values: list[str], pieces: list[str]) -> None:
+    """However a text is cut, no value is in what is told of it, and what is no value is told as it is."""
+    with TemporaryDirectory() as home:
+        vault = Vault(Path(home) / "vault")
+        vault.store(UID, {f"V{n}": value for n, value in enumerate(values)})
+        masking = vault.pieces()
+        told = "".join([*map(masking.feed, pieces), masking.end()])
+        assert not any(value in told for value in values)
+        assert told == vault.mask(told)
+        if not any(value in "".join(pieces) for value in values):
+            assert told == "".join(pieces)
+
+
+def test_only_what_may_be_a_value_waits(directory: Path) -> None:
+    """Text goes on at once, but for its end where that begins one; that comes with the next piece, or at the end."""
+    directory.parent.mkdir()
+    vault = Vault(directory)
+    vault.store(UID, {"A": "hunter2-hunter2"})
+    masking = vault.pieces()
+    said = [masking.feed(piece) for piece in ("it is hun", "ter2-hunter2, I ", "hunt", "ed")]
+    assert said == ["it is ", "[redacted], I ", "", "hunted"]
+    assert [masking.feed("hunter2-h"), masking.end(), masking.end()] == ["", "hunter2-h", ""]
 
 
 def test_what_is_deleted_is_not_held(directory: Path) -> None:

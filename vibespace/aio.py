@@ -21,6 +21,7 @@ from vibespace.state import state
 from vibespace.v1.agents_pb2_grpc import AgentServiceStub
 from vibespace.v1.approvals_pb2_grpc import ApprovalServiceStub
 from vibespace.v1.conversations_pb2_grpc import ConversationServiceStub
+from vibespace.v1.credentials_pb2_grpc import CredentialServiceStub
 from vibespace.v1.cursor_pb2 import Cursor
 from vibespace.v1.events_pb2 import Event, StreamEventsRequest, WatchRequest, WatchResponse
 from vibespace.v1.events_pb2_grpc import EventServiceStub
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from vibespace.v1.agents_pb2_grpc import AgentServiceAsyncStub
     from vibespace.v1.approvals_pb2_grpc import ApprovalServiceAsyncStub
     from vibespace.v1.conversations_pb2_grpc import ConversationServiceAsyncStub
+    from vibespace.v1.credentials_pb2_grpc import CredentialServiceAsyncStub
     from vibespace.v1.events_pb2_grpc import EventServiceAsyncStub
     from vibespace.v1.system_pb2_grpc import SystemServiceAsyncStub
     from vibespace.v1.vibespaces_pb2_grpc import VibespaceServiceAsyncStub
@@ -49,6 +51,7 @@ class Client:
     agents: AgentServiceAsyncStub
     conversations: ConversationServiceAsyncStub
     approvals: ApprovalServiceAsyncStub
+    credentials: CredentialServiceAsyncStub
     events: EventServiceAsyncStub
     system: SystemServiceAsyncStub
 
@@ -63,6 +66,7 @@ class Client:
         self.agents = AgentServiceStub(stubbed)
         self.conversations = ConversationServiceStub(stubbed)
         self.approvals = ApprovalServiceStub(stubbed)
+        self.credentials = CredentialServiceStub(stubbed)
         self.events = EventServiceStub(stubbed)
         self.system = SystemServiceStub(stubbed)
 

@@ -1,4 +1,4 @@
-"""Values that must not be seen, sealed: a file each, by agent uid and name. The log knows their names only.
+"""Values that must not be seen, sealed: a file each, by the uid of who has them and name. The log knows names only.
 
 A file is sealed with a data key of its own (AES-GCM), which is wrapped by the one master key. Both lie in a directory
 of ours, 0700: that is what keeps them. The sealing keeps a single file, a backup of some, or one put in another's
@@ -8,10 +8,14 @@ place from telling anything.
 from __future__ import annotations
 
 import hmac
+import json
 import os
 import shutil
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
+from urllib.parse import quote
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -28,16 +32,17 @@ _KEY, _NONCE, _TAG = 32, 12, 16
 
 
 class Vault:
-    """Values by agent uid and name. Each method may wait for the disk, except `mask` and `values`."""
+    """Values by the uid of who has them, and name. Each method may wait for the disk, except `mask` and `values`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._holding = Lock()
         self._values: dict[str, dict[str, str]] = {}
         self._secrets: Sequence[str] = ()
         """What is masked, the longest first. No pattern: `re` keeps the last 512, and with them what was deleted."""
 
     def begin(self, uids: Collection[str]) -> None:
-        """Open what these agents have, and remove what nobody has: a create that a crash cut off left it."""
+        """Open what these have, and remove what nobody has: what a crash cut off left it."""
         if not self._directory.exists():
             return
         for owned in [path for path in self._directory.iterdir() if path.is_dir()]:
@@ -59,11 +64,11 @@ class Vault:
         self._hold(uid, values)
 
     def values(self, uid: str) -> Mapping[str, str]:
-        """All of that agent's that could be opened."""
+        """All of its that could be opened."""
         return self._values.get(uid, {})
 
     def delete(self, uid: str) -> None:
-        """Forget the values of an agent that is gone for good."""
+        """Forget the values of who is gone for good."""
         shutil.rmtree(self._directory / uid, ignore_errors=True)
         if uid in self._values:
             self._hold(uid, {})
@@ -73,27 +78,28 @@ class Vault:
         return hmac.digest(self._master(), b"fingerprint\0" + value.encode(), "sha256").hex()
 
     def mask(self, text: str) -> str:
-        """`text` without any value we hold, nor a line of one."""
+        """`text` without any value we hold, nor a line of one, also as JSON, URLs and base64 write them."""
         for secret in self._secrets:
             text = text.replace(secret, MASKED)
         return text
 
-    def longest_masked(self) -> int:
-        """Characters of the longest value that `mask` takes out; 0 when there is none."""
-        return len(self._secrets[0]) if self._secrets else 0
+    def pieces(self) -> Pieces:
+        """`mask` for a text that comes in pieces."""
+        return Pieces(lambda: self._secrets, self.mask)
 
     def _hold(self, uid: str, values: Mapping[str, str]) -> None:
-        """Replaced, never changed: other threads mask meanwhile."""
-        others = {other: held for other, held in self._values.items() if other != uid}
-        self._values = {**others, uid: dict(values)} if values else others
-        parts = {
-            part.strip()
-            for held in self._values.values()
-            for value in held.values()
-            for part in (value, *value.splitlines())
-            if len(part.strip()) >= SHORTEST_MASKED
-        }
-        self._secrets = sorted(parts, key=len, reverse=True)
+        """Replaced, never changed: other threads mask meanwhile, and some of them have something to hold as well."""
+        with self._holding:
+            others = {other: held for other, held in self._values.items() if other != uid}
+            self._values = {**others, uid: dict(values)} if values else others
+            parts = {
+                part.strip()
+                for held in self._values.values()
+                for value in held.values()
+                for part in (value, *value.splitlines())
+                if len(part.strip()) >= SHORTEST_MASKED
+            }
+            self._secrets = sorted({form for part in parts for form in _forms(part)}, key=len, reverse=True)
 
     def _opened(self, owned: Path) -> Iterable[tuple[str, str | None]]:
         for path in owned.iterdir():
@@ -116,9 +122,67 @@ class Vault:
 
     def _master(self) -> bytes:
         path = self._directory / MASTER
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            make_directory(self._directory)
-            write_new(path, os.urandom(_KEY))
-            return path.read_bytes()
+        with self._holding:  # made once
+            try:
+                return path.read_bytes()
+            except FileNotFoundError:
+                make_directory(self._directory)
+                write_new(path, os.urandom(_KEY))
+                return path.read_bytes()
+
+
+class Pieces:
+    """Masks what comes in pieces: a value that is cut in two is one all the same, so its beginning waits for the
+    rest.
+    """
+
+    def __init__(self, secrets: Callable[[], Sequence[str]], mask: Callable[[str], str]) -> None:
+        self._secrets = secrets
+        self._mask = mask
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """As much as can be told now, masked."""
+        text = self._held + piece
+        cut = _safe(text, self._secrets())
+        self._held = text[cut:]
+        return self._mask(text[:cut])
+
+    def end(self) -> str:
+        """The rest: nothing more comes."""
+        text, self._held = self._held, ""
+        return self._mask(text)
+
+
+def _safe(text: str, secrets: Sequence[str]) -> int:
+    """Up to where nothing that may follow makes a value of it."""
+    cut = len(text)
+    for secret in secrets:
+        at = text.find(secret[0], max(0, len(text) - len(secret) + 1))
+        while 0 <= at < cut:
+            if secret.startswith(text[at:]):
+                cut = at
+                break
+            at = text.find(secret[0], at + 1)
+    moved = cut < len(text)
+    while moved:  # no cut through one that is whole
+        moved = False
+        for secret in secrets:
+            at = text.rfind(secret, max(0, cut - len(secret) + 1), cut + len(secret) - 1)
+            if 0 <= at < cut < at + len(secret):
+                cut, moved = at, True
+    return cut
+
+
+def _forms(part: str) -> Iterator[str]:
+    """How others write it: as it is, in JSON, in a URL, and inside base64, such as that of a login over HTTP."""
+    yield part
+    yield json.dumps(part)[1:-1]
+    yield json.dumps(part, ensure_ascii=False)[1:-1]
+    yield quote(part, safe="")
+    raw = part.encode(errors="replace")
+    for before, dependent in ((0, 0), (1, 2), (2, 3)):
+        # Where it begins in a group of three bytes decides; the letters at both ends are also those of its neighbours.
+        whole = b64encode(bytes(before) + raw).decode()[dependent : (before + len(raw)) * 8 // 6]
+        yield whole
+        yield whole.replace("+", "-").replace("/", "_")

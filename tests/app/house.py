@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from vibespace.app import agents, host, vibespaces
+from vibespace.app import agents, credentials, host, vibespaces
 from vibespace.app.feed import Feed
 from vibespace.app.live import State
 from vibespace.app.log import Log
@@ -121,6 +121,23 @@ def deleted(name: str = "demo") -> Command:
 
 def agent_deleted(vibespace: str = "demo", name: str = "claude-1") -> Command:
     return partial(agents.complete_deletion, vibespace=vibespace, name=name)
+
+
+def set_credential(
+    parent: str = "", type: str = "anthropic", key: str = "", sealed: str = "v1", **more: str
+) -> Command:
+    """A credential for every vibespace, or for `parent`."""
+    return partial(credentials.set_credential, parent=parent, type=type, key=key, settings=more, sealed=sealed)
+
+
+def delete_credential(parent: str = "", type: str = "anthropic", key: str = "") -> Command:
+    """The one that set_credential sets; of one that is not there, its refusal."""
+
+    def command(transaction: Transaction) -> Aggregate:
+        found = transaction.state.credentials.get(parent, {}).get((type, key))
+        return credentials.delete_credential(transaction, name=found.subject if found else "credentials/none")
+
+    return command
 
 
 def plain(state: State) -> dict[str, Any]:

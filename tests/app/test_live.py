@@ -14,7 +14,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.app.house import House, add, agent_deleted, create, delete, deleted, plain, start, stop
+from tests.app.house import (
+    House,
+    add,
+    agent_deleted,
+    create,
+    delete,
+    delete_credential,
+    deleted,
+    plain,
+    set_credential,
+    start,
+    stop,
+)
 from vibespace.app import agents, host, vibespaces
 from vibespace.app.log import Log
 from vibespace.app.writer import Command, Outcome, Request, Transaction
@@ -89,7 +101,10 @@ COMMANDS = st.one_of(
     st.builds(observed, NAMES, AGENTS, st.sampled_from(["running", "failed"])),
     st.builds(worktree_observed, NAMES, AGENTS, st.sampled_from(["ready", "failed"])),
     st.builds(worktree_removed, NAMES, AGENTS),
-    st.sampled_from([host.rest, host.wake]),
+    st.builds(lambda name, sealed: set_credential(f"vibespaces/{name}", sealed=sealed), NAMES, st.sampled_from("uv")),
+    st.builds(lambda name, agent: set_credential(f"vibespaces/{name}/agents/{agent}"), NAMES, AGENTS),
+    st.builds(lambda name: delete_credential(f"vibespaces/{name}"), NAMES),
+    st.sampled_from([host.rest, host.wake, set_credential(), delete_credential()]),
 )
 REQUESTS = st.sampled_from(["", "x", "y", "z"]).map(lambda name: Request("local", name, "d" if name else ""))
 BATCHES = st.lists(

@@ -14,7 +14,7 @@ from vibespace_cli.tree import all_words
 GOLDENS = Path(__file__).parent.parent / "goldens" / "help"
 PAGE = Path(__file__).parent.parent.parent / "docs" / "cli.md"
 
-GROUPS: list[tuple[str, ...]] = [(), ("agent",), ("audit",), ("config",), ("image",)]
+GROUPS: list[tuple[str, ...]] = [(), ("agent",), ("audit",), ("config",), ("credential",), ("image",)]
 EVERY = sorted([*all_words(), *GROUPS])
 
 

@@ -32,6 +32,7 @@ from vibespace.state import State
 from vibespace.v1 import agents_pb2 as a
 from vibespace.v1 import vibespaces_pb2 as v
 from vibespace.v1.agents_pb2_grpc import AgentServiceStub
+from vibespace.v1.credentials_pb2_grpc import CredentialServiceStub
 from vibespace.v1.cursor_pb2 import Cursor
 from vibespace.v1.events_pb2_grpc import EventServiceStub
 from vibespace.v1.system_pb2 import HostEngine, InitializeRequest, RestRequest
@@ -66,6 +67,7 @@ class Running:
         self.task = task
         self.channel = channel
         self.agents = AgentServiceStub(channel)
+        self.credentials = CredentialServiceStub(channel)
         self.events = EventServiceStub(channel)
         self.system = SystemServiceStub(channel)
         self.vibespaces = VibespaceServiceStub(channel)

@@ -254,9 +254,8 @@ async def test_damage_is_told(house: House, servicer: EventServicer) -> None:
     await house.ask(stop())
     house.log.write_head(Head(house.feed.log_id, house.log.position, house.log.hash))
     house.log.write_checkpoint(house.feed.state.copy(), house.feed.hash)
-    doctor = Doctor(
-        house.feed, house.log, servicer._auditor, Guard(house.feed, guard, lambda _: "", lambda _: True), _no_disk
-    )
+    safe = Guard(house.feed, guard, lambda _: "", lambda _: True)
+    doctor = Doctor(house.feed, house.log, servicer._auditor, safe, _no_disk, list)
     fine = await servicer.VerifyLog(ev.VerifyLogRequest(), CONTEXT)
     assert (list(fine.damages), fine.more, fine.cursor) == ([], 0, here(house))
     assert [f.severity for f in doctor._log()] == [s.SEVERITY_OK]

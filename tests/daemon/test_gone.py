@@ -15,6 +15,7 @@ from vibespace.engine.fake_world import World
 from vibespace.reconcile import loop
 from vibespace.reconcile.queue import Queue
 from vibespace.v1 import agents_pb2 as a
+from vibespace.v1 import credentials_pb2 as c
 from vibespace.v1 import events_pb2 as ev
 from vibespace.v1 import vibespaces_pb2 as v
 
@@ -35,6 +36,10 @@ async def live(daemon: Running) -> set[object]:
     settings = a.AgentSettings(type=a.AGENT_TYPE_CLAUDE_CODE, env=["TOKEN=a long enough value"])
     created = await daemon.vibespaces.CreateVibespace(create(NAME, agent=settings, request_id=str(uuid.uuid4())))
     added = await daemon.agents.CreateAgent(a.CreateAgentRequest(parent=PARENT))
+    git = c.CredentialSettings(type=c.CREDENTIAL_TYPE_GIT, host="example.org")
+    for parent in (PARENT, added.agent.name):
+        asked = c.SetCredentialRequest(parent=parent, credential=git, value="a-long-enough-value")
+        await daemon.credentials.SetCredential(asked)
     await daemon.until(quiet)
     found = {created.vibespace.uid, added.agent.uid}
     for name in (PRIMARY, added.agent.name):
@@ -89,7 +94,7 @@ async def test_nothing_is_kept_by_what_is_gone(daemon: Running, world: World) ->
         keys |= await live(daemon)
     await at_rest()
     states = (daemon.feed.state, daemon.daemon._writer._state)
-    assert all(len(state.gone) == LIVES * 3 for state in states)
+    assert all(len(state.gone) == LIVES * 5 for state in states)
     remembered = [state.gone for state in states]
     assert [found for found in holders(keys) if not any(found is gone for gone in remembered)] == []
     engine = daemon.daemon._late.engine

@@ -24,6 +24,7 @@ from vibespace.aio import Client
 from vibespace.errors import DeadlineExceeded, Exhausted, InvalidArgument
 from vibespace.state import State
 from vibespace.v1 import agents_pb2 as a
+from vibespace.v1 import credentials_pb2 as c
 from vibespace.v1 import events_pb2 as ev
 from vibespace.v1 import system_pb2 as s
 from vibespace.v1 import vibespaces_pb2 as v
@@ -33,7 +34,7 @@ from vibespace.v1.vibespaces_pb2_grpc import VibespaceServiceStub
 
 METHODS = [
     f"{service.name}/{method.name}"
-    for file in (a, ev, s, v)
+    for file in (a, c, ev, s, v)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
     if method.input_type.fields

@@ -8,9 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from tests.domain.things import ENGINE, asked, decided, new_agent, new_host, new_vibespace, settled
+from tests.domain.things import ENGINE, asked, decided, new_agent, new_credential, new_host, new_vibespace, settled
 from vibespace.domain.agents import FAILED, READY, RUNNING, STOPPED, Agent
 from vibespace.domain.aggregate import Aggregate
+from vibespace.domain.credentials import Credential
 from vibespace.domain.host import Host
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.errors import Error
@@ -199,6 +200,16 @@ DECISIONS: dict[str, Row] = {
         after(new_agent, seen(RUNNING)),
         seen(RUNNING, of=2),
         [observed(RUNNING, of=2)],
+    ),
+    "credential: another value": (
+        new_credential,
+        lambda c: c.replace({"username": "me"}, "v2"),
+        [("credential.replaced", {"settings": {"username": "me"}, "sealed": "v2"})],
+    ),
+    "credential: of an agent": (
+        lambda: new_credential("vibespaces/demo/agents/claude-1", "agent"),
+        Credential.delete,
+        [("credential.deleted", {})],
     ),
     "agent: another reason": (after(new_agent, seen(FAILED, "a")), seen(FAILED, "b"), [observed(FAILED, "b")]),
 }

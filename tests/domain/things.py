@@ -12,6 +12,7 @@ from eventsourcing.utils import get_topic
 
 from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate, Origin, acting
+from vibespace.domain.credentials import Credential
 from vibespace.domain.host import Host
 from vibespace.domain.vibespaces import Vibespace
 
@@ -56,6 +57,15 @@ def new_agent(*, primary: bool = False) -> Agent:
                 type="claude-code",
                 primary=primary,
                 settings={},
+            )
+        )
+
+
+def new_credential(parent: str = "", scope: str = "host") -> Credential:
+    with asked():
+        return settled(
+            Credential.create(
+                UUID(int=4), scope=scope, parent=parent, type="git", key="example.org", settings={}, sealed="v1"
             )
         )
 

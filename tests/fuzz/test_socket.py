@@ -19,14 +19,14 @@ from vibespace.errgrpc import from_call
 from vibespace.errors import DeadlineExceeded, Error, Internal
 from vibespace.resume import LOST
 from vibespace.state import State
-from vibespace.v1 import agents_pb2, events_pb2, system_pb2, vibespaces_pb2
+from vibespace.v1 import agents_pb2, credentials_pb2, events_pb2, system_pb2, vibespaces_pb2
 from vibespace.v1.system_pb2_grpc import SystemServiceStub
 
 NOT_CALLED = ("Initialize", "Rest")
 """They choose another engine, and end the daemon."""
 METHODS = {
     method.full_name: method
-    for file in (agents_pb2, events_pb2, system_pb2, vibespaces_pb2)
+    for file in (agents_pb2, credentials_pb2, events_pb2, system_pb2, vibespaces_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
     if method.name not in NOT_CALLED

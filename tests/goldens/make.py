@@ -15,7 +15,19 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from tests.app.house import ENGINE, House, add, agent_deleted, create, delete, deleted, start, stop
+from tests.app.house import (
+    ENGINE,
+    House,
+    add,
+    agent_deleted,
+    create,
+    delete,
+    delete_credential,
+    deleted,
+    set_credential,
+    start,
+    stop,
+)
 from vibespace.app import agents, host, vibespaces
 from vibespace.app.live import State
 from vibespace.app.recorder import Recorded
@@ -42,6 +54,11 @@ def told(state: State) -> dict[str, Any]:
             for _, found in sorted(state.vibespaces.items())
         ],
         "agents": [MessageToDict(convert.agent_message(found, state, known=True)) for found in state.agents()],
+        "credentials": [
+            MessageToDict(convert.credential_message(found, state))
+            for _, held in sorted(state.credentials.items())
+            for _, found in sorted(held.items())
+        ],
         "kept": state.kept,
         "numbers": {f"{uid}/{prefix}": number for (uid, prefix), number in state.numbers.items()},
         "requests": {name: [str(known.uid), known.position] for name, known in state.requests.items()},
@@ -118,7 +135,16 @@ async def live(house: House) -> None:
         delete("kept", keep_data=True),
         agent_deleted("kept", "codex-1"),
         deleted("kept"),
+        set_credential(
+            "vibespaces/demo", "git", "example.org", username="me", author_name="Me", author_email="me@e.org"
+        ),
+        set_credential(type="anthropic", expires="2027-01-31T00:00:00+00:00"),
+        set_credential(type="anthropic", sealed="v2"),
+        set_credential("vibespaces/demo/agents/helper", "environment", "NPM_TOKEN"),
+        set_credential(type="openai"),
+        delete_credential(type="openai"),
         create("goes"),
+        set_credential("vibespaces/goes"),
         delete("goes"),
         agent_deleted("goes"),
         partial(vibespaces.deletion_failed, name="goes", reason="its network is in use"),

@@ -6,9 +6,13 @@ import asyncio
 import os
 import socket
 import subprocess
-from collections.abc import AsyncIterator
+from asyncio.subprocess import PIPE
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from aiohttp import web
 
 # No settings of whoever runs the tests.
 ENV = os.environ | {
@@ -90,3 +94,55 @@ async def answering(response: bytes) -> AsyncIterator[str]:
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+class Private:
+    """Repositories below `root` over HTTP by git's own http-backend, for whoever logs in as `login` (user:password)."""
+
+    def __init__(self, root: Path, login: str) -> None:
+        self.root = root
+        self.login = login
+        self.asked: list[str] = []
+        """What each request said of who it is; empty where it said nothing."""
+        self.arrived: Callable[[], object] = lambda: None
+        """Called, before it is answered, with each request that may go on."""
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        """Gives the URL that the repositories hang on."""
+        app = web.Application(client_max_size=64 << 20)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        try:
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        said = request.headers.get("Authorization", "")
+        self.asked.append(said)
+        if said != "Basic " + b64encode(self.login.encode()).decode():
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="private"'})
+        self.arrived()
+        cgi = {
+            "GIT_PROJECT_ROOT": str(self.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": request.path,
+            "QUERY_STRING": request.query_string,
+            "REQUEST_METHOD": request.method,
+            "CONTENT_TYPE": request.headers.get("Content-Type", ""),
+            "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
+            "HTTP_GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
+            "REMOTE_USER": self.login.partition(":")[0],
+            "REMOTE_ADDR": "127.0.0.1",
+        }
+        process = await asyncio.create_subprocess_exec(
+            "git", "-c", "safe.directory=*", "http-backend", env=ENV | cgi, stdin=PIPE, stdout=PIPE
+        )
+        answer, _ = await process.communicate(await request.read())
+        head, _, body = answer.partition(b"\r\n\r\n")
+        headers = dict(line.decode().split(": ", 1) for line in head.split(b"\r\n"))
+        return web.Response(status=int(headers.pop("Status", "200").split()[0]), headers=headers, body=body)

@@ -18,7 +18,7 @@ from vibespace.engine.base import AgentSpec
 from vibespace.engine.fake import FakeEngine, Fault
 from vibespace.engine.fake_world import World
 from vibespace.errors import Error, FailedPrecondition
-from vibespace.net.base import Repositories, Shell, Worktrees
+from vibespace.net.base import GitAccess, Repositories, Shell, Worktrees
 from vibespace.reconcile.loop import Reconciler
 from vibespace.vault import Vault
 
@@ -53,6 +53,10 @@ class Outside:
         """What was done with worktrees: the verb, from inside whom, whose, and with `force` or not."""
         self.unmade: dict[str, Error] = {}
         """Whose worktree cannot be made, or removed, and why."""
+        self.given: list[tuple[str, GitAccess]] = []
+
+    async def give(self, agent_uid: str, access: GitAccess) -> None:
+        self.given.append((agent_uid, access))
 
     def prepare(self, spec: AgentSpec) -> None:
         """This machine is fit for whatever the tests say."""
@@ -108,6 +112,7 @@ class Site:
             cast(Worktrees, self.outside),
             self.keys,
             self.vault,
+            self.outside,
             self.outside.prepare,
         )
         task = asyncio.create_task(loop.run())

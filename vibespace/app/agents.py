@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from vibespace.app import host
+from vibespace.app import credentials, host
 from vibespace.app.settings import CHANGEABLE, check_settings
 from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain import names
@@ -156,6 +156,7 @@ def observe_worktree(
 def complete_deletion(transaction: Transaction, *, vibespace: str, name: str) -> Agent:
     """Nothing of it is left but, in a vibespace that stays, a worktree that somebody else must remove."""
     draft = transaction.change(transaction.state.agent(vibespace, name))
+    credentials.forget(transaction, draft)
     draft.complete_deletion()
     home = transaction.state.vibespace(vibespace)
     if home.worktree and not home.deleting:

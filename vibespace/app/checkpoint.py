@@ -22,6 +22,7 @@ from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate
 from vibespace.domain.approvals import Approval
 from vibespace.domain.conversations import Conversation
+from vibespace.domain.credentials import Credential
 from vibespace.domain.host import Host
 from vibespace.domain.kinds import KINDS
 from vibespace.domain.messages import Message
@@ -159,3 +160,5 @@ def _hold(state: State, aggregate: Aggregate) -> None:
             state.members[aggregate.vibespace][aggregate.name] = aggregate
         case Conversation() | Message() | Approval():
             state.hold(aggregate)
+        case Credential():
+            state.credentials.setdefault(aggregate.parent, {})[aggregate.type, aggregate.key] = aggregate

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from vibespace.app.vault import Pieces
+
 _LONGEST = 1 << 20
 """Characters of a block that are still told in pieces."""
 
@@ -25,10 +27,9 @@ class Piece(NamedTuple):
 @dataclass
 class _Open:
     turn: str
+    pieces: Pieces
     shown: str = ""
     """Without secret values; no part of one is at its end."""
-    held: str = ""
-    """What may be the beginning of one."""
 
 
 @dataclass
@@ -44,22 +45,18 @@ class _Saying:
 class Deltas:
     """Of all agents. On the event loop."""
 
-    def __init__(self, mask: Callable[[str], str], longest: Callable[[], int]) -> None:
-        """`mask` takes secret values out of a text; `longest` is how many characters one can have."""
-        self._mask = mask
-        self._longest = longest
+    def __init__(self, pieces: Callable[[], Pieces]) -> None:
+        """`pieces` is asked once for each block."""
+        self._pieces = pieces
         self._agents: dict[str, _Saying] = {}
 
     def add(self, agent_uid: str, turn: str, block: str, text: str) -> None:
         """The agent says `text` next, in that block."""
         saying = self._agents.setdefault(agent_uid, _Saying())
-        said = saying.blocks.setdefault(block, _Open(turn))
+        said = saying.blocks.setdefault(block, _Open(turn, self._pieces()))
         if len(said.shown) > _LONGEST:
             return
-        masked = self._mask(said.held + text)
-        # As far as it goes, whatever comes: a value that begins behind it would be longer than the longest.
-        safe = max(0, len(masked) - max(0, self._longest() - 1))
-        said.shown, said.held = said.shown + masked[:safe], masked[safe:]
+        said.shown += said.pieces.feed(text)
         saying.wake()
 
     def end(self, agent_uid: str, block: str = "") -> None:

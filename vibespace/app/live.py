@@ -19,6 +19,7 @@ from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate, Origin
 from vibespace.domain.approvals import Approval
 from vibespace.domain.conversations import Conversation
+from vibespace.domain.credentials import Credential
 from vibespace.domain.host import Host
 from vibespace.domain.messages import Message
 from vibespace.domain.transcripts import Transcript, transcript_id
@@ -32,6 +33,7 @@ In memory, in both States together, a request is 0.7 kB and a deletion 1.1 kB: o
 started and deleted, 5 kB for so long.
 """
 
+_UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBERED = re.compile(r"(.+)-([1-9][0-9]{0,8})")
 
 
@@ -75,6 +77,8 @@ class State:
         """Vibespace's uid and prefix -> the highest number an agent there was ever called by."""
         self.kept: dict[str, str] = {}
         """Name -> data_uid of data that outlived its vibespace."""
+        self.credentials: dict[str, dict[tuple[str, str], Credential]] = {}
+        """Resource name of whom they are for, empty for all -> credentials by type and key."""
         self.requests: OrderedDict[str, Answered] = OrderedDict()
         self.gone: OrderedDict[UUID, Gone] = OrderedDict()
         self.forgotten = 0
@@ -87,7 +91,7 @@ class State:
         other = State()
         for name, value in vars(self).items():
             setattr(other, name, value.copy() if isinstance(value, dict) else value)
-        for nested in ("members", "messages", "approvals"):
+        for nested in ("members", "messages", "approvals", "credentials"):
             setattr(other, nested, {key: inner.copy() for key, inner in getattr(self, nested).items()})
         return other
 
@@ -122,6 +126,8 @@ class State:
                 if numbered := _NUMBERED.fullmatch(aggregate.name):
                     key = (aggregate.vibespace_uid, numbered[1])
                     self.numbers[key] = max(self.numbers.get(key, 0), int(numbered[2]))
+            case Credential():
+                self.credentials.setdefault(aggregate.parent, {})[aggregate.type, aggregate.key] = aggregate
 
     def hold(self, aggregate: Conversation | Message | Approval) -> None:
         """`aggregate`, which is not gone, is found by its agent."""
@@ -156,6 +162,10 @@ class State:
                 of_agent.pop(aggregate.id, None)
                 if not of_agent:
                     held.pop(aggregate.agent_uid, None)
+            case Credential():
+                del self.credentials[aggregate.parent][aggregate.type, aggregate.key]
+                if not self.credentials[aggregate.parent]:
+                    del self.credentials[aggregate.parent]
 
     def _drop_of(self, agent_uid: str) -> None:
         """With an agent goes whatever is said to it and asked by it; the log alone keeps that."""
@@ -178,6 +188,13 @@ class State:
             if changed <= position:
                 return
             yield self.aggregates[uid]
+
+    def gone_since(self, position: int) -> Iterator[Gone]:
+        """What was deleted after `position`, the newest first, as far back as that is remembered."""
+        for gone in reversed(self.gone.values()):
+            if gone.position <= position:
+                return
+            yield gone
 
     def answer(self, request_id: str, digest: str, uid: UUID, position: int, time: datetime) -> None:
         """`request_id` led to an event of `uid` at `position`; of several, the first names the resource."""
@@ -226,6 +243,18 @@ class State:
         """What that agent's program said; None before the first."""
         found = self.aggregates.get(transcript_id(agent_uid))
         return found if isinstance(found, Transcript) else None
+
+    def credential(self, name: str) -> Credential:
+        """By resource name. Raises NotFound CREDENTIAL_NOT_FOUND."""
+        uid = name.rpartition("/")[2]
+        found = self.aggregates.get(UUID(uid)) if _UID.fullmatch(uid) else None
+        if not isinstance(found, Credential) or found.subject != name:
+            raise NotFound(
+                "CREDENTIAL_NOT_FOUND",
+                f"There is no credential {name[:120]!a}.",
+                hint="'vibespace credential list' shows those there are.",
+            )
+        return found
 
     def primary(self, vibespace: str) -> Agent:
         """The agent that came with it."""

@@ -23,7 +23,10 @@ WHERE topic = 'vibespace.created' AND position <= :until AND originator_id NOT I
 
 _OF_THE_MACHINE = """
 SELECT position FROM log.stored_events WHERE topic > 'host.' AND topic < 'host/' AND position <= :until
+UNION
+SELECT position FROM log.stored_events WHERE topic > 'credential.' AND topic < 'credential/' AND position <= :until
 """
+"""Credentials are few, and most are for all vibespaces."""
 
 _SAID = "transcript."
 """Most events of a long history, and nothing that is there."""
@@ -32,11 +35,11 @@ _SAID = "transcript."
 def positions(index: sqlite3.Connection, until: int) -> list[int]:
     """Of all events, up to position `until`, that make up what was there then, in order.
 
-    They are those of the machine and of the vibespaces with all agents they ever had: one that went was a change to
-    them too. `index` is filled up to there. Raises sqlite3.Error.
+    They are those of the machine, of credentials, and of the vibespaces with all agents they ever had: one that went
+    was a change to them too. `index` is filled up to there. Raises sqlite3.Error.
     """
     found = [position for (position,) in index.execute(_OF_THE_MACHINE, {"until": until})]
     for vibespace, since in index.execute(_THERE, {"until": until}).fetchall():
         its = places.of(index, vibespace, since - 1, until)
         found += (position for position, topic in its if not topic.startswith(_SAID))
-    return sorted(found)
+    return sorted(set(found))

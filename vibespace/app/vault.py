@@ -7,16 +7,23 @@ from typing import Protocol
 
 
 class Vault(Protocol):
-    """Values by agent uid and name."""
+    """Values by the uid of who has them, an agent or a credential's value, and name."""
 
     def store(self, uid: str, values: Mapping[str, str]) -> None:
         """On the disk when this returns. Raises Exhausted DISK_FULL."""
 
     def values(self, uid: str) -> Mapping[str, str]:
-        """All that can be read of that agent's. Does not wait for the disk."""
+        """All that can be read of its. Does not wait for the disk."""
 
     def delete(self, uid: str) -> None:
-        """That agent is gone, or was never recorded."""
+        """Who had them is gone, or was never recorded."""
 
     def fingerprint(self, value: str) -> str:
         """What may stand for a value where only equality matters."""
+
+
+class Pieces(Protocol):
+    """Takes secret values out of a text that comes in pieces."""
+
+    def feed(self, piece: str) -> str:
+        """As much as can be told now, without any."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from vibespace.app import agents, host
+from vibespace.app import agents, credentials, host
 from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain import images, mounts, names, quantities, repositories, vibespaces
 from vibespace.domain.agents import FAILED
@@ -173,6 +173,7 @@ def deletion_failed(transaction: Transaction, *, name: str, reason: str) -> Vibe
 def complete_deletion(transaction: Transaction, *, name: str) -> Vibespace:
     """Its name is free again."""
     draft = transaction.change(transaction.state.vibespace(name))
+    credentials.forget(transaction, draft)
     draft.complete_deletion()
     return draft
 

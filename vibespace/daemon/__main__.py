@@ -18,6 +18,7 @@ from uuid import uuid4
 import grpc
 
 from vibespace import __version__, config
+from vibespace.app import credentials, handing
 from vibespace.app import host as host_commands
 from vibespace.app.blobs import Blobs
 from vibespace.app.deltas import Deltas
@@ -31,6 +32,7 @@ from vibespace.daemon.approvals import ApprovalServicer
 from vibespace.daemon.auditor import Auditor
 from vibespace.daemon.checkpointer import Checkpointer
 from vibespace.daemon.conversations import ConversationServicer
+from vibespace.daemon.credentials import CredentialServicer, findings
 from vibespace.daemon.doctor import Doctor
 from vibespace.daemon.engines import LateEngine, open_engine
 from vibespace.daemon.events import EventServicer
@@ -55,6 +57,7 @@ from vibespace.launch import LOCKED, READY, ensure_home, failure
 from vibespace.net import probe
 from vibespace.net.files import Files
 from vibespace.net.git import Git
+from vibespace.net.gitaccess import GitAccessFiles
 from vibespace.net.keys import KeyFiles
 from vibespace.net.prober import InsideProber
 from vibespace.net.programs import RunnerPrograms
@@ -96,7 +99,7 @@ class Daemon:
             stack.callback(log.close)
             folded = log.load()
             log.reserve.hold()
-            self._vault.begin({agent.uid for agent in folded.agents()})
+            self._vault.begin(credentials.owners(folded))
             self._feed = Feed(log, folded.copy())
             self._checkpointer, self._auditor = Checkpointer(self._feed, log), Auditor(self._feed, log)
             stack.push_async_callback(self._checkpointer.close)
@@ -111,12 +114,19 @@ class Daemon:
             self._guard = Guard(self._feed, guard, _bridge, _is_here)
             self._late = LateEngine()
             self._measuring = Measuring(self._feed, lambda: self._late.engine)
-            self._doctor = Doctor(self._feed, log, self._auditor, self._guard, self._measuring.disk)
+            self._doctor = Doctor(
+                self._feed,
+                log,
+                self._auditor,
+                self._guard,
+                self._measuring.disk,
+                lambda: findings(self._feed.state, self._vault, _now()),
+            )
             self._shell = SshShell(self._late, self._keys)
             stack.push_async_callback(self._shell.close)
             self._repositories = Git(self._shell)
             self._worktrees = GitWorktrees(self._shell, BARE, WORKTREES)
-            self._deltas = Deltas(self._vault.mask, self._vault.longest_masked)
+            self._deltas = Deltas(self._vault.pieces)
             self._drivers = Drivers(self._tools())
             grpc_server = await server.serve(self._state, self._feed, self._servicers(log), self._installed.require)
             stack.push_async_callback(grpc_server.stop, server.GRACE)
@@ -188,6 +198,7 @@ class Daemon:
                 self._worktrees,
                 self._keys,
                 self._vault,
+                GitAccessFiles(self._shell),
                 self._prepare,
             ).run()
         finally:
@@ -223,7 +234,7 @@ class Daemon:
             mask=self._vault.mask,
             settings=wanted,
             values=lambda agent: self._vault.values(agent.uid),
-            environment=lambda _: {},
+            environment=lambda agent: handing.environment(self._feed.state, self._vault, agent),
             directory=self._directory,
         )
 
@@ -289,6 +300,7 @@ class Daemon:
                 feed, writer, self._deltas, Doors(feed, HARNESSES, wanted, self._directory).command
             ),
             "vibespace.v1.ApprovalService": ApprovalServicer(feed, writer),
+            "vibespace.v1.CredentialService": CredentialServicer(feed, writer, sealing),
             "vibespace.v1.EventService": EventServicer(feed, log, self._auditor, _now),
             "vibespace.v1.SystemService": system,
         }

@@ -10,21 +10,26 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from vibespace.app import handing
 from vibespace.app.live import State
 from vibespace.app.recorder import Recorded
-from vibespace.domain import approvals, messages, states, vibespaces, worktrees
+from vibespace.domain import approvals, credentials, messages, states, vibespaces, worktrees
 from vibespace.domain.agents import Agent
+from vibespace.domain.aggregate import Aggregate
 from vibespace.domain.approvals import Approval
 from vibespace.domain.conversations import Conversation
+from vibespace.domain.credentials import Credential
 from vibespace.domain.host import Host
 from vibespace.domain.messages import Message
 from vibespace.domain.repositories import HOME, ROOT
 from vibespace.domain.states import State as Condition
 from vibespace.domain.vibespaces import Vibespace
+from vibespace.errors import InvalidArgument
 from vibespace.v1 import (
     agents_pb2,
     approvals_pb2,
     conversations_pb2,
+    credentials_pb2,
     cursor_pb2,
     events_pb2,
     options_pb2,
@@ -67,6 +72,15 @@ _WORKTREE_STATES = {
     vibespaces.READY: agents_pb2.WORKTREE_STATE_READY,
     vibespaces.FAILED: agents_pb2.WORKTREE_STATE_FAILED,
 }
+_CREDENTIAL_TYPES = {
+    type: credentials_pb2.CredentialType.Value(f"CREDENTIAL_TYPE_{type.upper()}") for type in credentials.TYPES
+}
+_CREDENTIAL_TYPE_NAMES = {number: name for name, number in _CREDENTIAL_TYPES.items()}
+_SCOPES = {
+    scope: credentials_pb2.CredentialScope.Value(f"CREDENTIAL_SCOPE_{scope.upper()}")
+    for scope in (credentials.HOST, credentials.VIBESPACE, credentials.AGENT)
+}
+_CREDENTIAL_TEXTS = ("username", "author_name", "author_email")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _KEPT = (ROOT, HOME)
@@ -99,6 +113,27 @@ def agent_settings(message: agents_pb2.AgentSettings) -> dict[str, Any]:
                 found[field.name] = list(value)
         elif message.HasField(field.name):  # type: ignore[arg-type]  # it is one of its fields
             found[field.name] = value
+    return found
+
+
+def credential_type(settings: credentials_pb2.CredentialSettings) -> str:
+    """The type asked for; empty when none was."""
+    return _CREDENTIAL_TYPE_NAMES.get(settings.type, "")
+
+
+def credential_settings(message: credentials_pb2.CredentialSettings) -> credentials.Settings:
+    """What is said of a credential beside what it is for, as events hold it. Raises InvalidArgument TIME_INVALID."""
+    found = {
+        name: getattr(message, name)
+        for name in _CREDENTIAL_TEXTS
+        if message.HasField(name)  # type: ignore[arg-type]  # each is one of its fields
+    }
+    if message.HasField("expire_time"):
+        try:
+            found["expires"] = message.expire_time.ToDatetime(UTC).isoformat()
+        except (ValueError, OverflowError) as e:
+            text = "The time it expires at is in none of the years 1 to 9999."
+            raise InvalidArgument("TIME_INVALID", text, field="credential.expire_time") from e
     return found
 
 
@@ -211,6 +246,36 @@ def _worktree(found: Agent) -> agents_pb2.Worktree:
     )
 
 
+def credential_message(found: Credential, state: State) -> credentials_pb2.Credential:
+    """`found` as it is in `state`."""
+    settings = credentials_pb2.CredentialSettings(type=_CREDENTIAL_TYPES[found.type])
+    for name in _CREDENTIAL_TEXTS:
+        if name in found.settings:
+            setattr(settings, name, found.settings[name])
+    if found.type == credentials.GIT:
+        settings.host = found.key
+    elif found.key:
+        settings.variable = found.key
+    if "expires" in found.settings:
+        settings.expire_time.CopyFrom(timestamp(datetime.fromisoformat(found.settings["expires"])))
+    made = credentials_pb2.Credential(
+        name=found.subject,
+        uid=found.uid,
+        settings=settings,
+        scope=_SCOPES[found.scope],
+        used_by=[f"{agent.name}@{agent.vibespace}" for agent in handing.users(state, found)],
+        create_time=timestamp(found.created_on),
+        set_time=timestamp(found.modified_on),
+        position=_position(found, state),
+    )
+    place = found.parent.split("/")
+    if found.scope != credentials.HOST:
+        made.vibespace_id = place[1]
+    if found.scope == credentials.AGENT:
+        made.agent_id = place[3]
+    return made
+
+
 def _next_image(found: Agent, vibespace: Vibespace | None, host: Host) -> str:
     """The image of the next start, where that is known to be another. One asked for by name is looked up then."""
     if not found.image or vibespace is None or vibespace.image:
@@ -310,6 +375,6 @@ def _since_epoch(time: datetime) -> tuple[int, int]:
     return since.days * 86_400 + since.seconds, since.microseconds * 1000
 
 
-def _position(found: Vibespace | Agent, state: State) -> int:
+def _position(found: Aggregate, state: State) -> int:
     gone = state.gone.get(found.id)
     return gone.position if gone else state.positions.get(found.id, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 from vibespace import amounts
 from vibespace.app.feed import Feed
@@ -30,20 +30,22 @@ class Doctor:
         auditor: Auditor,
         guard: Guard,
         disk: Callable[[Collection[str]], Awaitable[Mapping[str, int]]],
+        credentials: Callable[[], Iterable[Finding]],
     ) -> None:
-        """`disk` is Measuring.disk."""
+        """`disk` is Measuring.disk; `credentials` finds those that are of no use any more."""
         self._feed = feed
         self._reserve = log.reserve
         self._auditor = auditor
         self._guard = guard
         self._disk_of = disk
+        self._credentials = credentials
         self.engine: Engine | None = None
         """Set when there is one."""
 
     async def examine(self) -> list[Finding]:
         """All findings, in no order."""
         found = [*await self._engine(), *self._log(), *self._disk(), *self._resources(), *await self._kept()]
-        found += await self._leftovers()
+        found += [*self._credentials(), *await self._leftovers()]
         host = self._feed.state.host
         return [*found, await self._guard.finding()] if host and host.engine else found
 

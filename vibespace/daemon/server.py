@@ -21,6 +21,7 @@ from vibespace.v1 import (
     agents_pb2_grpc,
     approvals_pb2_grpc,
     conversations_pb2_grpc,
+    credentials_pb2_grpc,
     events_pb2_grpc,
     system_pb2_grpc,
     vibespaces_pb2_grpc,
@@ -41,6 +42,7 @@ _ADD: Mapping[str, Any] = {
     "vibespace.v1.AgentService": agents_pb2_grpc.add_AgentServiceServicer_to_server,
     "vibespace.v1.ConversationService": conversations_pb2_grpc.add_ConversationServiceServicer_to_server,
     "vibespace.v1.ApprovalService": approvals_pb2_grpc.add_ApprovalServiceServicer_to_server,
+    "vibespace.v1.CredentialService": credentials_pb2_grpc.add_CredentialServiceServicer_to_server,
     "vibespace.v1.EventService": events_pb2_grpc.add_EventServiceServicer_to_server,
     "vibespace.v1.SystemService": system_pb2_grpc.add_SystemServiceServicer_to_server,
 }

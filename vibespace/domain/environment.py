@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from vibespace.errors import InvalidArgument
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
-_LONGEST = 64 * 1024
+LONGEST = 64 * 1024
 """Bytes of a value; Linux takes no single one over 128 KiB."""
 _MOST = 200
 _TAKEN = frozenset(
@@ -31,14 +31,22 @@ def parse(entries: Iterable[str], field: str) -> dict[str, str]:
         if not equals or not _NAME.fullmatch(name):
             text = "An environment variable is NAME=VALUE, with at most 100 letters, digits and '_' in its name."
             raise _invalid(text, field)
-        if name in _TAKEN or name.startswith(("SSH_", "BASH_FUNC_")):
-            raise _invalid(f"{name} is set by the login or the shell itself and cannot be given.", field)
-        if "\0" in value or len(value.encode(errors="replace")) > _LONGEST:
+        check_name(name, field)
+        if "\0" in value or len(value.encode(errors="replace")) > LONGEST:
             raise _invalid(f"The value of {name} is longer than 64 KiB or has a NUL in it.", field)
         found[name] = value
     if len(found) > _MOST:
         raise _invalid(f"More than {_MOST} environment variables were given.", field)
     return found
+
+
+def check_name(name: str, field: str) -> None:
+    """Raises InvalidArgument ENV_INVALID for what no variable is called, or none that can be given."""
+    if not _NAME.fullmatch(name):
+        text = "The name of an environment variable has at most 100 letters, digits and '_', and no digit first."
+        raise _invalid(text, field)
+    if name in _TAKEN or name.startswith(("SSH_", "BASH_FUNC_")):
+        raise _invalid(f"{name} is set by the login or the shell itself and cannot be given.", field)
 
 
 def _invalid(sentence: str, field: str) -> InvalidArgument:

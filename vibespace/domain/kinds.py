@@ -10,13 +10,14 @@ from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate
 from vibespace.domain.approvals import Approval
 from vibespace.domain.conversations import Conversation
+from vibespace.domain.credentials import Credential
 from vibespace.domain.host import Host
 from vibespace.domain.messages import Message
 from vibespace.domain.transcripts import Transcript
 from vibespace.domain.vibespaces import Vibespace
 
 KINDS: Mapping[str, type[Aggregate]] = {
-    kind.TOPIC: kind for kind in (Host, Vibespace, Agent, Transcript, Conversation, Message, Approval)
+    kind.TOPIC: kind for kind in (Host, Vibespace, Agent, Transcript, Conversation, Message, Approval, Credential)
 }
 """By noun."""
 

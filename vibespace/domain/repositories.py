@@ -45,7 +45,7 @@ def check_source(source: str, field: str) -> str:
             "REPOSITORY_HAS_PASSWORD",
             "The repository's URL holds a password or token; it would be stored in the history.",
             field=field,
-            hint="Leave it out of the URL and log in from inside the vibespace.",
+            hint="Leave it out, and store it with 'vibespace credential set git --host HOST'.",
         )
     if parts.query or parts.fragment:
         raise InvalidArgument(

@@ -267,7 +267,8 @@ class FakeEngine:
     def _inside(self, spec: AgentSpec) -> Inside:
         home = self.world.files(bodies.home_volume(spec.data_uid, spec.agent))
         shared = self.world.files(bodies.shared_volume(spec.data_uid))
-        mounts = {"/home/agent": home, "/vibespace": shared}
+        memory = self.world.files(bodies.container_name(spec.agent_uid))
+        mounts = {"/home/agent": home, "/vibespace": shared, "/dev/shm": memory}  # noqa: S108 (a path inside)
         mounts |= {mount.target: Path(mount.source) for mount in spec.mounts}
         return Inside(spec.host_key, spec.authorized_key, mounts, spec.environment)
 

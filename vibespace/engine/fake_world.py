@@ -72,10 +72,10 @@ class World:
         self._stir()
 
     def drop(self, kind: str, name: str) -> None:
-        """Take it away, a volume with its files; what is not there is no error."""
+        """Take it away, a volume with its files, a container with its memory; what is not there is no error."""
         if self.things.pop((kind, name), None) is None:
             return
-        if kind == "volume" and self._files is not None:
+        if kind != "network" and self._files is not None:
             shutil.rmtree(self._files / name, ignore_errors=True)
         if self._directory is not None:
             (self._directory / kind / f"{name}.json").unlink(missing_ok=True)
@@ -85,11 +85,11 @@ class World:
         """The container ends by itself."""
         self.put("container", name, replace(self.things["container", name], ended=reason))
 
-    def files(self, volume: str) -> Path:
-        """The directory that a volume is; made when first asked for."""
+    def files(self, name: str) -> Path:
+        """The directory that a volume, or a container's memory, is; made when first asked for."""
         if self._files is None:
             self._files = Path(tempfile.mkdtemp(prefix="vibespace-fake-"))
-        path = self._files / volume
+        path = self._files / name
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -364,4 +364,33 @@ class Worktrees(Protocol):
         """Take it away, and its branch when others have all of that; returns why it stays, empty when it is gone.
 
         It stays when work would go with it, but for `force`.
+        """
+
+
+@dataclass(frozen=True)
+class GitLogin:
+    """How git logs in at one server."""
+
+    host: str
+    """`example.org`, `example.org:8443`; over plain http `http://example.org`."""
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class GitAccess:
+    """All that git is given inside: a login a host, and the author of commits where nobody else says who that is."""
+
+    logins: Sequence[GitLogin] = ()
+    author_name: str = ""
+    author_email: str = ""
+
+
+class GitKeeper(Protocol):
+    """Gives agents what git needs inside, and takes it back."""
+
+    async def give(self, agent_uid: str, access: GitAccess) -> None:
+        """From now on git of that agent has exactly this, until its container ends.
+
+        Raises Unavailable, and FailedPrecondition GIT_ACCESS_FAILED.
         """

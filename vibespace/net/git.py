@@ -17,7 +17,7 @@ from vibespace.errors import FailedPrecondition, Unavailable
 from vibespace.net.base import Shell
 from vibespace.net.command import Command, Result
 from vibespace.net.gitscripts import BASE, SHARE
-from vibespace.net.gitwords import GIT, GIT_HERE, SCRIPT, check, last_words
+from vibespace.net.gitwords import GIT, GIT_HERE, SCRIPT, check, last_words, wants_login
 
 DRAFT = ".vibespace-incoming-"
 """How a draft's name begins; what begins so and lies next to a target is ours to remove."""
@@ -176,10 +176,14 @@ class Git:
             raise _failed(result)
 
 
-def failure(why: str) -> FailedPrecondition:
+def failure(why: str, mend: str = "Mend that") -> FailedPrecondition:
     """REPOSITORY_FAILED, with the sentence that says why."""
-    return FailedPrecondition("REPOSITORY_FAILED", why, hint="Mend that, and start the vibespace again.")
+    return FailedPrecondition("REPOSITORY_FAILED", why, hint=f"{mend}, and start the vibespace again.")
 
 
 def _failed(result: Result) -> FailedPrecondition:
-    return failure(last_words(result.stderr.decode(errors="replace")) or f"git ended with code {result.code}.")
+    said = result.stderr.decode(errors="replace")
+    why = last_words(said) or f"git ended with code {result.code}."
+    if wants_login(said):
+        return failure(why, "Store a token with 'vibespace credential set git --host HOST'")
+    return failure(why)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 
 from vibespace.errors import InvalidArgument
+from vibespace.net.gitaccess import CONFIG
 
 _ENV = ("env", "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_SSH_COMMAND=ssh -o BatchMode=yes -o ConnectTimeout=20")
 
 _PATIENCE = ("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60")
 """A server that sends nothing for so many seconds is given up."""
 
-GIT = (*_ENV, "GIT_ALLOW_PROTOCOL=https:http:ssh:git:file", "git", *_PATIENCE)
+_LOGINS = ("-c", f"include.path={CONFIG}")
+"""Also in an image whose own gitconfig does not include it. Where there is none, git does without."""
+
+GIT = (*_ENV, "GIT_ALLOW_PROTOCOL=https:http:ssh:git:file", "git", *_PATIENCE, *_LOGINS)
 """git that asks nobody anything and runs no program that a URL names (ext::)."""
 
 GIT_HERE = (*_ENV, "GIT_ALLOW_PROTOCOL=file", "git")
@@ -52,6 +56,11 @@ def check(what: str, text: str) -> None:
         raise InvalidArgument("REPOSITORY_INVALID", f"The {what} is nothing git can use.")
     if re.search(r"://[^/]*:[^/]*@", text):
         raise InvalidArgument("REPOSITORY_HAS_PASSWORD", f"The {what} holds a password; it would be stored.")
+
+
+def wants_login(stderr: str) -> bool:
+    """Whether the server wants to know who it is, or did not take what it was told."""
+    return "could not read Username" in stderr or "Authentication failed for" in stderr
 
 
 def last_words(stderr: str) -> str:

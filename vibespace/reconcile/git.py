@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,9 +22,12 @@ _LONGEST = 900.0
 Record = Callable[[Command, Agent], Coroutine[Any, Any, None]]
 
 
-async def clone(repositories: Repositories, vibespace: Vibespace, asked: Clone) -> Command:
-    """Fetch its repository. Raises what Shell raises."""
+async def clone(
+    repositories: Repositories, vibespace: Vibespace, asked: Clone, logins: Callable[[], Awaitable[None]]
+) -> Command:
+    """Fetch its repository, once `logins` has given git there what it logs in with. Raises what Shell raises."""
     try:
+        await logins()
         commit = await repositories.clone(asked.agent_uid, asked.url, asked.directory, asked.branch, bare=asked.bare)
     except FailedPrecondition as e:
         return partial(vibespace_commands.repository_failed, uid=vibespace.id, reason=e.sentence)

@@ -16,6 +16,7 @@ from typing import Protocol
 from uuid import UUID
 
 from vibespace.app import agents as agent_commands
+from vibespace.app import handing
 from vibespace.app import host as host_commands
 from vibespace.app import vibespaces as vibespace_commands
 from vibespace.app.feed import Feed
@@ -24,11 +25,13 @@ from vibespace.app.vault import Vault
 from vibespace.app.writer import Command, Request, Writer
 from vibespace.domain.agents import FAILED, Agent
 from vibespace.domain.aggregate import Aggregate
+from vibespace.domain.credentials import Credential
 from vibespace.domain.vibespaces import Vibespace
-from vibespace.engine.base import AgentSpec, Engine, Snapshot, Status, Target
+from vibespace.engine.base import AgentSpec, Condition, Engine, Snapshot, Status, Target
 from vibespace.errors import Error, Exhausted, NotFound, Unavailable
-from vibespace.net.base import Repositories, Shell, Worktrees
+from vibespace.net.base import GitKeeper, Repositories, Shell, Worktrees
 from vibespace.reconcile import agents, git, vibespaces
+from vibespace.reconcile.credentials import Handing
 from vibespace.reconcile.queue import Queue
 
 _AT_ONCE = 8
@@ -71,6 +74,7 @@ class Reconciler:
         worktrees: Worktrees,
         keys: Keys,
         vault: Vault,
+        git_keeper: GitKeeper,
         prepare: Callable[[AgentSpec], None],
     ) -> None:
         """`prepare` sees that this machine is fit for an agent that is about to start. It may wait for the disk, and
@@ -85,6 +89,7 @@ class Reconciler:
         self._keys = keys
         self._vault = vault
         self._prepare = prepare
+        self._handing = Handing(feed, vault, git_keeper)
         self._statuses: dict[str, Status] = {}
         self._begun: set[str] = set()
         """Those that the engine was told to start and not to end since: no Snapshot may have shown them yet."""
@@ -99,12 +104,14 @@ class Reconciler:
         self._feed.engine_is_seen(False)  # whatever another loop has seen: all is looked at anew
         async with asyncio.TaskGroup() as tasks:
             self._queue = Queue(tasks, self._step)
+            self._logins = Queue(tasks, self._step_logins)
             tasks.create_task(self._follow_engine())
             tasks.create_task(self._follow_intent())
             try:
                 await asyncio.Event().wait()  # until cancelled, from outside or because a follower failed
             finally:
                 self._queue.close()
+                self._logins.close()
 
     # What wakes keys
 
@@ -116,12 +123,18 @@ class Reconciler:
             changed = state.aggregates.values() if everything else list(state.changed_since(position))
             for aggregate in list(changed):
                 self._wake(aggregate, hurry=_is_asked(state, aggregate, position) or everything)
+            for gone in state.gone_since(position):
+                if isinstance(gone.aggregate, Credential):
+                    self._wake(gone.aggregate, hurry=True)
             position, mood = state.position, self._feed.mood
             await self._feed.news()
 
     def _wake(self, aggregate: Aggregate, *, hurry: bool) -> None:
         wake: Callable[[str], None] = self._queue.hurry if hurry else self._queue.wake
-        if isinstance(aggregate, Agent | Vibespace):
+        if isinstance(aggregate, Credential):
+            for agent in handing.reached(self._feed.state, aggregate):
+                self._logins.hurry(agent.uid)
+        elif isinstance(aggregate, Agent | Vibespace):
             wake(aggregate.uid)
         if isinstance(aggregate, Vibespace):
             for agent in self._feed.state.agents(aggregate.name):
@@ -209,6 +222,8 @@ class Reconciler:
         status, begun = self._shown(agent.uid), agent.uid in self._begun
         match agents.plan(agent, vibespace, host, spec, status, begun=begun):
             case None:
+                if status and status.condition == Condition.RUNNING:
+                    self._logins.wake(agent.uid)
                 return True, True
             case agents.Observe(seen, reason, image):
                 await self._observe(agent, vibespace, seen, reason, image)
@@ -228,12 +243,33 @@ class Reconciler:
                 await self._shell.forget(agent.uid)
                 await asyncio.to_thread(self._keys.delete, agent.uid)  # before it is forgotten whose key that was
                 await asyncio.to_thread(self._vault.delete, agent.uid)
+                await self._delete_credentials(agent)
                 await self._record(
                     partial(agent_commands.complete_deletion, vibespace=vibespace.name, name=agent.name),
                     agent,
                     vibespace,
                 )
+                self._handing.forget(agent.uid)
+                self._logins.hurry(agent.uid)  # which finds nobody, and forgets what failed
                 return True, True
+
+    async def _step_logins(self, uid: str) -> bool:
+        """Give an agent that runs its logins: apart from its step, which it could keep from ever stopping it."""
+        agent, status = self._find(uid), self._shown(uid)
+        if not isinstance(agent, Agent) or status is None or status.condition != Condition.RUNNING:
+            return True  # it is looked at again when it runs
+        try:
+            await self._handing.see_to(agent, status.started)
+        except Error as e:
+            _log.info("%s waits for its logins: %s", uid, e.message)
+            return self._find(uid) is None
+        return True
+
+    async def _give_logins(self, uid: str) -> None:
+        """Return when the agent has its logins; raises what Handing.see_to raises."""
+        agent, status = self._find(uid), self._shown(uid)
+        if isinstance(agent, Agent) and status:
+            await self._handing.see_to(agent, status.started)
 
     async def _apply(self, agent: Agent, spec: AgentSpec) -> None:
         if spec.running:
@@ -245,6 +281,7 @@ class Reconciler:
     async def _note_ended(self, agent_uid: str) -> None:
         """Its container is gone, whatever the next Snapshot says of it: somebody may have asked for a start by now."""
         self._begun.discard(agent_uid)
+        self._handing.forget(agent_uid)
         self._statuses.pop(agent_uid, None)
         self._doubted.pop(agent_uid, None)
         self._ended[agent_uid] = time.monotonic()
@@ -269,7 +306,8 @@ class Reconciler:
             case None:
                 return True, True
             case vibespaces.Clone() as asked:
-                await self._record(await git.clone(self._repositories, vibespace, asked), vibespace)
+                logins = partial(self._give_logins, asked.agent_uid)
+                await self._record(await git.clone(self._repositories, vibespace, asked, logins), vibespace)
                 return True, True
             case vibespaces.MakeWorktrees(missing):
                 await git.make_worktrees(self._worktrees, missing, lambda *told: self._record(*told, vibespace))
@@ -292,8 +330,14 @@ class Reconciler:
             command = partial(vibespace_commands.deletion_failed, name=vibespace.name, reason=e.sentence)
             await self._record(command, vibespace)
             return False
+        await self._delete_credentials(vibespace)
         await self._record(command, vibespace)
         return True
+
+    async def _delete_credentials(self, whose: Agent | Vibespace) -> None:
+        """The values of those that are for it alone, which go with it."""
+        for credential in list(self._feed.state.credentials.get(whose.subject, {}).values()):
+            await asyncio.to_thread(self._vault.delete, credential.sealed)
 
     # What is recorded
 

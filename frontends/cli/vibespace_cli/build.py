@@ -46,7 +46,7 @@ class MethodCommand(Command):
         every = [f for _, flags in self.methods for f in flags]
         # What is given by position and may repeat is a command of its own: all that stands after `--`.
         self.rest = next((f for f in every if f.argument and f.repeated), None)
-        params = [_parameter(f, optional=len(methods) > 1) for f in every if f is not self.rest]
+        params = [parameter(f, optional=len(methods) > 1) for f in every if f is not self.rest]
         super().__init__(name, params=[*params, *_beside(methods, every), *extra], help=_help(methods))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -91,7 +91,8 @@ class MethodCommand(Command):
         return self.methods[-1]
 
 
-def _parameter(flag: Flag, *, optional: bool) -> click.Parameter:
+def parameter(flag: Flag, *, optional: bool = False) -> click.Parameter:
+    """What click parses into `flag`; with `optional`, an argument need not be given."""
     name = fill.parameter_name(flag)
     text = " ".join(flag.help.split())
     offer = complete.BY_NOUN.get(flag.noun)
@@ -99,7 +100,9 @@ def _parameter(flag: Flag, *, optional: bool) -> click.Parameter:
     if flag.argument:
         word = "AGENT" if flag.noun == "agent" else flag.word.upper()
         metavar = word if required else f"[{word}]"
-        return click.Argument([name], required=required, metavar=metavar, help=text, shell_complete=offer)
+        return click.Argument(
+            [name], type=_type(flag), required=required, metavar=metavar, help=text, shell_complete=offer
+        )
     declared = [name, f"--{flag.word}", *([f"-{flag.short}"] if flag.short else [])]
     if flag.kind == "switch":
         if flag.optional:

@@ -5,10 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from vibespace.v1.agents_pb2 import AGENT_STATE_RUNNING
+from vibespace_cli import names, secrets
+
+
+def named(rehearsed: Any, name: str) -> str:
+    """What it is called; `name` is its resource name."""
+    if "credential" in rehearsed.DESCRIPTOR.fields_by_name:
+        return secrets.called(rehearsed.credential)
+    return names.short(name)
 
 
 def told(rehearsed: Any) -> str:
-    """Of a vibespace how many agents, and what becomes of its data; of an agent its home and worktree."""
+    """Of a vibespace how many agents, and what becomes of its data; of an agent its home and worktree; of a credential
+    its value.
+    """
+    if "credential" in rehearsed.DESCRIPTOR.fields_by_name:
+        return f"its value; {secrets.used(rehearsed.credential)}"
     if "agent" in rehearsed.DESCRIPTOR.fields_by_name:
         runs = rehearsed.agent.status.state == AGENT_STATE_RUNNING
         worktree = ", and its worktree" if rehearsed.agent.status.HasField("worktree") else ""

@@ -60,7 +60,7 @@ def agent(session: Session, typed: str | None, beside: str | None, *, explicit: 
 def short(resource: str) -> str:
     """A resource name as a person says it: `demo`, `claude-1@demo`."""
     parts = resource.split("/")
-    return f"{parts[3]}@{parts[1]}" if len(parts) == 4 else parts[-1]
+    return f"{parts[3]}@{parts[1]}" if len(parts) == 4 and parts[2] == "agents" else parts[-1]
 
 
 def all_agents(session: Session, parent: str = EVERY_VIBESPACE) -> Sequence[Any]:

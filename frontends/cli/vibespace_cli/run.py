@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from vibespace import catalog
-from vibespace_cli import names
 from vibespace_cli.ask import ask
 from vibespace_cli.invocation import Invocation
 from vibespace_cli.render import render
@@ -67,8 +66,9 @@ def confirm(invocation: Invocation) -> None:
         return
     from vibespace_cli import doomed
 
-    thing = names.short(invocation.request.name)
-    ask(f"Delete {thing}? This deletes {doomed.told(_rehearse(invocation))}.", thing)
+    rehearsed = _rehearse(invocation)
+    thing = doomed.named(rehearsed, invocation.request.name)
+    ask(f"Delete {thing}? This deletes {doomed.told(rehearsed)}.", thing)
 
 
 def _rehearse(invocation: Invocation) -> Any:

@@ -36,6 +36,20 @@ def raw(descriptor: int) -> Iterator[None]:
             termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
+@contextlib.contextmanager
+def silent(descriptor: int) -> Iterator[None]:
+    """What is typed is not shown; afterwards the terminal is as it was, however the block ended."""
+    before = termios.tcgetattr(descriptor)
+    quiet = [*before]
+    quiet[3] &= ~termios.ECHO
+    try:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, quiet)  # what was typed ahead is kept
+        yield
+    finally:
+        with contextlib.suppress(termios.error):  # it has been closed: there is nothing to put back
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
 def is_terminal(descriptor: int) -> bool:
     """Whether it is one; a closed descriptor is none."""
     try:

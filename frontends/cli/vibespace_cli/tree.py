@@ -30,6 +30,8 @@ BY_HAND: dict[Words, str] = {
     ("connect",): "connect",
     ("cp",): "cp",
     ("create",): "create",
+    ("credential", "delete"): "credential",
+    ("credential", "set"): "credential",
     ("doctor",): "doctor",
     ("events",): "events",
     ("exec",): "exec",
