@@ -40,15 +40,31 @@ async def test_followers_from_any_position_get_exactly_the_rest(house: House) ->
 async def test_memory_and_disk_agree(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Events that come from the ring are equal to those read back from the file, wherever one changes to the other."""
     monkeypatch.setattr(feed_module, "_PAGE", 3)
+    monkeypatch.setattr(feed_module, "_RING", 7)
     small = Feed(house.log, house.feed.state)
-    small._ring = type(small._ring)(maxlen=7)
     for n in range(10):
         await house.ask(create(f"v{n}"))
-        small._ring.extend(house.batches[-1].recorded)
+        small._remember(house.batches[-1].recorded)
     whole = house.log.read(0)
     for after in range(len(whole) + 1):
         found: list[Recorded] = [recorded async for page, _ in small.events(after, follow=False) for recorded in page]
         assert found == whole[after:]
+
+
+@pytest.mark.parametrize("most", [0, 3000])
+async def test_memory_is_bounded_by_bytes(house: House, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """The newest that fit are kept, none where the last is larger than that; the rest comes from the file."""
+    monkeypatch.setattr(feed_module, "_RING_BYTES", most)
+    small = Feed(house.log, house.feed.state)
+    for n in range(10):
+        await house.ask(create(f"v{n}"))
+        small._remember(house.batches[-1].recorded)
+        assert sum(len(recorded.state) for recorded in small._ring) == small._ring_bytes <= most
+    assert bool(small._ring) == bool(most)
+    whole = house.log.read(0)
+    assert list(small._ring) == whole[len(whole) - len(small._ring) :]
+    found = [recorded async for page, _ in small.events(0, follow=False) for recorded in page]
+    assert found == whole
 
 
 async def test_what_is_not_published_is_not_told(house: House) -> None:

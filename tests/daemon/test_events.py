@@ -14,6 +14,7 @@ from vibespace.app import feed as feed_module
 from vibespace.app.head import Head
 from vibespace.app.index import Wanted
 from vibespace.app.log import Log
+from vibespace.daemon import convert
 from vibespace.daemon.doctor import Doctor
 from vibespace.daemon.events import EventServicer
 from vibespace.daemon.guard import Guard
@@ -299,3 +300,18 @@ async def test_an_end_that_is_gone_stays_known(house: House) -> None:
     house.log.head.unlink()
     house.log.write_head(Head(last.log_id, house.log.position, house.log.hash))
     assert house.log.lost(last.log_id) is None
+
+
+async def test_large_messages_take_no_place_of_small_ones(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All who follow get the same message of an event; of large ones only a few are kept."""
+    await house.ask(create())
+    recorded = house.log.read(0)[-1]
+    log_id = house.feed.log_id
+    kept = convert.event_message(recorded, log_id)
+    assert convert.event_message(recorded, log_id) is kept
+    monkeypatch.setattr(convert, "_SMALL", len(recorded.state) - 1)
+    large = convert.event_message(recorded, log_id)
+    assert large is not kept
+    assert large == kept
+    assert convert.event_message(recorded, log_id) is large
+    assert convert._large_message.cache_parameters()["maxsize"] * (40 << 10) < 4 << 20

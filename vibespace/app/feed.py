@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from vibespace.app.index import Wanted
 from vibespace.app.live import State
@@ -18,6 +18,8 @@ _RING = 2000
 """Recent events kept in memory, so that followers close to the end never touch the disk. One is 0.7 kB, and 2.4 kB once
 it was told; who is further behind reads 10 000 from the disk in 0.2 s, less than it takes to tell them.
 """
+_RING_BYTES = 16 << 20
+"""What they may take as they are stored: a line of an agent's program is up to 40 KiB."""
 _PAGE = 500
 EVERYTHING = Wanted()
 
@@ -33,7 +35,8 @@ class Feed:
         self.engine_seen = False
         """The engine has shown everything at least once since the daemon started, and still answers."""
         self._log = log
-        self._ring: deque[Recorded] = deque(maxlen=_RING)
+        self._ring: deque[Recorded] = deque()
+        self._ring_bytes = 0
         self._news = asyncio.Event()
         self._ended = False
 
@@ -67,9 +70,15 @@ class Feed:
         """Take over what was committed, and wake who waits."""
         for change in batch.changes:
             self.state.take(*change)
-        self._ring.extend(batch.recorded)
+        self._remember(batch.recorded)
         self.hash = batch.recorded[-1].hash
         self._wake()
+
+    def _remember(self, recorded: Sequence[Recorded]) -> None:
+        self._ring.extend(recorded)
+        self._ring_bytes += sum(len(one.state) for one in recorded)
+        while len(self._ring) > _RING or self._ring_bytes > _RING_BYTES:
+            self._ring_bytes -= len(self._ring.popleft().state)
 
     def engine_is_seen(self, seen: bool) -> None:
         """Note whether what is known of the engine is complete."""

@@ -344,9 +344,13 @@ def _decided(found: Approval) -> str:
     return found.verdict or approvals.ANSWERED
 
 
-@lru_cache(maxsize=1024)
 def event_message(recorded: Recorded, log_id: str) -> events_pb2.Event:
     """One event of the history. Cached: all who follow get the same message, which nobody may change."""
+    cached = _small_message if len(recorded.state) <= _SMALL else _large_message
+    return cached(recorded, log_id)
+
+
+def _event_message(recorded: Recorded, log_id: str) -> events_pb2.Event:
     body = recorded.body
     event = events_pb2.Event(
         actor=body["actor"],
@@ -361,6 +365,12 @@ def event_message(recorded: Recorded, log_id: str) -> events_pb2.Event:
     event.cursor.log_id, event.cursor.position = log_id, recorded.position
     event.time.seconds, event.time.nanos = _since_epoch(datetime.fromisoformat(recorded.time))
     return event
+
+
+_SMALL = 4 << 10
+# Apart, so that what they take is bounded: a line of an agent's program is up to 40 KiB.
+_small_message = lru_cache(maxsize=1024)(_event_message)
+_large_message = lru_cache(maxsize=64)(_event_message)
 
 
 def timestamp(time: datetime) -> Timestamp:
