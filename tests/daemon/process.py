@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def start(home: Path, enter: Sequence[str] = (), **environ: str) -> tuple[subprocess.Popen[str], bool]:
-    """A new daemon, where the command `enter` leads to, and whether it serves."""
+def start(
+    home: Path, enter: Sequence[str] = (), *, module: str = "vibespace.daemon", **environ: str
+) -> tuple[subprocess.Popen[str], bool]:
+    """A new daemon, where the command `enter` leads to, and whether it serves. `module` is what runs it."""
     ready, tell = os.pipe()
     daemon = subprocess.Popen(
-        [*enter, sys.executable, "-m", "vibespace.daemon", "--ready-fd", str(tell)],
+        [*enter, sys.executable, "-m", module, "--ready-fd", str(tell)],
         env=os.environ | {"VIBESPACE_HOME": str(home), "VIBESPACE_FAKE_ENGINE": f"{home}.engine"} | environ,
         stderr=subprocess.PIPE,
         pass_fds=(tell,),
@@ -26,9 +28,11 @@ def start(home: Path, enter: Sequence[str] = (), **environ: str) -> tuple[subpro
 
 
 @contextmanager
-def daemon(home: Path, enter: Sequence[str] = (), **environ: str) -> Iterator[subprocess.Popen[str]]:
+def daemon(
+    home: Path, enter: Sequence[str] = (), *, module: str = "vibespace.daemon", **environ: str
+) -> Iterator[subprocess.Popen[str]]:
     """One that serves; killed at the end if it still does."""
-    process, serves = start(home, enter, **environ)
+    process, serves = start(home, enter, module=module, **environ)
     try:
         assert serves, process.communicate()
         yield process

@@ -31,9 +31,9 @@ class Small:
         """A new daemon, and whether it serves."""
         return process.start(self.home, self.inside())
 
-    def daemon(self) -> AbstractContextManager[subprocess.Popen[str]]:
+    def daemon(self, module: str = "vibespace.daemon") -> AbstractContextManager[subprocess.Popen[str]]:
         """One that serves; killed at the end."""
-        return process.daemon(self.home, self.inside())
+        return process.daemon(self.home, self.inside(), module=module)
 
     def fill(self) -> None:
         """Leave not a single page."""

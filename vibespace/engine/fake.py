@@ -26,7 +26,7 @@ from vibespace.engine.base import (
     Written,
     spec_hash,
 )
-from vibespace.engine.fake_ssh import Inside
+from vibespace.engine.fake_ssh import Inside, end_programs
 from vibespace.engine.fake_world import Thing, World
 from vibespace.errors import Aborted, FailedPrecondition, InvalidArgument, Unavailable
 
@@ -263,6 +263,9 @@ class FakeEngine:
             self._hashes.pop(found.started, None)
             if inside := self._insides.pop(found.started, None):
                 await inside.close()
+            home = found.spec and self.world.files(bodies.home_volume(found.spec.data_uid, found.spec.agent))
+            if home and (home / ".vibespace").exists():
+                await asyncio.to_thread(end_programs, home)
 
     def _inside(self, spec: AgentSpec) -> Inside:
         home = self.world.files(bodies.home_volume(spec.data_uid, spec.agent))

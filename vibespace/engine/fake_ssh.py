@@ -62,6 +62,24 @@ class Inside:
             connection.abort()
 
 
+def end_programs(home: Path) -> None:
+    """Kill what outlives the command that started it, and has its home there or below: a container's end would."""
+    begin = b"\0HOME=" + os.fsencode(home)
+    while found := [pid for pid in filter(str.isdigit, os.listdir("/proc")) if _lives_in(pid, begin)]:
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):  # gone by itself
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def _lives_in(pid: str, begin: bytes) -> bool:
+    try:
+        environment = b"\0" + Path("/proc", pid, "environ").read_bytes()
+    except OSError:
+        return False  # gone, or not ours
+    place = environment.find(begin)
+    return place >= 0 and environment[place + len(begin) : place + len(begin) + 1] in (b"\0", b"/")
+
+
 def _tcp_pair() -> tuple[socket.socket, socket.socket]:
     """Two ends of one connection. Not a socketpair: asyncssh wants addresses, which only TCP has."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

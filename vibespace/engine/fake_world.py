@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from vibespace.engine.base import AgentSpec, HostMount, Resources
+from vibespace.engine.fake_ssh import end_programs
 
 KINDS = ("container", "volume", "network")
 
@@ -96,6 +97,8 @@ class World:
     def close(self) -> None:
         """Remove what was only for this process. A directory that was given stays."""
         if self._directory is None and self._files is not None:
+            if any(self._files.glob("*/.vibespace")):
+                end_programs(self._files)
             shutil.rmtree(self._files, ignore_errors=True)
             self._files = None
 

@@ -1,0 +1,123 @@
+"""A daemon whose agents' program is echo_agent.py; `python -m tests.daemon.echoing` is the daemon's main with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.daemon import echo_agent
+from tests.daemon.running import PRIMARY, Running, create, quiet, serving
+from tests.harness.echo import Echo
+from vibespace.daemon import __main__ as composition
+from vibespace.engine import bodies
+from vibespace.engine.fake_world import World
+from vibespace.harness.base import Command, Settings
+from vibespace.v1 import conversations_pb2 as c
+from vibespace.v1.approvals_pb2_grpc import ApprovalServiceStub
+from vibespace.v1.conversations_pb2_grpc import ConversationServiceStub
+from vibespace.v1.cursor_pb2 import Cursor
+
+DONE, FAILED = c.MESSAGE_STATE_DONE, c.MESSAGE_STATE_FAILED
+
+
+class EchoAgent(Echo):
+    """Its program is a file of the tests."""
+
+    def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
+        return Command((sys.executable, "-u", echo_agent.__file__, conversation))
+
+
+@dataclass(frozen=True)
+class Told:
+    """What came of a message."""
+
+    state: int
+    reason: str
+    blocks: list[c.Block]
+
+    @property
+    def said(self) -> list[str]:
+        """By the agent."""
+        return said(self.blocks)
+
+
+def said(blocks: list[c.Block]) -> list[str]:
+    """What the agent said in them."""
+    return [block.text.text for block in blocks if block.HasField("text") and not block.text.by_user]
+
+
+class Talk:
+    """With one agent of a daemon."""
+
+    def __init__(self, channel: grpc.aio.Channel, name: str = PRIMARY) -> None:
+        self.channel = channel
+        self.name = name
+        self.stub = ConversationServiceStub(channel)
+        self.approvals = ApprovalServiceStub(channel)
+
+    async def say(self, text: str, *, steer: bool = False, request_id: str = "") -> c.SendMessageResponse:
+        """Say it, and do not wait."""
+        request = c.SendMessageRequest(parent=self.name, text=text, steer=steer, request_id=request_id)
+        answer: c.SendMessageResponse = await self.stub.SendMessage(request)
+        return answer
+
+    async def outcome(self, sent: c.SendMessageResponse) -> Told:
+        """What came of it, when it is over."""
+        request = c.StreamTranscriptRequest(name=self.name, after=sent.cursor, until_message=sent.message.uid)
+        blocks, message = [], sent.message
+        async for response in self.stub.StreamTranscript(request):
+            blocks += response.blocks
+            message = next((m for m in reversed(response.messages) if m.uid == message.uid), message)
+        return Told(message.state, message.reason, blocks)
+
+    async def ask(self, text: str) -> Told:
+        """Say it, and wait for what comes of it."""
+        return await self.outcome(await self.say(text))
+
+    async def transcript(self, after: Cursor | None = None) -> list[c.Block]:
+        """All that it told up to the present."""
+        request = c.StreamTranscriptRequest(name=self.name, after=after)
+        return [block async for response in self.stub.StreamTranscript(request) for block in response.blocks]
+
+    async def until(self, kind: str, after: Cursor | None = None) -> c.Block:
+        """The first block of that kind; it is waited for."""
+        call = self.stub.StreamTranscript(c.StreamTranscriptRequest(name=self.name, after=after, follow=True))
+        async for response in call:
+            for block in response.blocks:
+                if block.WhichOneof("block") == kind:
+                    call.cancel()
+                    return block
+        raise AssertionError("the transcript ended")
+
+
+@asynccontextmanager
+async def echoing(home: Path, world: World) -> AsyncIterator[Running]:
+    """Serve `home`, where agents are echoes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(composition, "HARNESSES", {"claude-code": EchoAgent()})
+        async with serving(home, world) as running:
+            yield running
+
+
+async def prepare(running: Running) -> None:
+    """Initialized, and with a vibespace `demo` that runs."""
+    await running.init()
+    await running.vibespaces.CreateVibespace(create())
+    await running.until(quiet)
+
+
+def home_of(running: Running, world: World) -> Path:
+    """The primary's."""
+    agent, vibespace = running.feed.state.agent("demo", "claude-1"), running.feed.state.vibespace("demo")
+    return world.files(bodies.home_volume(vibespace.data_uid, agent.name))
+
+
+if __name__ == "__main__":
+    composition.HARNESSES = {"claude-code": EchoAgent()}
+    sys.exit(composition.main())

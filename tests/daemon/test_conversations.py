@@ -1,0 +1,298 @@
+"""Messages to agents over a whole daemon, with a program that does what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.echoing import DONE, FAILED, Talk, echoing, home_of, prepare, said
+from tests.daemon.running import DEMO, PRIMARY, Running, quiet, refused
+from tests.runner.runners import serving as runners
+from vibespace.engine.fake_world import World
+from vibespace.v1 import approvals_pb2 as p
+from vibespace.v1 import conversations_pb2 as c
+from vibespace.v1 import vibespaces_pb2 as v
+
+
+@pytest.fixture
+async def demo(home: Path, world: World) -> AsyncIterator[Running]:
+    """With a vibespace `demo` whose agent is an echo."""
+    async with echoing(home, world) as running:
+        await prepare(running)
+        yield running
+
+
+@pytest.fixture
+def talk(demo: Running) -> Talk:
+    return Talk(demo.channel)
+
+
+@pytest.fixture
+def inside(demo: Running, world: World) -> Path:
+    """The agent's home."""
+    return home_of(demo, world)
+
+
+async def asked(demo: Running, talk: Talk) -> p.Approval:
+    """The one tool call that waits; it is waited for."""
+    await demo.until(lambda feed: feed.state.approvals)
+    listed = await talk.approvals.ListApprovals(p.ListApprovalsRequest())
+    (one,) = listed.approvals
+    return one
+
+
+async def allow(talk: Talk, approval: p.Approval, input_hash: str = "") -> None:
+    await talk.approvals.AllowApproval(p.AllowApprovalRequest(name=approval.uid, input_hash=input_hash))
+
+
+async def deny(talk: Talk, approval: p.Approval, reason: str = "") -> None:
+    await talk.approvals.DenyApproval(p.DenyApprovalRequest(name=approval.uid, reason=reason))
+
+
+def results(blocks: list[c.Block]) -> list[tuple[str, bool]]:
+    return [(b.tool_result.text, b.tool_result.failed) for b in blocks if b.HasField("tool_result")]
+
+
+async def test_an_answer(talk: Talk) -> None:
+    """What is asked is answered, again and again, by one program."""
+    assert (await talk.ask("say hello\nsay you")).said == ["hello", "you"]
+    told = await talk.ask("say again")
+    assert (told.state, told.reason, told.said) == (DONE, "completed", ["again"])
+    kinds = [block.WhichOneof("block") for block in await talk.transcript()]
+    assert kinds.count("program_started") == 1
+    turn = ["turn_started", "text", "text", "turn_ended", "work_ended"]
+    assert kinds == ["program_started", *turn[:2], "text", *turn[2:], *turn]
+
+
+async def test_who_sends_at_once_is_answered_in_order(talk: Talk, inside: Path) -> None:
+    """Two senders do not mix: each message has a turn of its own, in the order in which they were accepted."""
+    first = await talk.say("wait go\nsay first")
+    others = [await talk.say(f"say {name}") for name in ("second", "third")]
+    (inside / "go").touch()
+    assert [(await talk.outcome(sent)).said for sent in (first, *others)] == [["first"], ["second"], ["third"]]
+    assert said(await talk.transcript()) == ["first", "second", "third"]
+
+
+async def test_steering_joins_the_turn(talk: Talk, inside: Path) -> None:
+    """What steers is heard while the agent works, and is done with that turn; what waits is not."""
+    first = await talk.say("wait go\nsay first")
+    await talk.until("turn_started")
+    waiting = await talk.say("say last")
+    steering = await talk.say("say steered", steer=True)
+    await talk.until("text", steering.cursor)
+    (inside / "go").touch()
+    assert (await talk.outcome(steering)).state == DONE
+    assert (await talk.outcome(first)).state == DONE
+    assert (await talk.outcome(waiting)).said == ["last"]
+    turns = [block.turn for block in await talk.transcript() if block.HasField("text") and block.text.text == "steered"]
+    assert turns == [f"turn-of-{first.message.uid}"]
+    assert said(await talk.transcript()) == ["steered", "first", "last"]
+
+
+async def test_interrupting(talk: Talk) -> None:
+    """A turn that would never end is ended, and the agent takes the next message; who is idle is not interrupted."""
+    sent = await talk.say("say begun\nhang\nsay never")
+    await talk.until("turn_started")
+    await talk.stub.InterruptAgent(c.InterruptAgentRequest(name=PRIMARY))
+    told = await talk.outcome(sent)
+    assert (told.state, told.said) == (DONE, ["begun"])
+    assert (await talk.ask("say next")).said == ["next"]
+    error = await refused(talk.stub.InterruptAgent(c.InterruptAgentRequest(name=PRIMARY)))
+    assert error.reason == "AGENT_IDLE"
+
+
+async def test_a_new_conversation_is_another_program(talk: Talk, demo: Running) -> None:
+    """It begins with the next message; while messages wait there is none."""
+    first = await talk.say("hang")
+    await talk.until("turn_started")
+    create = c.CreateConversationRequest(parent=PRIMARY)
+    assert (await refused(talk.stub.CreateConversation(create))).reason == "MESSAGES_WAIT"
+    await talk.stub.InterruptAgent(c.InterruptAgentRequest(name=PRIMARY))
+    await talk.outcome(first)
+    created = await talk.stub.CreateConversation(create)
+    assert (await talk.ask("say new")).said == ["new"]
+    kinds = [block.WhichOneof("block") for block in await talk.transcript(created.cursor)]
+    assert kinds[:2] == ["program_ended", "program_started"]
+    assert [held.uid for held in demo.feed.state.conversations.values()] == [created.conversation.uid]
+
+
+async def test_allowed(talk: Talk, demo: Running, inside: Path) -> None:
+    """A tool call waits until it is allowed, with the hash of what was shown; then it is done, once."""
+    sent = await talk.say("call echo x >> made; echo done")
+    approval = await asked(demo, talk)
+    assert (approval.tool, approval.input) == ("Shell", '{"command":"echo x >> made; echo done"}')
+    assert not (inside / "made").exists()
+    await allow(talk, approval, approval.input_hash)
+    assert results((await talk.outcome(sent)).blocks) == [("done\n", False)]
+    assert not (await talk.approvals.ListApprovals(p.ListApprovalsRequest())).approvals
+    found = [block for block in await talk.transcript() if block.HasField("approval_asked")]
+    assert [block.approval_asked.approval for block in found] == [approval.uid]
+
+
+async def test_denied(talk: Talk, demo: Running) -> None:
+    """It is not done, and the agent goes on."""
+    sent = await talk.say("call echo no\nsay after")
+    await deny(talk, await asked(demo, talk), "not here")
+    told = await talk.outcome(sent)
+    assert (results(told.blocks), told.said) == ([("denied", True)], ["after"])
+
+
+async def test_the_first_decision_holds(talk: Talk, demo: Running) -> None:
+    """Of two who decide at once one does; the other is told, now and later."""
+    sent = await talk.say("call echo yes")
+    approval = await asked(demo, talk)
+    both = await asyncio.gather(allow(talk, approval), refused(deny(talk, approval)))
+    assert both[1].reason == "APPROVAL_DECIDED"
+    assert results((await talk.outcome(sent)).blocks) == [("yes\n", False)]
+    assert (await refused(allow(talk, approval))).reason == "APPROVAL_DECIDED"
+
+
+async def test_another_input_than_was_shown(talk: Talk, demo: Running) -> None:
+    """A decision with the hash of something else is refused, and the call waits on."""
+    await talk.say("call echo yes")
+    approval = await asked(demo, talk)
+    assert (await refused(allow(talk, approval, "0" * 64))).reason == "INPUT_CHANGED"
+    assert await asked(demo, talk) == approval
+
+
+async def test_a_call_of_a_program_that_is_gone_expires(talk: Talk, demo: Running, inside: Path) -> None:
+    """It was not allowed, and who decides late is told so."""
+    sent = await talk.say("child sleep 0\ncall touch never")
+    approval = await asked(demo, talk)
+    kill_program(inside)
+    told = await talk.outcome(sent)
+    assert (told.state, told.reason) == (DONE, "lost")
+    assert (await refused(allow(talk, approval))).reason == "APPROVAL_EXPIRED"
+    assert not (inside / "never").exists()
+
+
+def programs(inside: Path, word: str) -> list[int]:
+    """Processes of that agent with `word` in their command."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            at_home = f"HOME={inside}".encode() in Path("/proc", pid, "environ").read_bytes().split(b"\0")
+            if at_home and word.encode() in Path("/proc", pid, "cmdline").read_bytes():
+                found.append(int(pid))
+        except OSError:
+            continue
+    return found
+
+
+def kill_program(inside: Path) -> None:
+    (pid,) = programs(inside, "echo_agent.py")
+    os.kill(pid, 9)
+
+
+async def test_a_program_that_dies_amid_a_turn(talk: Talk, inside: Path) -> None:
+    """Its turn is lost and not tried again; what it has started is ended; the next message has another program."""
+    told = await talk.ask("child exec sleep 1234\nsay begun\ncrash\nsay never")
+    assert (told.state, told.reason, told.said) == (DONE, "lost", ["begun"])
+    assert programs(inside, "1234") == []
+    assert (await talk.ask("say next")).said == ["next"]
+    ended = [block.program_ended.code for block in await talk.transcript() if block.HasField("program_ended")]
+    assert ended == [-9]
+
+
+@pytest.mark.parametrize("lives", [1, 2])
+async def test_a_program_that_dies_before_it_took_the_message_up(talk: Talk, inside: Path, lives: int) -> None:
+    """The next one is told, once."""
+    (inside / "die").write_bytes(b"x" * lives)
+    told = await talk.ask("say hello")
+    assert (told.state, told.said) == (DONE, ["hello"])
+    heard = [block for block in await talk.transcript() if block.HasField("text") and block.text.by_user]
+    assert len(heard) == 1
+    kinds = [block.WhichOneof("block") for block in await talk.transcript()]
+    assert kinds.count("program_started") == lives + 1
+
+
+async def test_a_program_that_always_dies(talk: Talk, inside: Path) -> None:
+    """After three the message has failed, with the program's last words; the next message has its own tries."""
+    (inside / "die").write_bytes(b"xxxx")
+    told = await talk.ask("say hello")
+    assert (told.state, told.said) == (FAILED, [])
+    assert told.reason.endswith(": there is no room for echoes")
+    assert (await talk.ask("say hello")).said == ["hello"]
+
+
+async def test_lines_that_are_none(talk: Talk) -> None:
+    """Garbage, invalid UTF-8 and what a program says on its standard error are told, and the agent goes on."""
+    told = await talk.ask("garbage\nutf8\nwords oh\nsay after")
+    assert (told.state, told.said) == (DONE, ["after"])
+    unparsed = [block.unparsed.why for block in told.blocks if block.HasField("unparsed")]
+    assert unparsed == ["not JSON", "not UTF-8"]
+    everything = await talk.transcript()
+    assert [block.diagnostic.text for block in everything if block.HasField("diagnostic")] == ["oh"]
+
+
+async def test_half_a_line(talk: Talk) -> None:
+    """What a dying program began to say is told as what it is; its turn is lost."""
+    told = await talk.ask("half")
+    assert (told.state, told.reason) == (DONE, "lost")
+    assert [block.unparsed.why for block in told.blocks if block.HasField("unparsed")] == ["not JSON"]
+
+
+@pytest.mark.parametrize(("size", "kind"), [(1 << 20, "text"), (50 << 20, "unparsed")])
+async def test_long_lines(talk: Talk, home: Path, size: int, kind: str) -> None:
+    """Of a line of a megabyte the log has the beginning; one of 50 is nothing that is read; the whole is kept apart."""
+    told = await talk.ask(f"long {size}\nsay after")
+    assert (told.state, told.said[-1]) == (DONE, "after")
+    long = [block for block in told.blocks if (block.text.cut or block.HasField("unparsed"))]
+    assert [block.WhichOneof("block") for block in long] == [kind]
+    assert sorted(path.stat().st_size > size for path in (home / "blobs").rglob("*") if path.is_file()) == [True]
+
+
+async def test_a_program_that_is_deaf(talk: Talk) -> None:
+    """What it cannot hear is said to the next program, once that one has ended."""
+    first = await talk.say("deaf\nsay deaf\ncrash")
+    assert (await talk.outcome(first)).said == ["deaf"]
+    assert (await talk.ask("say next")).said == ["next"]
+
+
+async def test_a_stop_amid_a_turn(talk: Talk, demo: Running, inside: Path) -> None:
+    """Stopped and started: the turn is lost, what waited is said to the next program, each once."""
+    first = await talk.say("say begun\nhang")
+    await talk.until("text")
+    second = await talk.say("say second")
+    await demo.vibespaces.StopVibespace(v.StopVibespaceRequest(name=DEMO))
+    await demo.until(quiet)
+    assert runners(inside) == []
+    await demo.vibespaces.StartVibespace(v.StartVibespaceRequest(name=DEMO))
+    await demo.until(lambda feed: not feed.state.messages)
+    assert (await talk.outcome(first)).reason == "lost"
+    assert said(await talk.transcript()) == ["begun", "second"]
+    assert (await talk.outcome(second)).state == DONE
+
+
+async def test_stopped_and_started_at_once(talk: Talk, demo: Running) -> None:
+    """However soon it is started again, what is said is answered."""
+    for number in range(5):
+        sent = await talk.say(f"say {number}\nhang")
+        await talk.until("turn_started", sent.cursor)
+        await demo.vibespaces.StopVibespace(v.StopVibespaceRequest(name=DEMO))
+        await demo.vibespaces.StartVibespace(v.StartVibespaceRequest(name=DEMO))
+        await demo.until(quiet)
+        assert (await talk.ask("say back")).said == ["back"]
+
+
+async def test_a_daemon_that_ends_amid_a_turn(home: Path, world: World) -> None:
+    """The program goes on meanwhile, and the next daemon has all that it said, each line once."""
+    async with echoing(home, world) as first:
+        await prepare(first)
+        talk = Talk(first.channel)
+        sent = await talk.say("many 20\nwait go\nmany 20\ncall echo yes")
+        await talk.until("text")
+    (home_of(first, world) / "go").touch()
+    async with echoing(home, world) as second:
+        talk = Talk(second.channel)
+        await second.until(quiet)
+        await allow(talk, await asked(second, talk))
+        told = await talk.outcome(sent)
+        assert told.state == DONE
+        assert said(await talk.transcript()) == [*map(str, range(20))] * 2
+        kinds = [block.WhichOneof("block") for block in await talk.transcript()]
+        assert kinds.count("program_started") == 1
