@@ -9,6 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
+"""Where modules of the tests are found, also by who has entered somewhere else."""
+
 
 def start(
     home: Path, enter: Sequence[str] = (), *, module: str = "vibespace.daemon", **environ: str
@@ -17,7 +20,9 @@ def start(
     ready, tell = os.pipe()
     daemon = subprocess.Popen(
         [*enter, sys.executable, "-m", module, "--ready-fd", str(tell)],
-        env=os.environ | {"VIBESPACE_HOME": str(home), "VIBESPACE_FAKE_ENGINE": f"{home}.engine"} | environ,
+        env=os.environ
+        | {"VIBESPACE_HOME": str(home), "VIBESPACE_FAKE_ENGINE": f"{home}.engine", "PYTHONPATH": str(ROOT)}
+        | environ,
         stderr=subprocess.PIPE,
         pass_fds=(tell,),
         text=True,

@@ -122,12 +122,13 @@ async def test_a_new_conversation_is_another_program(talk: Talk, demo: Running) 
 
 async def test_allowed(talk: Talk, demo: Running, inside: Path) -> None:
     """A tool call waits until it is allowed, with the hash of what was shown; then it is done, once."""
-    sent = await talk.say("call echo x >> made; echo done")
+    sent = await talk.say("call echo x >> ~/made; echo done")
     approval = await asked(demo, talk)
-    assert (approval.tool, approval.input) == ("Shell", '{"command":"echo x >> made; echo done"}')
+    assert (approval.tool, approval.input) == ("Shell", '{"command":"echo x >> ~/made; echo done"}')
     assert not (inside / "made").exists()
     await allow(talk, approval, approval.input_hash)
     assert results((await talk.outcome(sent)).blocks) == [("done\n", False)]
+    assert (inside / "made").read_text() == "x\n"
     assert not (await talk.approvals.ListApprovals(p.ListApprovalsRequest())).approvals
     found = [block for block in await talk.transcript() if block.HasField("approval_asked")]
     assert [block.approval_asked.approval for block in found] == [approval.uid]
@@ -161,7 +162,7 @@ async def test_another_input_than_was_shown(talk: Talk, demo: Running) -> None:
 
 async def test_a_call_of_a_program_that_is_gone_expires(talk: Talk, demo: Running, inside: Path) -> None:
     """It was not allowed, and who decides late is told so."""
-    sent = await talk.say("child sleep 0\ncall touch never")
+    sent = await talk.say("child sleep 0\ncall touch ~/never")
     approval = await asked(demo, talk)
     kill_program(inside)
     told = await talk.outcome(sent)

@@ -139,7 +139,7 @@ async def test_a_disk_that_is_full(disk: Small) -> None:
         async with dial(disk.seen) as talk:
             await begin(talk)
             half = LINES // 2
-            sent = await talk.say(f"many {half}\nwait go\nmore {half}\nchild touch said")
+            sent = await talk.say(f"many {half}\nwait go\nmore {half}\nchild touch ~/said")
             await met(talk, half)
             disk.fill()
             await until_full(talk.channel)
@@ -152,10 +152,10 @@ async def test_a_disk_that_is_full(disk: Small) -> None:
             await is_uncut(talk, [sent])
 
 
-WORK = "say one\nwords two\ngarbage\nsay three"
+WORK = "say one\ngarbage\nsay three"
 
 
-@pytest.mark.parametrize("nth", range(1, 11))
+@pytest.mark.parametrize("nth", range(1, 10))
 async def test_a_record_that_is_refused(tmp_path: Path, nth: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever record of the program's has no room, be it the last one: it is tried again, and all is there once."""
     world = World()
@@ -170,7 +170,7 @@ async def test_a_record_that_is_refused(tmp_path: Path, nth: int, monkeypatch: p
             "program_started",
             "turn_started",
             "text",
-            *("text", "diagnostic", "unparsed", "text"),
+            *("text", "unparsed", "text"),
             *("turn_ended", "work_ended"),
         ]
     world.close()
