@@ -70,7 +70,8 @@ class Talk:
     async def outcome(self, sent: c.SendMessageResponse) -> Told:
         """What came of it, when it is over."""
         request = c.StreamTranscriptRequest(name=self.name, after=sent.cursor, until_message=sent.message.uid)
-        blocks, message = [], sent.message
+        blocks: list[c.Block] = []
+        message = sent.message
         async for response in self.stub.StreamTranscript(request):
             blocks += response.blocks
             message = next((m for m in reversed(response.messages) if m.uid == message.uid), message)
@@ -119,5 +120,5 @@ def home_of(running: Running, world: World) -> Path:
 
 
 if __name__ == "__main__":
-    composition.HARNESSES = {"claude-code": EchoAgent()}
+    vars(composition)["HARNESSES"] = {"claude-code": EchoAgent()}
     sys.exit(composition.main())

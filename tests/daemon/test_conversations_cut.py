@@ -156,10 +156,9 @@ WORK = "say one\ngarbage\nsay three"
 
 
 @pytest.mark.parametrize("nth", range(1, 10))
-async def test_a_record_that_is_refused(tmp_path: Path, nth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_record_that_is_refused(home: Path, world: World, nth: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever record of the program's has no room, be it the last one: it is tried again, and all is there once."""
-    world = World()
-    async with echoing(tmp_path / "home", world) as running:
+    async with echoing(home, world) as running:
         await prepare(running)
         refuse_nth(running, nth, monkeypatch)
         talk = Talk(running.channel)
@@ -173,7 +172,6 @@ async def test_a_record_that_is_refused(tmp_path: Path, nth: int, monkeypatch: p
             *("text", "unparsed", "text"),
             *("turn_ended", "work_ended"),
         ]
-    world.close()
 
 
 def refuse_nth(running: Running, nth: int, monkeypatch: pytest.MonkeyPatch) -> None:
