@@ -55,13 +55,26 @@ ROWS = [
         DECIDING | CONTRACTS,
         words("grpc google kubernetes asyncssh aiohttp"),
         "commands are testable as plain functions; wire types never reach events",
+        but=words("blobs.py"),
+    ),
+    Row(
+        "vibespace/app/blobs.py",
+        words("vibespace.durable"),
+        words("grpc google kubernetes asyncssh aiohttp asyncio threading"),
+        "what is too long for an event is on the disk before the event that names it is in the log",
     ),
     Row(
         "vibespace/app/*.py",
         DECIDING | CONTRACTS,
         words("asyncio threading"),
         "threads meet the event loop in the writer and in the feed that it wakes; the index is opened by any of them",
-        but=words("writer.py feed.py log.py index.py"),
+        but=words("writer.py feed.py log.py index.py blobs.py deltas.py"),
+    ),
+    Row(
+        "vibespace/app/deltas.py",
+        DECIDING | CONTRACTS,
+        words("threading"),
+        "who watches waits on the event loop for what agents are just saying, and no thread comes near it",
     ),
     Row(
         "vibespace/engine/*.py",

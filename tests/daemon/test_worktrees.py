@@ -76,7 +76,7 @@ async def test_without_a_repository_commands_can_be_run(daemon: Running, source:
 
 async def test_one_that_takes_long(shared: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command waits for it only so long, and says what it waited for."""
-    monkeypatch.setattr("vibespace.daemon.agents._PATIENCE", 0.2)
+    monkeypatch.setattr("vibespace.daemon.reaching._PATIENCE", 0.2)
     monkeypatch.setattr(worktrees, "MAKE", "sleep 600")
     await shared.agents.CreateAgent(a.CreateAgentRequest(parent=DEMO, agent_id="slow"))
     await shared.until(lambda feed: feed.state.agent("demo", "slow").observed == "running")

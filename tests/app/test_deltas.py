@@ -1,0 +1,95 @@
+"""What agents are just saying, piece by piece."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from vibespace.app.deltas import Deltas, Piece
+from vibespace.vault import MASKED, Vault
+
+AGENT, SECRET = "uid", "hunter2-hunter2"
+
+
+def deltas(tmp_path: Path) -> Deltas:
+    vault = Vault(tmp_path / "vault")
+    vault.store("another", {"A": SECRET})
+    return Deltas(vault.pieces)
+
+
+async def first(deltas: Deltas) -> Piece:
+    """What somebody who comes now is told first."""
+    async with asyncio.timeout(5):
+        return await anext(deltas.follow(AGENT))
+
+
+async def test_who_comes_late_has_it_from_the_beginning(tmp_path: Path) -> None:
+    """Each block by itself; what comes then is told at once, with its place."""
+    said = deltas(tmp_path)
+    said.add(AGENT, "t", "one", "Let me ")
+    said.add(AGENT, "t", "one", "see")
+    said.add(AGENT, "t", "two", "Well")
+    said.add("other", "t", "three", "not this")
+    pieces = said.follow(AGENT)
+    assert await anext(pieces) == Piece("t", "one", 0, "Let me see")
+    assert await anext(pieces) == Piece("t", "two", 0, "Well")
+    waiting = asyncio.ensure_future(anext(pieces))
+    await asyncio.sleep(0)
+    said.add(AGENT, "t", "one", ".")
+    assert await waiting == Piece("t", "one", 10, ".")
+
+
+async def test_what_is_whole_is_not_told(tmp_path: Path) -> None:
+    """The log has it; without a block, nothing that the agent was saying is told, and the next is another."""
+    said = deltas(tmp_path)
+    for block in ("one", "two"):
+        said.add(AGENT, "t", block, f"{block}.")
+    said.end(AGENT, "one")
+    assert await first(said) == Piece("t", "two", 0, "two.")
+    said.end(AGENT)
+    said.add(AGENT, "u", "two", "again.")
+    assert await first(said) == Piece("u", "two", 0, "again.")
+    said.forget(AGENT)
+    said.add(AGENT, "u", "last", "here.")
+    assert await first(said) == Piece("u", "last", 0, "here.")
+
+
+async def test_text_is_not_held_back(tmp_path: Path) -> None:
+    """But for an end that may be the beginning of a value, until it is clear that it is none."""
+    said = deltas(tmp_path)
+    said.add(AGENT, "t", "one", "it is hun")
+    assert await first(said) == Piece("t", "one", 0, "it is ")
+    said.add(AGENT, "t", "one", "gry")
+    assert await first(said) == Piece("t", "one", 0, "it is hungry")
+
+
+async def test_a_value_that_two_blocks_share_is_none(tmp_path: Path) -> None:
+    """What waits in one is not put before what another says."""
+    said = deltas(tmp_path)
+    said.add(AGENT, "t", "one", SECRET[:7])
+    said.add(AGENT, "t", "two", f"{SECRET[7:]}.")
+    assert await first(said) == Piece("t", "two", 0, f"{SECRET[7:]}.")
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 14, 100])
+async def test_no_value_is_told_however_it_is_cut(tmp_path: Path, size: int) -> None:
+    """Not to who follows from the beginning, and not to who comes at the end."""
+    text = f"{SECRET} or {SECRET}{SECRET}, not {SECRET[:-1]}."
+    said, pieces = deltas(tmp_path), ""
+
+    async def follow() -> None:
+        nonlocal pieces
+        async for piece in said.follow(AGENT):
+            pieces += piece.text
+
+    following = asyncio.create_task(follow())
+    for at in range(0, len(text), size):
+        said.add(AGENT, "t", "one", text[at : at + size])
+        await asyncio.sleep(0)
+    expected = f"{MASKED} or {MASKED}{MASKED}, not {SECRET[:-1]}."
+    assert await first(said) == Piece("t", "one", 0, expected)
+    await asyncio.sleep(0)
+    following.cancel()
+    assert pieces == expected
