@@ -169,11 +169,11 @@ def test_deleting_asks_first(vibespace: Run, daemon: Daemon) -> None:
 
 
 def test_the_list_says_who_uses_it(vibespace: Run, daemon: Daemon) -> None:
-    """A row each, the columns that anything is in."""
+    """A row each, with all columns for scripts: they count them."""
     assert vibespace("credential", "list", "--plain", "--header").out.splitlines() == [
-        "TYPE\tHOST\tVARIABLE\tSCOPE\tVIBESPACE\tAGENT\tUSED BY",
-        "anthropic\t\t\thost\t\t\tclaude-1@demo",
-        "git\texample.org\t\tvibespace\tdemo\t\t",
-        "environment\t\tT\tagent\tdemo\tclaude-1\t",
+        "TYPE\tHOST\tVARIABLE\tEXPIRE TIME\tSCOPE\tVIBESPACE\tAGENT\tUSED BY",
+        "anthropic\t\t\t\thost\t\t\tclaude-1@demo",
+        "git\texample.org\t\t\tvibespace\tdemo\t\t",
+        "environment\t\tT\t\tagent\tdemo\tclaude-1\t",
     ]
     assert daemon.asked(LIST)[0].parent == "vibespaces/-"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.harness.echo import Echo
 from vibespace.daemon import __main__ as composition
 from vibespace.engine import bodies
 from vibespace.engine.fake_world import World
-from vibespace.harness.base import Command, Settings
+from vibespace.harness.base import NOTHING, Command, Settings
 from vibespace.v1 import conversations_pb2 as c
 from vibespace.v1.approvals_pb2_grpc import ApprovalServiceStub
 from vibespace.v1.conversations_pb2_grpc import ConversationServiceStub
@@ -29,7 +29,9 @@ DONE, FAILED = c.MESSAGE_STATE_DONE, c.MESSAGE_STATE_FAILED
 class EchoAgent(Echo):
     """Its program is a file of the tests."""
 
-    def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
+    def headless(
+        self, settings: Settings, conversation: str, *, resume: bool, env: Mapping[str, str] = NOTHING
+    ) -> Command:
         return Command((sys.executable, "-u", echo_agent.__file__, conversation))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests.net.gitsource import Source
 from tests.net.running import until
 from vibespace.engine import bodies
 from vibespace.engine.fake_world import World
-from vibespace.harness.base import Command, Settings
+from vibespace.harness.base import NOTHING, Command, Settings
 from vibespace.harness.codex import Codex
 from vibespace.harness.registry import HARNESSES
 from vibespace.net.gitscripts import MAKE
@@ -42,8 +43,10 @@ os.rename(path + ".new", path)
 class OnPipes(Codex):
     """Without its socket, whose path is too long where these tests have their homes."""
 
-    def headless(self, settings: Settings, conversation: str, *, resume: bool) -> Command:
-        return replace(super().headless(settings, conversation, resume=resume), socket="")
+    def headless(
+        self, settings: Settings, conversation: str, *, resume: bool, env: Mapping[str, str] = NOTHING
+    ) -> Command:
+        return replace(super().headless(settings, conversation, resume=resume, env=env), socket="")
 
 
 @pytest.fixture(autouse=True)

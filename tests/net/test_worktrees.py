@@ -543,7 +543,7 @@ async def test_what_cannot_be_seen_is_not_nothing(shared: Shared, source: Source
     await shared.commit("claude-1", "another")
     await run(shared.shell, "rm", "-f", f"{shared.bare}/objects/{commit[:2]}/{commit[2:]}")
     for ask in (shared.look, shared.remove):
-        with pytest.raises(FailedPrecondition, match="revision walk") as caught:
+        with pytest.raises(FailedPrecondition, match=r"revision walk|traverse parents") as caught:
             await ask("claude-1")
         assert caught.value.reason == "WORKTREE_FAILED"
     assert (shared.root / "claude-1").exists()

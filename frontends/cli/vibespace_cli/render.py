@@ -20,6 +20,9 @@ _MACHINERY = frozenset({"name", "generation", "observed_generation", "position"}
 _DETAILS = frozenset({"uid", "data_uid", "upload", "private"})
 """Resource fields that a person seldom asks for; shown with --verbose and --plain."""
 
+_ON_REQUEST = frozenset({"usage", "worktree"})
+"""What is told of a resource only when it was asked for."""
+
 _COLOURS = {"running": "green", "ready": "green", "failed": "red", "starting": "yellow", "stopping": "yellow"}
 
 
@@ -145,7 +148,7 @@ def _titles(output: Output, shown: Sequence[Leaf]) -> list[str]:
 
 def _stays(output: Output, leaf: Leaf) -> bool:
     """Columns that scripts count do not come and go with what somebody has set, only with what was asked for."""
-    return output.plain and "usage" not in leaf.path
+    return output.plain and _ON_REQUEST.isdisjoint(leaf.path)
 
 
 def _anywhere(messages: Sequence[Any], leaf: Leaf) -> bool:
