@@ -165,13 +165,27 @@ DECISIONS: dict[str, Row] = {
     "conversation: interrupt": (
         busy,
         Conversation.interrupt,
-        [("conversation.interrupt_requested", {"turn": "t"})],
+        [("conversation.interrupt_requested", {"turn": "t", "insists": False})],
     ),
-    "conversation: interrupt twice": (after(busy, Conversation.interrupt), Conversation.interrupt, []),
+    "conversation: interrupt twice": (
+        after(busy, Conversation.interrupt),
+        Conversation.interrupt,
+        [("conversation.interrupt_requested", {"turn": "t", "insists": True})],
+    ),
+    "conversation: interrupt again and again": (
+        after(busy, Conversation.interrupt, Conversation.interrupt),
+        Conversation.interrupt,
+        [],
+    ),
+    "conversation: interrupt what it has left running": (
+        after(busy, finished),
+        Conversation.interrupt,
+        [("conversation.interrupt_requested", {"turn": "", "insists": True})],
+    ),
     "conversation: interrupt the next turn": (
         after(busy, Conversation.interrupt, finished, lambda c: c.start_turn("u")),
         Conversation.interrupt,
-        [("conversation.interrupt_requested", {"turn": "u"})],
+        [("conversation.interrupt_requested", {"turn": "u", "insists": False})],
     ),
     "conversation: terminal wanted": (
         new_conversation,
@@ -267,7 +281,7 @@ REFUSALS: dict[str, tuple[Callable[[], Aggregate], Step, str]] = {
     "a start after another place": (running, started(2, 1, (1, 5)), "TRANSCRIPT_MOVED"),
     "an end after another place": (running, ended(1, 9, (1, 8)), "TRANSCRIPT_MOVED"),
     "interrupt nothing": (new_conversation, Conversation.interrupt, "AGENT_IDLE"),
-    "interrupt what is over": (after(busy, finished), Conversation.interrupt, "AGENT_IDLE"),
+    "interrupt what is over": (after(busy, finished, Conversation.end_work), Conversation.interrupt, "AGENT_IDLE"),
     "supersede at work": (busy, Conversation.supersede, "AGENT_WORKING"),
     "supersede while something it began runs": (after(busy, finished), Conversation.supersede, "AGENT_WORKING"),
     "decide twice": (after(new_approval, allow), allow, "APPROVAL_DECIDED"),
