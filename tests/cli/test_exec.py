@@ -125,12 +125,13 @@ def test_input_for_a_terminal_is_a_terminal(vibespace: Run) -> None:
     assert "Leave -t out" in done.err
 
 
-def test_connect_says_what_there_is(vibespace: Run) -> None:
-    """Without --shell it says what to use; with it, that it needs a terminal."""
-    plain, piped = vibespace("connect", "a@demo"), vibespace("connect", "a@demo", "--shell")
-    assert (plain.code, piped.code) == (16, 2)
-    assert "vibespace connect a@demo --shell" in plain.err
-    assert "vibespace exec" in piped.err
+@pytest.mark.parametrize("more", [(), ("--shell",), ("--take-over",)])
+def test_connect_needs_a_terminal(vibespace: Run, daemon: Daemon, more: tuple[str, ...]) -> None:
+    """Without one it says what does not, and asks the daemon for nothing."""
+    done = vibespace("connect", "a@demo", *more)
+    assert (done.code, daemon.requests) == (2, [])
+    assert "'vibespace ask'" in done.err
+    assert "'vibespace exec AGENT -- COMMAND'" in done.err
 
 
 def test_the_command_stands_after_two_dashes(vibespace: Run) -> None:
