@@ -11,7 +11,21 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import calls, commands, copies, create, durable, execs, idle, long, many, report, watchers
+from tests.bench import (
+    agents,
+    calls,
+    commands,
+    copies,
+    create,
+    durable,
+    execs,
+    idle,
+    lines,
+    long,
+    many,
+    report,
+    watchers,
+)
 from tests.bench.pairing import Figure
 
 ROWS: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
@@ -25,6 +39,8 @@ ROWS: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "long": long.rows,
     "many": many.rows,
     "idle": idle.rows,
+    "agents": agents.rows,
+    "lines": lines.rows,
 }
 RUNS = 3
 README = Path(__file__).parents[2] / "README.md"

@@ -25,6 +25,9 @@ from vibespace.engine.base import AgentSpec
 from vibespace.setup import image, podman
 from vibespace.v1.system_pb2 import HostEngine
 
+_LOG_ID = "bench-floor"
+"""In the label of what is made without a daemon."""
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -92,33 +95,45 @@ class Bare:
 
     async def make(self) -> AgentSpec:
         """Network, volumes, container, keys: started."""
-        uid, log_id = str(uuid.uuid4()), "bench-floor"
+        uid = str(uuid.uuid4())
+        spec = self._spec(uid, uid, "claude-1")
+        await self.call("POST", "/networks/create", json=bodies.network(_LOG_ID, uid, "floor", self._subnet()))
+        await self._volume(spec, bodies.shared_volume(uid))
+        await self._begin(spec)
+        return spec
+
+    async def join(self, first: AgentSpec) -> AgentSpec:
+        """One more container on the network and the files of `first`, with a home of its own: started."""
+        spec = self._spec(str(uuid.uuid4()), first.vibespace_uid, "claude-2")
+        await self._begin(spec)
+        return spec
+
+    def _spec(self, uid: str, vibespace_uid: str, agent: str) -> AgentSpec:
         key = asyncssh.generate_private_key("ssh-ed25519")
-        spec = AgentSpec(
+        return AgentSpec(
             agent_uid=uid,
-            agent="claude-1",
-            vibespace_uid=uid,
+            agent=agent,
+            vibespace_uid=vibespace_uid,
             vibespace="floor",
-            data_uid=uid,
+            data_uid=vibespace_uid,
             image=self._image,
             host_key=key.export_private_key(),
             authorized_key=key.export_public_key().decode(),  # one pair for both ends: less to make
         )
-        await self.call("POST", "/networks/create", json=bodies.network(log_id, uid, "floor", self._subnet()))
-        for name in self._volumes(spec):
-            await self.call("POST", "/volumes/create", json=bodies.volume(log_id, uid, name, "floor"))
-        name = bodies.container_name(uid)
-        await self.call(
-            "POST",
-            "/containers/create",
-            params={"name": name},
-            json=bodies.container(log_id, spec, self._ulimits),
-        )
+
+    async def _volume(self, spec: AgentSpec, name: str) -> None:
+        body = bodies.volume(_LOG_ID, spec.data_uid, name, "floor")
+        await self.call("POST", "/volumes/create", json=body)
+
+    async def _begin(self, spec: AgentSpec) -> None:
+        await self._volume(spec, bodies.home_volume(spec.data_uid, spec.agent))
+        name = bodies.container_name(spec.agent_uid)
+        body = bodies.container(_LOG_ID, spec, self._ulimits)
+        await self.call("POST", "/containers/create", params={"name": name}, json=body)
         tar = {"Content-Type": "application/x-tar"}
         archive = files.archive(spec)
         await self.call("PUT", f"/containers/{name}/archive", params={"path": "/"}, data=archive, headers=tar)
         await self.call("POST", f"/containers/{name}/start")
-        return spec
 
     async def port(self, agent_uid: str) -> int:
         """Where the container's sshd is reached."""
@@ -126,18 +141,19 @@ class Bare:
         return int(found["NetworkSettings"]["Ports"][bodies.SSH_PORT][0]["HostPort"])
 
     async def remove(self, spec: AgentSpec) -> None:
-        await self.call("DELETE", f"/containers/{bodies.container_name(spec.agent_uid)}", params={"force": "true"})
+        await self.leave(spec)
         await self.call("DELETE", f"/networks/{bodies.network_name(spec.vibespace_uid)}")
-        for name in self._volumes(spec):
-            await self.call("DELETE", f"/volumes/{name}")
+        await self.call("DELETE", f"/volumes/{bodies.shared_volume(spec.data_uid)}")
+
+    async def leave(self, spec: AgentSpec) -> None:
+        """Remove one that has joined."""
+        await self.call("DELETE", f"/containers/{bodies.container_name(spec.agent_uid)}", params={"force": "true"})
+        await self.call("DELETE", f"/volumes/{bodies.home_volume(spec.data_uid, spec.agent)}")
 
     def _subnet(self) -> str:
         """One that no container of ours had: of what hashes find, two in a hundred turns are the same."""
         number = next(self._numbers)
         return f"10.{192 + number // 256 % 64}.{number % 256}.0/24"  # above those of `bodies.subnets`
-
-    def _volumes(self, spec: AgentSpec) -> tuple[str, str]:
-        return bodies.shared_volume(spec.data_uid), bodies.home_volume(spec.data_uid, spec.agent)
 
 
 @asynccontextmanager

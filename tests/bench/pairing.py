@@ -61,6 +61,12 @@ def paired(what: str, wanted: Wanted, pairs: Sequence[tuple[float, float]], unit
     return Figure(what, wanted, value, median(o for o, _ in pairs), median(f for _, f in pairs), unit)
 
 
+def added(what: str, wanted: Wanted, pairs: Sequence[tuple[float, float]]) -> Figure:
+    """As `paired`, of the differences: what ours has on top of its floor, in the unit of `wanted`."""
+    value = median(ours - floor for ours, floor in pairs)
+    return Figure(what, wanted, value, median(o for o, _ in pairs), median(f for _, f in pairs), wanted.unit)
+
+
 def alone(what: str, wanted: Wanted, value: float) -> Figure:
     """A figure that has no floor."""
     return Figure(what, wanted, value, value, None, wanted.unit)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -21,6 +21,8 @@ from tests.podman import cache
 from vibespace.state import State
 from vibespace.v1 import agents_pb2, events_pb2, system_pb2, vibespaces_pb2
 from vibespace.v1.agents_pb2_grpc import AgentServiceStub
+from vibespace.v1.conversations_pb2_grpc import ConversationServiceStub
+from vibespace.v1.cursor_pb2 import Cursor
 from vibespace.v1.events_pb2_grpc import EventServiceStub
 from vibespace.v1.system_pb2_grpc import SystemServiceStub
 from vibespace.v1.vibespaces_pb2_grpc import VibespaceServiceStub
@@ -70,12 +72,19 @@ class Daemon:
         self.channel = channel
         self.vibespaces = VibespaceServiceStub(channel)
         self.agents = AgentServiceStub(channel)
+        self.conversations = ConversationServiceStub(channel)
         self.events = EventServiceStub(channel)
         self.system = SystemServiceStub(channel)
 
-    async def create(self, name: str) -> vibespaces_pb2.Vibespace:
+    async def initialize(self, engine: system_pb2.HostEngine = FAKE_ENGINE, image: str = "fake") -> None:
+        """Tell it its engine."""
+        await self.system.Initialize(
+            system_pb2.InitializeRequest(engine=engine, image=image, request_id=str(uuid.uuid4()))
+        )
+
+    async def create(self, name: str, env: Sequence[str] = ()) -> vibespaces_pb2.Vibespace:
         """A vibespace, accepted."""
-        settings = agents_pb2.AgentSettings(type=agents_pb2.AGENT_TYPE_CLAUDE_CODE)
+        settings = agents_pb2.AgentSettings(type=agents_pb2.AGENT_TYPE_CLAUDE_CODE, env=env)
         request = vibespaces_pb2.CreateVibespaceRequest(
             vibespace_id=name, agent_id="claude-1", agent=settings, request_id=str(uuid.uuid4())
         )
@@ -109,11 +118,26 @@ class Daemon:
     async def delete(self, name: str) -> None:
         """Return when the vibespace is gone."""
         request = vibespaces_pb2.DeleteVibespaceRequest(name=f"vibespaces/{name}", request_id=str(uuid.uuid4()))
-        after = (await self.vibespaces.DeleteVibespace(request)).cursor
+        await self._gone(request.name, request.name, (await self.vibespaces.DeleteVibespace(request)).cursor)
+
+    async def delete_agent(self, name: str) -> None:
+        """Return when the agent is gone."""
+        request = agents_pb2.DeleteAgentRequest(name=name, request_id=str(uuid.uuid4()))
+        after = (await self.agents.DeleteAgent(request)).cursor
+        await self._gone(name, name.partition("/agents/")[0], after)
+
+    async def _gone(self, name: str, vibespace: str, after: Cursor) -> None:
         async with asyncio.timeout(_GONE_SECONDS):
-            async for response in self.events.Watch(events_pb2.WatchRequest(after=after, parent=request.name)):
-                if any(change.deleted == request.name for change in response.changes):
+            async for response in self.events.Watch(events_pb2.WatchRequest(after=after, parent=vibespace)):
+                if any(change.deleted == name for change in response.changes):
                     return
+
+
+@asynccontextmanager
+async def connected(home: Path) -> AsyncIterator[Daemon]:
+    """The daemon that serves `home`."""
+    async with grpc.aio.insecure_channel(f"unix:{home / 'daemon.sock'}") as channel:
+        yield Daemon(home, channel)
 
 
 @asynccontextmanager
@@ -122,13 +146,13 @@ async def daemon(
     image: str = "fake",
     *,
     module: str = "vibespace.daemon",
+    config: str = "",
     **environment: str,
 ) -> AsyncIterator[Daemon]:
     """A daemon that was told its engine; it ends with the block, and its state directory goes."""
-    with directory() as home, server(module, home, **environment):
-        async with grpc.aio.insecure_channel(f"unix:{home / 'daemon.sock'}") as channel:
-            found = Daemon(home, channel)
-            await found.system.Initialize(
-                system_pb2.InitializeRequest(engine=engine, image=image, request_id=str(uuid.uuid4()))
-            )
-            yield found
+    with directory() as home:
+        (home / "config.yaml").write_text(config)
+        with server(module, home, **environment):
+            async with connected(home) as found:
+                await found.initialize(engine, image)
+                yield found

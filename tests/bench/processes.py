@@ -11,6 +11,12 @@ def resident(pid: int) -> float:
     return int(_status(pid, "VmRSS").removesuffix("kB")) * 1024 / 1e6
 
 
+def private(pid: int) -> float:
+    """Megabytes that it shares with nobody."""
+    lines = (line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines())
+    return sum(int(line[1]) for line in lines if line[0].startswith("Private_")) * 1024 / 1e6
+
+
 def threads(pid: int) -> int:
     return int(_status(pid, "Threads"))
 

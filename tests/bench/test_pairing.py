@@ -8,7 +8,7 @@ import pytest
 
 from tests.bench import __main__ as bench
 from tests.bench import report
-from tests.bench.pairing import Figure, Wanted, alone, in_turns, paired, percentile
+from tests.bench.pairing import Figure, Wanted, added, alone, in_turns, paired, percentile
 
 
 def figure(value: float, floor: float | None = 1) -> Figure:
@@ -34,6 +34,12 @@ async def test_turns_alternate() -> None:
 def test_what_slows_both_changes_no_ratio() -> None:
     """The ratio is that within the pairs: a machine that is ten times slower for a while does not move it."""
     assert paired("", Wanted(2), [(3, 2), (30, 20), (3, 2)], "ms").value == 1.5
+
+
+def test_what_slows_both_adds_nothing() -> None:
+    """So it is with what ours has on top of its floor, which is in the unit that is wanted."""
+    figure = added("", Wanted(2, unit="ms"), [(3, 2), (31, 30), (3, 2)])
+    assert (figure.value, figure.missed, figure.decides, figure.unit) == (1, False, True, "ms")
 
 
 def test_percentile() -> None:
