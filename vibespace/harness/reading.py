@@ -39,7 +39,7 @@ def decode(line: bytes) -> dict[str, Any] | Unparsed:
     if parts > MOST:
         return Unparsed(why=f"a line of {parts} parts")
     try:
-        found = json.loads(line.decode(), parse_constant=_no_number, parse_float=_finite)
+        found = _DECODER.decode(line.decode())
     except UnicodeDecodeError:
         return Unparsed(why="not UTF-8")
     except RecursionError:
@@ -108,8 +108,7 @@ def encode(value: Object) -> bytes:
 
 def _parts(line: bytes) -> int:
     """How many brackets and commas are in `line`; if they are many, without those in strings, as far as it matters."""
-    marks = (b"{", b"[", b",")
-    found = sum(line.count(mark) for mark in marks)
+    found = line.count(b"{") + line.count(b"[") + line.count(b",")
     if found <= MOST:
         return found
     bare = line.replace(rb"\\", b"").replace(rb"\"", b"")
@@ -117,7 +116,7 @@ def _parts(line: bytes) -> int:
     if strings > 2 * MOST + 2:  # between two of them there is at least one mark, or a colon with a mark before it
         return strings // 2
     outside = b"".join(bare.split(b'"')[::2])
-    return sum(outside.count(mark) for mark in marks)
+    return outside.count(b"{") + outside.count(b"[") + outside.count(b",")
 
 
 def _at(value: object, path: tuple[str, ...]) -> object:
@@ -162,3 +161,7 @@ def _mended(value: Any) -> Any:
     if isinstance(value, dict):
         return {_mended(key): _mended(each) for key, each in value.items()}
     return value
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite)
+"""Made once: `json.loads` would make one for each line."""
