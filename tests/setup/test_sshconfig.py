@@ -130,3 +130,15 @@ def test_what_cannot_be(user: Path, tmp_path: Path) -> None:
     user.mkdir(parents=True)
     with pytest.raises(Unavailable, match="cannot be read"):
         sshconfig.install(fine)
+
+
+def test_a_user_without_an_entry_has_no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in many a container, or where no more files can be opened: nothing of ours is there, and that is said."""
+
+    def missing(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr("vibespace.setup.sshconfig.pwd.getpwuid", missing)
+    assert sshconfig.outside(State(tmp_path)) == []
+    with pytest.raises(Unavailable, match="No entry in passwd"):
+        sshconfig.user_file()

@@ -78,8 +78,16 @@ def remove(state: State) -> Path:
 
 
 def user_file() -> Path:
-    """The file that ssh reads: it goes by the user's entry in passwd, and not by HOME."""
-    return Path(pwd.getpwuid(os.geteuid()).pw_dir) / ".ssh/config"
+    """The file that ssh reads: it goes by the user's entry in passwd, and not by HOME.
+
+    Raises Unavailable SSH_CONFIG where that has none, or cannot be read.
+    """
+    try:
+        entry = pwd.getpwuid(os.geteuid())
+    except KeyError as e:  # also where no more files can be opened
+        why = f"No entry in passwd is found for user {os.geteuid()}, by which ssh finds its settings."
+        raise Unavailable("SSH_CONFIG", why, hint="Nothing was changed.") from e
+    return Path(entry.pw_dir) / ".ssh/config"
 
 
 def _block(state: State, text: str) -> str | None:
