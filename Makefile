@@ -13,11 +13,16 @@ BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # What is slow to make and the same for every checkout is kept here.
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vibespace
+# To make, a space ends a name: where one is on the way there, it is kept in this checkout, and called from here.
+ifneq ($(words $(CACHE)),1)
+override CACHE := .cache
+endif
 BASE := $(CACHE)/debian.tar
+absolute = $(if $(filter /%,$(1)),$(1),$(CURDIR)/$(1))
 # Programs that compile their modules anew at every start are slower by a fifth, which no installed one is.
 unexport PYTHONDONTWRITEBYTECODE
-export VIBESPACE_TEST_CACHE := $(CACHE)/engine
-export VIBESPACE_TEST_BASE := $(BASE)
+export VIBESPACE_TEST_CACHE := $(call absolute,$(CACHE)/engine)
+export VIBESPACE_TEST_BASE := $(call absolute,$(BASE))
 
 # Podman with all it asks for at run time, a Debian to start from, and what the tests look through.
 PACKAGES := podman netavark aardvark-dns runc iptables catatonit uidmap slirp4netns fuse-overlayfs \
@@ -29,7 +34,7 @@ help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.installed $(BASE)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/demo "$(BASE)"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/demo "$(call absolute,$(BASE))"
 
 test: $(VENV)/.installed $(BASE) test-system
 	$(BIN)/pytest --durations=15 $(TESTS)
