@@ -118,6 +118,25 @@ class ContainersContract(EngineContract):
         assert {told[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0000000000000000"}
         assert (told["NoNewPrivs"], told["Seccomp"]) == ("1", "2")
 
+    async def test_a_user_namespace_leads_nowhere(
+        self, factory: ContainersFactory, engine: ContainersEngine, tmp_path: Path
+    ) -> None:
+        """Docker refuses to make one. In one on Podman there are all capabilities, which end at it: what is mounted is
+        seen in it only, what is mounted to read stays so, and no raw socket opens on the vibespace's network.
+        """
+        mount = HostMount(str(shown(tmp_path / "data", "hello")), "/mnt", read_only=True)
+        spec = replace(agent(factory), mounts=(mount,))
+        await engine.apply(spec)
+        if (await run(engine, spec, "unshare -r id -u 2>/dev/null || echo refused")) == "refused":
+            return
+        assert isinstance(factory.served, Podman)
+        over = "unshare -rm sh -c 'mount -t tmpfs none /vibespace && ! test -e /vibespace/file' && cat /vibespace/file"
+        assert await run(engine, spec, f"echo kept > /vibespace/file; {over}") == "kept"
+        again = "unshare -rm sh -c 'mount -o remount,bind,rw /mnt; umount /mnt; echo x > /mnt/file'"
+        assert "Read-only file system" in await run(engine, spec, f"{again} 2>&1 || true")
+        raw = "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)"
+        assert "not permitted" in await run(engine, spec, f"unshare -r python3 -c '{raw}' 2>&1 || true")
+
     async def test_sudo_is_root_inside_and_no_more(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
         """With sudo the user is uid 1000 without capabilities until he asks, then root who may install and not more."""
         spec = replace(agent(factory), sudo=True)

@@ -31,7 +31,7 @@ from vibespace.setup import guard as firewall
 from vibespace.v1 import system_pb2 as s
 
 HARDENED = dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), "0" * 16)
-HARDENED |= {"NoNewPrivs": "1", "Seccomp": "2"}
+HARDENED |= {"NoNewPrivs": "1", "Seccomp": "2", probe.USER_NAMESPACES: "0"}
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,24 @@ def test_powers_are_those_of_the_profile(sudo: bool, other: dict[str, str], seve
     seen = Seen((), (), (), HARDENED | other)
     assert trials.powers("isolation of demo", seen, sudo=sudo).severity == severity
     assert trials.powers("isolation of demo", Seen((), (), (), {}), sudo=sudo).severity == s.SEVERITY_ERROR
+
+
+@pytest.mark.parametrize(
+    ("told", "brand", "severity", "verdict"),
+    [
+        ("0", "podman", s.SEVERITY_OK, "held"),
+        ("0", "docker", s.SEVERITY_OK, "held"),
+        ("1", "podman", s.SEVERITY_WARNING, "not held"),
+        ("1", "docker", s.SEVERITY_ERROR, "not held"),
+        ("unknown", "docker", s.SEVERITY_WARNING, "not tried"),
+    ],
+)
+def test_user_namespaces_are_judged_by_the_engine(
+    told: str, brand: str, severity: s.Severity.ValueType, verdict: str
+) -> None:
+    """What Podman allows and Docker refuses is a warning on Podman, and an error on Docker."""
+    found = trials.namespaces("isolation of demo", Seen((), (), (), {probe.USER_NAMESPACES: told}), brand)
+    assert (found.severity, found.message.partition(":")[0]) == (severity, verdict)
 
 
 @pytest.mark.parametrize(

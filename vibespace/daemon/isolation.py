@@ -179,7 +179,12 @@ class Isolation:
             *(trials.judge(subject, trial, _words(seen.reached)) for trial in networks),
             trials.judge(subject, Trial("sockets of engines, and the state directory", paths), seen.opened),
             trials.powers(subject, seen, sudo=bool(vibespace.spec.get("sudo"))),
+            trials.namespaces(subject, seen, self._brand()),
         ]
+
+    def _brand(self) -> str:
+        host = self._feed.state.host
+        return str(host.engine.get("brand", "")) if host else ""
 
     async def _networks(
         self,

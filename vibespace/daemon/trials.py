@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
-from vibespace.net.base import Seen, Target
+from vibespace.net.base import USER_NAMESPACES, Seen, Target
 from vibespace.v1.system_pb2 import SEVERITY_ERROR, SEVERITY_OK, SEVERITY_WARNING, Finding
 
 _HINT = "docs/security.md says why it ought to hold."
@@ -54,6 +54,15 @@ def powers(subject: str, seen: Seen, *, sudo: bool) -> Finding:
     wrong = [each for each, (name, value) in zip(other, expected.items(), strict=True) if each != f"{name} {value}"]
     trial = Trial("powers of root, and ways to them", other)
     return judge(subject, trial, wrong)
+
+
+def namespaces(subject: str, seen: Seen, brand: str) -> Finding:
+    """Whether it may make a user namespace: nothing outside is reached by one, but more of the kernel is."""
+    found = seen.powers.get(USER_NAMESPACES, "")
+    untried = "" if found in ("0", "1") else "from inside it was not said"
+    excuse = "Podman's filter of system calls allows it" if brand == "podman" else ""
+    one = "one with all capabilities in it"
+    return judge(subject, Trial("user namespaces of its own", [one], untried, excuse), [one] * (found == "1"))
 
 
 def told(target: Target) -> str:

@@ -241,6 +241,10 @@ Target = tuple[str, int]
 """An address and a port."""
 
 
+USER_NAMESPACES = "UserNamespaces"
+"""Of `Seen.powers`: 1 where it may make a user namespace, in which it has all capabilities; 0 where that is refused."""
+
+
 @dataclass(frozen=True)
 class Seen:
     """What was found from inside. The agent may lie in it."""
@@ -252,7 +256,7 @@ class Seen:
     opened: Sequence[str]
     """Paths at which there is a file, or somebody listens."""
     powers: Mapping[str, str]
-    """What the kernel says that it may do, as in /proc/self/status."""
+    """What it may do: as in /proc/self/status, and whether it may make a user namespace; see net/probe.py."""
 
 
 class Prober(Protocol):

@@ -3,6 +3,7 @@
 Of the standard library only, and in one file.
 """
 
+import ctypes
 import json
 import os
 import socket
@@ -22,7 +23,10 @@ LOOPBACK = 8
 """As many ways to the machine's loopback, which count as well."""
 MACHINE = ("host.containers.internal", "host.docker.internal")
 """Names that engines give to the machine inside."""
-POWERS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
+USER_NAMESPACES = "UserNamespaces"
+"""As in net/base.py."""
+POWERS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", USER_NAMESPACES)
+_CLONE_NEWUSER = 0x10000000
 
 
 def addresses() -> list[str]:
@@ -83,7 +87,22 @@ def _opens(path: str) -> bool:
 
 def _powers() -> dict[str, str]:
     told = (line.partition(":") for line in _lines("/proc/self/status"))
-    return {name: value.strip() for name, _, value in told if name in POWERS}
+    return {name: value.strip() for name, _, value in told if name in POWERS} | {USER_NAMESPACES: _user_namespace()}
+
+
+def _user_namespace() -> str:
+    """In a child, with which it ends: a process that has threads may make none."""
+    try:
+        child = os.fork()
+    except OSError:
+        return "unknown"
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if ctypes.CDLL(None).unshare(_CLONE_NEWUSER) == 0 else 1
+        finally:
+            os._exit(code)
+    return "0" if os.waitpid(child, 0)[1] else "1"
 
 
 def _machine() -> list[str]:
