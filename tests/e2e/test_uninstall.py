@@ -26,6 +26,9 @@ def test_asked_first(own: Installation) -> None:
     assert (told["vibespaces"], told["agents"]) == (1, 1)
     assert {kind: told[kind] for kind in before} == before
     assert str(own.home / "events.db") in told["files"]
+    [images] = [each for each in told["left"] if each.startswith("images in ")]
+    assert "localhost/vibespace-agent" in images
+    assert "localhost/vibespace-base" in images
     declined = on_terminal(own, "uninstall", typed="n\n")
     assert declined.returncode == 14
     assert "the data of 1 vibespace with 1 agent" in declined.stdout

@@ -43,6 +43,18 @@ async def test_packs(script: Callable[[str], None], into: Path) -> None:
     assert (into / "tool.tgz").read_text() == "@some/tool@1.0"
 
 
+async def test_keeps_nothing_elsewhere(
+    script: Callable[[str], None], into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cache is in the folder that gets the archive, and gone with that, whatever the user's settings say."""
+    monkeypatch.setenv("npm_config_cache", "/nowhere")
+    script('while [ "$1" != --cache ]; do shift; done; mkdir "$2"; touch "$2/x.tgz" tool.tgz')
+    pack = npm.here()
+    assert pack is not None
+    assert await pack("tool@1", into) == into / "tool.tgz"
+    assert (into / "npm" / "x.tgz").exists()
+
+
 async def test_complains(script: Callable[[str], None], into: Path) -> None:
     """When npm fails, its own first complaint is the reason that is given."""
     script("echo npm error code E404 >&2; echo npm error 404 Not Found >&2; exit 1")

@@ -155,7 +155,8 @@ def test_nothing_is_left(state: State, installed: str) -> None:
     assert plan is not None
     assert list(plan.objects.containers) == [container]
     assert (plan.objects.networks, plan.objects.volumes) == ((f"vs-{installed}",), (f"vs-{installed}",))
-    assert (plan.kept, plan.left) == ([], [])
+    cache = f"{uninstall.ROOTS_CACHE}, where Podmans of root note which layers came from where"
+    assert (plan.kept, plan.left) == ([], [cache])
     uninstall.carry_out(plan, lambda _text: None)
     assert not state.home.exists()
     assert traces(*signs) == []
@@ -163,14 +164,24 @@ def test_nothing_is_left(state: State, installed: str) -> None:
 
 
 def test_a_users_podman(tmp_path: Path) -> None:
-    """What an `init` that failed has left of a user's Podman goes with all of its processes."""
+    """What an `init` that failed has left of a user's Podman goes with all of its processes, and nothing of that lies
+    elsewhere in his home.
+    """
     program = str(Path(sys.executable).parent / "vibespace")
     with user(tmp_path / "a home") as him:
-        init = him.command(program, "init", "--base", "/nowhere.tar")
-        assert subprocess.run(init, env=him.environment(), capture_output=True, check=False).returncode != 0
+        base = him.home / "base.tar"
+        with tarfile.open(base, mode="w") as tar:
+            tar.add("/usr/bin/catatonit", "pause")
+        him.give(base)
+        (him.home / "bin").mkdir()
+        (him.home / "bin/npm").symlink_to("/bin/false")  # the base is imported, and nothing fetched
+        environ = him.environment()
+        environ["PATH"] = f"{him.home}/bin:{environ['PATH']}"
+        init = him.command(program, "init", "--base", str(base))
+        assert subprocess.run(init, env=environ, capture_output=True, check=False).returncode != 0
         assert (him.home / ".vibespace/engine/store").exists()
         him.run(program, "uninstall", "-f")
-        assert not (him.home / ".vibespace").exists()
+        assert {path.name for path in him.home.iterdir()} == {"base.tar", "bin"}
         assert living(him.home) == []
 
 

@@ -12,6 +12,7 @@ _OF_ROOT = {
     "podman": (
         _KERNEL,
         "firewall rules of the engine, and ours with the comment 'vibespace': until the next boot",
+        "/var/lib/containers/cache: where layers came from, for all Podmans of root; it stays",
         "/run/containers/networks, /run/runc, /run/netns: the engine's notes of what runs, until the next boot",
     ),
     "docker": (
@@ -32,4 +33,8 @@ def listing(host: Host | None) -> Sequence[str]:
         return kernel
     where = host.engine["address"]
     theirs = f"containers, volumes and networks labelled vibespace.log={host.uid}: in {where}"
-    return (theirs, f"the agents' image, which stays after an uninstall: in {where}", *kernel)
+    return (
+        theirs,
+        f"the agents' images, their base and what their build has left, which stay after an uninstall: in {where}",
+        *kernel,
+    )

@@ -16,7 +16,8 @@ from vibespace.setup.context import pieces
 DEFAULT = "docker.io/library/debian:bookworm-slim"
 """What the image stands on where nobody has said anything."""
 
-_IMPORTED = "localhost/vibespace-base"
+IMPORTED = "localhost/vibespace-base"
+"""What a tar is called in the engine."""
 _KNOWN = "bases.json"
 _WAY_OUT = "Give a tar of a Debian 12 root file system, such as mmdebstrap makes."
 
@@ -45,7 +46,7 @@ async def provide(api: Api, base: str, identity: str, progress: Callable[[str], 
     """
     path = _tar(base)
     if path is not None:
-        return await _import(api, path, f"{_IMPORTED}:{identity[:16]}", progress)
+        return await _import(api, path, f"{IMPORTED}:{identity[:16]}", progress)
     name = base if ":" in base.rpartition("/")[2] or "@" in base else f"{base}:latest"
     there = await has(api, name)
     if newest or not there:

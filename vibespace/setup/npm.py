@@ -18,15 +18,15 @@ _INSIDE = "/pack"
 
 
 def here() -> Pack | None:
-    """The machine's npm, with all its configuration; None where there is none."""
+    """The machine's npm, with all its configuration but the place of its cache; None where there is none."""
     npm = shutil.which("npm")
     if npm is None:
         return None
 
     async def pack(package: str, into: Path) -> Path:
-        # In the empty folder, so that no project's .npmrc or package.json has a say.
+        # In the empty folder, so that no project's .npmrc or package.json has a say; with it goes npm's cache.
         process = await asyncio.create_subprocess_exec(
-            npm, "pack", "--silent", "--ignore-scripts", package,
+            npm, "pack", "--silent", "--ignore-scripts", "--cache", into / "npm", package,
             cwd=into, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip

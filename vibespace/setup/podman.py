@@ -131,11 +131,12 @@ def here(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _session(directory: Path) -> dict[str, str]:
-    """Where a user's Podman keeps what runs: in its own directory, as two with one forget each other's mounts.
+    """Where a user's Podman keeps what runs: in its own directory, as two with one forget each other's mounts; and
+    what it remembers of registries.
 
     The systemd of the user's session, which delegates control groups, is still found where it is.
     """
-    own = {"XDG_RUNTIME_DIR": str(directory / "session")}
+    own = {"XDG_RUNTIME_DIR": str(directory / "session"), "XDG_DATA_HOME": str(directory / "data")}
     if "DBUS_SESSION_BUS_ADDRESS" not in os.environ and "XDG_RUNTIME_DIR" in os.environ:
         own["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={os.environ['XDG_RUNTIME_DIR']}/bus"
     return own

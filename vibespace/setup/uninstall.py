@@ -15,7 +15,7 @@ from pathlib import Path
 from vibespace import durable
 from vibespace.engine.base import FAKE
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
-from vibespace.setup import engine, firewall, guard, installation, objects, podman, sshconfig, tree
+from vibespace.setup import base, engine, firewall, guard, image, installation, objects, podman, sshconfig, tree
 from vibespace.setup.build import Progress
 from vibespace.setup.ending import alone
 from vibespace.setup.engine import Choice
@@ -27,6 +27,9 @@ from vibespace.state import KEPT, MADE, State
 
 _UNMOUNTED = 'umount "$0" 2>/dev/null; exec "$@"'
 """Runs a command once $0 is no mount: in namespaces it has just made, Podman mounts its storage upon itself first."""
+
+ROOTS_CACHE = Path("/var/lib/containers/cache")
+"""The one place of Podman's that no setting moves."""
 
 
 @dataclass(frozen=True)
@@ -179,8 +182,16 @@ def _left(state: State, found: Installation, entries: Sequence[Path]) -> list[st
     left = [str(path) for path in sorted(state.home.iterdir()) if path not in ours]
     left += [f"{os.path.realpath(path)}, which {path} is a link to" for path in entries if path.is_symlink()]
     if found.engine and not found.engine.private:
-        left.append(f"the agents' image, in {found.engine.brand} at {found.engine.socket}")
+        left.append(_images(found.engine))
+    elif found.engine and os.geteuid() == 0 and ROOTS_CACHE.exists():
+        left.append(f"{ROOTS_CACHE}, where Podmans of root note which layers came from where")
     return left
+
+
+def _images(engine: Choice) -> str:
+    """In an engine that others use: what was built in it may be theirs too, and what a build leaves has no label."""
+    names = f"{image.NAME}, {base.IMPORTED} if a tar was imported, and untagged ones that their build has left"
+    return f"images in {engine.brand} at {engine.socket}: {names} ('{engine.brand} image prune' takes unused ones away)"
 
 
 def _remove_rootless(state: State) -> None:
