@@ -243,6 +243,12 @@ WRONG: dict[str, tuple[Callable[[Running], Any], type[errors.Error], str, str]] 
         "spec.network",
     ),
     "no network": (spec(network=v.NETWORK_UNSPECIFIED), errors.InvalidArgument, "NETWORK_UNKNOWN", "spec.network"),
+    "a closed network and a URL": (
+        spec(network=v.NETWORK_NONE, repo="https://example.org/shop.git"),
+        errors.InvalidArgument,
+        "REPOSITORY_OUT_OF_REACH",
+        "spec.repo",
+    ),
     "unknown view": (
         lambda d: d.vibespaces.GetVibespace(unknown(v.GetVibespaceRequest(name=DEMO), b"\x10\x63")),
         errors.InvalidArgument,

@@ -71,6 +71,7 @@ def create_vibespace(
         )
     host.require_awake(state.host, f"'{name}' was not created")
     host.require_network(state.host, spec.get("network", vibespaces.OPEN))
+    _require_way_to_repository(spec)
     uid = transaction.new_id()
     vibespace = transaction.add(Vibespace.create(uid, name=name, data_uid=kept or str(uid), spec=dict(spec)))
     agents.add_agent(
@@ -85,6 +86,17 @@ def create_vibespace(
         field="agent",
     )
     return vibespace
+
+
+def _require_way_to_repository(spec: Mapping[str, Any]) -> None:
+    """Raises InvalidArgument REPOSITORY_OUT_OF_REACH for one that would have to be fetched where nothing leads out."""
+    if spec.get("network") == vibespaces.NONE and (source := spec.get("repo")) and not repositories.is_path(source):
+        raise InvalidArgument(
+            "REPOSITORY_OUT_OF_REACH",
+            "With the network none, no repository can be fetched from a URL.",
+            field="spec.repo",
+            hint="Name a directory of a clone, which is sent in, or leave --network out.",
+        )
 
 
 def change_vibespace(
