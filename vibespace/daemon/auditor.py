@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from time import monotonic
 
 from vibespace.app.audit import CUT_OFF, Damage
@@ -29,6 +30,7 @@ class Report:
     """Everything up to here was looked at."""
     damages: list[Damage] = field(default_factory=list)
     more: int = 0
+    ended: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 class Auditor:

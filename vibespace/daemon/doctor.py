@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from vibespace import amounts
 from vibespace.app.feed import Feed
 from vibespace.app.log import Log
-from vibespace.daemon.auditor import Auditor
+from vibespace.daemon.auditor import Auditor, Report
 from vibespace.daemon.guard import Guard
 from vibespace.domain import states
 from vibespace.domain.states import State
@@ -17,7 +17,7 @@ from vibespace.v1.system_pb2 import SEVERITY_ERROR, SEVERITY_OK, SEVERITY_WARNIN
 
 _RESTORE = "Restore events.db from a backup: what is there goes on being used, and is never edited."
 _SHORTER = "Bring back the whole of events.db; if a backup was restored on purpose, remove the file 'head' beside it."
-_CHECK = "To check them now: 'vibespace audit verify'."
+_CHECK = "To check all now: 'vibespace audit verify'."
 
 
 class Doctor:
@@ -62,8 +62,7 @@ class Doctor:
             text = f"{self._feed.state.position} events; they are still being checked."
             return [Finding(severity=SEVERITY_OK, subject="log", message=text, hint=_CHECK)]
         if not report.damages:
-            text = f"Events 1 to {report.position} were checked, and are as they were written."
-            return [Finding(severity=SEVERITY_OK, subject="log", message=text)]
+            return [_whole(report, self._feed.state.position)]
         first, *others = report.damages
         text = f"Position {first.position}: {first.kind}: {first.message}"
         more = f" It is the first of {1 + len(others) + report.more}: see 'vibespace audit verify'." if others else ""
@@ -139,6 +138,14 @@ class Doctor:
 
 def _whom(vibespace: str) -> str:
     return f"vibespace '{vibespace}' of this state directory" if vibespace else "this state directory"
+
+
+def _whole(report: Report, position: int) -> Finding:
+    """No damage was found in what had been written when it was looked for."""
+    since = position - report.position
+    which = f"All {position} events" if not since else f"{report.position} of {position} events"
+    text = f"{which} were checked at {report.ended:%Y-%m-%d %H:%M} UTC, and are as they were written."
+    return Finding(severity=SEVERITY_OK, subject="log", message=text, hint=_CHECK if since else "")
 
 
 def _engine(severity: Severity.ValueType, message: str, hint: str = "") -> Finding:
