@@ -115,7 +115,8 @@ def state(home: str | os.PathLike[str] = "") -> State:
 def read_marker(state: State) -> dict[str, Any]:
     """What the marker says; nothing where there is none, or what is none. Nobody waits for a pipe there.
 
-    Raises PermissionDenied FILE_NOT_OURS for what may say that nothing is to be started, or that nobody can replace.
+    Raises PermissionDenied FILE_NOT_OURS for what may say that nothing is to be started, or that nobody can replace,
+    and HOME_NOT_USABLE where the directory is not ours.
     """
 
     def opened(path: str, flags: int) -> int:
@@ -125,11 +126,23 @@ def read_marker(state: State) -> dict[str, Any]:
         with open(state.marker, "rb", opener=opened) as file:
             told = json.loads(file.read(_MARKER_MAX))
     except (PermissionError, IsADirectoryError) as e:
+        _refuse_anothers(state.home)
         hint = "See that it can be read, or move it away: then it is made again."
         raise PermissionDenied("FILE_NOT_OURS", f"{state.marker} cannot be read: {e.strerror}.", hint=hint) from e
     except (OSError, ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
+
+
+def _refuse_anothers(home: Path) -> None:
+    """What lies in it is his, so there is nothing to open or to move away."""
+    try:
+        ours = home.stat().st_uid == os.geteuid()
+    except OSError:
+        ours = False  # the way there is closed already
+    if not ours:
+        text = f"The state directory {home} belongs to another user."
+        raise PermissionDenied("HOME_NOT_USABLE", text, hint="Set VIBESPACE_HOME to a directory of your own.")
 
 
 def open_own(path: Path, flags: int) -> int:

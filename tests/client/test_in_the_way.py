@@ -85,6 +85,16 @@ def test_a_directory_in_the_markers_place_is_told(state: State) -> None:
         assert "move it away" in refused.value.hint
 
 
+def test_another_users_directory_is_told(state: State) -> None:
+    """Nothing in it is to be moved away: it is his."""
+    state.marker.mkdir()
+    os.chown(state.home, 12345, 12345)
+    with pytest.raises(PermissionDenied, match="belongs to another user") as refused:
+        status(state)
+    assert refused.value.reason == "HOME_NOT_USABLE"
+    assert "VIBESPACE_HOME" in refused.value.hint
+
+
 def test_a_directory_in_the_sockets_place_is_told(state: State) -> None:
     """It may hold something: the daemon takes nothing away that it cannot make again."""
     state.socket.mkdir()
