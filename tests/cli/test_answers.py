@@ -190,6 +190,17 @@ def test_plain_fields_and_findings_have_a_header_too(vibespace: Run, daemon: Dae
     assert vibespace("doctor", "--plain", "--header").out.startswith("SEVERITY\tSUBJECT\tMESSAGE\tHINT\n")
 
 
+def test_doctor_asks_nothing_else_where_the_isolation_was_not_asked(vibespace: Run, daemon: Daemon) -> None:
+    """--vibespace alone is refused by the daemon, and that is the answer, not a finding among others."""
+
+    def refuse(_: object) -> Any:
+        raise errors.InvalidArgument("ISOLATION_NOT_ASKED", "No.", field="parent")
+
+    daemon.answers["SystemService/Diagnose"] = refuse
+    done = vibespace("doctor", "--vibespace", "demo", "--plain")
+    assert (done.code, done.out) == (2, "")
+
+
 def test_doctor_claims_no_settings_file_that_is_not_there(vibespace: Run, daemon: Daemon, home: Path) -> None:
     """Without config.yaml the defaults hold; that is said."""
     daemon.answers["SystemService/Diagnose"] = lambda _: system_pb2.DiagnoseResponse()

@@ -100,6 +100,12 @@ def test_what_was_opened_is_not_tried(host: str, port: int, opened: bool) -> Non
     assert trials.is_opened((host, port), ["::/0:22", "10.0.0.0/24:5432"]) is opened
 
 
+async def test_a_vibespace_without_isolation_is_refused(demo: Running) -> None:
+    """Nobody is told of the whole machine who asked of one vibespace."""
+    error = await refused(demo.system.Diagnose(s.DiagnoseRequest(parent="vibespaces/demo")))
+    assert (error.reason, error.field) == ("ISOLATION_NOT_ASKED", "parent")
+
+
 async def test_a_fake_engine_proves_nothing(demo: Running) -> None:
     """Nothing that cannot be tried is told as if it held."""
     error = await refused(demo.system.Diagnose(s.DiagnoseRequest(isolation=True)))

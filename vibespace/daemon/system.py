@@ -18,13 +18,16 @@ from vibespace.daemon import convert, mutations
 from vibespace.daemon.doctor import Doctor
 from vibespace.daemon.isolation import Isolation
 from vibespace.daemon.principal import request_of
-from vibespace.domain import states
+from vibespace.domain import names, states
 from vibespace.domain.host import Host
 from vibespace.domain.states import State
+from vibespace.errors import InvalidArgument
 from vibespace.v1 import system_pb2 as v1
 from vibespace.v1.system_pb2_grpc import SystemServiceServicer
 
 Context = grpc.aio.ServicerContext[Any, Any]
+_ALL = f"vibespaces/{names.ANY}"
+"""What the command line says where no vibespace was named."""
 
 
 class SystemServicer(SystemServiceServicer):
@@ -76,6 +79,11 @@ class SystemServicer(SystemServiceServicer):
         )
 
     async def Diagnose(self, request: v1.DiagnoseRequest, context: Context) -> v1.DiagnoseResponse:
+        if request.parent not in ("", _ALL) and not request.isolation:
+            text = "Only the isolation can be tried from inside one vibespace."
+            raise InvalidArgument(
+                "ISOLATION_NOT_ASKED", text, field="parent", hint="Add --isolation, or name no vibespace."
+            )
         if request.isolation:
             findings = await self._isolation.examine(request.parent)
         else:

@@ -58,6 +58,8 @@ def _findings(invocation: Invocation) -> Iterator[Finding]:
     try:
         yield from run.call(invocation).findings
     except Error as e:
+        if e.field == "parent":
+            raise  # what was typed is wrong, not this machine
         if all(e.message != finding.message for finding in here):  # else that is what keeps it away
             yield Finding(severity=SEVERITY_ERROR, subject="daemon", message=e.message, hint=e.hint)
 
