@@ -208,6 +208,25 @@ def test_cut_off_anywhere(state: State, installed: str) -> None:
     assert traces(str(state.home), installed) == []
 
 
+def test_what_images_are_built_on_is_not_counted(state: State, installed: str) -> None:
+    """Each instruction leaves something between two images: it goes with them, and is no image to a person. The marker,
+    which goes last, is among the files.
+    """
+    words = ["podman", "build", "--quiet", "--layers", "--tag", "localhost/q", "-"]
+    lines = b"FROM localhost/p\nLABEL a=1\nLABEL b=2\n"
+    subprocess.run(words, input=lines, env=podman.environment(state.engine), check=True, capture_output=True)
+    plan = uninstall.plan(state, keep_data=False)
+    assert plan is not None
+    assert (len(plan.objects.images), len(plan.objects.layers)) == (2, 1)
+    assert state.marker in plan.files
+    take(state, keep_data=True)
+    kept = uninstall.plan(state, keep_data=False)
+    assert kept is not None
+    assert (kept.objects.images, kept.objects.layers) == ((), ())
+    uninstall.carry_out(kept, lambda _text: None)
+    assert not state.home.exists()
+
+
 def test_looking_changes_nothing(state: State, installed: str) -> None:
     """A plan starts our own Podman when it rests, and puts it to rest again."""
     asyncio.run(_remove_container(state, installed))

@@ -31,6 +31,8 @@ class Objects:
     volumes: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     """Only of our own engine: another one's image may be somebody else's too."""
+    layers: tuple[str, ...] = ()
+    """What the images were built on and nobody would call an image, though the engine does when asked for all."""
     of: Mapping[str, str] = field(default_factory=dict)
     """By volume, the name of the vibespace that it was made for, where its label tells it."""
 
@@ -59,12 +61,14 @@ async def find(api: Api, log_id: str, *, private: bool) -> Objects:
     networks = await api.list("/networks", filters={"label": [f"{LOG}={log_id}"]})
     if private:
         _refuse_others((*containers, *volumes), log_id)
-    images = await api.get("/images/json", all=True) if private else ()
+    every = {found["Id"] for found in await api.get("/images/json", all=True)} if private else set()
+    images = {found["Id"] for found in await api.get("/images/json")} if private else set()
     return Objects(
         {found["Id"]: found["Names"][0].lstrip("/") for found in containers},
         tuple(sorted(found["Name"] for found in networks)),
         tuple(sorted(found["Name"] for found in volumes)),
-        tuple(sorted({found["Id"] for found in images})),
+        tuple(sorted(images)),
+        tuple(sorted(every - images)),
         {found["Name"]: name for found in volumes if (name := (found["Labels"] or {}).get(VIBESPACE))},
     )
 
@@ -87,9 +91,9 @@ async def take(api: Api, objects: Objects, progress: Progress) -> None:
     progress("Removing networks and volumes")
     await _each(objects.networks, lambda name: api.delete(f"/networks/{name}"))
     await _each(objects.volumes, lambda name: api.delete(f"/volumes/{name}"))
-    if objects.images:
+    if objects.images or objects.layers:
         progress("Removing images")
-    for image in objects.images:  # one after the other: each may take others with it
+    for image in (*objects.images, *objects.layers):  # one after the other: each may take others with it
         await gone(api.delete(f"/images/{image}", force=True))
 
 

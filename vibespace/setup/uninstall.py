@@ -64,7 +64,7 @@ def plan(state: State, *, keep_data: bool, measured: bool = False) -> Plan | Non
     with _opened(found.engine, state):
         measured = measured and not keep_data
         there, size = asyncio.run(_find(found, measured=measured)) if found.engine else (NOTHING, None)
-    entries = _entries(state, MADE if keep_data else (*KEPT, *MADE))
+    entries = _entries(state, MADE if keep_data else (*KEPT, *MADE, state.marker.name))
     kept, left = [], _left(state, found, entries)
     if keep_data:
         there, kept = replace(there, volumes=()), _kept(state, found, there)
@@ -157,7 +157,7 @@ async def _take(plan: Plan, progress: Progress) -> None:
         if plan.keep_data:
             there = replace(there, volumes=())
         elif found.engine.private:
-            there = replace(there, images=())  # they go with the storage
+            there = replace(there, images=(), layers=())  # they go with the storage
         await objects.take(speaking, there, progress)
 
 

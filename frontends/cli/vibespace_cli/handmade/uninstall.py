@@ -115,8 +115,6 @@ def _goes(plan: Plan) -> list[str]:
     lines += [f"  {said}, in {engine.brand} at {engine.socket}"] if said and engine else []
     if plan.files:
         lines += [f"  {', '.join(path.name for path in plan.files)}, in {plan.state.home}"]
-    elif not plan.keep_data:
-        lines += [f"  {plan.state.home}"]  # with the marker in it, which no plan counts
     return [*lines, *(f"  {each}" for each in plan.outside)]
 
 
