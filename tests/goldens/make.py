@@ -28,10 +28,24 @@ from tests.app.house import (
     start,
     stop,
 )
-from vibespace.app import agents, host, vibespaces
+from tests.app.talking import (
+    FIRST,
+    answered,
+    decide,
+    line,
+    program_ended,
+    program_started,
+    say,
+    settings_taken,
+    with_first,
+    withdraw,
+)
+from vibespace.app import agents, host, messages, vibespaces
 from vibespace.app.live import State
 from vibespace.app.recorder import Recorded
 from vibespace.daemon import convert
+from vibespace.domain.conversations import Conversation
+from vibespace.domain.transcripts import Transcript
 
 HERE = Path(__file__).parent
 SETTINGS = {
@@ -59,11 +73,32 @@ def told(state: State) -> dict[str, Any]:
             for _, held in sorted(state.credentials.items())
             for _, found in sorted(held.items())
         ],
+        "conversations": [_conversation(found) for found in state.conversations.values()],
+        "messages": [
+            MessageToDict(convert.message_message(found)) for held in state.messages.values() for found in held.values()
+        ],
+        "approvals": [
+            MessageToDict(convert.approval_message(found))
+            for held in state.approvals.values()
+            for found in held.values()
+        ],
+        "transcripts": {
+            found.subject: [*found.place, found.running, found.on_terminal, found.settings]
+            for found in state.aggregates.values()
+            if isinstance(found, Transcript)
+        },
         "kept": state.kept,
         "numbers": {f"{uid}/{prefix}": number for (uid, prefix), number in state.numbers.items()},
         "requests": {name: [str(known.uid), known.position] for name, known in state.requests.items()},
         "gone": {str(uid): [gone.aggregate.subject, gone.position] for uid, gone in state.gone.items()},
     }
+
+
+def _conversation(found: Conversation) -> dict[str, Any]:
+    """With what the loop acts by, and the API does not tell."""
+    remembered = ("begun", "turn", "interrupted", "insisted", "wants_terminal", "on_terminal")
+    said = MessageToDict(convert.conversation_message(found))
+    return {**said, "remembered": {name: getattr(found, name) for name in remembered}}
 
 
 def row(recorded: Recorded) -> dict[str, Any]:
@@ -160,10 +195,69 @@ async def live(house: House) -> None:
         partial(agents.delete_agent, vibespace="apart", name="codex-2", force=True),
         agent_deleted("apart", "codex-2"),
         apart(vibespaces.worktree_removed, agent="codex-2", reason=""),
+        *conversing(),
     ]
     for step in steps:
         house.clock.forward(seconds=1)
         await (seen(*step) if isinstance(step, tuple) else house.ask(step))
+
+
+def conversing() -> list[Any]:
+    """What is said to agents and by them, in the vibespace `apart`; at the end something of each kind still waits."""
+    whose = ("apart", "codex-1")
+    turn = {"kind": "turn_started", "turn": "t1"}
+    over = {"kind": "turn_ended", "turn": "t1", "reason": "completed", "usage": {"input": 3, "output": 2}, "cost": 12}
+    asked = {
+        "kind": "approval_asked",
+        "request": "r1",
+        "turn": "t1",
+        "tool": "Bash",
+        "input": '{"command":"ls"}',
+        "input_hash": "c0ffee",
+        "rules": ["Bash(ls)"],
+        "reason": "it writes",
+    }
+    return [
+        say(*whose, "Look at it."),
+        program_started(*whose, conversation="s1", settings={"model": "small"}),
+        settings_taken(*whose, model="large"),
+        line(*whose, {"kind": "conversation_switched", "conversation": "s1"}),
+        with_first(messages.hand_message, *whose),
+        with_first(messages.queue_again, *whose),
+        with_first(messages.hand_message, *whose),
+        line(*whose, turn, {"kind": "text", "text": "Look at it.", "by_user": True, "message": FIRST, "turn": "t1"}),
+        line(*whose, asked, {**asked, "request": "r2", "rules": []}),
+        decide(*whose, input_hash="c0ffee", always=True),
+        answered(*whose),
+        line(*whose, {"kind": "approval_cancelled", "request": "r2"}),
+        partial(messages.interrupt, vibespace="apart", agent="codex-1"),
+        line(*whose, over),
+        line(*whose, {"kind": "work_ended"}),
+        say(*whose, "And this?", steers=True),
+        with_first(messages.lose_message, *whose),
+        say(*whose, "/compact", is_command=True),
+        with_first(messages.fail_message, *whose, reason="it has no such command"),
+        partial(messages.want_terminal, vibespace="apart", agent="codex-1"),
+        program_ended(*whose, code=0),
+        program_started(*whose, conversation="s1", resumed=True, on_terminal=True),
+        program_ended(*whose, signal=15),
+        partial(messages.new_conversation, vibespace="apart", agent="codex-1"),
+        add("apart"),
+        say("apart", "codex-3", "It goes with its agent."),
+        program_started("apart", "codex-3", conversation="s2"),
+        line("apart", "codex-3", turn, asked),
+        partial(agents.delete_agent, vibespace="apart", name="codex-3", force=True),
+        agent_deleted("apart", "codex-3"),
+        program_started(*whose, conversation="s3"),
+        say(*whose, "Once more."),
+        withdraw(*whose),
+        say(*whose, "Do it."),
+        say(*whose, "Then that."),
+        with_first(messages.hand_message, *whose),
+        line(*whose, {**turn, "turn": "t2"}, {"kind": "text", "text": "Do it.", "message": FIRST, "turn": "t2"}),
+        line(*whose, {**asked, "turn": "t2"}, {**asked, "request": "r2", "turn": "t2"}),
+        decide(*whose, "denied", reason="not now"),
+    ]
 
 
 async def make(version: str) -> None:

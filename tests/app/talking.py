@@ -1,0 +1,130 @@
+"""Commands about what an agent is told, and what its program tells: of whichever agent has the name by then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from vibespace.app import approvals, messages, transcripts
+from vibespace.app.live import State
+from vibespace.app.transcripts import Line
+from vibespace.app.writer import Command, Transaction
+from vibespace.domain.aggregate import Aggregate
+from vibespace.domain.approvals import ALLOWED, Approval
+from vibespace.domain.messages import Message
+from vibespace.domain.transcripts import Block, Place
+from vibespace.errors import NotFound
+
+FIRST = "the first that waits"
+"""In a block, in place of the id of a message."""
+
+
+def say(
+    vibespace: str = "demo",
+    agent: str = "claude-1",
+    text: str = "hi",
+    *,
+    steers: bool = False,
+    is_command: bool = False,
+) -> Command:
+    said = partial(messages.say, text=text, author="local", steers=steers, is_command=is_command)
+    return partial(said, vibespace=vibespace, agent=agent)
+
+
+def program_started(vibespace: str = "demo", agent: str = "claude-1", **started: Any) -> Command:
+    """The next life of its program begins."""
+
+    def command(transaction: Transaction) -> Aggregate:
+        uid, last = _last(transaction.state, vibespace, agent)
+        place = Place(last.epoch + 1, 1)
+        return transcripts.start_program(transaction, agent_uid=uid, place=place, after=last, started=started)
+
+    return command
+
+
+def settings_taken(vibespace: str = "demo", agent: str = "claude-1", **settings: Any) -> Command:
+    def command(transaction: Transaction) -> Aggregate:
+        uid, _ = _last(transaction.state, vibespace, agent)
+        return transcripts.take_settings(transaction, agent_uid=uid, settings=settings)
+
+    return command
+
+
+def line(vibespace: str, agent: str, *blocks: Block, alone: bool = False) -> Command:
+    """The next line of its program tells `blocks`."""
+
+    def command(transaction: Transaction) -> Aggregate:
+        uid, last = _last(transaction.state, vibespace, agent)
+        told = _named(transaction.state, uid, blocks)
+        read = Line(Place(last.epoch, last.seq + 1), last, "stdout", "{}", told, told, alone=alone)
+        return transcripts.take_line(transaction, agent_uid=uid, line=read)
+
+    return command
+
+
+def program_ended(vibespace: str, agent: str, *blocks: Block, **how: Any) -> Command:
+    def command(transaction: Transaction) -> Aggregate:
+        uid, last = _last(transaction.state, vibespace, agent)
+        place, told = Place(last.epoch, last.seq + 1), _named(transaction.state, uid, blocks)
+        end = partial(transcripts.end_program, agent_uid=uid, place=place, after=last)
+        return end(transaction, how=how or {"code": 0}, blocks=told)
+
+    return command
+
+
+def with_first(command: Callable[..., Message], vibespace: str, agent: str, **how: Any) -> Command:
+    """`command`, of the message that waits longest for that agent."""
+
+    def decide(transaction: Transaction) -> Aggregate:
+        waiting = transaction.state.messages.get(transaction.state.agent(vibespace, agent).uid, {})
+        if not waiting:
+            raise NotFound("MESSAGE_GONE", "There is none.")
+        return command(transaction, message=next(iter(waiting.values())), **how)
+
+    return decide
+
+
+def decide(vibespace: str, agent: str, verdict: str = ALLOWED, **how: Any) -> Command:
+    """What that agent has asked first, and waits for."""
+
+    def command(transaction: Transaction) -> Aggregate:
+        asked = _asked(transaction.state, vibespace, agent)
+        return approvals.decide(transaction, approval_id=asked.uid, verdict=verdict, **how)
+
+    return command
+
+
+def answered(vibespace: str, agent: str) -> Command:
+    def command(transaction: Transaction) -> Aggregate:
+        asked = _asked(transaction.state, vibespace, agent)
+        return approvals.answered(transaction, uid=asked.id, agent_uid=asked.agent_uid)
+
+    return command
+
+
+def withdraw(vibespace: str, agent: str) -> Command:
+    def command(transaction: Transaction) -> Aggregate:
+        uid = transaction.state.agent(vibespace, agent).uid
+        return messages.withdraw(transaction, agent_uid=uid, reason="it has no program")
+
+    return command
+
+
+def _asked(state: State, vibespace: str, agent: str) -> Approval:
+    waiting = state.approvals.get(state.agent(vibespace, agent).uid, {})
+    if not waiting:
+        raise NotFound("APPROVAL_GONE", "There is none.")
+    return next(iter(waiting.values()))
+
+
+def _last(state: State, vibespace: str, agent: str) -> tuple[str, Place]:
+    """The agent's uid, and where its transcript ends."""
+    uid = state.agent(vibespace, agent).uid
+    found = state.transcript(uid)
+    return uid, found.place if found else Place(0, 0)
+
+
+def _named(state: State, agent_uid: str, blocks: tuple[Block, ...]) -> list[Block]:
+    first = next((message.uid for message in state.messages.get(agent_uid, {}).values()), "none")
+    return [{name: first if value == FIRST else value for name, value in block.items()} for block in blocks]
