@@ -154,7 +154,8 @@ class State:
                 self._moved(UUID(aggregate.vibespace_uid), position)
                 self._drop_of(aggregate.uid)
             case Conversation():
-                if self.conversations[aggregate.agent_uid].id == aggregate.id:
+                current = self.conversations.get(aggregate.agent_uid)
+                if current and current.id == aggregate.id:  # one that came and went in one command never was
                     del self.conversations[aggregate.agent_uid]
             case Message() | Approval():
                 held: dict[str, dict[UUID, Any]] = self.messages if isinstance(aggregate, Message) else self.approvals
@@ -198,7 +199,8 @@ class State:
 
     def answer(self, request_id: str, digest: str, uid: UUID, position: int, time: datetime) -> None:
         """`request_id` led to an event of `uid` at `position`; of several, the first names the resource."""
-        self.asked[uid] = (position, request_id)
+        if uid in self.aggregates:
+            self.asked[uid] = (position, request_id)
         known = self.requests.pop(request_id, None)
         self.requests[request_id] = Answered(digest, known.uid if known else uid, position, time)
 

@@ -28,7 +28,7 @@ def say(
     """Something for the agent to work on: when it is done with what came before or, if it `steers`, at once."""
     state = transaction.state
     found = state.agent(vibespace, agent)
-    found.must_stay()
+    _must_stay(transaction, found)
     host.require_awake(state.host, f"Nothing was said to '{agent}' of '{vibespace}'")
     check_text(text)
     if len(state.messages.get(found.uid, ())) >= MOST_WAITING:
@@ -96,6 +96,7 @@ def lose_message(transaction: Transaction, *, message: Message) -> Message:
     return draft
 
 
+@makes_room
 def interrupt(transaction: Transaction, *, vibespace: str, agent: str) -> Conversation:
     """End what the agent works on; where it works on nothing yet, what was said to it is withdrawn."""
     found = transaction.state.agent(vibespace, agent)
@@ -114,7 +115,7 @@ def interrupt(transaction: Transaction, *, vibespace: str, agent: str) -> Conver
 def want_terminal(transaction: Transaction, *, vibespace: str, agent: str, takes_over: bool = False) -> Conversation:
     """Somebody wants the program's own interface; who `takes_over` does not wait until the agent is idle."""
     found = transaction.state.agent(vibespace, agent)
-    found.must_stay()
+    _must_stay(transaction, found)
     host.require_awake(transaction.state.host, f"'{agent}' of '{vibespace}' was not connected to")
     draft = transaction.change(current(transaction, found))
     draft.want_terminal()
@@ -153,7 +154,7 @@ def leave_terminal(transaction: Transaction, *, vibespace: str, agent: str) -> C
 def new_conversation(transaction: Transaction, *, vibespace: str, agent: str) -> Conversation:
     """Begin another one; the old one stays in the history."""
     found = transaction.state.agent(vibespace, agent)
-    found.must_stay()
+    _must_stay(transaction, found)
     conversation = transaction.state.conversations.get(found.uid)
     if conversation is None:
         raise _silent(found)
@@ -183,6 +184,11 @@ def begin(transaction: Transaction, agent: Agent, program_session: str = "") -> 
             program_session=program_session,
         )
     )
+
+
+def _must_stay(transaction: Transaction, agent: Agent) -> None:
+    transaction.state.vibespace_of(agent).must_stay()
+    agent.must_stay()
 
 
 def _living(transaction: Transaction, message: Message) -> Message:

@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 from vibespace.app import messages
 from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain.agents import Agent
+from vibespace.domain.aggregate import Aggregate
 from vibespace.domain.approvals import ALLOWED, DENIED, Approval
 from vibespace.domain.conversations import Conversation
 from vibespace.domain.messages import ACKNOWLEDGED, HANDED, Message
@@ -211,8 +212,9 @@ class _Consequences:
 
     def _approvals(self, request: str) -> list[Approval]:
         uid = approval_id(self._agent.uid, self._epoch, request)
-        found = self._transaction.state.approvals.get(self._agent.uid, {}).get(uid)
-        return [self._transaction.change(found)] if found else []
+        waiting: Aggregate | None = self._transaction.state.approvals.get(self._agent.uid, {}).get(uid)
+        found = waiting or self._transaction.drafts.get(uid)  # it may have been asked by the same line
+        return [self._transaction.change(found)] if isinstance(found, Approval) else []
 
 
 def _agent(transaction: Transaction, agent_uid: str) -> Agent:

@@ -1,0 +1,249 @@
+"""Messages, conversations and approvals of an agent: what is refused, what follows from what, what goes with whom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.app.house import ENGINE, House, add, agent_deleted, create, delete, plain
+from tests.app.talking import FIRST, answered, decide, line, program_ended, program_started, say, with_first
+from vibespace.app import agents, approvals, host, messages, transcripts
+from vibespace.app.messages import LONGEST, MOST_WAITING
+from vibespace.app.transcripts import Line
+from vibespace.app.writer import Command
+from vibespace.domain.messages import ACKNOWLEDGED, HANDED, QUEUED
+from vibespace.domain.transcripts import Place
+from vibespace.errors import Error, Exhausted
+
+WHOSE = ("demo", "claude-1")
+ASKED: dict[str, Any] = {"kind": "approval_asked", "request": "r", "tool": "Bash", "input_hash": "h"}
+ENTERED: dict[str, Any] = {"kind": "conversation_switched", "conversation": "s1"}
+BEGUN: dict[str, Any] = {"kind": "turn_started", "turn": "t"}
+TAKEN: dict[str, Any] = {"kind": "text", "message": FIRST, "turn": "t"}
+
+
+@pytest.fixture(autouse=True)
+async def demo(house: House) -> None:
+    await house.ask(create())
+
+
+def states(house: House) -> list[str]:
+    """Of the messages that wait for the agent."""
+    uid = house.feed.state.agent(*WHOSE).uid
+    return [message.state for message in house.feed.state.messages.get(uid, {}).values()]
+
+
+def topics(house: House, after: int) -> list[str]:
+    return [recorded.topic for recorded in house.log.read(after)]
+
+
+async def refused(house: House, command: Any) -> Error:
+    """Why it is; nothing of it is in the log."""
+    before = house.log.position
+    with pytest.raises(Error) as e:
+        await house.ask(command)
+    assert house.log.position == before
+    return e.value
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "MESSAGE_EMPTY"),
+        (" \n\t", "MESSAGE_EMPTY"),
+        ("a\0b", "MESSAGE_INVALID"),
+        ("x" * (LONGEST + 1), "MESSAGE_TOO_LONG"),
+        ("é" * (LONGEST // 2) + "x", "MESSAGE_TOO_LONG"),
+    ],
+    ids=["empty", "blank", "NUL", "long", "long in bytes"],
+)
+async def test_what_is_no_message_is_refused(house: House, text: str, reason: str) -> None:
+    """Nothing, NUL, and what is longer than 64 KiB as UTF-8; no conversation is begun by it."""
+    error = await refused(house, say(text=text))
+    assert (error.reason, error.field) == (reason, "text")
+
+
+async def test_the_longest_message_is_taken_whole(house: House) -> None:
+    """64 KiB, counted in bytes."""
+    await house.ask(say(text="é" * (LONGEST // 2)))
+    [[message]] = [list(held.values()) for held in house.feed.state.messages.values()]
+    assert message.text == "é" * (LONGEST // 2)
+
+
+async def test_so_many_wait_for_one_agent_and_no_more(house: House) -> None:
+    """100 each; one that is over makes place for another, and other agents are not concerned."""
+    await house.ask(add())
+    for _ in range(MOST_WAITING):
+        await house.ask(say())
+    error = await refused(house, say())
+    assert (type(error), error.reason) == (Exhausted, "TOO_MANY_MESSAGES")
+    await house.ask(say(agent="claude-2"))
+    await house.ask(with_first(messages.fail_message, *WHOSE, reason="no"))
+    await house.ask(say())
+
+
+async def test_nothing_is_said_to_who_cannot_hear(house: House) -> None:
+    """No agent, one that is being deleted with or without its vibespace, and a machine at rest."""
+    assert (await refused(house, say(agent="nobody"))).reason == "AGENT_NOT_FOUND"
+    await house.ask(partial(host.initialize, engine=ENGINE, image="i"))
+    await house.ask(host.rest)
+    assert (await refused(house, say())).reason == "AT_REST"
+    await house.ask(host.wake)
+    await house.ask(add())
+    await house.ask(partial(agents.delete_agent, vibespace="demo", name="claude-2"))
+    assert (await refused(house, say(agent="claude-2"))).reason == "DELETING"
+    await house.ask(say())
+    await house.ask(delete())
+    whose = partial(messages.want_terminal, vibespace="demo", agent="claude-1")
+    for command in (say(), whose, partial(messages.new_conversation, vibespace="demo", agent="claude-1")):
+        assert (await refused(house, command)).reason == "DELETING"
+
+
+async def test_with_an_agent_goes_what_was_said_to_it_and_asked_by_it(house: House) -> None:
+    """Its conversation, messages, approvals and transcript are in no table any more; those of others stay."""
+    await house.ask(add())
+    for agent in ("claude-1", "claude-2"):
+        for command in (say(agent=agent), program_started(agent=agent), line("demo", agent, BEGUN, ASKED)):
+            await house.ask(command)
+        await house.ask(decide("demo", agent, "denied"))
+    gone, stays = (house.feed.state.agent("demo", name).uid for name in ("claude-2", "claude-1"))
+    uids = {uid for uid, found in house.feed.state.aggregates.items() if getattr(found, "agent_uid", "") == gone}
+    assert len(uids) == 4
+    await house.ask(agent_deleted("demo", "claude-2"))
+    state = house.feed.state
+    for table in (state.aggregates, state.positions, state.asked, state.gone):
+        assert uids.isdisjoint(table)
+    assert [list(table) for table in (state.conversations, state.messages, state.approvals)] == [[stays]] * 3
+    assert plain(state) == plain(house.log.fold())
+    assert (await refused(house, line("demo", "claude-2", BEGUN))).reason == "AGENT_NOT_FOUND"
+
+
+async def test_what_was_handed_waits_again_when_the_program_ends(house: House) -> None:
+    """What it had taken up is over as lost, what it had only been handed is said to the next program."""
+    for text in ("one", "two", "three"):
+        await house.ask(say(text=text))
+    await house.ask(program_started())
+    await house.ask(with_first(messages.hand_message, *WHOSE))
+    await house.ask(line(*WHOSE, BEGUN, TAKEN))
+    uid = house.feed.state.agent(*WHOSE).uid
+    second = list(house.feed.state.messages[uid].values())[1]
+    await house.ask(partial(messages.hand_message, message=second))
+    assert states(house) == [ACKNOWLEDGED, HANDED, QUEUED]
+    before = house.log.position
+    await house.ask(program_ended(*WHOSE))
+    assert states(house) == [QUEUED, QUEUED]
+    assert sorted(topics(house, before)) == [
+        "conversation.turn_ended",
+        "conversation.work_ended",
+        "message.done",
+        "message.queued_again",
+        "transcript.program_ended",
+    ]
+
+
+async def test_the_same_line_twice_is_no_news(house: House) -> None:
+    """Nothing follows from it again; one that does not go on from where the transcript ends is refused."""
+    await house.ask(program_started())
+    uid = house.feed.state.agent(*WHOSE).uid
+    told = Line(Place(1, 2), Place(1, 1), "stdout", "{}", [BEGUN, ASKED], [BEGUN, ASKED])
+    await house.ask(partial(transcripts.take_line, agent_uid=uid, line=told))
+    await house.ask(answered(*WHOSE))
+    before = house.log.position
+    await house.ask(partial(transcripts.take_line, agent_uid=uid, line=told))
+    assert house.log.position == before
+    beyond = replace(told, place=Place(1, 5), after=Place(1, 4))
+    assert (await refused(house, partial(transcripts.take_line, agent_uid=uid, line=beyond))).reason == (
+        "TRANSCRIPT_MOVED"
+    )
+
+
+async def test_nothing_follows_from_a_line_that_is_kept_alone(house: House) -> None:
+    """The history has it, and that is all."""
+    await house.ask(program_started())
+    before = house.log.position
+    await house.ask(line(*WHOSE, BEGUN, ASKED, alone=True))
+    assert topics(house, before) == ["transcript.line_read"]
+
+
+@pytest.mark.parametrize("how_often", [1, 2, 3])
+async def test_a_line_may_switch_conversations_more_than_once(house: House, how_often: int) -> None:
+    """The last is current, those before it are over, and the writer goes on."""
+    await house.ask(program_started())
+    await house.ask(line(*WHOSE, ENTERED))
+    await house.ask(line(*WHOSE, *({**ENTERED, "conversation": f"n{n}"} for n in range(how_often))))
+    [current] = house.feed.state.conversations.values()
+    assert current.program_session == f"n{how_often - 1}"
+    assert plain(house.feed.state) == plain(house.log.fold())
+    assert plain(house.written) == plain(house.feed.state)
+
+
+async def test_what_is_asked_and_over_in_one_line_does_not_wait(house: House) -> None:
+    """Nobody is shown a decision that nobody waits for."""
+    await house.ask(program_started())
+    await house.ask(line(*WHOSE, ASKED, {"kind": "approval_cancelled", "request": "r"}))
+    assert house.feed.state.approvals == {}
+
+
+async def test_interrupting_withdraws_what_is_not_begun(house: House) -> None:
+    """Of an agent that works on nothing, messages are withdrawn; one with neither is refused."""
+    interrupt = partial(messages.interrupt, vibespace="demo", agent="claude-1")
+    assert (await refused(house, interrupt)).reason == "NO_CONVERSATION"
+    await house.ask(say())
+    await house.ask(interrupt)
+    assert states(house) == []
+    assert (await refused(house, interrupt)).reason == "AGENT_IDLE"
+
+
+async def test_what_is_gone_is_not_kept_by_who_asked(house: House) -> None:
+    """Nothing of a message that a request ended, or of a conversation, is left but the memory of the deletion."""
+    await house.ask(say())
+    await house.ask(partial(messages.interrupt, vibespace="demo", agent="claude-1"))
+    await house.ask(partial(messages.new_conversation, vibespace="demo", agent="claude-1"))
+    state = house.feed.state
+    assert set(state.asked) <= set(state.aggregates)
+
+
+async def test_the_first_decision_holds(house: House) -> None:
+    """Another one is refused, and so is one about another input, or for longer where there is no rule."""
+    await house.ask(program_started())
+    await house.ask(line(*WHOSE, ASKED))
+    assert (await refused(house, decide(*WHOSE, input_hash="other"))).reason == "INPUT_CHANGED"
+    assert (await refused(house, decide(*WHOSE, always=True))).reason == "RULES_MISSING"
+    await house.ask(decide(*WHOSE, input_hash="h"))
+    assert (await refused(house, decide(*WHOSE, "denied"))).reason == "APPROVAL_DECIDED"
+    await house.ask(answered(*WHOSE))
+    assert house.feed.state.approvals == {}
+
+
+async def test_what_leads_to_less_is_decided_on_a_full_disk(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decision is told, work ended, a message withdrawn and a program's end noted; nothing is begun or said."""
+    for command in (say(), program_started(), line(*WHOSE, ENTERED, BEGUN, ASKED), decide(*WHOSE)):
+        await house.ask(command)
+    agent = house.feed.state.agent(*WHOSE)
+    [approval] = house.feed.state.approvals[agent.uid].values()
+    [message] = house.feed.state.messages[agent.uid].values()
+    begun: list[Command] = [
+        say(),
+        partial(messages.want_terminal, vibespace="demo", agent="claude-1"),
+        partial(messages.hand_message, message=message),
+        partial(transcripts.take_settings, agent_uid=agent.uid, settings={"model": "m"}),
+    ]
+    ended: list[Command] = [
+        partial(approvals.answered, uid=approval.id, agent_uid=agent.uid),
+        partial(messages.interrupt, vibespace="demo", agent="claude-1"),
+        partial(messages.leave_terminal, vibespace="demo", agent="claude-1"),
+        partial(messages.fail_message, message=message, reason="no"),
+        partial(messages.withdraw, agent_uid=agent.uid, reason="no"),
+        partial(transcripts.end_program, agent_uid=agent.uid, place=Place(1, 3), after=Place(1, 2), how={"code": 0}),
+    ]
+    monkeypatch.setattr(house.log.reserve, "has_room", lambda: False)
+    for command in begun:
+        assert (await refused(house, command)).reason == "DISK_FULL"
+    for command in ended:
+        await house.ask(command)
+    state = house.feed.state
+    assert (state.messages, state.approvals, state.conversations[agent.uid].working) == ({}, {}, False)
+    assert plain(state) == plain(house.log.fold())
