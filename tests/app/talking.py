@@ -6,12 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from hypothesis import strategies as st
+
 from vibespace.app import approvals, messages, transcripts
 from vibespace.app.live import State
 from vibespace.app.transcripts import Line
 from vibespace.app.writer import Command, Transaction
 from vibespace.domain.aggregate import Aggregate
-from vibespace.domain.approvals import ALLOWED, Approval
+from vibespace.domain.approvals import ALLOWED, DENIED, Approval
 from vibespace.domain.messages import Message
 from vibespace.domain.transcripts import Block, Place
 from vibespace.errors import NotFound
@@ -128,3 +130,59 @@ def _last(state: State, vibespace: str, agent: str) -> tuple[str, Place]:
 def _named(state: State, agent_uid: str, blocks: tuple[Block, ...]) -> list[Block]:
     first = next((message.uid for message in state.messages.get(agent_uid, {}).values()), "none")
     return [{name: first if value == FIRST else value for name, value in block.items()} for block in blocks]
+
+
+TURNS, REQUESTED = st.sampled_from(["", "t", "u"]), st.sampled_from(["", "r", "s"])
+OUTSIDE = st.sampled_from(["", "c", "d"])
+"""The program's ids of conversations."""
+FIELDS: dict[str, dict[str, st.SearchStrategy[object]]] = {
+    "turn_started": {"turn": TURNS, "conversation": OUTSIDE},
+    "turn_ended": {"turn": TURNS, "conversation": OUTSIDE, "reason": st.just("completed"), "cost": st.just(3)},
+    "work_ended": {"conversation": OUTSIDE},
+    "conversation_switched": {"conversation": OUTSIDE},
+    "text": {"message": st.sampled_from([FIRST, "none"]), "turn": TURNS, "text": st.just("hi")},
+    "message_dropped": {"id": st.sampled_from([FIRST, "none"])},
+    "approval_asked": {"request": REQUESTED, "tool": st.just("Bash"), "rules": st.just(["Bash(ls)"])},
+    "approval_answered": {"request": REQUESTED, "allowed": st.booleans()},
+    "approval_cancelled": {"request": REQUESTED},
+    "of another build": {"turn": TURNS},
+}
+"""Of the blocks that something follows from, and of one that nobody knows: each field may be missing."""
+
+
+def block(kind: str) -> st.SearchStrategy[Block]:
+    return st.fixed_dictionaries({"kind": st.just(kind)}, optional=FIELDS[kind])
+
+
+BLOCKS = st.lists(st.sampled_from(sorted(FIELDS)).flatmap(block), max_size=4)
+
+
+def of_agent(command: Any, **how: Any) -> Any:
+    """`command`, which knows an agent by names."""
+    return lambda vibespace, agent: partial(command, vibespace=vibespace, agent=agent, **how)
+
+
+def talk(vibespace: st.SearchStrategy[str], agent: st.SearchStrategy[str]) -> st.SearchStrategy[Command]:
+    """What an agent is told, and tells."""
+    return st.one_of(
+        st.builds(say, vibespace, agent, steers=st.booleans()),
+        st.builds(lambda v, a, terminal: program_started(v, a, on_terminal=terminal), vibespace, agent, st.booleans()),
+        st.builds(
+            lambda v, a, blocks, alone: line(v, a, *blocks, alone=alone), vibespace, agent, BLOCKS, st.booleans()
+        ),
+        st.builds(lambda v, a, blocks: line(v, a, *blocks), vibespace, agent, BLOCKS),
+        st.builds(lambda v, a, blocks: program_ended(v, a, *blocks), vibespace, agent, BLOCKS),
+        st.builds(lambda v, a, model: settings_taken(v, a, model=model), vibespace, agent, st.sampled_from("mn")),
+        st.builds(partial(with_first, messages.hand_message), vibespace, agent),
+        st.builds(partial(with_first, messages.queue_again), vibespace, agent),
+        st.builds(partial(with_first, messages.fail_message, reason="no"), vibespace, agent),
+        st.builds(partial(with_first, messages.lose_message), vibespace, agent),
+        st.builds(decide, vibespace, agent, st.sampled_from([ALLOWED, DENIED]), always=st.booleans()),
+        st.builds(answered, vibespace, agent),
+        st.builds(withdraw, vibespace, agent),
+        st.builds(of_agent(messages.interrupt), vibespace, agent),
+        st.builds(of_agent(messages.new_conversation), vibespace, agent),
+        st.builds(of_agent(messages.want_terminal), vibespace, agent),
+        st.builds(of_agent(messages.want_terminal, takes_over=True), vibespace, agent),
+        st.builds(of_agent(messages.leave_terminal), vibespace, agent),
+    )
