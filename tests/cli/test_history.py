@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon, agent, vibespace
+from tests.cli.process import on_terminal
 from vibespace.errors import InvalidArgument
 from vibespace.v1 import agents_pb2, events_pb2
 
@@ -131,3 +133,96 @@ def test_a_page_survives_its_daemon(daemon: Daemon, vibespace: Run) -> None:
     done = vibespace("events", "--limit", "2")
     assert [json.loads(line)["cursor"]["position"] for line in done.out.splitlines()] == [1, 2]
     assert (done.code, limits) == (0, [2, 1])
+
+
+HOSTILE = "\x1b[2J\x07\r\n\u202e\ud800"
+"""What clears a screen, rings, begins a line, turns writing around, and is no character."""
+
+
+def line_read(text: str) -> events_pb2.Event:
+    """A line of an agent's program, in which it says `text`."""
+    blocks = [
+        {"kind": "text", "turn": "t", "text": text},
+        {"kind": "tool_call", "call": "c", "tool": "Bash", "input": "{}"},
+        {"kind": "tool_call", "call": "d", "tool": "Read", "input": "{}"},
+    ]
+    data = {"epoch": 1, "seq": 2, "source": "stdout", "line": json.dumps(blocks), "blocks": blocks, "blob": "f00d"}
+    event = events_pb2.Event(type="transcript.line_read", subject=f"{AGENT}/transcript", data=json.dumps(data))
+    event.time.FromJsonString("2026-01-02T03:04:05Z")
+    return event
+
+
+AGENT = "vibespaces/demo/agents/claude-1"
+
+
+def told(event: events_pb2.Event, daemon: Daemon) -> None:
+    daemon.answers["EventService/StreamEvents"] = lambda _: [events_pb2.StreamEventsResponse(events=[event])]
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.mark.usefixtures("narrow")
+def test_what_an_agent_says_does_not_flood_its_history(daemon: Daemon) -> None:
+    """A line of its program, however long, is its kinds, each once, and a beginning, in at most two lines below its
+    row's; what moves a cursor is gone.
+    """
+    told(line_read(f"It is {HOSTILE}done. " + "And so on. " * 2000), daemon)
+    code, seen = on_terminal("events")
+    lines = re.sub(r"\x1b\[\d+m", "", seen).splitlines()
+    assert code == 0
+    assert len(lines) <= 6
+    assert all(len(line) <= 80 for line in lines)
+    assert "text, tool_call: It is" in seen
+    assert "…" in seen
+    assert [c for c in "\x07\u202e\x1b" if c in "".join(lines)] == []
+
+
+@pytest.mark.usefixtures("narrow")
+def test_what_an_agent_says_is_whole_with_verbose(vibespace: Run, daemon: Daemon) -> None:
+    """-v has every word of it, --json the event as it is, but for what is no character."""
+    words = [f"word-{n}" for n in range(500)]
+    told(line_read(f"{HOSTILE} {' '.join(words)}"), daemon)
+    code, seen = on_terminal("events", "-v")
+    assert code == 0
+    assert [word for word in words if word not in "".join(seen.split())] == []
+    assert [c for c in "\x07\u202e\x1b" if c in re.sub(r"\x1b\[\d+m", "", seen)] == []
+    done = vibespace("events", "--json")
+    said = f"{HOSTILE} {' '.join(words)}".replace("\ud800", "?")
+    assert (done.code, json.loads(done.out)["data"]["blocks"][0]["text"]) == (0, said)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_line_that_tells_little_is_told_by_that(daemon: Daemon) -> None:
+    """Without a text the tool, without anything the kind."""
+    event = line_read("")
+    told(event, daemon)
+    assert "text, tool_call: Bash\n" in on_terminal("events")[1]
+    event.data = json.dumps({"line": "secret words", "blocks": [{"kind": "work_ended"}]})
+    assert "work_ended\n" in (seen := on_terminal("events")[1])
+    assert "secret words" not in seen
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_message_is_told_by_its_beginning(daemon: Daemon) -> None:
+    """64 KiB of it take a line; its agent, whom the subject names, is not named again, but a reason is whole."""
+    data = {
+        "vibespace": "demo",
+        "agent": "claude-1",
+        "agent_uid": "u",
+        "author": "local",
+        "text": "Look at it. " * 5000,
+    }
+    told(events_pb2.Event(type="message.said", subject=f"{AGENT}/messages/m", data=json.dumps(data)), daemon)
+    seen = on_terminal("events")[1]
+    assert len(seen.splitlines()) <= 6
+    assert "agent claude-1" not in seen
+    assert "text Look at it." in " ".join(seen.split())
+    reason = "the program did not take it up, " * 9
+    told(
+        events_pb2.Event(type="message.failed", subject=f"{AGENT}/messages/m", data=json.dumps({"reason": reason})),
+        daemon,
+    )
+    assert "".join(reason.split()) in "".join(on_terminal("events")[1].split())

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from vibespace.v1.events_pb2 import Event, StreamEventsResponse
-from vibespace_cli import build, human, render, table
+from vibespace_cli import build, cells, human, render, table
 from vibespace_cli.invocation import Invocation
 from vibespace_cli.names import short
 from vibespace_cli.output import Output
@@ -19,6 +19,13 @@ _WIDE = 110
 
 _INDENT = 10
 """Where the fields of an event begin, with --verbose: below the time, to the right of its position."""
+
+_BRIEF = 60
+"""Columns of what may be of any length: an event is no place to read a conversation."""
+
+_LINE = "transcript.line_read"
+_WORDS = ("text", "tool", "path", "why")
+"""Fields of what an agent tells that say something by themselves, the most telling first."""
 
 _EMPTY = frozenset({"", "null", "{}", "[]"})
 
@@ -120,8 +127,26 @@ def _compact(value: Any) -> str:
 
 
 def _said(event: Event) -> str:
-    """What its data tell a person: nothing that the subject says, no ids, no counters, nothing that is empty."""
+    """What its data tell a person: nothing that the subject says, no ids, no counters, nothing that is empty; of what
+    agents and people write only the beginning.
+    """
     data = json.loads(event.data) if event.data else {}
+    if event.type == _LINE:
+        return _told(data.get("blocks") or [])
     texts = {name: human.digest(value) for name, value in data.items() if value and isinstance(value, str)}
-    told = {name: value for name, value in texts.items() if name not in ("name", "vibespace") and "uid" not in name}
-    return ", ".join(value if name in ("state", "reason") else f"{name} {value}" for name, value in told.items())
+    told = {name: value for name, value in texts.items() if not _is_known(name, value, event.subject)}
+    return ", ".join(
+        value if name in ("state", "reason") else f"{name} {cells.cut(value, _BRIEF)}" for name, value in told.items()
+    )
+
+
+def _is_known(name: str, value: str, subject: str) -> bool:
+    return name in ("name", "vibespace") or "uid" in name or (name == "agent" and f"/agents/{value}/" in subject)
+
+
+def _told(blocks: list[Any]) -> str:
+    """By a line of an agent's program: of what kinds it is, and how the first thing begins that is said in it."""
+    kinds = ", ".join(dict.fromkeys(str(block["kind"]) for block in blocks))
+    said = (block[name] for block in blocks for name in _WORDS if block.get(name))
+    begins = " ".join(str(next(said, "")).split())
+    return cells.cut(f"{kinds}: {begins}" if begins else kinds, _BRIEF)
