@@ -1,6 +1,6 @@
 """Made the goldens of this build: a history with every event there is, and a state directory.
 
-`python -m tests.goldens.make v3` wrote the newest, once. A promise is never written anew: when events change, a next
+`python -m tests.goldens.make v4` wrote the newest, once. A promise is never written anew: when events change, a next
 version is made beside it, and all of them go on being folded by the tests.
 """
 
