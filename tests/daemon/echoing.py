@@ -89,11 +89,11 @@ class Talk:
         return [block async for response in self.stub.StreamTranscript(request) for block in response.blocks]
 
     async def until(self, kind: str, after: Cursor | None = None) -> c.Block:
-        """The first block of that kind; it is waited for."""
+        """The first block of that kind, of text the agent's own; it is waited for."""
         call = self.stub.StreamTranscript(c.StreamTranscriptRequest(name=self.name, after=after, follow=True))
         async for response in call:
             for block in response.blocks:
-                if block.WhichOneof("block") == kind:
+                if block.WhichOneof("block") == kind and not block.text.by_user:
                     call.cancel()
                     return block
         raise AssertionError("the transcript ended")
