@@ -91,10 +91,11 @@ class _Printer:
         """
         first = not self._widths
         width = table.terminal_width()
-        about, at = names.index("SUBJECT"), names.index("TIME")
+        about, at, by = names.index("SUBJECT"), names.index("TIME"), names.index("ACTOR")
         days = [row[at].partition(" ")[0] for row in rows]
         for row, event in zip(rows, events, strict=True):
-            row[about] = short(event.subject)
+            row[about] = _whose(event.subject)
+            row[by] = row[by] if self._output.verbose else _who(row[by])
             row[at] = row[at] if width >= _WIDE else row[at].rpartition(" ")[2]
             row.append("" if self._output.verbose else _said(event))
         whole = [names.index(n) for n in ("POSITION", "TIME", "TYPE")]
@@ -109,6 +110,18 @@ class _Printer:
             if self._output.verbose:
                 lines += _details(event, width)
         return lines
+
+
+def _whose(subject: str) -> str:
+    """What a person calls it; of what belongs to an agent, that agent: TYPE says what it is, --verbose which."""
+    parts = subject.split("/")
+    return short("/".join(parts[:4]) if parts[2:3] == ["agents"] else subject)
+
+
+def _who(actor: str) -> str:
+    """With as much of an id as tells one from another."""
+    kind, of, uid = actor.partition(":")
+    return kind + of + uid[:8]
 
 
 def _details(event: Event, width: int) -> list[str]:
