@@ -151,10 +151,11 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[object]]] = {
 
 
 def block(kind: str) -> st.SearchStrategy[Block]:
-    return st.fixed_dictionaries({"kind": st.just(kind)}, optional=FIELDS[kind])
+    whole = st.fixed_dictionaries({"kind": st.just(kind), **FIELDS[kind]})
+    return whole | st.fixed_dictionaries({"kind": st.just(kind)}, optional=FIELDS[kind])
 
 
-BLOCKS = st.lists(st.sampled_from(sorted(FIELDS)).flatmap(block), max_size=4)
+BLOCKS = st.lists(st.one_of([block(kind) for kind in FIELDS]), min_size=1, max_size=6)
 
 
 def of_agent(command: Any, **how: Any) -> Any:

@@ -132,7 +132,7 @@ async def test_readers_hold_what_the_log_folds_to(batches: list[tuple[list[tuple
 
 
 @given(batches=TALKING)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 async def test_readers_hold_what_was_said(batches: list[tuple[list[tuple[Command, Request]], int]]) -> None:
     """The same of one agent with much to tell, in lines that may lack anything: of none is made a defect."""
     async with somewhere() as house:
