@@ -1,0 +1,297 @@
+"""What is done next about an agent's program: the plan, without any program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.domain.things import asked, settled
+from tests.harness.echo import Echo
+from vibespace.domain.approvals import ALLOWED, DENIED, Approval
+from vibespace.domain.conversations import Conversation
+from vibespace.domain.messages import Message
+from vibespace.harness.base import Harness, Settings
+from vibespace.harness.claude_code import ClaudeCode
+from vibespace.harness.codex import Codex
+from vibespace.harness.events import (
+    ApprovalAsked,
+    ConversationSwitched,
+    Reason,
+    Replied,
+    Text,
+    ToolCall,
+    TurnEnded,
+    TurnStarted,
+    Unparsed,
+)
+from vibespace.reconcile.conversations import (
+    MOST_TRIES,
+    End,
+    Fail,
+    Hand,
+    Lose,
+    Requeue,
+    Settle,
+    Start,
+    Tell,
+    View,
+    Withdraw,
+    Write,
+    plan,
+)
+from vibespace.reconcile.live import Live
+
+AGENT: dict[str, Any] = {"agent_uid": str(UUID(int=3)), "vibespace": "demo", "agent": "claude-1"}
+RULES = ("Bash(ls)",)
+Change = Callable[[Any], None]
+
+
+def made(aggregate: Any, *changes: Change) -> Any:
+    with asked():
+        for change in changes:
+            change(aggregate)
+    return settled(aggregate)
+
+
+def conversation(*changes: Change) -> Conversation:
+    with asked():
+        found = Conversation.create(UUID(int=5), **AGENT, program_session="")
+    return made(found, *changes)  # type: ignore[no-any-return]
+
+
+def message(number: int, *changes: Change, **more: Any) -> Message:
+    fields = {"author": "local", "text": f"words {number}", "steers": False, "is_command": False} | more
+    with asked():
+        found = Message.create(UUID(int=100 + number), **AGENT, **fields)
+    return made(found, *changes)  # type: ignore[no-any-return]
+
+
+def approval(*changes: Change) -> Approval:
+    shown = {"tool": "Bash", "input": "{}", "input_hash": "h", "rules": list(RULES), "why": ""}
+    with asked():
+        found = Approval.create(UUID(int=200), **AGENT, request="r-1", turn="t", **shown)
+    return made(found, *changes)  # type: ignore[no-any-return]
+
+
+def running(*events: Any, written: tuple[str, ...] = (), **more: Any) -> Live:
+    live = Live(1, running=True, written=set(written), **more)
+    live.saw(events)
+    return live
+
+
+def view(harness: Harness | None = None, **more: Any) -> View:
+    fields: dict[str, Any] = {
+        "harness": harness or Echo(),
+        "settings": Settings(),
+        "in_force": Settings(),
+        "generation": 1,
+        "conversation": conversation(),
+        "messages": [],
+        "approvals": [],
+        "started_for": str(UUID(int=5)),
+        "resumed": False,
+        "on_terminal": False,
+        "directory": "/vibespace",
+        "env": {},
+        "live": running(),
+        "failures": 0,
+    }
+    return View(**(fields | more))
+
+
+HANDED: Change = lambda m: m.hand()  # noqa: E731 (read beside the others)
+TURN = TurnStarted(id="t", turn="t")
+ASKED = ApprovalAsked(id="r-1", request="r-1", call="c", tool="Bash", input={"command": "ls"}, rules=RULES, turn="t")
+
+
+def test_nothing_is_begun_for_nobody() -> None:
+    """A program is for who has something to say, or wants to see it."""
+    assert plan(view(conversation=None, live=Live())) is None
+    assert plan(view(live=Live())) is None
+    assert plan(view(live=Live(), messages=[message(1)])) == Start()
+    wanted = conversation(lambda c: c.want_terminal())
+    assert plan(view(live=Live(), conversation=wanted)) == Start(on_terminal=True)
+    assert plan(view(Codex(), live=Live(), conversation=wanted)) == Start()
+
+
+def test_a_program_that_always_ends_is_given_up() -> None:
+    """Who waits is told, with a message or for the terminal."""
+    waiting: list[dict[str, Any]] = [
+        {"messages": [message(1)]},
+        {"conversation": conversation(lambda c: c.want_terminal())},
+    ]
+    for more in waiting:
+        assert isinstance(plan(view(live=Live(), failures=MOST_TRIES, **more)), Withdraw)
+
+
+def test_messages_are_handed_one_after_the_other() -> None:
+    """Recorded first, then written once; the next when the agent is idle again."""
+    assert plan(view(messages=[message(1), message(2)])) == Hand(message(1))
+    first = message(1, HANDED)
+    write = plan(view(messages=[first, message(2)]))
+    assert isinstance(write, Write)
+    assert (write.message, b"words 1" in write.line) == (first, True)
+    assert plan(view(messages=[first, message(2)], live=running(written=(write.name,)))) is None
+    taken = message(1, HANDED, lambda m: m.acknowledge("t"))
+    assert plan(view(messages=[taken, message(2)], live=running(TURN, written=(write.name,)))) is None
+    assert plan(view(messages=[message(2)], live=running(TURN))) is None
+    over = running(TURN, TurnEnded(id="t", turn="t", reason=Reason.COMPLETED))
+    assert plan(view(messages=[message(2)], live=over)) == Hand(message(2))
+
+
+def test_who_steers_does_not_wait() -> None:
+    """Into the turn; when that is over by then, the message waits for one of its own."""
+    steering = message(1, steers=True)
+    assert plan(view(messages=[steering], live=running(TURN))) == Hand(steering)
+    handed = message(1, HANDED, steers=True)
+    refused = running(Replied(id="x", request=handed.uid, refusal="no turn"))
+    assert plan(view(messages=[handed], live=refused)) == Requeue(handed)
+    plain = message(2, HANDED)
+    refused = running(Replied(id="x", request=plain.uid, refusal="no room"))
+    assert plan(view(messages=[plain], live=refused)) == Fail(plain, "no room")
+
+
+def test_what_is_never_taken_up_is_failed() -> None:
+    """By a program that lives, and does not listen."""
+    again: list[Change] = [HANDED, lambda m: m.queue_again()] * (2 * MOST_TRIES + 1)
+    assert isinstance(plan(view(messages=[message(1, *again)])), Fail)
+
+
+def test_claude_is_said_it_again_and_codex_is_asked_first() -> None:
+    """A repeat is ignored by the one; by the other it is looked for, and what cannot be found out is uncertain."""
+    again = message(1, HANDED, lambda m: m.queue_again(), HANDED)
+    greeted = running(written=("1-greet-0",), conversation=str(UUID(int=5)))
+    said = plan(view(ClaudeCode(), messages=[again], live=greeted))
+    assert isinstance(said, Write)
+    assert said.message == again
+    opened = running(written=("1-greet-0", "1-greet-1", "1-open-0", "1-name-0"), conversation="thread")
+    look = plan(view(Codex(), messages=[again], live=opened))
+    assert isinstance(look, Write)
+    assert (look.message, b"thread/items/list" in look.line) == (None, True)
+    opened.written.add(look.name)
+    assert plan(view(Codex(), messages=[again], live=opened)) is None
+    request = f"look-{again.uid}-2-1"
+    opened.replied[request] = "gone"
+    assert plan(view(Codex(), messages=[again], live=opened)) == Lose(again)
+    opened.replied[request] = ""
+    said = plan(view(Codex(), messages=[again], live=opened))
+    assert isinstance(said, Write)
+    assert said.message == again
+
+
+def test_codex_is_greeted_logged_in_and_opened_for_each_connection() -> None:
+    """In this order; its key is secret; after another connection it goes on with what it was in."""
+    live = running(listens=False)
+    key = {"OPENAI_API_KEY": "sk-one"}
+    assert plan(view(Codex(), live=live, env=key, messages=[message(1)])) is None
+    said: list[tuple[str, bool]] = []
+    for begun in (False, True):
+        live.connect()
+        home = conversation(*([lambda c: c.enter("thread")] if begun else []))
+        while isinstance(action := plan(view(Codex(), live=live, env=key, messages=[], conversation=home)), Write):
+            said.append((json.loads(action.line)["method"], action.secret))
+            live.written.add(action.name)
+            if b"thread/start" in action.line or b"thread/resume" in action.line:
+                live.saw([ConversationSwitched(id="s", conversation="thread", previous="")])
+    greeting = [("initialize", False), ("initialized", False), ("account/login/start", True)]
+    begin = [*greeting, ("thread/start", False), ("thread/name/set", False)]
+    again = [*greeting, ("thread/resume", False), ("thread/settings/update", False)]
+    assert said == [*begin, *again]
+
+
+@pytest.mark.parametrize("verdict", [ALLOWED, DENIED])
+def test_decisions_are_told(verdict: str) -> None:
+    """About what was asked, as the program asked it; on a terminal to the hook that asked."""
+    decided = approval(lambda a: a.decide(verdict, "h", always=verdict == ALLOWED))
+    told = plan(view(approvals=[decided], live=running(TURN, ASKED)))
+    assert isinstance(told, Write)
+    assert told.approval == decided
+    live = running(TURN, replace(ASKED, terminal=True), on_terminal=True)
+    told = plan(view(ClaudeCode(), approvals=[decided], live=live, on_terminal=True))
+    assert isinstance(told, Tell)
+    assert (told.request, b'"behavior": "allow"' in told.words) == ("r-1", verdict == ALLOWED)
+    assert plan(view(approvals=[decided], live=running(TURN))) is None
+    assert plan(view(approvals=[approval()], live=running(TURN, ASKED))) is None
+
+
+def test_what_is_asked_twice_under_one_name_is_declined() -> None:
+    """An answer would be about what was shown the first time."""
+    other = replace(ASKED, input={"command": "rm -rf /"})
+    decided = approval(lambda a: a.decide(ALLOWED, "h"))
+    live = running(TURN, ASKED, other)
+    assert live.asked == {"r-1": ASKED}
+    declined = plan(view(approvals=[decided], live=live))
+    assert isinstance(declined, Write)
+    assert (declined.approval, b'"allow": false' in declined.line) == (None, True)
+    assert plan(view(live=running(Unparsed(why="unknown kind", request="q")))) is not None
+
+
+def test_interrupts_end_the_turn_and_insisting_the_program() -> None:
+    """The second time it is not asked any more."""
+
+    def turn(c: Conversation) -> None:
+        c.start_turn("t")
+
+    interrupted = conversation(turn, lambda c: c.interrupt())
+    stop = plan(view(conversation=interrupted, live=running(TURN)))
+    assert isinstance(stop, Write)
+    assert plan(view(conversation=interrupted, live=running(TURN, written=(stop.name,)))) is None
+    insisted = conversation(turn, lambda c: c.interrupt(), lambda c: c.interrupt())
+    assert plan(view(conversation=insisted, live=running(TURN))) == End(at_once=True)
+
+
+def test_a_terminal_waits_for_an_idle_program() -> None:
+    """And a conversation that has begun anew does too."""
+    wanted = conversation(lambda c: c.want_terminal())
+    assert plan(view(conversation=wanted, live=running(TURN))) is None
+    assert plan(view(conversation=wanted)) == End()
+    assert plan(view(conversation=wanted, messages=[message(1, HANDED)], live=running(written=("1-message",)))) != End()
+    assert plan(view(started_for="another")) == End()
+    assert plan(view(conversation=wanted, on_terminal=True, messages=[message(1)])) is None
+
+
+def test_settings_come_into_force() -> None:
+    """By a line, once the program has taken it; else between two of its lives."""
+    changed: dict[str, Any] = {"settings": Settings(model="b"), "in_force": Settings(model="a"), "generation": 7}
+    told = plan(view(**changed))
+    assert isinstance(told, Write)
+    assert plan(view(**changed, live=running(written=(told.name,)))) is None
+    assert (
+        plan(view(**changed, live=running(Replied(id="x", request="settings-7-1"), written=(told.name,)))) == Settle()
+    )
+    refused = running(Replied(id="x", request="settings-7-1", refusal="no"), written=(told.name,))
+    assert plan(view(**changed, live=refused)) == End()
+    prompt: dict[str, Any] = {"settings": Settings(system_prompt="b"), "generation": 7}
+    greeted = running(written=("1-greet-0",))
+    assert plan(view(ClaudeCode(), **prompt, live=greeted)) == End()
+    busy = conversation(lambda c: c.start_turn("t"))
+    assert plan(view(ClaudeCode(), **prompt, conversation=busy, live=running(TURN, written=("1-greet-0",)))) is None
+
+
+def test_rounds_are_counted_where_the_program_does_not() -> None:
+    """One more than is allowed ends the turn, once."""
+    call = ToolCall(id="c", call="c", tool="Bash", input={}, turn="t")
+    limited: dict[str, Any] = {"settings": Settings(max_turns=2), "in_force": Settings(max_turns=2)}
+    assert plan(view(**limited, live=running(TURN, call, call))) is None
+    stop = plan(view(**limited, live=running(TURN, call, call, call)))
+    assert isinstance(stop, Write)
+    assert plan(view(**limited, live=running(TURN, call, call, call, written=(stop.name,)))) is None
+    helper = replace(call, parent="c-0")
+    assert plan(view(**limited, live=running(TURN, call, call, helper))) is None
+
+
+def test_a_helpers_conversation_is_not_the_agents() -> None:
+    """Its turns neither begin nor end ours; what it asks waits as well."""
+    here = ConversationSwitched(id="a", conversation="a", previous="")
+    helper = TurnStarted(id="h", turn="h", conversation="b")
+    live = running(here, replace(TURN, conversation="a"), helper, replace(ASKED, conversation="b"))
+    assert (live.turn, list(live.asked)) == ("t", ["r-1"])
+    live.saw([TurnEnded(id="h", turn="h", conversation="b", reason=Reason.COMPLETED)])
+    assert (live.turn, live.asked) == ("t", {})
+    live.saw([Text(id="m", text="words", by_user=True)])
+    assert live.worked
