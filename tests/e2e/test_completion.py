@@ -37,7 +37,7 @@ def bash(vs: Installation, *words: str) -> list[str]:
 
 def test_bash(vs: Installation, demo: str) -> None:
     """bash offers commands, flags, vibespaces and agents."""
-    assert bash(vs, "vibespace", "cre") == ["create"]
+    assert bash(vs, "vibespace", "crea") == ["create"]
     assert bash(vs, "vibespace", "create", "--memory-l") == ["--memory-limit"]
     assert bash(vs, "vibespace", "info", "dem") == [demo]
     assert bash(vs, "vibespace", "exec", "claude-1@d") == [f"claude-1@{demo}"]
@@ -48,7 +48,7 @@ def test_fish(vs: Installation, demo: str) -> None:
     for line, offered in (
         ("vibespace info dem", demo),
         ("vibespace exec cl", f"claude-1@{demo}"),
-        ("vibespace cre", "create"),
+        ("vibespace crea", "create"),
     ):
         script = f'vibespace completion fish | source; complete -C "{line}"'
         fish = vs.place.command("fish", "--no-config", "-c", script)
