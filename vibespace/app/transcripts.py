@@ -43,13 +43,14 @@ def start_program(
     """A program of that agent's was started: as Transcript.start_program tells."""
     agent = _agent(transaction, agent_uid)
     draft, on_terminal = _draft(transaction, agent), bool(started.get("on_terminal"))
+    settings = started.get("settings")
     news = draft.start_program(
         place,
         after,
         conversation=str(started.get("conversation", "")),
         resumed=bool(started.get("resumed")),
         on_terminal=on_terminal,
-        settings=dict(started.get("settings", {})),
+        settings=settings if isinstance(settings, dict) else {},
     )
     if news and on_terminal:
         transaction.change(messages.current(transaction, agent)).attach_terminal()

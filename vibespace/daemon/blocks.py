@@ -16,6 +16,11 @@ _FIELDS = {field.name: field.message_type for field in v1.Block.DESCRIPTOR.oneof
 _CLASSES: Mapping[str, Any] = {
     name: getattr(v1, description.name) for name, description in _FIELDS.items() if description is not None
 }
+_NARROW = {
+    name: frozenset(field.name for field in description.fields if field.type == field.TYPE_INT32)
+    for name, description in _FIELDS.items()
+    if description
+}
 _KNOWN = {
     name: frozenset(field.name for field in description.fields) for name, description in _FIELDS.items() if description
 }
@@ -33,14 +38,17 @@ def blocks_of(recorded: Recorded, agent_uid: str, log_id: str) -> Iterator[v1.Bl
             yield _block(recorded, {"kind": "program_started"}, agent_uid, log_id)
         case "transcript.program_ended":
             how = data["how"]
-            code = how.get("code", -how["signal"] if "signal" in how else None)
-            told = {} if code is None else {"code": code}
-            yield _block(recorded, {"kind": "program_ended", **told}, agent_uid, log_id)
+            code = how.get("code", -how["signal"] if _fits(how.get("signal")) else None)
+            yield _block(recorded, {"kind": "program_ended", "code": code}, agent_uid, log_id)
 
 
 def _block(recorded: Recorded, block: Mapping[str, Any], agent_uid: str, log_id: str) -> v1.Block:
     kind = block["kind"]
-    told = {name: value for name, value in block.items() if name in _KNOWN[kind]}
+    told = {
+        name: value
+        for name, value in block.items()
+        if name in _KNOWN[kind] and (name not in _NARROW[kind] or _fits(value))
+    }
     if kind == "approval_asked":
         told["approval"] = str(approval_id(agent_uid, recorded.data["epoch"], block["request"]))
     return v1.Block(
@@ -49,3 +57,10 @@ def _block(recorded: Recorded, block: Mapping[str, Any], agent_uid: str, log_id:
         **{name: block[name] for name in _COMMON if name in block},
         **{kind: _CLASSES[kind](**told)},
     )
+
+
+def _fits(value: object) -> bool:
+    """Programs say any number, and whoever rules inside anything at all: what is no int32 is left out, as the event
+    that has it would end every stream that comes by.
+    """
+    return isinstance(value, int) and -(1 << 31) <= value < 1 << 31

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -40,7 +39,7 @@ from vibespace.reconcile.conversations import (
     plan,
     session_for,
 )
-from vibespace.reconcile.lines import Lines
+from vibespace.reconcile.lines import Lines, note, told
 from vibespace.reconcile.live import Live
 
 _UNDER_WAY = 200
@@ -314,7 +313,7 @@ class Driver:
                 )
             )
         environment = {name: value for name, value in command.env.items() if name not in agent.env}
-        note = {"conversation": conversation.uid, "resumed": resumed, "on_terminal": on_terminal}
+        start = {"conversation": conversation.uid, "resumed": resumed, "on_terminal": on_terminal}
         if record := self._harness.record(session, view.directory):
             await self._attachment.tail(record)
         epoch = await self._attachment.start(
@@ -322,7 +321,7 @@ class Driver:
             environment | given,
             socket=command.socket,
             files=doors.FILES | dict(command.files),
-            note=note | {"settings": stored(view.settings)},
+            note=start | {"settings": stored(view.settings)},
             beyond=self._recorded.epoch,
         )
         self._awaited = Place(epoch, 1)
@@ -380,11 +379,8 @@ class _Read:
 
 def _begun(record: Record) -> Live:
     """A program of which nothing is known but how it was started."""
-    started = json.loads(record.data)
-    note = started.get("note") or {}
-    return Live(
-        record.epoch, running=True, on_terminal=bool(note.get("on_terminal")), listens=not started.get("socket")
-    )
+    on_terminal = bool(note(record.data).get("on_terminal"))
+    return Live(record.epoch, running=True, on_terminal=on_terminal, listens=not told(record.data).get("socket"))
 
 
 def is_wanted(feed: Feed, agent_uid: str) -> bool:

@@ -65,12 +65,12 @@ class Lines:
         blocks = blocks_of(events, self._mask)
         match record.kind:
             case "start":
-                begun = _object(record.data).get("note") or {}
+                begun = note(record.data)
                 start = partial(transcripts.start_program, agent_uid=self._agent_uid, place=place, after=after)
                 return partial(start, started=begun)
             case "exit":
                 end = partial(transcripts.end_program, agent_uid=self._agent_uid, place=place, after=after)
-                return partial(end, how=_object(record.data), blocks=blocks)
+                return partial(end, how=told(record.data), blocks=blocks)
             case "stderr":
                 text = self._mask(record.data.decode(errors="replace").rstrip("\n"))
                 blocks = [{"kind": "diagnostic", "text": text}]
@@ -96,6 +96,16 @@ class Lines:
         return text, self._blobs.put(whole.encode())
 
 
-def _object(data: bytes) -> dict[str, Any]:
-    found = json.loads(data)
+def told(data: bytes) -> dict[str, Any]:
+    """The JSON object of a record of the runner's own; empty for what is none: who rules inside may write anything."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def note(data: bytes) -> dict[str, Any]:
+    """What a program was started with, as `started` told the runner."""
+    found = told(data).get("note")
     return found if isinstance(found, dict) else {}

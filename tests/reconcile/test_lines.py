@@ -1,0 +1,63 @@
+"""What the log is to have of a record, whatever that holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness.echo import Echo
+from vibespace.app.blobs import Blobs
+from vibespace.domain.transcripts import Place
+from vibespace.net.base import Record
+from vibespace.reconcile.lines import INLINE, Lines, note, told
+
+SECRET = "k-of-the-mill"
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Lines:
+    return Lines(
+        "00000000-0000-0000-0000-000000000003", Echo(), lambda text: text.replace(SECRET, "***"), Blobs(tmp_path)
+    )
+
+
+def record(kind: str, data: bytes) -> Record:
+    return Record(kind, 1, 2, data, len(data))
+
+
+@pytest.mark.parametrize("data", [b"", b"garbage", b"\xff", b"[]", b"7", b'{"note": 7}', b"[" * 100_000])
+def test_a_record_of_the_runner_that_is_none(data: bytes) -> None:
+    """Whoever rules inside may have written it: it says nothing."""
+    assert told(data) in ({}, {"note": 7})
+    assert note(data) == {}
+
+
+async def test_what_says_nothing_is_not_kept(lines: Lines) -> None:
+    """What the runner notes for itself, what was given to the program, and what only shows that it lives."""
+    for kind in ("mark", "input", "connected", "disconnected"):
+        said = record(kind, b"{}")
+        assert await lines.command(said, lines.read(said), Place(1, 1)) is None
+
+
+async def test_values_are_masked(lines: Lines) -> None:
+    """In the line, in what it tells, and in the last words."""
+    said = record("stdout", f'{{"is": "said", "id": "1", "text": "it is {SECRET}"}}\n'.encode())
+    command = await lines.command(said, lines.read(said), Place(1, 1))
+    assert command is not None
+    assert SECRET not in repr(command)
+    assert repr(command).count("it is ***") == 3
+    lines.read(record("stderr", b"x" * 200 + f"{SECRET} was wrong\n".encode()))
+    assert lines.last_words.endswith("*** was wrong")
+
+
+async def test_a_long_line_lies_apart(lines: Lines, tmp_path: Path) -> None:
+    """The event has the beginning, and the name of the whole."""
+    said = record("stdout", b'{"is": "said", "id": "1", "text": "' + b"x" * INLINE + b'"}\n')
+    command = await lines.command(said, lines.read(said), Place(1, 1))
+    assert command is not None
+    [line] = [value for value in command.keywords.values() if hasattr(value, "blob")]  # type: ignore[attr-defined]
+    assert (len(line.text), line.stored[0]["cut"], len(line.blocks[0]["text"])) == (INLINE, True, INLINE)
+    assert b"x" * INLINE in (tmp_path / line.blob).read_bytes()
+    too_long = Record("stdout", 1, 2, b"x" * 10, 1 << 40)
+    assert [event.why for event in lines.read(too_long)] == [f"a line of {1 << 40} bytes"]  # type: ignore[attr-defined]
