@@ -49,7 +49,16 @@ class _Handler(grpc.GenericRpcHandler):
         name = full_name.rpartition("/")[2]
         request_class = catalog.load().message_class(f"{name}Request")
         streams_in = name in ("Exec", "UploadRepository", "UploadFiles")
-        streams_out = name in ("Exec", "Watch", "StreamEvents", "StreamLogs", "DownloadFiles")
+        streams_out = name in (
+            "Exec",
+            "Watch",
+            "StreamEvents",
+            "StreamLogs",
+            "DownloadFiles",
+            "StreamTranscript",
+            "WatchApprovals",
+            "OpenTerminal",
+        )
 
         def answer(request: Any, context: Any) -> Any:
             if not streams_in:

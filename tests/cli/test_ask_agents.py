@@ -1,0 +1,149 @@
+"""`ask` prints what an agent says, and ends as its turn does; `approval` shows all, and decides about what it shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.daemon import Daemon
+from vibespace.v1 import approvals_pb2 as a
+from vibespace.v1 import conversations_pb2 as c
+
+SEND, FOLLOW = "ConversationService/SendMessage", "ConversationService/StreamTranscript"
+LIST, ALLOW, DENY = (f"ApprovalService/{name}" for name in ("ListApprovals", "AllowApproval", "DenyApproval"))
+ASK = ["ask", "-a", "claude-1@demo"]
+UID = "3f9a1c27-0000-4000-8000-000000000001"
+DONE, FAILED, UNCERTAIN = c.MESSAGE_STATE_DONE, c.MESSAGE_STATE_FAILED, c.MESSAGE_STATE_UNCERTAIN
+
+
+def answering(daemon: Daemon, *blocks: c.Block, state: int = DONE, reason: str = "completed") -> None:
+    """The agent says and does these, and the message ends so."""
+    over = c.Message(uid=UID, state=state, reason=reason)  # type: ignore[arg-type]
+
+    def follow(_: Any) -> Iterator[c.StreamTranscriptResponse]:
+        yield c.StreamTranscriptResponse(blocks=blocks)
+        yield c.StreamTranscriptResponse(messages=[over])
+
+    daemon.answers[SEND] = lambda _: c.SendMessageResponse(message=c.Message(uid=UID))
+    daemon.answers[FOLLOW] = follow
+
+
+def text(words: str, **more: Any) -> c.Block:
+    return c.Block(text=c.TextBlock(text=words, **more))
+
+
+def test_the_answer_is_the_output(vibespace: Run, daemon: Daemon) -> None:
+    """What the agent says, and nothing else: not what it was told, nor what its helpers say."""
+    helper = text("I help.")
+    helper.parent = "c-1"
+    answering(daemon, text("hello", by_user=True), text("I look."), helper, text("There\x1b[31m."))
+    done = vibespace(*ASK, "hello")
+    assert (done.code, done.out) == (0, "I look.\nThere\x1b[31m.\n")
+    [sent] = daemon.asked(SEND)
+    assert (sent.parent, sent.text, sent.steer) == ("vibespaces/demo/agents/claude-1", "hello", False)
+
+
+def test_what_is_just_said_is_not_said_again(vibespace: Run, daemon: Daemon) -> None:
+    """A block that comes in pieces, is told again from its beginning after a resume, and comes whole at last."""
+
+    def follow(_: Any) -> Iterator[c.StreamTranscriptResponse]:
+        for offset, words in ((0, "I "), (2, "look"), (0, "I look"), (6, ".")):
+            yield c.StreamTranscriptResponse(deltas=[c.Delta(block="b", offset=offset, text=words)])
+        yield c.StreamTranscriptResponse(blocks=[text("I look. Again", block="b")])
+        yield c.StreamTranscriptResponse(deltas=[c.Delta(block="b", offset=7, text=" late")])
+        yield c.StreamTranscriptResponse(messages=[c.Message(uid=UID, state=DONE, reason="completed")])
+
+    answering(daemon)
+    daemon.answers[FOLLOW] = follow
+    assert vibespace(*ASK, "hello").out == "I look. Again\n"
+
+
+def test_json_is_an_object_a_line(vibespace: Run, daemon: Daemon) -> None:
+    """Blocks with what they say, and the message at the end."""
+    answering(daemon, text("There."))
+    told = [json.loads(line) for line in vibespace("--json", *ASK, "hello").out.splitlines()]
+    assert [list(each) for each in told] == [["block"], ["message"]]
+    assert told[0]["block"]["text"]["text"] == "There."
+    assert "tool_call" not in told[0]["block"]
+    assert told[1]["message"]["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "code"),
+    [
+        (DONE, "completed", 0),
+        (DONE, "interrupted", 14),
+        (DONE, "failed: the model is gone", 15),
+        (DONE, "lost", 15),
+        (DONE, "turn_limit", 15),
+        (FAILED, "its program ends again and again", 16),
+        (UNCERTAIN, "", 16),
+    ],
+)
+def test_how_it_ends(vibespace: Run, daemon: Daemon, state: int, reason: str, code: int) -> None:
+    """The exit code says what became of the turn, and one sentence why."""
+    answering(daemon, state=state, reason=reason)
+    done = vibespace(*ASK, "hello")
+    assert done.code == code
+    assert len(done.err.splitlines()) == (1 if code else 0)
+    assert "Traceback" not in done.err
+
+
+def test_what_contradicts_itself_is_not_sent(vibespace: Run, daemon: Daemon) -> None:
+    """It waits, or it joins."""
+    answering(daemon)
+    assert vibespace(*ASK, "--queue", "--steer", "hello").code == 2
+    assert daemon.asked(SEND) == []
+
+
+def test_a_daemon_that_dies_is_asked_for_the_rest(vibespace: Run, daemon: Daemon) -> None:
+    """From the last cursor on."""
+    answering(daemon)
+    turns: list[Callable[[], Iterator[c.StreamTranscriptResponse]]] = []
+
+    def dies() -> Iterator[c.StreamTranscriptResponse]:
+        first = c.StreamTranscriptResponse(blocks=[text("one")])
+        first.cursor.position = 7
+        yield first
+        raise ConnectionError
+
+    def goes_on() -> Iterator[c.StreamTranscriptResponse]:
+        over = c.Message(uid=UID, state=DONE, reason="completed")
+        yield c.StreamTranscriptResponse(blocks=[text("two")], messages=[over])
+
+    turns += [dies, goes_on]
+    daemon.answers[FOLLOW] = lambda _: turns.pop(0)()
+    assert vibespace(*ASK, "hello").out == "one\ntwo\n"
+    assert [request.after.position for request in daemon.asked(FOLLOW)] == [0, 7]
+
+
+def waiting(command: str) -> a.Approval:
+    told = {"uid": UID, "agent": "claude-1@demo", "state": a.APPROVAL_STATE_ASKED, "tool": "Bash", "input_hash": "h"}
+    return a.Approval(**told, input=json.dumps({"command": command}), rules=["Bash(ls:*)"])  # type: ignore[arg-type]
+
+
+def test_nothing_hides_what_waits(vibespace: Run, daemon: Daemon) -> None:
+    """All of it is shown, and what would turn the text around, or clear the screen, as a number."""
+    hidden = "ls" + " " * 300 + "; rm -rf ~\n\x1b[2J\u202egnp.exe"
+    daemon.answers[LIST] = lambda _: a.ListApprovalsResponse(approvals=[waiting(hidden)])
+    shown = vibespace("approval", "list", "--plain").out
+    assert ("rm -rf ~" in shown, "\x1b" in shown, "\u202e" in shown, shown.count("\n")) == (True, False, False, 1)
+    assert shown.count("\t") == 4
+
+
+def test_a_decision_is_about_what_was_shown(vibespace: Run, daemon: Daemon) -> None:
+    """It carries the digest; a beginning that is too short is none."""
+    daemon.answers[LIST] = lambda _: a.ListApprovalsResponse(approvals=[waiting("ls")])
+    daemon.answers[ALLOW] = lambda _: a.AllowApprovalResponse(approval=waiting("ls"))
+    daemon.answers[DENY] = lambda _: a.DenyApprovalResponse(approval=waiting("ls"))
+    done = vibespace("approval", "allow", UID[:8], "--always")
+    assert done.code == 0
+    assert "Bash(ls:*)" in done.err
+    assert vibespace("approval", "deny", UID[:3], "--reason", "no").code == 0
+    [allowed], [denied] = daemon.asked(ALLOW), daemon.asked(DENY)
+    assert (allowed.name, allowed.input_hash, allowed.always) == (UID[:8], "h", True)
+    assert (denied.name, denied.input_hash, denied.reason) == (UID[:3], "", "no")
