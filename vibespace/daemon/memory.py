@@ -20,13 +20,14 @@ _PAUSE = 60.0
 
 
 def keep_heaps() -> None:
-    """Keep a little of what was used for what comes next.
+    """Give back what a start has dropped; from here on keep a little of what was used for what comes next.
 
     By itself glibc gives each large message back to the kernel and asks for it again, page by page: that cost more
     than all else that is done to the bytes of a copy. Other C libraries have no mallopt, and nothing happens.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
+        libc.malloc_trim(0)
         libc.mallopt(_MMAP_THRESHOLD, _LARGE)
         libc.mallopt(_TRIM_THRESHOLD, _SPARE)
 
