@@ -22,7 +22,7 @@ DONE, FAILED, UNCERTAIN = c.MESSAGE_STATE_DONE, c.MESSAGE_STATE_FAILED, c.MESSAG
 
 def answering(daemon: Daemon, *blocks: c.Block, state: int = DONE, reason: str = "completed") -> None:
     """The agent says and does these, and the message ends so."""
-    over = c.Message(uid=UID, state=state, reason=reason)  # type: ignore[arg-type]
+    over = c.Message(uid=UID, state=state, reason=reason)  # type: ignore[arg-type]  # a number is an enum value
 
     def follow(_: Any) -> Iterator[c.StreamTranscriptResponse]:
         yield c.StreamTranscriptResponse(blocks=blocks)
@@ -123,7 +123,7 @@ def test_a_daemon_that_dies_is_asked_for_the_rest(vibespace: Run, daemon: Daemon
 
 def waiting(command: str) -> a.Approval:
     told = {"uid": UID, "agent": "claude-1@demo", "state": a.APPROVAL_STATE_ASKED, "tool": "Bash", "input_hash": "h"}
-    return a.Approval(**told, input=json.dumps({"command": command}), rules=["Bash(ls:*)"])  # type: ignore[arg-type]
+    return a.Approval(**told, input=json.dumps({"command": command}), rules=["Bash(ls:*)"])  # type: ignore[arg-type]  # mixed on purpose
 
 
 def test_nothing_hides_what_waits(vibespace: Run, daemon: Daemon) -> None:

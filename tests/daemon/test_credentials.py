@@ -143,7 +143,7 @@ async def test_the_container_has_no_part_of_it(two: Running) -> None:
     start = a.ExecStart(name=PRIMARY, command=["env"])
     said = b"".join([r.stdout async for r in two.agents.Exec(iter([a.ExecRequest(start=start)]))])
     assert VALUE.encode() not in said
-    world = two.daemon._late.engine.world  # type: ignore[union-attr]
+    world = two.daemon._late.engine.world  # type: ignore[union-attr]  # the fake has one
     assert VALUE not in str(world.things)
 
 

@@ -47,7 +47,7 @@ class Answering:
 
 
 async def attach(*said: bytes, **how: object) -> Attachment:
-    shell = cast(Shell, Answering(*said, **how))  # type: ignore[arg-type]
+    shell = cast(Shell, Answering(*said, **how))  # type: ignore[arg-type]  # as it takes them
     return await RunnerPrograms(shell).attach(AGENT, (0, 0), "/")
 
 

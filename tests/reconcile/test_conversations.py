@@ -61,21 +61,21 @@ def made(aggregate: Any, *changes: Change) -> Any:
 def conversation(*changes: Change) -> Conversation:
     with asked():
         found = Conversation.create(UUID(int=5), **AGENT, program_session="")
-    return made(found, *changes)  # type: ignore[no-any-return]
+    return made(found, *changes)  # type: ignore[no-any-return]  # what was made
 
 
 def message(number: int, *changes: Change, **more: Any) -> Message:
     fields = {"author": "local", "text": f"words {number}", "steers": False, "is_command": False} | more
     with asked():
         found = Message.create(UUID(int=100 + number), **AGENT, **fields)
-    return made(found, *changes)  # type: ignore[no-any-return]
+    return made(found, *changes)  # type: ignore[no-any-return]  # what was made
 
 
 def approval(*changes: Change) -> Approval:
     shown = {"tool": "Bash", "input": "{}", "input_hash": "h", "rules": list(RULES), "why": ""}
     with asked():
         found = Approval.create(UUID(int=200), **AGENT, request="r-1", turn="t", **shown)
-    return made(found, *changes)  # type: ignore[no-any-return]
+    return made(found, *changes)  # type: ignore[no-any-return]  # what was made
 
 
 def running(*events: Any, written: tuple[str, ...] = (), **more: Any) -> Live:

@@ -56,8 +56,8 @@ async def test_a_long_line_lies_apart(lines: Lines, tmp_path: Path) -> None:
     said = record("stdout", b'{"is": "said", "id": "1", "text": "' + b"x" * INLINE + b'"}\n')
     command = await lines.command(said, lines.read(said), Place(1, 1))
     assert command is not None
-    [line] = [value for value in command.keywords.values() if hasattr(value, "blob")]  # type: ignore[attr-defined]
+    [line] = [value for value in command.keywords.values() if hasattr(value, "blob")]  # type: ignore[attr-defined]  # a partial
     assert (len(line.text), line.stored[0]["cut"], len(line.blocks[0]["text"])) == (INLINE, True, INLINE)
     assert b"x" * INLINE in (tmp_path / line.blob).read_bytes()
     too_long = Record("stdout", 1, 2, b"x" * 10, 1 << 40)
-    assert [event.why for event in lines.read(too_long)] == [f"a line of {1 << 40} bytes"]  # type: ignore[attr-defined]
+    assert [event.why for event in lines.read(too_long)] == [f"a line of {1 << 40} bytes"]  # type: ignore[attr-defined]  # Unparsed
