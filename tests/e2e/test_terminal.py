@@ -63,7 +63,9 @@ def test_killed(vs: Installation, agent: str) -> None:
     """A client that is killed takes the shell and its jobs along; what was begun with nohup goes on."""
     with shell(vs, agent) as there:
         inside = _pid(there)
-        there.type("nohup sh -c 'while :; do sleep 0.1; done' >/dev/null 2>&1 </dev/null & echo p''id $!\n")
+        # It says its own number, so that nohup is in force once we know it.
+        loop = "echo pid $$ >/dev/tty; while :; do sleep 0.1; done"
+        there.type(f"nohup sh -c '{loop}' >/dev/null 2>&1 </dev/null &\n")
         stays = there.sees(r"pid (\d+)")[1].decode()
         there.process.kill()
     _gone(vs, agent, inside)
