@@ -17,7 +17,7 @@ UNIX_PATH_MAX = 107
 KEPT = ("engine", "keys", "vault", "config.yaml", "events.db*", "blobs", "head*")
 """Entries of a state directory that data cannot do without: volumes, host keys, secrets, settings, history."""
 
-MADE = ("ssh", "cache", "checkpoint*", "index.db*", "reserve", "debug.log*", "daemon.*")
+MADE = ("ssh", "cache", "checkpoint*", "programs", "index.db*", "reserve", "debug.log*", "daemon.*")
 """The other entries that we make. Whatever is called differently is somebody else's, and `uninstall` leaves it."""
 
 _MARKER_MAX = 64 << 10
@@ -52,6 +52,11 @@ class State:
     def blobs(self) -> Path:
         """What is too large for an event, in files named by their content."""
         return self.home / "blobs"
+
+    @property
+    def programs(self) -> Path:
+        """What is known of agents' programs that run."""
+        return self.home / "programs"
 
     @property
     def keys(self) -> Path:

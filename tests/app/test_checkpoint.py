@@ -14,7 +14,7 @@ import pytest
 
 from tests.app.house import House, create, plain, start, stop
 from tests.goldens.make import live
-from vibespace.app import checkpoint
+from vibespace.app import checkpoint, disposable
 from vibespace.app.live import State
 from vibespace.app.log import Log
 from vibespace.app.writer import Request
@@ -62,7 +62,7 @@ async def test_the_past_can_be_folded_from_before_and_after_it(house: House) -> 
 def header(path: Path, **changes: object) -> None:
     """The same checkpoint with another header, and right in itself."""
     lines = path.read_bytes().splitlines(keepends=True)[:-1]
-    lines[0] = json.dumps(json.loads(lines[0]) | changes).encode() + b"\n"
+    lines[1] = json.dumps(json.loads(lines[1]) | changes).encode() + b"\n"
     path.write_bytes(b"".join(lines) + json.dumps(sha256(b"".join(lines)).hexdigest()).encode() + b"\n")
 
 
@@ -79,7 +79,7 @@ SPOILT: dict[str, Callable[[Path], Any]] = {
     "changed": lambda path: path.write_bytes(path.read_bytes().replace(b"demo", b"deme")),
     "no JSON": lambda path: path.write_bytes(b"\xff\n\xfe\n"),
     "a directory": a_directory,
-    "of another build": lambda path: header(path, build="another"),
+    "of another build": lambda path: disposable.write(path, "another", disposable.read(path, checkpoint.build()) or ()),
     "of another log": lambda path: header(path, hash="00" * 32),
     "ahead of the log": lambda path: header(path, position=1000),
 }

@@ -18,6 +18,7 @@ from vibespace.daemon import __main__ as composition
 from vibespace.engine import bodies
 from vibespace.engine.fake_world import World
 from vibespace.harness.base import NOTHING, Command, Settings
+from vibespace.reconcile import checkpoints
 from vibespace.v1 import conversations_pb2 as c
 from vibespace.v1.approvals_pb2_grpc import ApprovalServiceStub
 from vibespace.v1.conversations_pb2_grpc import ConversationServiceStub
@@ -123,4 +124,5 @@ def home_of(running: Running, world: World) -> Path:
 
 if __name__ == "__main__":
     vars(composition)["HARNESSES"] = {"claude-code": EchoAgent()}
+    vars(checkpoints)["EVERY"] = 20
     sys.exit(composition.main())

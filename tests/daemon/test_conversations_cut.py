@@ -13,16 +13,21 @@ import grpc
 import pytest
 
 from tests.daemon import process
-from tests.daemon.echoing import DONE, Talk, echoing, prepare, said
+from tests.daemon.echoing import DONE, Talk, echoing, home_of, prepare, said
 from tests.daemon.running import Running, create, initialize
 from tests.daemon.small import Small, small
 from tests.daemon.test_full import until_full
 from tests.daemon.test_kill import seed_of
 from tests.net.running import until
 from vibespace.app.writer import Command, Outcome, Request
+from vibespace.domain.transcripts import Place
 from vibespace.engine.fake_ssh import end_programs
 from vibespace.engine.fake_world import World
 from vibespace.errors import Exhausted
+from vibespace.net.base import Attachment
+from vibespace.net.programs import RunnerPrograms
+from vibespace.reconcile import checkpoints
+from vibespace.reconcile.checkpoints import Checkpoints
 from vibespace.state import State
 from vibespace.v1 import approvals_pb2 as p
 from vibespace.v1 import conversations_pb2 as c
@@ -118,6 +123,39 @@ async def test_a_daemon_that_is_killed_while_a_decision_waits(home: Path) -> Non
             await is_uncut(talk, [sent])
             results = [block.tool_result.text for block in await talk.transcript() if block.HasField("tool_result")]
             assert results == ["x\n"]
+
+
+async def test_a_start_hears_little_again(home: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a program that is amid a turn and has said much: only what came after what is kept of it."""
+    every, begun = 50, []
+    attach = RunnerPrograms.attach
+
+    async def seen(self: RunnerPrograms, agent_uid: str, after: tuple[int, int], directory: str) -> Attachment:
+        begun.append(after)
+        return await attach(self, agent_uid, after, directory)
+
+    monkeypatch.setattr(checkpoints, "EVERY", every)
+    monkeypatch.setattr(RunnerPrograms, "attach", seen)
+    async with echoing(home, world) as running:
+        await prepare(running)
+        talk = Talk(running.channel)
+        sent = await talk.say(f"many {LINES - 10}\nwait go\nmore 10")
+        uid, programs = running.feed.state.agent("demo", "claude-1").uid, Checkpoints(State(home).programs, str)
+        await until(lambda: place_of(programs, uid) > (1, LINES - 10 - every))
+    async with echoing(home, world) as running:
+        (home_of(running, world) / "go").touch()
+        await is_uncut(Talk(running.channel), [sent])
+        first, again = begun
+        assert first == (0, 0)
+        assert (1, LINES - 10 - every) < again < (1, LINES)
+        await Talk(running.channel).ask("crash")
+        await until(lambda: place_of(programs, uid) == (0, 0))
+
+
+def place_of(programs: Checkpoints, uid: str) -> Place:
+    """Up to where what is kept of a program tells."""
+    kept = programs.read(uid, Place(1, 2 * LINES))
+    return kept.place if kept else Place(0, 0)
 
 
 @pytest.fixture

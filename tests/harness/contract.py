@@ -61,6 +61,15 @@ class HarnessContract:
     def parser(self) -> Parser:
         return self.harness.parser()
 
+    def test_nothing_is_kept_while_a_call_waits(self) -> None:
+        """What it would do may hold what nobody is to keep."""
+        parser, waits, kept = self.harness.parser(), False, []
+        for line, source in self.turn:
+            for event in parser.feed(line, source):
+                waits = isinstance(event, ApprovalAsked) or (waits and not isinstance(event, ApprovalAnswered))
+            kept.append((waits, parser.state() is None))
+        assert {pair for pair in kept} == {(False, False), (True, True)}
+
     def test_a_turn_begins_and_ends(self, parser: Parser) -> None:
         """Of a turn it is told that it begins, and that it ends, and then that the agent is idle, in this order."""
         kinds = [type(event) for event in self.fed(parser, self.turn)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from vibespace.harness.base import NOTHING, Answer, Command, Settings, Update
 from vibespace.harness.events import (
@@ -65,6 +66,12 @@ class EchoParser:
 
     def lost(self) -> tuple[Event, ...]:
         return self._ended(Reason.LOST) if self._turn else ()
+
+    def state(self) -> dict[str, Any] | None:
+        return None if self._asked else {"turn": self._turn}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._turn = state["turn"]
 
     def _ended(self, reason: Reason) -> tuple[Event, ...]:
         turn, asked, self._turn, self._asked = self._turn, self._asked, "", ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.harness import recorded
@@ -30,6 +32,26 @@ def test_a_parser_can_be_made_again_anywhere(name: str) -> None:
         again = harness.parser()
         before = [event for line in lines[:cut] for event in again.feed(line, source)]
         assert [*before, *(event for line in lines[cut:] for event in again.feed(line, source))] == expected
+
+
+@pytest.mark.parametrize("name", recorded.NAMES)
+def test_a_parser_can_be_restored_anywhere(name: str) -> None:
+    """One that is given the state of another goes on with the same events, wherever that can be kept."""
+    lines, source, harness = recorded.lines(name), recorded.source(name), HARNESSES[recorded.program(name)]
+    first, kept = harness.parser(), 0
+    for number, line in enumerate(lines):
+        first.feed(line, source)
+        if (state := first.state()) is None:
+            continue
+        kept += 1
+        other, like = harness.parser(), harness.parser()
+        for each in lines[: number + 1]:
+            like.feed(each, source)
+        other.restore(json.loads(json.dumps(state)))
+        rest = lines[number + 1 :]
+        assert [other.feed(each, source) for each in rest] == [like.feed(each, source) for each in rest]
+        assert other.lost() == like.lost()
+    assert kept
 
 
 def test_both_doors_of_a_conversation_are_in_the_transcript() -> None:

@@ -1,22 +1,20 @@
-"""The live state at one place of the log, in a file beside it, so that a start need not fold everything. Disposable.
+"""The live state at one place of the log, in a disposable file beside it, so that a start need not fold everything.
 
-One JSON value a line: a header that says of which log, place and build it is, what the State holds, and a hash over all
-that. Whatever is wrong with the file, there is simply no checkpoint.
+A header that says of which log and place it is, and what the State holds.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from vibespace.app import disposable
 from vibespace.app.live import Answered, Gone, State
 from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate
@@ -38,36 +36,23 @@ class Checkpoint:
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
-    """Replace the file at `path`. Not synced: what a power failure leaves of it is noticed, and it is made again."""
-    digest = sha256()
-    new = path.with_name(f"{path.name}.new")
-    try:
-        with new.open("wb") as file:
-            for line in _lines(checkpoint):
-                digest.update(line)
-                file.write(line)
-            file.write(_line(digest.hexdigest()))
-        new.replace(path)
-    except OSError:
-        new.unlink(missing_ok=True)  # half a file on a full disk helps nobody
-        raise
+    """Replace the file at `path`. Raises OSError."""
+    disposable.write(path, build(), _values(checkpoint))
 
 
 def read(path: Path) -> Checkpoint | None:
     """What was written by this very build, whole; None for anything else."""
+    found = disposable.read(path, build())
+    if not found:
+        return None
     try:
-        *lines, last = path.read_bytes().splitlines(keepends=True)
-        if json.loads(last) != sha256(b"".join(lines)).hexdigest():
-            return None
-        header, *parts = map(json.loads, lines)
-        if header["build"] != build():
-            return None
+        header, *parts = found
         state = State()
         for part in parts:
             _put(state, *part)
         state.position, state.forgotten = header["position"], header["forgotten"]
         return Checkpoint(state, bytes.fromhex(header["hash"]))
-    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+    except (ValueError, TypeError, LookupError, AttributeError):
         return None
 
 
@@ -75,36 +60,27 @@ def read(path: Path) -> Checkpoint | None:
 def build() -> str:
     """What decides how events fold: another build may come to another state from the same log."""
     package = Path(__file__).parents[1]
-    sources = [*sorted((package / "domain").glob("*.py")), package / "app" / "live.py", Path(__file__)]
-    digest = sha256(version("eventsourcing").encode())
-    for source in sources:
-        digest.update(sha256(source.read_bytes()).digest())
-    return digest.hexdigest()
+    sources = (*sorted((package / "domain").glob("*.py")), package / "app" / "live.py", Path(__file__))
+    return disposable.build(sources, version("eventsourcing"))
 
 
-def _lines(checkpoint: Checkpoint) -> Iterator[bytes]:
-    """A line at a time: other threads get their turn in between."""
+def _values(checkpoint: Checkpoint) -> Iterator[Any]:
     state = checkpoint.state
-    header = {"position": state.position, "hash": checkpoint.hash.hex(), "forgotten": state.forgotten}
-    yield _line({"build": build(), **header})
+    yield {"position": state.position, "hash": checkpoint.hash.hex(), "forgotten": state.forgotten}
     for aggregate in state.aggregates.values():
-        yield _line(["aggregate", *_told(aggregate)])
+        yield ["aggregate", *_told(aggregate)]
     for gone in state.gone.values():
-        yield _line(["gone", gone.position, gone.time.isoformat(), *_told(gone.aggregate)])
+        yield ["gone", gone.position, gone.time.isoformat(), *_told(gone.aggregate)]
     for uid, position in state.positions.items():
-        yield _line(["position", str(uid), position])
+        yield ["position", str(uid), position]
     for (of, prefix), number in state.numbers.items():
-        yield _line(["number", of, prefix, number])
+        yield ["number", of, prefix, number]
     for name, data_uid in state.kept.items():
-        yield _line(["kept", name, data_uid])
+        yield ["kept", name, data_uid]
     for request_id, known in state.requests.items():
-        yield _line(["request", request_id, known.digest, str(known.uid), known.position, known.time.isoformat()])
+        yield ["request", request_id, known.digest, str(known.uid), known.position, known.time.isoformat()]
     for uid, (position, request_id) in state.asked.items():
-        yield _line(["asked", str(uid), position, request_id])
-
-
-def _line(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+        yield ["asked", str(uid), position, request_id]
 
 
 def _told(aggregate: Aggregate) -> tuple[str, dict[str, Any]]:

@@ -63,10 +63,11 @@ from vibespace.net.prober import InsideProber
 from vibespace.net.programs import RunnerPrograms
 from vibespace.net.shell import SshShell
 from vibespace.net.worktrees import GitWorktrees
+from vibespace.reconcile.checkpoints import Checkpoints
 from vibespace.reconcile.doors import Doors
-from vibespace.reconcile.driver import Tools
 from vibespace.reconcile.drivers import Drivers
 from vibespace.reconcile.loop import Reconciler
+from vibespace.reconcile.tools import Tools
 from vibespace.setup import firewall, guard, installation, podman, sshconfig
 from vibespace.state import State
 from vibespace.state import state as find_state
@@ -231,6 +232,7 @@ class Daemon:
             harnesses=HARNESSES,
             blobs=Blobs(self._state.blobs),
             deltas=self._deltas,
+            checkpoints=Checkpoints(self._state.programs, self._vault.mask),
             mask=self._vault.mask,
             settings=wanted,
             values=lambda agent: self._vault.values(agent.uid),

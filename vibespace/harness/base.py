@@ -68,7 +68,7 @@ class Parser(Protocol):
 
     Its state is what the lines so far amount to, so another one that is fed the same lines from the start of the
     process on is its equal. A later start is not enough: what runs in the background, which conversation is open and
-    which turns are over may be told long before. A line never raises.
+    which turns are over may be told long before. Or one that is given that state. A line never raises.
     """
 
     def feed(self, line: bytes, source: Source = Source.OUTPUT) -> tuple[Event, ...]:
@@ -76,6 +76,12 @@ class Parser(Protocol):
 
     def lost(self) -> tuple[Event, ...]:
         """The program is gone: what that ends."""
+
+    def state(self) -> dict[str, Any] | None:
+        """What the lines so far amount to, in JSON values; None while a tool call waits: that is not to be kept."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Be as the parser of this build was, of whose `state` that is."""
 
 
 class Harness(Protocol):

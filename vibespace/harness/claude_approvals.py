@@ -86,6 +86,13 @@ class Open:
             for name, (each, _) in asked.items()
         )
 
+    def state(self) -> dict[str, str] | None:
+        """See Parser.state."""
+        return None if self._asked else {call: digest.hex() for call, digest in self._calls.items()}
+
+    def restore(self, state: Mapping[str, str]) -> None:
+        self._calls = {call: bytes.fromhex(digest) for call, digest in state.items()}
+
     def _settled(self, call: str, digest: bytes, allowed: bool | None) -> list[Event]:
         """On the terminal it is asked without the call's id, so that what was asked has to do."""
         for name, (asked, about) in list(self._asked.items()):

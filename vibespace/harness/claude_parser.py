@@ -7,7 +7,8 @@ and the ends of turns of the headless one, hooks those of the terminal.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from vibespace.harness.claude_approvals import Open
 from vibespace.harness.claude_messages import INTERRUPTED, cost, ended, message_events, retried, spent, user_said
@@ -138,6 +139,29 @@ class ClaudeParser:
             over = TurnEnded(id=turn, turn=turn, conversation=self._conversation, reason=Reason.LOST)
             return (*cancelled, over, *self._idle(turn))
         return (*cancelled, *self._idle("")) if busy else cancelled
+
+    def state(self) -> dict[str, Any] | None:
+        calls = self._open.state()
+        if calls is None:
+            return None
+        return {
+            "conversation": self._conversation,
+            "turn": self._turn,
+            "typed": self._typed,
+            "over": list(self._over),
+            "prompt": self._prompt,
+            "busy": self._busy,
+            "block": list(self._block),
+            "calls": calls,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._conversation, self._turn, self._typed = state["conversation"], state["turn"], state["typed"]
+        self._over.extend(state["over"])
+        self._prompt, self._busy = state["prompt"], state["busy"]
+        message, place = state["block"]
+        self._block = (message, place)
+        self._open.restore(state["calls"])
 
     # Standard output
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import astuple, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, astuple, dataclass, field, replace
 from typing import Any
 
 from vibespace.harness.codex_items import begun, done, failure
@@ -92,19 +92,19 @@ _KEPT = 1 << 20
 Events = tuple[Event, ...]
 
 
+@dataclass
 class _Thread:
     """What is under way in one of the program's conversations."""
 
-    def __init__(self) -> None:
-        self.turn = ""
-        self.ended = ""
-        """The turn before."""
-        self.running: dict[str, ToolCall] = {}
-        self.asked: dict[str, ApprovalAsked] = {}
-        """Without what was shown."""
-        self.total = Usage()
-        """What it last said to have spent altogether."""
-        self.usage = Usage()
+    turn: str = ""
+    ended: str = ""
+    """The turn before."""
+    running: dict[str, ToolCall] = field(default_factory=dict)
+    asked: dict[str, ApprovalAsked] = field(default_factory=dict)
+    """Without what was shown."""
+    total: Usage = field(default_factory=Usage)
+    """What it last said to have spent altogether."""
+    usage: Usage = field(default_factory=Usage)
 
 
 class CodexParser:
@@ -149,6 +149,19 @@ class CodexParser:
     def lost(self) -> Events:
         threads, self._threads = self._threads, {}
         return tuple(event for name, thread in threads.items() for event in _gone(name, thread))
+
+    def state(self) -> dict[str, Any] | None:
+        if any(thread.asked for thread in self._threads.values()):
+            return None
+        threads = {name: asdict(thread) for name, thread in self._threads.items()}
+        return {"conversation": self._conversation, "threads": threads}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._conversation = state["conversation"]
+        for name, told in state["threads"].items():
+            running = {call: ToolCall(**each) for call, each in told["running"].items()}
+            usage, total = Usage(**told["usage"]), Usage(**told["total"])
+            self._threads[name] = _Thread(told["turn"], told["ended"], running, total=total, usage=usage)
 
     # Replies and requests
 

@@ -1,27 +1,22 @@
-"""Drives one agent's program: what it says goes into the log, and it is told what it is to be told."""
+"""Drives one agent's program: hears what it says, and tells it what it is to be told."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from vibespace.app import approvals, messages, transcripts
-from vibespace.app.blobs import Blobs
-from vibespace.app.deltas import Deltas
 from vibespace.app.feed import Feed
 from vibespace.app.settings import settings_of, stored
-from vibespace.app.writer import Command, Outcome, Request, Writer
+from vibespace.app.writer import Command, Request
 from vibespace.domain.agents import Agent
 from vibespace.domain.transcripts import Place
-from vibespace.errors import Error, FailedPrecondition, Internal, NotFound
-from vibespace.harness.base import Harness, Settings
-from vibespace.harness.events import Delta, Event, Stream, Text, TurnEnded
-from vibespace.net.base import Programs, Record
+from vibespace.errors import Error, FailedPrecondition, NotFound
 from vibespace.reconcile import doors
 from vibespace.reconcile.conversations import (
     Action,
@@ -39,43 +34,18 @@ from vibespace.reconcile.conversations import (
     plan,
     session_for,
 )
-from vibespace.reconcile.lines import Lines, note, told
-from vibespace.reconcile.live import Live
+from vibespace.reconcile.hearing import Hearing
+from vibespace.reconcile.tools import Tools
 
-_UNDER_WAY = 200
-"""Records on their way into the log at once."""
-_TURN = 50
-"""Records that are read before others have theirs."""
 _PAUSES = (0.2, 1.0, 5.0, 20.0)
 """Seconds before the way to a program is tried again."""
 _MOST_TRIES = 6
 """Times that it is tried before who waits is told; after this many seconds in between, the next counts as the first."""
 _LASTING = 60.0
-_LINES = ("stdout", "stderr", "transcript", "hook", "input", "mark")
 _FAREWELL = 5.0
 """Seconds that a program has to end by itself once nothing more is said to it."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Tools:
-    """What every driver needs."""
-
-    feed: Feed
-    writer: Writer
-    programs: Programs
-    harnesses: Mapping[str, Harness]
-    blobs: Blobs
-    deltas: Deltas
-    mask: Callable[[str], str]
-    settings: Callable[[Agent], Settings]
-    values: Callable[[Agent], Mapping[str, str]]
-    """What its container's environment has of its own."""
-    environment: Callable[[Agent], Mapping[str, str]]
-    """What the program's process gets besides what its container has."""
-    directory: Callable[[Agent], str]
-    """Where it begins."""
 
 
 class Driver:
@@ -105,33 +75,21 @@ class Driver:
                 await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
 
     async def _attach(self, agent: Agent) -> None:
-        transcript = self._tools.feed.state.transcript(self._uid)
-        self._recorded = transcript.place if transcript else Place(0, 0)
-        runs = bool(transcript and transcript.running)
-        # A program that runs is read from its beginning: so its parser is what it was.
-        after = Place(self._recorded.epoch, 0) if runs else self._recorded
-        self._known, self._seen, self._live = self._recorded, after, Live()
-        self._lines = Lines(self._uid, self._harness, self._tools.mask, self._tools.blobs)
-        self._read_ones: asyncio.Queue[_Read] = asyncio.Queue(_UNDER_WAY)
-        self._changed = asyncio.Event()
-        self._attachment = await self._tools.programs.attach(self._uid, after, self._tools.directory(agent))
+        self._hearing = hearing = Hearing(self._uid, self._harness, self._tools, self._spoilt, self._ended)
+        self._attachment = await self._tools.programs.attach(self._uid, hearing.seen, self._tools.directory(agent))
         hello = self._attachment.hello
-        self._awaited = Place(*hello.last)
-        if runs and self._awaited < self._recorded and not hello.running:
-            await self._lose(self._recorded)  # its journal has less than the log: its exit will not be heard of
-        tasks = [asyncio.create_task(work()) for work in (self._read, self._record, self._act, self._follow)]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await hearing.await_all(hello.last, running=hello.running)
+            await _first(hearing.read(self._attachment), hearing.record(), self._act(), self._follow())
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
             await self._attachment.close()
-            self._tools.deltas.forget(self._uid)
-            left = [self._read_ones.get_nowait().recording for _ in range(self._read_ones.qsize())]
-            await asyncio.gather(*filter(None, left), return_exceptions=True)
+            await hearing.close()
+
+    def _ended(self) -> None:
+        """The program is over."""
+        live, asked = self._hearing.live, self._tools.feed.state.messages.get(self._uid)
+        failed = asked and not (live.worked or live.on_terminal)
+        self._failures = self._failures + 1 if failed else 0
 
     def _agent(self) -> Agent | None:
         found = self._tools.feed.state.aggregates.get(UUID(self._uid))
@@ -143,7 +101,7 @@ class Driver:
             await self._tools.feed.news()
             if (now := self._stamp()) != stamp:
                 stamp = now
-                self._changed.set()
+                self._hearing.changed.set()
 
     def _stamp(self) -> tuple[object, ...]:
         """Another one whenever something about the agent has changed."""
@@ -153,96 +111,17 @@ class Driver:
         waiting = (*state.messages.get(self._uid, ()), *state.approvals.get(self._uid, ()))
         return tuple((uid, state.positions.get(uid)) for uid in (*about, *waiting) if uid)
 
-    # What it says
-
-    async def _read(self) -> None:
-        """Each record on its way into the log, in order."""
-        read, on_terminal = 0, False
-        async for record in self._attachment.records():
-            if record.kind == "start":
-                on_terminal = _begun(record).on_terminal
-                self._lines.begin()
-            # What we drive ourselves has told us already.
-            events = () if record.kind == "transcript" and not on_terminal else self._lines.read(record)
-            await self._read_ones.put(_Read(record, events, await self._begin(record, events)))
-            read += 1
-            if read % _TURN == 0:
-                await asyncio.sleep(0)
-
-    async def _begin(self, record: Record, events: Sequence[Event]) -> asyncio.Task[Outcome] | None:
-        """Its way into the log; None where nothing of it is to be there, or is there already."""
-        place = Place(record.epoch, record.seq)
-        if place <= self._known or (record.kind == "transcript" and not events):
-            return None
-        self._show(events)
-        command = await self._lines.command(record, events, self._recorded, alone=place in self._spoilt)
-        if command is None:
-            return None
-        self._recorded = place
-        return asyncio.create_task(self._tools.writer.run(command, Request(f"agent:{self._uid}")))
-
-    async def _record(self) -> None:
-        """What is in the log is so: only then is it acted upon. One that does not get there stops all after it."""
-        while True:
-            read = await self._read_ones.get()
-            place = Place(read.record.epoch, read.record.seq)
-            if read.recording:
-                try:
-                    await read.recording
-                except Internal:
-                    self._spoilt.add(place)
-                    raise
-            self._take(read.record, read.events)
-            self._seen = place
-            if read.events or read.record.kind not in _LINES or place >= self._awaited:
-                self._changed.set()
-
-    def _take(self, record: Record, events: Sequence[Event]) -> None:
-        match record.kind:
-            case "start":
-                self._live = _begun(record)
-            case "connected":
-                self._live.connect()
-            case "disconnected":
-                self._live.listens = False
-            case "input":
-                self._live.written.add(record.data.partition(b"\n")[0].decode())
-        self._live.saw(events)
-        if record.kind == "exit":
-            self._live.running = False
-            asked = self._tools.feed.state.messages.get(self._uid)
-            failed = asked and not (self._live.worked or self._live.on_terminal)
-            self._failures = self._failures + 1 if failed else 0
-
-    async def _lose(self, place: Place) -> None:
-        after, self._recorded = place, Place(place.epoch, place.seq + 1)
-        lost = partial(transcripts.end_program, agent_uid=self._uid, place=self._recorded, after=after)
-        await self._tools.writer.run(partial(lost, how={"lost": True}), Request("daemon"))
-
-    def _show(self, events: Sequence[Event]) -> None:
-        """What is just being said, until it is whole."""
-        for event in events:
-            match event:
-                case Delta(stream=Stream.TEXT):
-                    self._tools.deltas.add(self._uid, event.turn, event.block, event.text)
-                case Text(block=block) if block:
-                    self._tools.deltas.end(self._uid, block)
-                case TurnEnded():
-                    self._tools.deltas.end(self._uid)
-
-    # What it is told
-
     async def _act(self) -> None:
         while True:
-            self._changed.clear()
-            if self._seen >= self._awaited:
+            self._hearing.changed.clear()
+            if self._hearing.is_current:
                 view = self._view()
                 action = plan(view)
-                if action is None and not self._live.running and not is_wanted(self._tools.feed, self._uid):
+                if action is None and not self._hearing.live.running and not is_wanted(self._tools.feed, self._uid):
                     return
                 if action and await self._do(action, view):
                     continue
-            await self._changed.wait()
+            await self._hearing.changed.wait()
 
     def _view(self) -> View:
         state, agent = self._tools.feed.state, self._agent()
@@ -262,7 +141,7 @@ class Driver:
             on_terminal=bool(transcript and transcript.on_terminal),
             directory=self._tools.directory(agent),
             env=self._tools.environment(agent),
-            live=self._live,
+            live=self._hearing.live,
             failures=self._failures,
         )
 
@@ -286,7 +165,7 @@ class Driver:
             case Lose(message):
                 await self._run(partial(messages.lose_message, message=message))
             case Withdraw(reason):
-                words = f": {self._lines.last_words}" if self._lines.last_words else ""
+                words = f": {self._hearing.last_words}" if self._hearing.last_words else ""
                 await self._withdraw(reason + words)
                 self._failures = 0
             case Settle():
@@ -322,9 +201,9 @@ class Driver:
             socket=command.socket,
             files=doors.FILES | dict(command.files),
             note=start | {"settings": stored(view.settings)},
-            beyond=self._recorded.epoch,
+            beyond=self._hearing.recorded.epoch,
         )
-        self._awaited = Place(epoch, 1)
+        self._hearing.awaited = Place(epoch, 1)
         await self._attachment.trim(epoch, 0)
 
     async def _end(self, *, at_once: bool) -> None:
@@ -333,21 +212,21 @@ class Driver:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_FAREWELL):
                     await self._until_over()
-        if self._live.running:
+        if self._hearing.live.running:
             await self._attachment.end()
         await self._until_over()
         self._failures = 0
 
     async def _until_over(self) -> None:
-        while self._live.running:
-            self._changed.clear()
-            await self._changed.wait()
+        while self._hearing.live.running:
+            self._hearing.changed.clear()
+            await self._hearing.changed.wait()
 
     async def _write(self, action: Write) -> bool:
         written = await self._attachment.write(action.name, action.line + b"\n", secret=action.secret)
         if written == "refused":
             return False  # its end is on the way, or its connection
-        self._live.written.add(action.name)
+        self._hearing.live.written.add(action.name)
         if action.message and written == "uncertain":
             await self._run(partial(messages.queue_again, message=action.message))
         if action.approval:
@@ -356,7 +235,7 @@ class Driver:
 
     async def _tell(self, action: Tell) -> None:
         """Who asked on the terminal; where he has decided there, the program tells how."""
-        self._live.written.add(action.name)
+        self._hearing.live.written.add(action.name)
         if await self._attachment.answer(action.request, action.words):
             await self._run(partial(approvals.answered, uid=action.approval.id, agent_uid=self._uid))
 
@@ -368,19 +247,17 @@ class Driver:
             await self._tools.writer.run(command, Request("daemon"))
 
 
-@dataclass(frozen=True)
-class _Read:
-    """A record, what it tells, and its way into the log."""
-
-    record: Record
-    events: Sequence[Event]
-    recording: asyncio.Task[Outcome] | None
-
-
-def _begun(record: Record) -> Live:
-    """A program of which nothing is known but how it was started."""
-    on_terminal = bool(note(record.data).get("on_terminal"))
-    return Live(record.epoch, running=True, on_terminal=on_terminal, listens=not told(record.data).get("socket"))
+async def _first(*works: Coroutine[Any, Any, None]) -> None:
+    """Return, or raise, as the first of them does; by then all have ended."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 def is_wanted(feed: Feed, agent_uid: str) -> bool:

@@ -20,7 +20,8 @@ from vibespace.domain.messages import Message
 from vibespace.domain.transcripts import Transcript
 from vibespace.domain.vibespaces import PENDING, Vibespace
 from vibespace.errors import Error
-from vibespace.reconcile.driver import Driver, Tools, is_wanted
+from vibespace.reconcile.driver import Driver, is_wanted
+from vibespace.reconcile.tools import Tools
 
 _PAUSE = 1.0
 """Seconds until a driver that met a defect begins anew."""
@@ -42,6 +43,7 @@ class Drivers:
         """Until cancelled."""
         feed = self._tools.feed
         position, mood = 0, None
+        self._tools.checkpoints.keep({agent.uid for agent in feed.state.agents()})
         await self._give_up_terminals()
         try:
             while True:
@@ -108,4 +110,5 @@ class Drivers:
             await Driver(agent, self._tools).run()
         except Exception:  # a defect met at one agent must not stop the others
             _log.exception("the program of %s is not driven", agent.uid)
+            self._tools.checkpoints.forget(agent.uid)
             await asyncio.sleep(_PAUSE)

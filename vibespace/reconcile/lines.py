@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,7 +27,7 @@ INLINE = 16 * 1024
 
 
 class Lines:
-    """One agent's. A parser is begun with each life of the program, and fed all that this one said."""
+    """One agent's. A parser is begun with each life of the program, and has heard all that this one said."""
 
     def __init__(self, agent_uid: str, harness: Harness, mask: Callable[[str], str], blobs: Blobs) -> None:
         self._agent_uid = agent_uid
@@ -41,6 +41,15 @@ class Lines:
     def begin(self) -> None:
         """Another program."""
         self._parser = self._harness.parser()
+
+    def state(self) -> Mapping[str, Any] | None:
+        """Of the parser; None while it must not be kept."""
+        return self._parser.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on with a program that has said all that this amounts to."""
+        self.begin()
+        self._parser.restore(state)
 
     def read(self, record: Record) -> Sequence[Event]:
         """What the record tells; an exit, what that ends. Never raises."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from vibespace.harness.events import (
     ApprovalAnswered,
@@ -47,6 +48,17 @@ class Live:
     written: set[str] = field(default_factory=set)
     """Names of what it was given."""
     _named: set[str] = field(default_factory=set)
+
+    def told(self) -> dict[str, Any] | None:
+        """All of it in JSON values; None while a tool call waits: what that would do is not to be kept."""
+        if self.asked:
+            return None
+        return {name: sorted(value) if isinstance(value, set) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Live:
+        """The one that told that."""
+        return cls(**{**told, "written": set(told["written"]), "_named": set(told["_named"])})
 
     def connect(self) -> None:
         """Its socket is connected: it is greeted again, and asked to go on with the conversation."""

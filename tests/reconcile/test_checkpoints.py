@@ -1,0 +1,116 @@
+"""What is kept of a program that runs: found again by the same build alone, and never with a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vibespace.app import disposable
+from vibespace.domain.transcripts import Place
+from vibespace.harness.events import ApprovalAsked, ConversationSwitched, Replied, ToolCall, TurnStarted, Unparsed
+from vibespace.reconcile.checkpoints import Checkpoint, Checkpoints
+from vibespace.reconcile.live import Live
+
+UID, SECRET = "00000000-0000-0000-0000-000000000003", "k-of-the-mill"
+ASKED = ApprovalAsked(id="r-1", request="r-1", call="c-1", tool="Bash", input={"command": "touch x"})
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Checkpoints:
+    return Checkpoints(tmp_path / "programs", lambda text: text.replace(SECRET, "***"))
+
+
+def checkpoint(**changes: Any) -> Checkpoint:
+    live = Live(epoch=2, running=True, written={"2-greet-0", "2-open-0"})
+    live.connect()
+    live.saw(
+        (
+            ConversationSwitched(conversation="s", previous=""),
+            TurnStarted(id="t", turn="t"),
+            ToolCall(call="c", tool="Bash", input={}),
+            Unparsed(why="unknown kind", request="r-0"),
+            Replied(request="settings-2", refusal="no"),
+        )
+    )
+    return replace(Checkpoint(Place(2, 900), Place(2, 890), {"turn": "t", "over": ["s"]}, live), **changes)
+
+
+def test_what_is_read_is_what_was_written(checkpoints: Checkpoints) -> None:
+    """All of it, for a log that has at least as much; the newest."""
+    checkpoints.write(UID, checkpoint(place=Place(2, 400)))
+    checkpoints.write(UID, checkpoint())
+    assert checkpoints.read(UID, Place(2, 890)) == checkpoints.read(UID, Place(2, 4000)) == checkpoint()
+
+
+def test_a_request_that_had_a_name_keeps_it(checkpoints: Checkpoints) -> None:
+    """So that another one under it is not taken for one that may be answered."""
+    known = checkpoint()
+    known.live.saw((ASKED,))
+    known.live.asked.clear()
+    checkpoints.write(UID, known)
+    found = checkpoints.read(UID, known.recorded)
+    assert found
+    found.live.saw((ASKED,))
+    assert (found.live.asked, found.live.unknown) == ({}, ["r-0", "r-1"])
+
+
+@pytest.mark.parametrize("recorded", [Place(2, 889), Place(1, 5000), Place(3, 1)])
+def test_it_is_of_no_use_to_another_log(checkpoints: Checkpoints, recorded: Place) -> None:
+    """One that has less than was there, or another life of the program."""
+    checkpoints.write(UID, checkpoint())
+    assert checkpoints.read(UID, recorded) is None
+
+
+def test_no_secret_is_kept(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    """Not in what the parser knows, not in what we know, and not in what is asked; the one before stays."""
+    asked = checkpoint()
+    asked.live.saw((ASKED,))
+    for each in (
+        asked,
+        checkpoint(parser={"calls": [{SECRET: 1}]}),
+        checkpoint(live=Live(2, running=True, turn=SECRET)),
+    ):
+        checkpoints.write(UID, each)
+        assert not (tmp_path / "programs").exists()
+
+
+def test_what_is_over_is_forgotten(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    """A program's, and those of agents that are no more."""
+    checkpoints.keep(())
+    checkpoints.forget(UID)
+    for name in (UID, "other", "third"):
+        checkpoints.write(name, checkpoint())
+    checkpoints.forget(UID)
+    checkpoints.keep({"other"})
+    assert [path.name for path in (tmp_path / "programs").iterdir()] == ["other"]
+
+
+SPOILT: dict[str, Callable[[Path], Any]] = {
+    "gone": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-80]),
+    "changed": lambda path: path.write_bytes(path.read_bytes().replace(b"greet", b"gruss")),
+    "no JSON": lambda path: path.write_bytes(b"\xff\n\xfe\n"),
+    "of another build": lambda path: disposable.write(path, "another", []),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+def test_what_is_wrong_with_it_is_nobodys_business(
+    checkpoints: Checkpoints, tmp_path: Path, spoil: Callable[[Path], Any]
+) -> None:
+    """Whatever became of the file, there is none."""
+    checkpoints.write(UID, checkpoint())
+    spoil(tmp_path / "programs" / UID)
+    assert checkpoints.read(UID, checkpoint().recorded) is None
+
+
+def test_without_room_the_program_goes_on(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    """It is an ease, and nothing else."""
+    (tmp_path / "programs").write_text("")
+    checkpoints.write(UID, checkpoint())
+    assert checkpoints.read(UID, checkpoint().recorded) is None

@@ -1,0 +1,88 @@
+"""What is known of agents' programs that run, at one place of what each said: a start need not hear all of it again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from vibespace.app import disposable
+from vibespace.domain.transcripts import Place
+from vibespace.reconcile.live import Live
+
+EVERY = 500
+"""Records from one checkpoint of a program to the next: so many are read again."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A parser and a Live, once they had taken all up to `place`."""
+
+    place: Place
+    recorded: Place
+    """The last up to there that is in the log."""
+    parser: Mapping[str, Any]
+    live: Live
+
+
+class Checkpoints:
+    """A disposable file an agent."""
+
+    def __init__(self, directory: Path, mask: Callable[[str], str]) -> None:
+        """`mask` is applied to nothing that is kept here: what it would change is not kept."""
+        self._directory = directory
+        self._mask = mask
+
+    def write(self, agent_uid: str, checkpoint: Checkpoint) -> None:
+        """Keep it in place of the one before; where that fails, or must not be, the one before stays."""
+        live = checkpoint.live.told()
+        if live is None or self._has_secrets(live) or self._has_secrets(checkpoint.parser):
+            return
+        try:
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            values = (checkpoint.place, checkpoint.recorded, checkpoint.parser, live)
+            disposable.write(self._directory / agent_uid, _build(), values)
+        except OSError as e:
+            _log.info("what is known of the program of %s is not kept: %s", agent_uid, e.strerror)
+
+    def read(self, agent_uid: str, recorded: Place) -> Checkpoint | None:
+        """Of the program's life that is in the log up to `recorded`; None when there is none."""
+        found = disposable.read(self._directory / agent_uid, _build())
+        if found is None:
+            return None
+        place, kept, parser, live = found
+        checkpoint = Checkpoint(Place(*place), Place(*kept), parser, Live.of(live))
+        return checkpoint if checkpoint.place.epoch == recorded.epoch and checkpoint.recorded <= recorded else None
+
+    def forget(self, agent_uid: str) -> None:
+        """Its program is over, or what is kept leads to a defect."""
+        (self._directory / agent_uid).unlink(missing_ok=True)
+
+    def keep(self, agents: Container[str]) -> None:
+        """Forget all but these."""
+        for path in self._directory.glob("*"):
+            if path.name not in agents:
+                path.unlink(missing_ok=True)
+
+    def _has_secrets(self, value: Any) -> bool:
+        match value:
+            case str():
+                return self._mask(value) != value
+            case Mapping():
+                return any(self._has_secrets(each) for pair in value.items() for each in pair)
+            case list() | tuple():
+                return any(map(self._has_secrets, value))
+        return False
+
+
+@cache
+def _build() -> str:
+    """What decides what lines amount to."""
+    package = Path(__file__).parents[1]
+    here = (package / "reconcile" / "live.py", package / "reconcile" / "lines.py", Path(__file__))
+    return disposable.build((*sorted((package / "harness").glob("*.py")), *here))

@@ -1,0 +1,180 @@
+"""Hears what an agent's program says: it goes into the log in order, and amounts to what is known of the program."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from vibespace.app import transcripts
+from vibespace.app.writer import Outcome, Request
+from vibespace.domain.transcripts import Place
+from vibespace.errors import Internal
+from vibespace.harness.base import Harness
+from vibespace.harness.events import Delta, Event, Stream, Text, TurnEnded
+from vibespace.net.base import Attachment, Record
+from vibespace.reconcile import checkpoints
+from vibespace.reconcile.checkpoints import Checkpoint
+from vibespace.reconcile.lines import Lines, note, told
+from vibespace.reconcile.live import Live
+from vibespace.reconcile.tools import Tools
+
+_UNDER_WAY = 200
+"""Records on their way into the log at once."""
+_TURN = 50
+"""Records that are read before others have theirs."""
+_LINES = ("stdout", "stderr", "transcript", "hook", "input", "mark")
+
+
+class Hearing:
+    """Of one agent's program, for as long as its runner is attached to."""
+
+    def __init__(self, agent_uid: str, harness: Harness, tools: Tools, spoilt: set[Place], ended: Callable[[], None]):
+        """`spoilt` are lines whose consequences meet a defect of ours: they are kept, and nothing follows from them.
+
+        `ended` is called when the program is over.
+        """
+        self._uid = agent_uid
+        self._tools = tools
+        self._spoilt = spoilt
+        self._ended = ended
+        self._lines = Lines(agent_uid, harness, tools.mask, tools.blobs)
+        self._reading: asyncio.Queue[_Read] = asyncio.Queue(_UNDER_WAY)
+        self.changed = asyncio.Event()
+        """Something came that may have to be acted upon."""
+        self.live = Live()
+        transcript = tools.feed.state.transcript(agent_uid)
+        self.recorded = transcript.place if transcript else Place(0, 0)
+        """The newest that is in the log, or on its way there."""
+        self._known = self.seen = self.awaited = self.recorded
+        self._runs = bool(transcript and transcript.running)
+        if self._runs:
+            self._resume()
+
+    def _resume(self) -> None:
+        """Where nothing is kept of the program, it is read from its beginning: so its parser is what it was."""
+        self.seen = Place(self.recorded.epoch, 0)
+        if kept := self._tools.checkpoints.read(self._uid, self.recorded):
+            self.seen, self.live = kept.place, kept.live
+            self._lines.restore(kept.parser)
+
+    @property
+    def is_current(self) -> bool:
+        """All that was there is in the log, and can be acted upon."""
+        return self.seen >= self.awaited
+
+    @property
+    def last_words(self) -> str:
+        """What the program wrote last on its standard error."""
+        return self._lines.last_words
+
+    async def read(self, attachment: Attachment) -> None:
+        """Each record on its way into the log, in order."""
+        read, since, on_terminal = 0, 0, self.live.on_terminal
+        async for record in attachment.records():
+            if record.kind == "start":
+                on_terminal = _begun(record).on_terminal
+                self._lines.begin()
+            # What we drive ourselves has told us already.
+            events = () if record.kind == "transcript" and not on_terminal else self._lines.read(record)
+            recording = await self._begin(record, events)
+            read, since = read + 1, since + 1
+            state = self._lines.state() if since >= checkpoints.EVERY else None
+            since = 0 if state else since
+            await self._reading.put(_Read(record, events, recording, self.recorded, state))
+            if read % _TURN == 0:
+                await asyncio.sleep(0)
+
+    async def record(self) -> None:
+        """What is in the log is so: only then is it acted upon. One that does not get there stops all after it."""
+        while True:
+            read = await self._reading.get()
+            place = Place(read.record.epoch, read.record.seq)
+            if read.recording:
+                try:
+                    await read.recording
+                except Internal:
+                    self._spoilt.add(place)
+                    raise
+            self._take(read.record, read.events)
+            if read.state is not None:
+                kept = Checkpoint(place, read.recorded, read.state, self.live)
+                await asyncio.to_thread(self._tools.checkpoints.write, self._uid, kept)
+            self.seen = place
+            if read.events or read.record.kind not in _LINES or self.is_current:
+                self.changed.set()
+
+    async def await_all(self, last: tuple[int, int], *, running: bool) -> None:
+        """The journal ends with `last`; where it has less than the log, an exit will not be heard of."""
+        self.awaited = Place(*last)
+        if self._runs and self.awaited < self.recorded and not running:
+            after, self.recorded = self.recorded, Place(self.recorded.epoch, self.recorded.seq + 1)
+            lost = partial(transcripts.end_program, agent_uid=self._uid, place=self.recorded, after=after)
+            await self._tools.writer.run(partial(lost, how={"lost": True}), Request("daemon"))
+
+    async def close(self) -> None:
+        """Return when all that was on its way into the log is there, or cannot be."""
+        self._tools.deltas.forget(self._uid)
+        left = [self._reading.get_nowait().recording for _ in range(self._reading.qsize())]
+        await asyncio.gather(*filter(None, left), return_exceptions=True)
+
+    async def _begin(self, record: Record, events: Sequence[Event]) -> asyncio.Task[Outcome] | None:
+        """Its way into the log; None where nothing of it is to be there, or is there already."""
+        place = Place(record.epoch, record.seq)
+        if place <= self._known or (record.kind == "transcript" and not events):
+            return None
+        self._show(events)
+        command = await self._lines.command(record, events, self.recorded, alone=place in self._spoilt)
+        if command is None:
+            return None
+        self.recorded = place
+        return asyncio.create_task(self._tools.writer.run(command, Request(f"agent:{self._uid}")))
+
+    def _take(self, record: Record, events: Sequence[Event]) -> None:
+        match record.kind:
+            case "start":
+                self.live = _begun(record)
+            case "connected":
+                self.live.connect()
+            case "disconnected":
+                self.live.listens = False
+            case "input":
+                self.live.written.add(record.data.partition(b"\n")[0].decode())
+        self.live.saw(events)
+        if record.kind == "exit":
+            self.live.running = False
+            self._tools.checkpoints.forget(self._uid)
+            self._ended()
+
+    def _show(self, events: Sequence[Event]) -> None:
+        """What is just being said, until it is whole."""
+        deltas = self._tools.deltas
+        for event in events:
+            match event:
+                case Delta(stream=Stream.TEXT):
+                    deltas.add(self._uid, event.turn, event.block, event.text)
+                case Text(block=block) if block:
+                    deltas.end(self._uid, block)
+                case TurnEnded():
+                    deltas.end(self._uid)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A record, what it tells, and its way into the log."""
+
+    record: Record
+    events: Sequence[Event]
+    recording: asyncio.Task[Outcome] | None
+    recorded: Place
+    """The last up to it that goes into the log."""
+    state: Mapping[str, Any] | None
+    """Of the parser after it, where that is to be kept."""
+
+
+def _begun(record: Record) -> Live:
+    """A program of which nothing is known but how it was started."""
+    on_terminal = bool(note(record.data).get("on_terminal"))
+    return Live(record.epoch, running=True, on_terminal=on_terminal, listens=not told(record.data).get("socket"))
