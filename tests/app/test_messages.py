@@ -122,7 +122,7 @@ async def test_with_an_agent_goes_what_was_said_to_it_and_asked_by_it(house: Hou
 
 
 async def test_what_was_handed_waits_again_when_the_program_ends(house: House) -> None:
-    """What it had taken up is over as lost, what it had only been handed is said to the next program."""
+    """With what it had taken up the next program goes on; what it had only been handed is said to that."""
     for text in ("one", "two", "three"):
         await house.ask(say(text=text))
     await house.ask(program_started())
@@ -134,12 +134,12 @@ async def test_what_was_handed_waits_again_when_the_program_ends(house: House) -
     assert states(house) == [ACKNOWLEDGED, HANDED, QUEUED]
     before = house.log.position
     await house.ask(program_ended(*WHOSE))
-    assert states(house) == [QUEUED, QUEUED]
+    assert states(house) == [QUEUED] * 3
     assert sorted(topics(house, before)) == [
         "conversation.turn_ended",
         "conversation.work_ended",
-        "message.done",
         "message.queued_again",
+        "message.resumed",
         "transcript.program_ended",
     ]
 

@@ -8,11 +8,15 @@ messages, of which it ignores repeats. A message is commands, one a line:
     wait PATH         goes on when there is such a file; meanwhile it listens
     garbage | utf8 | long N | half       lines that are none, or have N bytes; after half a line it is gone
     child COMMAND     starts what outlives it
-    hang | crash | deaf                  never goes on; dies of a signal; closes its standard input
+    hang | stubborn   never goes on; nor when it is interrupted
+    crash | deaf      dies of a signal; closes its standard input
     words TEXT        to standard error
 
+and what is none of these is answered with `gone on`.
+
 Before it takes anything up it ends with 3 and a word on standard error if there is a file ~/die; it removes one byte
-of that at each time, and the empty file.
+of that at each time, and the empty file. So it does with ~/late when it has noted the message and not said so, and with
+~/again before it is `gone on`. Of a repeat it only says that it has heard it.
 """
 
 from __future__ import annotations
@@ -60,7 +64,7 @@ class Echo:
             told = json.loads(line)
             match told["do"]:
                 case "say" if told["id"] in self._heard:
-                    pass
+                    tell("heard", id=told["id"], text=told["text"])
                 case "say" if self._turn:
                     self._hear(told)
                     self._perform(told["text"])
@@ -83,7 +87,7 @@ class Echo:
             self._waiting.task_done()
 
     def _take(self, told: dict[str, Any]) -> None:
-        self._die()
+        self._die("die")
         self._turn = f"turn-of-{told['id']}"
         self._stopped.clear()
         tell("begin", id=self._turn)
@@ -93,8 +97,8 @@ class Echo:
         self._turn = ""
         tell("end")
 
-    def _die(self) -> None:
-        lives = HOME / "die"
+    def _die(self, name: str) -> None:
+        lives = HOME / name
         if lives.exists():
             left = lives.read_bytes()[1:]
             lives.write_bytes(left) if left else lives.unlink()
@@ -105,6 +109,7 @@ class Echo:
     def _hear(self, told: dict[str, Any]) -> None:
         self._heard.append(told["id"])
         self._known.write_text("\n".join(self._heard))
+        self._die("late")
         tell("heard", id=told["id"], text=told["text"])
 
     def _perform(self, text: str) -> None:
@@ -112,7 +117,7 @@ class Echo:
             word, _, rest = line.partition(" ")
             if self._stopped.is_set():
                 raise Stopped
-            getattr(self, f"_do_{word}")(rest)
+            getattr(self, f"_do_{word}", self._do_go_on)(rest)
 
     def _id(self) -> str:
         self._count += 1
@@ -120,6 +125,10 @@ class Echo:
 
     def _do_say(self, text: str) -> None:
         tell("said", id=self._id(), text=text)
+
+    def _do_go_on(self, _: str) -> None:
+        self._die("again")
+        self._do_say("gone on")
 
     def _do_many(self, number: str) -> None:
         self._said = 0
@@ -172,6 +181,9 @@ class Echo:
     def _do_hang(self, _: str) -> None:
         while not self._stopped.wait(1000):
             pass
+
+    def _do_stubborn(self, _: str) -> None:
+        threading.Event().wait()
 
     def _do_crash(self, _: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)

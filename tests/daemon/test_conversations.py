@@ -14,6 +14,7 @@ from tests.daemon.echoing import DONE, FAILED, Talk, echoing, home_of, prepare, 
 from tests.daemon.running import DEMO, PRIMARY, Running, error_of, quiet, refused
 from tests.runner.runners import serving as runners
 from vibespace.engine.fake_world import World
+from vibespace.reconcile.conversations import GO_ON
 from vibespace.v1 import approvals_pb2 as p
 from vibespace.v1 import conversations_pb2 as c
 from vibespace.v1 import vibespaces_pb2 as v
@@ -169,7 +170,7 @@ async def test_a_call_of_a_program_that_is_gone_expires(talk: Talk, demo: Runnin
     approval = await asked(demo, talk)
     kill_program(inside)
     told = await talk.outcome(sent)
-    assert (told.state, told.reason) == (DONE, "lost")
+    assert (told.state, told.reason, told.said) == (DONE, "completed", ["gone on"])
     assert (await refused(allow(talk, approval))).reason == "APPROVAL_EXPIRED"
     assert not (inside / "never").exists()
 
@@ -193,13 +194,44 @@ def kill_program(inside: Path) -> None:
 
 
 async def test_a_program_that_dies_amid_a_turn(talk: Talk, inside: Path) -> None:
-    """Its turn is lost and not tried again; what it has started is ended; the next message has another program."""
+    """What it has started is ended; another one is told to go on, and not the same again."""
     told = await talk.ask("child exec sleep 1234\nsay begun\ncrash\nsay never")
-    assert (told.state, told.reason, told.said) == (DONE, "lost", ["begun"])
+    assert (told.state, told.reason, told.said) == (DONE, "completed", ["begun", "gone on"])
     assert programs(inside, "1234") == []
+    heard = [block.text.text for block in told.blocks if block.text.by_user]
+    assert heard == [GO_ON]
     assert (await talk.ask("say next")).said == ["next"]
     ended = [block.program_ended.code for block in await talk.transcript() if block.HasField("program_ended")]
     assert ended == [-9]
+
+
+async def test_a_program_that_dies_again(talk: Talk, inside: Path) -> None:
+    """What it was told to go on with is lost then; the next message has another program."""
+    (inside / "again").write_bytes(b"x")
+    told = await talk.ask("say begun\ncrash")
+    assert (told.state, told.reason, told.said) == (DONE, "lost", ["begun"])
+    assert (await talk.ask("say next")).said == ["next"]
+
+
+@pytest.mark.parametrize("lives", [1, 2])
+async def test_a_repeat_that_is_ignored(talk: Talk, inside: Path, lives: int) -> None:
+    """The program has the message from an earlier life, and says no more than that: it is told to go on, once."""
+    (inside / "late").write_bytes(b"x" * lives)
+    told = await talk.ask("say never")
+    assert (told.state, told.reason, told.said) == (
+        (DONE, "completed", ["gone on"]) if lives == 1 else (DONE, "lost", [])
+    )
+    assert (await talk.ask("say next")).said == ["next"]
+
+
+async def test_an_end_that_was_wanted(talk: Talk) -> None:
+    """Who insists on an interrupt ends the program, and nothing goes on."""
+    sent = await talk.say("say begun\nstubborn")
+    await talk.until("text", sent.cursor)
+    for _ in range(2):
+        await talk.stub.InterruptAgent(c.InterruptAgentRequest(name=PRIMARY))
+    told = await talk.outcome(sent)
+    assert (told.state, told.reason, told.said) == (DONE, "lost", ["begun"])
 
 
 @pytest.mark.parametrize("lives", [1, 2])
@@ -234,9 +266,9 @@ async def test_lines_that_are_none(talk: Talk) -> None:
 
 
 async def test_half_a_line(talk: Talk) -> None:
-    """What a dying program began to say is told as what it is; its turn is lost."""
+    """What a dying program began to say is told as what it is, and the next one goes on."""
     told = await talk.ask("half")
-    assert (told.state, told.reason) == (DONE, "lost")
+    assert (told.state, told.said) == (DONE, ["gone on"])
     assert [block.unparsed.why for block in told.blocks if block.HasField("unparsed")] == ["not JSON"]
 
 
@@ -253,7 +285,7 @@ async def test_long_lines(talk: Talk, home: Path, size: int, kind: str) -> None:
 async def test_a_program_that_is_deaf(talk: Talk) -> None:
     """What it cannot hear is said to the next program, once that one has ended."""
     first = await talk.say("deaf\nsay deaf\ncrash")
-    assert (await talk.outcome(first)).said == ["deaf"]
+    assert (await talk.outcome(first)).said == ["deaf", "gone on"]
     assert (await talk.ask("say next")).said == ["next"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -31,11 +32,10 @@ def new_conversation() -> Conversation:
         return settled(Conversation.create(UUID(int=5), **WHOSE, program_session="s"))
 
 
-def new_message() -> Message:
+def new_message(*, is_command: bool = False) -> Message:
+    said = {"author": "device:u", "text": "hi", "steers": False, "is_command": is_command}
     with asked():
-        return settled(
-            Message.create(UUID(int=6), **WHOSE, author="device:u", text="hi", steers=False, is_command=False)
-        )
+        return settled(Message.create(UUID(int=6), **WHOSE, **said))
 
 
 def new_approval(rules: tuple[str, ...] = ("Bash(ls)",)) -> Approval:
@@ -86,6 +86,7 @@ running: Callable[[], Transcript] = after(new_transcript, started(1, 1))
 busy: Callable[[], Conversation] = after(new_conversation, working)
 handed: Callable[[], Message] = after(new_message, Message.hand)
 taken: Callable[[], Message] = after(new_message, Message.hand, lambda m: m.acknowledge("t"))
+command: Callable[[], Message] = after(partial(new_message, is_command=True), Message.hand)
 ENDS: dict[str, Step] = {
     "done": lambda m: m.finish("done"),
     "failed": lambda m: m.fail("gone"),
@@ -220,6 +221,9 @@ DECISIONS: dict[str, Row] = {
     "message: queued again": (handed, Message.queue_again, [("message.queued_again", {})]),
     "message: waits already": (new_message, Message.queue_again, []),
     "message: what was taken up waits no more": (taken, Message.queue_again, []),
+    "message: gone on with": (taken, Message.resume, [("message.resumed", {})]),
+    "message: gone on with twice": (after(taken, Message.resume), Message.resume, []),
+    "message: a command is not gone on with": (command, Message.resume, []),
     "message: taken up": (handed, lambda m: m.acknowledge("t"), [("message.acknowledged", {"turn": "t"})]),
     "message: taken up unasked": (new_message, lambda m: m.acknowledge("t"), [("message.acknowledged", {"turn": "t"})]),
     "message: taken up twice": (taken, lambda m: m.acknowledge("t"), []),

@@ -15,6 +15,7 @@ from tests.models.anthropic import Anthropic
 from tests.models.endpoint import Endpoint
 from tests.models.openai import OpenAI
 from tests.models.script import Call, Script, say
+from vibespace.reconcile.conversations import GO_ON
 
 pytestmark = pytest.mark.here("the scripted model listens where the engine is, and config.yaml opens the way to it")
 
@@ -195,3 +196,27 @@ def test_codex_on_two_doors(own: Installation) -> None:
         texts = [block["text"] for blocks in told for block in blocks if block["kind"] == "text"]
         assert texts == [word for n in ("first", "second", "third") for word in (f"{n} words", f"{n.title()} answer.")]
         assert len(model.asked(KEY)) == 3
+
+
+@pytest.mark.parametrize("program", ["claude", "codex"])
+def test_a_program_that_dies_is_told_to_go_on(own: Installation, program: str) -> None:
+    """It was killed while a tool call waited: the next one asks anew, does it once, and the conversation has both."""
+    agent, made = f"{program}-1@shop", "echo flour >> /vibespace/mill"
+    call = bash(made) if program == "claude" else Call("exec_command", {"cmd": made})
+    script = [say("I make it.", call), say("Once more.", call), say("It is made."), say("You asked for flour.")]
+    with claude(own, script) if program == "claude" else codex(own, script) as model:
+        asking = own.popen("ask", "-a", agent, "make flour")
+        first = waiting(own)
+        own.inside(agent, f"pkill -KILL -x {program}")
+        while (second := waiting(own)) == first:
+            pass
+        own.ok("approval", "allow", second)
+        said, beside = asking.communicate(timeout=60)
+        assert (asking.returncode, said) == (0, "I make it.\nOnce more.\nIt is made.\n"), beside
+        assert "goes on" in beside
+        assert own.run("approval", "allow", first).returncode == 9
+        assert own.inside(agent, "cat /vibespace/mill") == "flour"
+        assert own.ok("ask", "-a", agent, "what did I ask for?") == "You asked for flour.\n"
+        assert model.surprises == []
+        told = [text for text in model.asked(KEY)[-1].texts("user") if text in ("make flour", GO_ON)]
+        assert told == ["make flour", GO_ON]

@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 
 from vibespace.app import messages
 from vibespace.app.writer import Transaction, makes_room
+from vibespace.domain import states
 from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate
 from vibespace.domain.approvals import ALLOWED, DENIED, Approval
@@ -85,11 +86,14 @@ def end_program(
     how: dict[str, Any],
     blocks: Sequence[Block] = (),
 ) -> Transcript:
-    """It has ended, and with it what `blocks` say. What it was handed and did not take up waits for the next."""
+    """It has ended, and with it what `blocks` say. What it was handed and did not take up waits for the next.
+
+    That one goes on with the turn of one that ended by itself, where nobody wanted that turn's end.
+    """
     agent = _agent(transaction, agent_uid)
     draft = _draft(transaction, agent)
     if place > draft.place:
-        consequences = _Consequences(transaction, agent, place.epoch)
+        consequences = _Consequences(transaction, agent, place.epoch, resumes=not how.get("lost"))
         for block in blocks:
             consequences.take(block)
         consequences.end()
@@ -107,10 +111,12 @@ def approval_id(agent_uid: str, epoch: int, request: str) -> UUID:
 class _Consequences:
     """What blocks mean for the agent's conversation, messages and approvals."""
 
-    def __init__(self, transaction: Transaction, agent: Agent, epoch: int) -> None:
+    def __init__(self, transaction: Transaction, agent: Agent, epoch: int, *, resumes: bool = False) -> None:
+        """`resumes`: what is lost amid a turn goes on with the next program, unless its end was wanted."""
         self._transaction = transaction
         self._agent = agent
         self._epoch = epoch
+        self._resumes = resumes and self._should_run()
         self._conversation: Conversation | None = None
 
     def take(self, block: Block) -> None:
@@ -149,12 +155,9 @@ class _Consequences:
         if (conversation := self._change()).turn:
             self._end_turn({"kind": "turn_ended", "turn": conversation.turn, "reason": "lost"})
         conversation.end_work()
-        for message in list(self._transaction.state.messages.get(self._agent.uid, {}).values()):
-            draft = self._transaction.change(message)
+        for draft in self._messages():
             if draft.state == HANDED:
                 draft.queue_again()
-            elif draft.state == ACKNOWLEDGED:
-                draft.finish("lost")
 
     def _is_elsewhere(self, block: Block) -> bool:
         conversation = self._change()
@@ -182,15 +185,26 @@ class _Consequences:
         conversation = self._change()
         reason, detail = block.get("reason", "lost"), block.get("detail", "")
         told = {"usage": block.get("usage", {}), "cost": block.get("cost")}
+        wanted = bool(conversation.interrupted or conversation.insisted)
         conversation.end_turn(block.get("turn", ""), reason, detail, **told)
-        for message in list(self._transaction.state.messages.get(self._agent.uid, {}).values()):
-            draft = self._transaction.change(message)
-            if draft.state == ACKNOWLEDGED:
-                draft.finish(reason, detail)
+        worked_on = [draft for draft in self._messages() if draft.state == ACKNOWLEDGED]
+        if reason == "lost" and self._resumes and not wanted and all(draft.can_resume for draft in worked_on):
+            for draft in worked_on[:1]:  # those that joined it wait for its end
+                draft.resume()
+            return
+        for draft in worked_on:
+            draft.finish(reason, detail)
 
     def _acknowledge(self, uid: str, turn: str) -> None:
+        """One that is told outside of a turn is a repeat, of which the program only says that it has it."""
         if message := self._message(uid):
-            self._transaction.change(message).acknowledge(turn or self._change().turn)
+            draft = self._transaction.change(message)
+            if turn := turn or self._change().turn:
+                draft.acknowledge(turn)
+            elif draft.can_resume:
+                draft.resume()
+            else:
+                draft.finish("lost")
 
     def _drop(self, uid: str) -> None:
         if message := self._message(uid):
@@ -199,7 +213,16 @@ class _Consequences:
     def _message(self, uid: str) -> Message | None:
         """One of ours that is on its way; what a program gives as its id may be anything."""
         waiting = self._transaction.state.messages.get(self._agent.uid, {})
-        return next((message for message in waiting.values() if message.uid == uid), None)
+        return next((message for message in waiting.values() if message.delivery == uid), None)
+
+    def _messages(self) -> list[Message]:
+        """All that are on their way, oldest first."""
+        waiting = self._transaction.state.messages.get(self._agent.uid, {})
+        return [self._transaction.change(message) for message in list(waiting.values())]
+
+    def _should_run(self) -> bool:
+        state = self._transaction.state
+        return bool(state.host and states.should_run(self._agent, state.vibespace_of(self._agent), state.host))
 
     def _ask(self, block: Block) -> None:
         uid = approval_id(self._agent.uid, self._epoch, block["request"])

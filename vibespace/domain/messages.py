@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid5
 
 from eventsourcing.domain import event
 
@@ -36,6 +37,7 @@ class Message(Aggregate):
         self.is_command = is_command
         self.state = QUEUED
         self.tries = 0
+        self.resumed = False
         self.turn = ""
         self.reason = ""
 
@@ -50,6 +52,16 @@ class Message(Aggregate):
     @property
     def gone(self) -> bool:
         return self.state in (DONE, FAILED, UNCERTAIN)
+
+    @property
+    def delivery(self) -> str:
+        """The id under which the program is told, and under which it ignores a repeat."""
+        return str(uuid5(self.id, "resumed")) if self.resumed else self.uid
+
+    @property
+    def can_resume(self) -> bool:
+        """Once; and to go on with a command of the program's own means nothing to it."""
+        return not (self.gone or self.resumed or self.is_command)
 
     def hand(self) -> None:
         """It is written to the program, from now on."""
@@ -71,6 +83,11 @@ class Message(Aggregate):
         if not self.gone:
             self._finish(reason=reason, detail=detail)
 
+    def resume(self) -> None:
+        """What worked on it went away: the next program is told to go on, once."""
+        if self.can_resume:
+            self._resume()
+
     def fail(self, reason: str) -> None:
         """The agent will not work on it."""
         if not self.gone:
@@ -90,6 +107,13 @@ class Message(Aggregate):
     def _queue_again(self) -> None:
         self.state = QUEUED
         self.steers = False
+
+    @event("Resumed", topic="message.resumed")
+    def _resume(self) -> None:
+        self.state = QUEUED
+        self.resumed = True
+        self.steers = False
+        self.turn = ""
 
     @event("Acknowledged", topic="message.acknowledged")
     def _acknowledge(self, turn: str) -> None:

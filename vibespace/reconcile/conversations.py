@@ -15,6 +15,8 @@ from vibespace.reconcile.live import Live
 
 LIMIT = "limit"
 """In the names of what ends a turn that has too many rounds."""
+GO_ON = "Your program ended in the midst of this and was started again. Go on with it; look first at how far it got."
+"""What is said for a message whose turn was lost."""
 MOST_TRIES = 3
 """Programs in a row that end before they take anything up."""
 
@@ -270,7 +272,7 @@ def _say(view: View, conversation: Conversation) -> Action:
         return None
     handed = _handed(view)
     for message in handed:
-        if refusal := live.replied.get(message.uid):
+        if refusal := live.replied.get(message.delivery):
             return Requeue(message) if message.steers else Fail(message, refusal)
         if (name := f"{live.epoch}-message-{message.uid}-{message.tries}") not in live.written:
             return _write(view, conversation, message, name)
@@ -297,9 +299,9 @@ def _write(view: View, conversation: Conversation, message: Message, name: str) 
             return None
         if looking and live.replied[request]:
             return Lose(message)
-    turn = live.turn if message.steers else ""
+    turn, words = live.turn if message.steers else "", GO_ON if message.resumed else message.text
     try:
-        line = view.harness.say(session, message.text, message.uid, turn=turn, command=message.is_command)
+        line = view.harness.say(session, words, message.delivery, turn=turn, command=message.is_command)
     except InvalidArgument as e:
         return Fail(message, e.sentence)
     return Write(name, line, message=message)

@@ -42,7 +42,9 @@ def ask(invocation: Invocation) -> None:
                 printer.add(delta)
             for block in response.blocks:
                 printer.show(block)
-            message = next((m for m in reversed(response.messages) if m.uid == message.uid), message)
+            before, message = message, next((m for m in reversed(response.messages) if m.uid == message.uid), message)
+            if (before.state, message.state) == (v1.MESSAGE_STATE_ACKNOWLEDGED, v1.MESSAGE_STATE_QUEUED):
+                session.output.note("Its program went away in the midst of it. Another one is started, and goes on.")
     except KeyboardInterrupt:
         agent = request.parent.split("/")
         session.output.note(f"It works on. To end that: vibespace agent interrupt {agent[3]}@{agent[1]}")
