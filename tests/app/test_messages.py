@@ -14,6 +14,7 @@ from vibespace.app import agents, approvals, host, messages, transcripts
 from vibespace.app.messages import LONGEST, MOST_WAITING
 from vibespace.app.transcripts import Line
 from vibespace.app.writer import Command
+from vibespace.domain.approvals import Approval
 from vibespace.domain.messages import ACKNOWLEDGED, HANDED, QUEUED
 from vibespace.domain.transcripts import Place
 from vibespace.errors import Error, Exhausted
@@ -103,7 +104,9 @@ async def test_nothing_is_said_to_who_cannot_hear(house: House) -> None:
 
 
 async def test_with_an_agent_goes_what_was_said_to_it_and_asked_by_it(house: House) -> None:
-    """Its conversation, messages, approvals and transcript are in no table any more; those of others stay."""
+    """Its conversation, messages, approvals and transcript are in no table any more, and who follows what waits is told
+    that nobody does; those of others stay.
+    """
     await house.ask(add())
     for agent in ("claude-1", "claude-2"):
         for command in (say(agent=agent), program_started(agent=agent), line("demo", agent, BEGUN, ASKED)):
@@ -114,8 +117,13 @@ async def test_with_an_agent_goes_what_was_said_to_it_and_asked_by_it(house: Hou
     assert len(uids) == 4
     await house.ask(agent_deleted("demo", "claude-2"))
     state = house.feed.state
-    for table in (state.aggregates, state.positions, state.asked, state.gone):
+    for table in (state.aggregates, state.positions, state.asked):
         assert uids.isdisjoint(table)
+    over = [each.aggregate for uid, each in state.gone.items() if uid in uids]
+    assert [(type(each), each.reason) for each in over if isinstance(each, Approval)] == [
+        (Approval, "its agent was deleted")
+    ]
+    assert len(over) == 1
     assert [list(table) for table in (state.conversations, state.messages, state.approvals)] == [[stays]] * 3
     assert plain(state) == plain(house.log.fold())
     assert (await refused(house, line("demo", "claude-2", BEGUN))).reason == "AGENT_NOT_FOUND"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from vibespace.app import credentials, host
+from vibespace.app import approvals, credentials, host
 from vibespace.app.settings import CHANGEABLE, check_settings
 from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain import names
@@ -155,6 +155,7 @@ def observe_worktree(
 @makes_room
 def complete_deletion(transaction: Transaction, *, vibespace: str, name: str) -> Agent:
     """Nothing of it is left but, in a vibespace that stays, a worktree that somebody else must remove."""
+    approvals.expire_all(transaction, transaction.state.agent(vibespace, name).uid, "its agent was deleted")
     draft = transaction.change(transaction.state.agent(vibespace, name))
     credentials.forget(transaction, draft)
     draft.complete_deletion()

@@ -36,6 +36,12 @@ def answered(transaction: Transaction, *, uid: UUID, agent_uid: str) -> Approval
     return draft
 
 
+def expire_all(transaction: Transaction, agent_uid: str, reason: str) -> None:
+    """Nobody waits any more for what that agent asked."""
+    for waiting in list(transaction.state.approvals.get(agent_uid, {}).values()):
+        transaction.change(waiting).expire(reason)
+
+
 def find(state: State, approval_id: str) -> Approval:
     """By its id, or 8 characters or more of its beginning: with fewer one hits what was not meant. Of what is over it
     can be said how it ended.
