@@ -149,13 +149,13 @@ async def test_a_turn_with_a_second_client(agent_image: str) -> None:
         assert "disconnected" not in dict(kept.records)
 
 
-async def test_close_lets_the_turn_end(agent_image: str) -> None:
-    """As the end of a stdin would: what it still says is heard, and then it is gone, well."""
+async def test_close_ends_it_well(agent_image: str) -> None:
+    """As the end of a stdin would, between two turns: what it has said was heard."""
     gate = Gate()
+    gate.allow(2)
     async with opened(agent_image, gate) as (kept, _):
         await kept.say("yes", CODEX.answer(await kept.event(ApprovalAsked), Answer(True)))
-        await gate.arrived()
+        await kept.event(WorkEnded)
         await kept.ask({"do": "close"})
-        gate.allow(2)
         assert json.loads(await kept.record("exit")) == {"code": 0}
         assert [event.reason for event in kept.events if isinstance(event, TurnEnded)] == ["completed"]

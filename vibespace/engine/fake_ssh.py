@@ -30,6 +30,7 @@ class Inside:
         self._mounts = mounts
         self._environment = environment
         self._serving: set[asyncio.Task[None]] = set()
+        self._commands: set[asyncio.Task[None]] = set()
 
     def dial(self) -> socket.socket:
         """A connected, non-blocking socket to the server."""
@@ -41,15 +42,16 @@ class Inside:
 
     async def close(self) -> None:
         """End all connections, and every command with them, as the end of a container does."""
-        for task in self._serving:
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
+        for tasks in (self._serving, self._commands):
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, sock: socket.socket) -> None:
         try:
             connection = await asyncssh.run_server(
                 sock,
-                server_factory=lambda: _Server(self._mounts, self._environment),
+                server_factory=lambda: _Server(self._mounts, self._environment, self._commands),
                 server_host_keys=[self._host_key],
                 authorized_client_keys=self._authorized,
                 encoding=None,
@@ -95,12 +97,15 @@ def _tcp_pair() -> tuple[socket.socket, socket.socket]:
 
 
 class _Server(asyncssh.SSHServer):
-    def __init__(self, mounts: Mapping[str, Path], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, mounts: Mapping[str, Path], environment: Mapping[str, str], commands: set[asyncio.Task[None]]
+    ) -> None:
         self._mounts = mounts
         self._environment = environment
+        self._commands = commands
 
     def session_requested(self) -> _Process:
-        return _Process(self._mounts, self._environment)
+        return _Process(self._mounts, self._environment, self._commands)
 
     def connection_requested(self, dest_host: str, *_more: object) -> bool:
         return dest_host in LOOPBACK
@@ -109,10 +114,13 @@ class _Server(asyncssh.SSHServer):
 class _Process(asyncssh.SSHServerProcess[bytes]):
     """One command, in a process group of its own."""
 
-    def __init__(self, mounts: Mapping[str, Path], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, mounts: Mapping[str, Path], environment: Mapping[str, str], commands: set[asyncio.Task[None]]
+    ) -> None:
         super().__init__(self._run, None, 0, False)
         self._mounts = mounts
         self._environment = environment
+        self._commands = commands
         self._group = 0
 
     def signal_received(self, name: str) -> None:
@@ -123,6 +131,11 @@ class _Process(asyncssh.SSHServerProcess[bytes]):
         super().connection_lost(exc)
 
     async def _run(self, _process: asyncssh.SSHServerProcess[bytes]) -> None:
+        """A task of the library's, which forgets it: whoever ends us waits for it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._commands.add(task)
+        task.add_done_callback(self._commands.discard)
         home = self._mounts["/home/agent"]
         command = ("/bin/bash", "-c", self._local(self.command)) if self.command else ("/bin/bash",)
         (stdin, to_stdin), (from_stdout, stdout), (from_stderr, stderr) = os.pipe(), os.pipe(), os.pipe()
@@ -151,7 +164,9 @@ class _Process(asyncssh.SSHServerProcess[bytes]):
         finally:
             self._kill(signal.SIGKILL)
             self._group = 0
-            await started.wait()
+            while started.returncode is None:
+                with contextlib.suppress(asyncio.CancelledError):  # it is about to be gone
+                    await started.wait()
             await self.wait_closed()
 
     def _local(self, command: str) -> str:
