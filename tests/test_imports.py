@@ -46,7 +46,7 @@ ROWS = [
     ),
     Row(
         "vibespace/domain/*.py",
-        words("vibespace.domain"),
+        words("vibespace.domain vibespace.moments"),
         words("grpc google kubernetes asyncssh aiohttp asyncio os time random secrets socket subprocess threading"),
         "replay is pure and instant; time and ids come in from outside",
     ),
@@ -113,7 +113,7 @@ ROWS = [
         "vibespace/moments.py",
         words(""),
         words("grpc google asyncio time"),
-        "both ends read what a person typed, each with its own clock",
+        "both ends read what a person typed, each with its own clock, and a rule says whether it will do",
     ),
     Row(
         "vibespace/vault.py",

@@ -1,12 +1,12 @@
-"""How long ago, as it is typed."""
+"""How long, and how long ago, as it is typed."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vibespace.moments import ago
+from vibespace.moments import ago, span
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
@@ -34,3 +34,9 @@ NONE = ("", "10", "m", "-1s", "1.5h", "1y", "1h30m", "10 m", "1234567890s", "999
 def test_no_time(text: str) -> None:
     """What is no amount of one unit, or reaches back before there are years, is no time."""
     assert ago(text, NOW) is None
+
+
+def test_lengths() -> None:
+    """In the same words; one that is longer than there are years is still a length."""
+    said = [span(text) for text in ("0s", "90s", "2w", "999999999w", "1 h", "")]
+    assert said == [timedelta(), timedelta(seconds=90), timedelta(days=14), None, None, None]

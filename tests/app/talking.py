@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from vibespace.app import approvals, messages, transcripts
+from vibespace.app import agents, approvals, messages, transcripts
 from vibespace.app.live import State
 from vibespace.app.transcripts import Line
 from vibespace.app.writer import Command, Transaction
@@ -105,6 +105,20 @@ def answered(vibespace: str, agent: str) -> Command:
     return command
 
 
+def timed_out(vibespace: str, agent: str) -> Command:
+    def command(transaction: Transaction) -> Aggregate:
+        asked = _asked(transaction.state, vibespace, agent)
+        return approvals.time_out(transaction, uid=asked.id, agent_uid=asked.agent_uid)
+
+    return command
+
+
+def set_timeout(vibespace: str, agent: str, timeout: str) -> Command:
+    """How long what it asks from now on waits for a decision."""
+    field = "approval_timeout"
+    return partial(agents.change_agent, vibespace=vibespace, name=agent, settings={field: timeout}, fields=[field])
+
+
 def withdraw(vibespace: str, agent: str) -> Command:
     def command(transaction: Transaction) -> Aggregate:
         uid = transaction.state.agent(vibespace, agent).uid
@@ -180,6 +194,8 @@ def talk(vibespace: st.SearchStrategy[str], agent: st.SearchStrategy[str]) -> st
         st.builds(partial(with_first, messages.lose_message), vibespace, agent),
         st.builds(decide, vibespace, agent, st.sampled_from([ALLOWED, DENIED]), always=st.booleans()),
         st.builds(answered, vibespace, agent),
+        st.builds(timed_out, vibespace, agent),
+        st.builds(set_timeout, vibespace, agent, st.sampled_from(["", "1s"])),
         st.builds(withdraw, vibespace, agent),
         st.builds(of_agent(messages.interrupt), vibespace, agent),
         st.builds(of_agent(messages.new_conversation), vibespace, agent),

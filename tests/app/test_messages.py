@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.app.house import ENGINE, House, add, agent_deleted, create, delete, plain
-from tests.app.talking import FIRST, answered, decide, line, program_ended, program_started, say, with_first
+from tests.app.talking import (
+    FIRST,
+    answered,
+    decide,
+    line,
+    program_ended,
+    program_started,
+    say,
+    set_timeout,
+    with_first,
+)
 from vibespace.app import agents, approvals, host, messages, transcripts
 from vibespace.app.messages import LONGEST, MOST_WAITING
 from vibespace.app.transcripts import Line
@@ -193,6 +204,30 @@ async def test_what_is_asked_and_over_in_one_line_does_not_wait(house: House) ->
     await house.ask(program_started())
     await house.ask(line(*WHOSE, ASKED, {"kind": "approval_cancelled", "request": "r"}))
     assert house.feed.state.approvals == {}
+
+
+async def test_how_long_it_waits_is_as_it_was_set_when_it_was_asked(house: House) -> None:
+    """Another time-out is for what is asked from then on; what is denied late is denied by whoever notices, once."""
+    uid = house.feed.state.agent(*WHOSE).uid
+    await house.ask(program_started())
+    await house.ask(line(*WHOSE, {**ASKED, "request": "first"}))
+    await house.ask(set_timeout(*WHOSE, "10m"))
+    await house.ask(line(*WHOSE, ASKED))
+    await house.ask(set_timeout(*WHOSE, "0"))
+    first, second = house.feed.state.approvals[uid].values()
+    assert (first.deadline, second.deadline) == (None, house.clock() + timedelta(minutes=10))
+    out = partial(approvals.time_out, uid=second.id, agent_uid=uid)
+    before = house.log.position
+    await house.ask(out)
+    assert house.log.position == before
+    house.clock.forward(minutes=10)
+    allow = partial(approvals.decide, approval_id=second.uid, verdict="allowed")
+    assert (await refused(house, allow)).reason == "APPROVAL_TIMED_OUT"
+    await house.ask(out)
+    assert (await refused(house, allow)).reason == "APPROVAL_DECIDED"
+    await house.ask(out)
+    assert topics(house, before) == ["approval.decided"]
+    assert house.feed.state.approvals[uid][second.id].deadline is None
 
 
 async def test_interrupting_withdraws_what_is_not_begun(house: House) -> None:

@@ -15,6 +15,10 @@ WRONG = [
     ("claude-code", {"max_turns": -1}, "MAX_TURNS_INVALID", "max_turns"),
     ("claude-code", {"effort": "huge"}, "EFFORT_UNSUPPORTED", "effort"),
     ("claude-code", {"disallowed_tools": ["Read", "Bash("]}, "TOOL_RULE_INVALID", "disallowed_tools"),
+    *(
+        ("claude-code", {"approval_timeout": said}, "TIMEOUT_INVALID", "approval_timeout")
+        for said in ("10", "0s", "-1s", "1h30m", "53w", "999999999w", "never" * 1000)
+    ),
     ("codex", {"effort": "max"}, "EFFORT_UNSUPPORTED", "effort"),
     ("codex", {"allowed_tools": ["Read"]}, "TOOL_RULE_UNSUPPORTED", "allowed_tools"),
     ("codex", {"system_prompt": "Be brief."}, "PROMPT_NEEDS_MODEL", "system_prompt"),
@@ -39,6 +43,9 @@ def test_what_is_refused(agent_type: str, stored: dict[str, Any], reason: str, f
         ("claude-code", {"effort": "max", "allowed_tools": ["Read", "Bash(git push:*)"]}),
         ("claude-code", {"model": "", "max_turns": 0, "effort": "", "skip_permissions": False}),
         ("codex", {"max_turns": 3}),
+        ("codex", {"approval_timeout": "52w"}),
+        ("codex", {"approval_timeout": "0"}),
+        ("claude-code", {"approval_timeout": ""}),
         ("codex", {"model": "gpt-5", "system_prompt": "Be brief.", "allowed_tools": ["Bash(git status:*)"]}),
     ],
 )
@@ -51,5 +58,6 @@ def test_what_a_program_should_work_by() -> None:
     """What is not set is left to it; what else an agent was given is none of its settings."""
     agent = new_agent()
     assert wanted(agent) == Settings()
-    agent.settings = {"env": ["TOKEN"], "model": "opus", "allowed_tools": ["Read", "Edit"], "skip_permissions": True}
+    given = {"env": ["TOKEN"], "model": "opus", "allowed_tools": ["Read", "Edit"], "skip_permissions": True}
+    agent.settings = given | {"approval_timeout": "10m"}
     assert wanted(agent) == Settings(model="opus", allowed_tools=("Read", "Edit"), skip_permissions=True)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from vibespace_cli import human
 
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
+from tests.cli.process import on_terminal
 from vibespace.v1 import approvals_pb2 as a
 from vibespace.v1 import conversations_pb2 as c
 
@@ -132,7 +134,21 @@ def test_nothing_hides_what_waits(vibespace: Run, daemon: Daemon) -> None:
     daemon.answers[LIST] = lambda _: a.ListApprovalsResponse(approvals=[waiting(hidden)])
     shown = vibespace("approval", "list", "--plain").out
     assert ("rm -rf ~" in shown, "\x1b" in shown, "\u202e" in shown, shown.count("\n")) == (True, False, False, 1)
-    assert shown.count("\t") == 4
+    assert shown.count("\t") == 5
+
+
+def test_until_when_it_waits_is_shown(vibespace: Run, daemon: Daemon) -> None:
+    """To a person by the clock on the wall, to a program as a time; of what waits as long as it takes, nothing."""
+    late = waiting("ls")
+    late.expire_time.FromJsonString("2026-01-31T12:00:00Z")
+    daemon.answers[LIST] = lambda _: a.ListApprovalsResponse(approvals=[late, waiting("ls")])
+    code, seen = on_terminal("approval", "list")
+    assert (code, seen.count("unless somebody decides")) == (0, 1)
+    assert f"(denied at {human.moment(late.expire_time.seconds)} unless somebody decides)" in seen
+    rows = [line.split("\t") for line in vibespace("approval", "list", "--plain").out.splitlines()]
+    assert [row[5] for row in rows] == ["2026-01-31T12:00:00Z", ""]
+    told = [each["expire_time"] for each in vibespace("approval", "list").json["data"]["approvals"]]
+    assert told == ["2026-01-31T12:00:00Z", None]
 
 
 def test_a_decision_is_about_what_was_shown(vibespace: Run, daemon: Daemon) -> None:

@@ -59,6 +59,7 @@ def test_they_are_given_to_both_commands_that_create(vibespace: Run, daemon: Dae
     daemon.answers[ADD] = lambda _: a.CreateAgentResponse(agent=agent("codex-1", "demo"))
     tools = ["--allowed-tools", "Read,Bash(git a,b:*)", "--allowed-tools", "Edit", "--disallowed-tools", "WebFetch"]
     rest = ["--model", "", "--max-turns", "3", "--system-prompt", "Be brief.", "--reasoning-effort", "low"]
+    rest += ["--approval-timeout", "10m"]
     for line in (["create", "demo"], ["agent", "create", "--vibespace", "demo"]):
         assert vibespace(*line, "-t", "codex", *tools, *rest, "--skip-permissions", "--no-wait").code == 0
     expected = a.AgentSettings(
@@ -70,6 +71,7 @@ def test_they_are_given_to_both_commands_that_create(vibespace: Run, daemon: Dae
         disallowed_tools=["WebFetch"],
         skip_permissions=True,
         effort="low",
+        approval_timeout="10m",
     )
     assert daemon.asked(CREATE)[0].agent == daemon.asked(ADD)[0].settings == expected
     assert vibespace("create", "demo", "-t", "codex", "--no-wait").code == 0
@@ -83,6 +85,7 @@ def test_they_are_given_to_both_commands_that_create(vibespace: Run, daemon: Dae
         (["--model", ""], {"model": ""}, ["model"]),
         (["--max-turns", "0"], {"max_turns": 0}, ["max_turns"]),
         (["--allowed-tools", ""], {}, ["allowed_tools"]),
+        (["--approval-timeout", "0"], {"approval_timeout": "0"}, ["approval_timeout"]),
         (["--no-skip-permissions"], {"skip_permissions": False}, ["skip_permissions"]),
         (
             ["--skip-permissions", "--disallowed-tools", "Read,Edit"],

@@ -28,6 +28,7 @@ GIVEN: dict[str, Any] = {
     "disallowed_tools": ["WebFetch"],
     "skip_permissions": True,
     "effort": "low",
+    "approval_timeout": "10m",
 }
 
 
@@ -184,8 +185,24 @@ def test_how_each_setting_stands() -> None:
         ("disallowed_tools", "", a.SETTING_SOURCE_PROGRAM, a.IN_FORCE_YES),
         ("skip_permissions", "no", a.SETTING_SOURCE_SET, a.IN_FORCE_YES),
         ("effort", "", a.SETTING_SOURCE_PROGRAM, a.IN_FORCE_YES),
+        ("approval_timeout", "", a.SETTING_SOURCE_DAEMON, a.IN_FORCE_YES),
     ]
-    assert {s.in_force for s in standing(agent, Works(None))} == {a.IN_FORCE_AT_THE_NEXT_START}
+    *programs, ours = standing(agent, Works(None))
+    assert {s.in_force for s in programs} == {a.IN_FORCE_AT_THE_NEXT_START}
+    assert ours.in_force == a.IN_FORCE_YES
+
+
+@pytest.mark.parametrize(
+    ("stored", "value", "source"),
+    [("10m", "10m", a.SETTING_SOURCE_SET), ("0", "", a.SETTING_SOURCE_DAEMON), ("", "", a.SETTING_SOURCE_DAEMON)],
+)
+def test_what_the_daemon_works_by_is_in_force_at_once(stored: str, value: str, source: int) -> None:
+    """Whatever the program works by, or if none runs."""
+    agent = new_agent()
+    agent.settings = {"approval_timeout": stored}
+    for works in (Works(None), Works(Settings(model="another"))):
+        [ours] = standing(agent, works, ["approval_timeout"])
+        assert (ours.value, ours.source, ours.in_force) == (value, source, a.IN_FORCE_YES)
 
 
 async def test_what_is_in_force_is_asked_of_who_runs_programs(
@@ -199,7 +216,7 @@ async def test_what_is_in_force_is_asked_of_who_runs_programs(
         made = await daemon.vibespaces.CreateVibespace(create(agent=CLAUDE))
         asked = a.GetAgentSettingsRequest(name=PRIMARY)
         got = await daemon.agents.GetAgentSettings(asked)
-        assert {s.in_force for s in got.settings} == {a.IN_FORCE_AT_THE_NEXT_START}
+        assert {s.in_force for s in got.settings[:-1]} == {a.IN_FORCE_AT_THE_NEXT_START}
         works.by = Settings()
         got = await daemon.agents.GetAgentSettings(asked)
         assert {s.in_force for s in got.settings} == {a.IN_FORCE_YES}

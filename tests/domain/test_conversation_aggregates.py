@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -10,8 +11,8 @@ from uuid import UUID
 import pytest
 
 from tests.domain.test_aggregates import Row, after
-from tests.domain.things import asked, decided, settled
-from vibespace.domain.aggregate import Aggregate
+from tests.domain.things import ORIGIN, asked, decided, settled
+from vibespace.domain.aggregate import Aggregate, acting
 from vibespace.domain.approvals import ALLOWED, DENIED, Approval
 from vibespace.domain.conversations import Conversation
 from vibespace.domain.messages import Message
@@ -38,10 +39,15 @@ def new_message(*, is_command: bool = False) -> Message:
         return settled(Message.create(UUID(int=6), **WHOSE, **said))
 
 
-def new_approval(rules: tuple[str, ...] = ("Bash(ls)",)) -> Approval:
+def new_approval(rules: tuple[str, ...] = ("Bash(ls)",), timeout: str = "", seconds: float = 0) -> Approval:
+    """Asked so many seconds before whatever is done with it."""
     fields: dict[str, Any] = {"request": "r", "turn": "t", "tool": "Bash", "input": "{}", "input_hash": "h", "why": ""}
-    with asked():
-        return settled(Approval.create(UUID(int=7), **WHOSE, **fields, rules=list(rules)))
+    with acting(ORIGIN._replace(time=ORIGIN.time - timedelta(seconds=seconds))):
+        return settled(Approval.create(UUID(int=7), **WHOSE, **fields, rules=list(rules), timeout=timeout))
+
+
+def late() -> Approval:
+    return new_approval(timeout="90s", seconds=90)
 
 
 def started(epoch: int, seq: int, before: tuple[int, int] = (0, 0)) -> Step:
@@ -245,6 +251,22 @@ DECISIONS: dict[str, Row] = {
         lambda a: a.decide(DENIED, "h", reason="no"),
         [("approval.decided", {"verdict": DENIED, "always": False, "reason": "no"})],
     ),
+    "approval: allowed in time": (
+        lambda: new_approval(timeout="90s", seconds=89.9),
+        allow,
+        [("approval.decided", {"verdict": ALLOWED, "always": False, "reason": ""})],
+    ),
+    "approval: timed out": (
+        late,
+        Approval.time_out,
+        [("approval.decided", {"verdict": DENIED, "always": False, "reason": "nobody decided within 90s"})],
+    ),
+    "approval: timed out twice": (after(late, Approval.time_out), Approval.time_out, []),
+    "approval: its time is not over": (lambda: new_approval(timeout="90s", seconds=89.9), Approval.time_out, []),
+    "approval: waits as long as it takes": (lambda: new_approval(seconds=1e9), Approval.time_out, []),
+    "approval: that was ended by a 0": (lambda: new_approval(timeout="0", seconds=1e9), Approval.time_out, []),
+    "approval: no time-out after its end": (after(late, lambda a: a.expire("gone")), Approval.time_out, []),
+    "approval: no time-out after its answer": (after(late, Approval.answer), Approval.time_out, []),
     "approval: ours is answered": (
         after(new_approval, allow),
         lambda a: a.answer(DENIED),
@@ -291,6 +313,8 @@ REFUSALS: dict[str, tuple[Callable[[], Aggregate], Step, str]] = {
     "decide twice": (after(new_approval, allow), allow, "APPROVAL_DECIDED"),
     "decide what was answered": (after(new_approval, lambda a: a.answer(DENIED)), allow, "APPROVAL_DECIDED"),
     "decide too late": (after(new_approval, lambda a: a.expire("gone")), allow, "APPROVAL_EXPIRED"),
+    "decide when its time is over": (late, allow, "APPROVAL_TIMED_OUT"),
+    "decide what was denied by then": (after(late, Approval.time_out), allow, "APPROVAL_DECIDED"),
     "decide something else": (new_approval, lambda a: a.decide(ALLOWED, "other"), "INPUT_CHANGED"),
     "always by no rule": (lambda: new_approval(()), lambda a: a.decide(ALLOWED, "h", always=True), "RULES_MISSING"),
 }

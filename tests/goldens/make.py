@@ -36,7 +36,9 @@ from tests.app.talking import (
     program_ended,
     program_started,
     say,
+    set_timeout,
     settings_taken,
+    timed_out,
     with_first,
     withdraw,
 )
@@ -204,7 +206,7 @@ async def live(house: House) -> None:
 
 def conversing() -> list[Any]:
     """What is said to agents and by them, in the vibespace `apart`; at the end something of each kind still waits."""
-    whose = ("apart", "codex-1")
+    whose, hasty = ("apart", "codex-1"), ("apart", "codex-4")
     turn = {"kind": "turn_started", "turn": "t1"}
     over = {"kind": "turn_ended", "turn": "t1", "reason": "completed", "usage": {"input": 3, "output": 2}, "cost": 12}
     asked = {
@@ -263,6 +265,13 @@ def conversing() -> list[Any]:
         line(*whose, {**turn, "turn": "t2"}, {"kind": "text", "text": "Do it.", "message": FIRST, "turn": "t2"}),
         line(*whose, {**asked, "turn": "t2"}, {**asked, "request": "r2", "turn": "t2"}),
         decide(*whose, "denied", reason="not now"),
+        add("apart"),
+        set_timeout(*hasty, "1s"),
+        program_started(*hasty, conversation="s4"),
+        line(*hasty, turn, asked),
+        timed_out(*hasty),
+        set_timeout(*hasty, "2h"),
+        line(*hasty, {**asked, "request": "r2"}),
     ]
 
 

@@ -72,7 +72,7 @@ def message(number: int, *changes: Change, **more: Any) -> Message:
 
 
 def approval(*changes: Change) -> Approval:
-    shown = {"tool": "Bash", "input": "{}", "input_hash": "h", "rules": list(RULES), "why": ""}
+    shown = {"tool": "Bash", "input": "{}", "input_hash": "h", "rules": list(RULES), "why": "", "timeout": ""}
     with asked():
         found = Approval.create(UUID(int=200), **AGENT, request="r-1", turn="t", **shown)
     return made(found, *changes)  # type: ignore[no-any-return]  # what was made

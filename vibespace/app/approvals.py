@@ -25,13 +25,17 @@ def decide(
     return draft
 
 
+def time_out(transaction: Transaction, *, uid: UUID, agent_uid: str) -> Approval:
+    """Deny it, if its time is over and nobody has decided."""
+    draft = transaction.change(_waiting(transaction.state, uid, agent_uid))
+    draft.time_out()
+    return draft
+
+
 @makes_room
 def answered(transaction: Transaction, *, uid: UUID, agent_uid: str) -> Approval:
     """The program was told."""
-    found = transaction.state.approvals.get(agent_uid, {}).get(uid)
-    if found is None:
-        raise NotFound("APPROVAL_GONE", "Nobody waits for that decision any more.")
-    draft = transaction.change(found)
+    draft = transaction.change(_waiting(transaction.state, uid, agent_uid))
     draft.answer()
     return draft
 
@@ -68,3 +72,10 @@ def find(state: State, approval_id: str) -> Approval:
             hint="Give more of it.",
         )
     return found[0]
+
+
+def _waiting(state: State, uid: UUID, agent_uid: str) -> Approval:
+    found = state.approvals.get(agent_uid, {}).get(uid)
+    if found is None:
+        raise NotFound("APPROVAL_GONE", "Nobody waits for that decision any more.")
+    return found

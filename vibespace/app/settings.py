@@ -8,12 +8,16 @@ from typing import Any, Protocol
 
 from vibespace.app.feed import Feed
 from vibespace.domain.agents import Agent
+from vibespace.domain.approvals import timeout_of
 from vibespace.errors import InvalidArgument
 from vibespace.harness.base import Settings
 from vibespace.harness.registry import HARNESSES
 
-CHANGEABLE = tuple(field.name for field in fields(Settings))
-"""What may change after create: an agent's settings by these names are its program's."""
+_PROGRAMS = tuple(field.name for field in fields(Settings))
+OURS = ("approval_timeout",)
+"""Settings that the daemon works by: no program is told them."""
+CHANGEABLE = (*_PROGRAMS, *OURS)
+"""What may change after create."""
 
 LONGEST = 100_000
 """Bytes of a setting: it stays in the history for ever, and is in every answer that tells of its agent."""
@@ -44,7 +48,7 @@ def wanted(agent: Agent) -> Settings:
 
 
 def check_settings(agent_type: str, stored: Mapping[str, Any], field: str) -> None:
-    """Raises InvalidArgument for what that program cannot do, naming the setting below `field`."""
+    """Raises InvalidArgument for what that program or the daemon cannot do, naming the setting below `field`."""
     settings = settings_of(stored)
     try:
         if settings.max_turns < 0:
@@ -54,8 +58,9 @@ def check_settings(agent_type: str, stored: Mapping[str, Any], field: str) -> No
                 field="max_turns",
                 hint="Give 1 or more; 0 leaves it to the program.",
             )
+        timeout_of(stored.get("approval_timeout", ""))
         HARNESSES[agent_type].check(settings)
-        for name in CHANGEABLE:
+        for name in _PROGRAMS:
             if _size(getattr(settings, name)) > LONGEST:
                 raise InvalidArgument("SETTING_TOO_LONG", f"{name} may have {LONGEST} bytes at most.", field=name)
     except InvalidArgument as e:
@@ -65,7 +70,7 @@ def check_settings(agent_type: str, stored: Mapping[str, Any], field: str) -> No
 
 def settings_of(stored: Mapping[str, Any]) -> Settings:
     """As a program is told them; what else is `stored` is none of its."""
-    given = {name: stored[name] for name in CHANGEABLE if name in stored}
+    given = {name: stored[name] for name in _PROGRAMS if name in stored}
     told: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     return Settings(**told)
 

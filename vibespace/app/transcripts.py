@@ -232,7 +232,8 @@ class _Consequences:
         told = {name: block.get(name, "") for name in ("request", "turn", "tool", "input", "input_hash")}
         rules, why = list(block.get("rules", ())), block.get("reason", "")
         where = {"agent_uid": self._agent.uid, "vibespace": self._agent.vibespace, "agent": self._agent.name}
-        self._transaction.add(Approval.create(uid, **where, **told, rules=rules, why=why))
+        timeout = self._agent.settings.get("approval_timeout", "")
+        self._transaction.add(Approval.create(uid, **where, **told, rules=rules, why=why, timeout=timeout))
 
     def _approvals(self, request: str) -> list[Approval]:
         uid = approval_id(self._agent.uid, self._epoch, request)

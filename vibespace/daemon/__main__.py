@@ -63,6 +63,7 @@ from vibespace.net.prober import InsideProber
 from vibespace.net.programs import RunnerPrograms
 from vibespace.net.shell import SshShell
 from vibespace.net.worktrees import GitWorktrees
+from vibespace.reconcile.approvals import Timeouts
 from vibespace.reconcile.checkpoints import Checkpoints
 from vibespace.reconcile.doors import Doors
 from vibespace.reconcile.drivers import Drivers
@@ -129,6 +130,7 @@ class Daemon:
             self._worktrees = GitWorktrees(self._shell, BARE, WORKTREES)
             self._deltas = Deltas(self._vault.pieces)
             self._drivers = Drivers(self._tools())
+            self._timeouts = Timeouts(self._feed, self._writer, _now)
             grpc_server = await server.serve(self._state, self._feed, self._servicers(log), self._installed.require)
             stack.push_async_callback(grpc_server.stop, server.GRACE)
             await self._work(ready_fd, grpc_server)
@@ -139,7 +141,14 @@ class Daemon:
             reconciling, resting = tasks.create_task(self._reconcile()), tasks.create_task(self._end_at_rest())
             looking_after = [
                 tasks.create_task(run())
-                for run in (self._checkpointer.run, self._auditor.run, self._hold_guard, memory.run, self._drivers.run)
+                for run in (
+                    self._checkpointer.run,
+                    self._auditor.run,
+                    self._hold_guard,
+                    memory.run,
+                    self._drivers.run,
+                    self._time_out,
+                )
             ]
             await self._first_look()
             gc.collect()
@@ -163,6 +172,10 @@ class Daemon:
     async def _hold_guard(self) -> None:
         await self._installed.wait()
         await self._guard.run()
+
+    async def _time_out(self) -> None:
+        await self._installed.wait()
+        await self._timeouts.run()
 
     async def _first_look(self) -> None:
         """Give the engine a moment to show what runs, so that the command that started us need not say `unknown`."""

@@ -325,7 +325,7 @@ def message_message(found: Message) -> conversations_pb2.Message:
 
 def approval_message(found: Approval) -> approvals_pb2.Approval:
     """What waits for a decision, or how that came out."""
-    waits = found.state == approvals.ASKED
+    waits, deadline = found.state == approvals.ASKED, found.deadline
     return approvals_pb2.Approval(
         name=found.subject,
         uid=found.uid,
@@ -337,6 +337,7 @@ def approval_message(found: Approval) -> approvals_pb2.Approval:
         rules=found.rules,
         reason=found.why if waits else found.reason,
         create_time=timestamp(found.created_on),
+        expire_time=timestamp(deadline) if deadline else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from vibespace.app.settings import CHANGEABLE, InForce, wanted
+from vibespace.app.settings import CHANGEABLE, OURS, InForce, wanted
 from vibespace.domain.agents import Agent
 from vibespace.harness.base import Settings
 from vibespace.v1 import agents_pb2 as v1
@@ -17,16 +17,18 @@ def standing(agent: Agent, in_force: InForce, names: Collection[str] = CHANGEABL
     return [_setting(name, agent.settings.get(name), now, asked) for name in _ORDER if name in names]
 
 
+_DEFAULTS = {True: v1.SETTING_SOURCE_DAEMON, False: v1.SETTING_SOURCE_PROGRAM}
 _ORDER = [field.name for field in v1.AgentSettings.DESCRIPTOR.fields if field.name in CHANGEABLE]
 
 
 def _setting(name: str, stored: Any, now: Settings | None, asked: Settings) -> v1.Setting:
-    is_set = isinstance(stored, bool) or bool(stored)
+    ours = name in OURS
+    is_set = isinstance(stored, bool) or (bool(stored) and not (ours and stored == "0"))
     return v1.Setting(
         setting=name,
         value=_text(stored) if is_set else "",
-        source=v1.SETTING_SOURCE_SET if is_set else v1.SETTING_SOURCE_PROGRAM,
-        in_force=_in_force(name, now, asked),
+        source=v1.SETTING_SOURCE_SET if is_set else _DEFAULTS[ours],
+        in_force=v1.IN_FORCE_YES if ours else _in_force(name, now, asked),
     )
 
 

@@ -43,6 +43,11 @@ class acting:  # noqa: N801 (read as a word: with acting(origin))
         _origin.reset(self._token)
 
 
+def acting_at() -> datetime:
+    """When what is decided now is decided."""
+    return _origin.get().time
+
+
 class Aggregate(LibraryAggregate):
     """A thing with a history. Public methods decide, `@event` methods only assign: they run again at every replay.
 

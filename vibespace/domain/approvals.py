@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from eventsourcing.domain import event
 
 from vibespace.domain import names
-from vibespace.domain.aggregate import Aggregate
+from vibespace.domain.aggregate import Aggregate, acting_at
 from vibespace.errors import Aborted, FailedPrecondition, InvalidArgument
+from vibespace.moments import span
 
 ASKED, DECIDED, ANSWERED, EXPIRED = "asked", "decided", "answered", "expired"
 ALLOWED, DENIED = "allowed", "denied"
+LONGEST = timedelta(weeks=52)
+"""That a time-out may be: long before there is no year any more to count up to."""
+
+
+def timeout_of(text: str) -> timedelta | None:
+    """How long what is asked waits for a decision, as a setting says it; None for as long as it takes.
+
+    Raises InvalidArgument TIMEOUT_INVALID.
+    """
+    if text in ("", "0"):
+        return None
+    length = span(text)
+    if not length or length > LONGEST:
+        raise InvalidArgument(
+            "TIMEOUT_INVALID",
+            f"{text[:60]!a} is no time that an approval may wait.",
+            field="approval_timeout",
+            hint="Say 90s, 10m, 2h, 7d or 2w, 52w at most; 0 has it wait as long as it takes.",
+        )
+    return length
 
 
 class Approval(Aggregate):
-    """The first decision holds. What nobody decided before its turn or program ended is expired, never allowed."""
+    """The first decision holds. What nobody decided in its time is denied; what nobody decided before its turn or
+    program ended is expired. Neither is ever allowed.
+    """
 
     TOPIC = "approval"
 
@@ -35,6 +59,7 @@ class Approval(Aggregate):
         input_hash: str,
         rules: list[str],
         why: str,
+        timeout: str = "",  # older events have none
     ) -> None:
         self.agent_uid = agent_uid
         self.vibespace = vibespace
@@ -46,6 +71,7 @@ class Approval(Aggregate):
         self.input_hash = input_hash
         self.rules = rules
         self.why = why
+        self.timeout = timeout
         self.state = ASKED
         self.verdict = ""
         self.always = False
@@ -63,10 +89,22 @@ class Approval(Aggregate):
     def gone(self) -> bool:
         return self.state in (ANSWERED, EXPIRED)
 
+    @property
+    def deadline(self) -> datetime | None:
+        """When its time is over, while it waits for a decision; None when that may take as long as it takes."""
+        length = timeout_of(self.timeout) if self.state == ASKED else None
+        return None if length is None else self.created_on + length
+
+    @property
+    def _is_late(self) -> bool:
+        deadline = self.deadline
+        return deadline is not None and acting_at() >= deadline
+
     def decide(self, verdict: str, input_hash: str, *, always: bool = False, reason: str = "") -> None:
         """Allow or deny what was shown, of which `input_hash` is; `always` as its rules say.
 
-        Raises FailedPrecondition APPROVAL_DECIDED, APPROVAL_EXPIRED, RULES_MISSING; Aborted INPUT_CHANGED.
+        Raises FailedPrecondition APPROVAL_DECIDED, APPROVAL_EXPIRED, APPROVAL_TIMED_OUT, RULES_MISSING; Aborted
+        INPUT_CHANGED.
         """
         if self.state == EXPIRED:
             raise FailedPrecondition(
@@ -80,6 +118,8 @@ class Approval(Aggregate):
                 f"That was decided already: it is {self.verdict}.",
                 hint="'vibespace events --type approval' shows by whom.",
             )
+        if self._is_late:
+            raise FailedPrecondition("APPROVAL_TIMED_OUT", f"Nobody decided within {self.timeout}: it is denied.")
         if input_hash and input_hash != self.input_hash:
             raise Aborted(
                 "INPUT_CHANGED",
@@ -94,6 +134,11 @@ class Approval(Aggregate):
                 hint="Allow it this once.",
             )
         self._decide(verdict=verdict, always=always, reason=reason)
+
+    def time_out(self) -> None:
+        """Deny it, if its time is over and nobody has decided."""
+        if self._is_late:
+            self._decide(verdict=DENIED, always=False, reason=f"nobody decided within {self.timeout}")
 
     def answer(self, verdict: str = "") -> None:
         """The program has a decision: ours, or `verdict` (empty when it does not say) that was made on its terminal."""

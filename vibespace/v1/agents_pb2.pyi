@@ -33,6 +33,8 @@ class _SettingSourceEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_SettingS
     """It was set for this agent."""
     SETTING_SOURCE_PROGRAM: _SettingSource.ValueType  # 2
     """The agent's program does, by a default of its own."""
+    SETTING_SOURCE_DAEMON: _SettingSource.ValueType  # 3
+    """The daemon does, by a default of its own."""
 
 class SettingSource(_SettingSource, metaclass=_SettingSourceEnumTypeWrapper):
     """Who decides a setting."""
@@ -42,6 +44,8 @@ SETTING_SOURCE_SET: SettingSource.ValueType  # 1
 """It was set for this agent."""
 SETTING_SOURCE_PROGRAM: SettingSource.ValueType  # 2
 """The agent's program does, by a default of its own."""
+SETTING_SOURCE_DAEMON: SettingSource.ValueType  # 3
+"""The daemon does, by a default of its own."""
 
 class _InForce:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -273,7 +277,7 @@ class Agent(message.Message):
 
 @typing.final
 class AgentSettings(message.Message):
-    """What an agent is asked to be. What is not set, empty or 0 is left to its program."""
+    """What an agent is asked to be. What is not set, empty or 0 is left to its program, or to the daemon."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -286,6 +290,7 @@ class AgentSettings(message.Message):
     DISALLOWED_TOOLS_FIELD_NUMBER: builtins.int
     SKIP_PERMISSIONS_FIELD_NUMBER: builtins.int
     EFFORT_FIELD_NUMBER: builtins.int
+    APPROVAL_TIMEOUT_FIELD_NUMBER: builtins.int
     type: AgentType.ValueType
     """Which program the agent is; without it, the primary's. Required for the first agent, immutable."""
     model: builtins.str
@@ -298,6 +303,10 @@ class AgentSettings(message.Message):
     """Use every tool without asking anybody. What it can do then ends at its container alone."""
     effort: builtins.str
     """How hard its model thinks: `low`, `medium`, `high` or `xhigh`; Claude Code also takes `max`."""
+    approval_timeout: builtins.str
+    """How long a tool call waits for a decision before it is denied, such as `90s`, `10m` or `2h`; without it, as long as
+    it takes.
+    """
     @builtins.property
     def env(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Environment variable for what runs in the container, as NAME=VALUE; NAME alone takes its value from here.
@@ -325,11 +334,14 @@ class AgentSettings(message.Message):
         disallowed_tools: abc.Iterable[builtins.str] | None = ...,
         skip_permissions: builtins.bool | None = ...,
         effort: builtins.str | None = ...,
+        approval_timeout: builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_effort", b"_effort", "_max_turns", b"_max_turns", "_model", b"_model", "_skip_permissions", b"_skip_permissions", "_system_prompt", b"_system_prompt", "_type", b"_type", "effort", b"effort", "max_turns", b"max_turns", "model", b"model", "skip_permissions", b"skip_permissions", "system_prompt", b"system_prompt", "type", b"type"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_approval_timeout", b"_approval_timeout", "_effort", b"_effort", "_max_turns", b"_max_turns", "_model", b"_model", "_skip_permissions", b"_skip_permissions", "_system_prompt", b"_system_prompt", "_type", b"_type", "approval_timeout", b"approval_timeout", "effort", b"effort", "max_turns", b"max_turns", "model", b"model", "skip_permissions", b"skip_permissions", "system_prompt", b"system_prompt", "type", b"type"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_effort", b"_effort", "_max_turns", b"_max_turns", "_model", b"_model", "_skip_permissions", b"_skip_permissions", "_system_prompt", b"_system_prompt", "_type", b"_type", "allowed_tools", b"allowed_tools", "disallowed_tools", b"disallowed_tools", "effort", b"effort", "env", b"env", "max_turns", b"max_turns", "model", b"model", "skip_permissions", b"skip_permissions", "system_prompt", b"system_prompt", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_approval_timeout", b"_approval_timeout", "_effort", b"_effort", "_max_turns", b"_max_turns", "_model", b"_model", "_skip_permissions", b"_skip_permissions", "_system_prompt", b"_system_prompt", "_type", b"_type", "allowed_tools", b"allowed_tools", "approval_timeout", b"approval_timeout", "disallowed_tools", b"disallowed_tools", "effort", b"effort", "env", b"env", "max_turns", b"max_turns", "model", b"model", "skip_permissions", b"skip_permissions", "system_prompt", b"system_prompt", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__approval_timeout: _TypeAlias = typing.Literal["approval_timeout"]  # noqa: Y015
+    _WhichOneofArgType__approval_timeout: _TypeAlias = typing.Literal["_approval_timeout", b"_approval_timeout"]  # noqa: Y015
     _WhichOneofReturnType__effort: _TypeAlias = typing.Literal["effort"]  # noqa: Y015
     _WhichOneofArgType__effort: _TypeAlias = typing.Literal["_effort", b"_effort"]  # noqa: Y015
     _WhichOneofReturnType__max_turns: _TypeAlias = typing.Literal["max_turns"]  # noqa: Y015
@@ -342,6 +354,8 @@ class AgentSettings(message.Message):
     _WhichOneofArgType__system_prompt: _TypeAlias = typing.Literal["_system_prompt", b"_system_prompt"]  # noqa: Y015
     _WhichOneofReturnType__type: _TypeAlias = typing.Literal["type"]  # noqa: Y015
     _WhichOneofArgType__type: _TypeAlias = typing.Literal["_type", b"_type"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__approval_timeout) -> _WhichOneofReturnType__approval_timeout | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__effort) -> _WhichOneofReturnType__effort | None: ...
     @typing.overload
@@ -368,11 +382,11 @@ class Setting(message.Message):
     setting: builtins.str
     """Name of the setting: a field of AgentSettings."""
     value: builtins.str
-    """What it is, for a person to read; empty when it is left to the program."""
+    """What it is, for a person to read; empty when it is not set."""
     source: SettingSource.ValueType
     """Who decides it."""
     in_force: InForce.ValueType
-    """Whether the agent's program works by it."""
+    """Whether it holds: a setting of the daemon's does at once, any other when the agent's program works by it."""
     def __init__(
         self,
         *,
@@ -735,7 +749,7 @@ class UpdateAgentRequest(message.Message):
     @builtins.property
     def update_mask(self) -> field_mask_pb2.FieldMask:
         """Which fields to take: all of `settings` but `settings.type` and `settings.env` may change. A field that is named and
-        not set is left to the agent's program again. Required.
+        not set is as if it was never given. Required.
         """
 
     def __init__(

@@ -128,7 +128,7 @@ class AgentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateAgent(self, request, context):
-        """Change an agent's settings. Its container runs on; an empty value, or 0, leaves a setting to its program again.
+        """Change an agent's settings. Its container runs on; an empty value, or 0, has a setting be as if it was never given.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,7 @@ class AgentServiceStub:
     GetAgentSettings: _grpc.UnaryUnaryMultiCallable[_agents_pb2.GetAgentSettingsRequest, _agents_pb2.GetAgentSettingsResponse]
     """Show an agent's settings: their values, who decides them, and whether its program works by them."""
     UpdateAgent: _grpc.UnaryUnaryMultiCallable[_agents_pb2.UpdateAgentRequest, _agents_pb2.UpdateAgentResponse]
-    """Change an agent's settings. Its container runs on; an empty value, or 0, leaves a setting to its program again."""
+    """Change an agent's settings. Its container runs on; an empty value, or 0, has a setting be as if it was never given."""
     ListAgents: _grpc.UnaryUnaryMultiCallable[_agents_pb2.ListAgentsRequest, _agents_pb2.ListAgentsResponse]
     """List the agents of a vibespace, or of all."""
     StartAgent: _grpc.UnaryUnaryMultiCallable[_agents_pb2.StartAgentRequest, _agents_pb2.StartAgentResponse]
@@ -74,7 +74,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
     GetAgentSettings: _aio.UnaryUnaryMultiCallable[_agents_pb2.GetAgentSettingsRequest, _agents_pb2.GetAgentSettingsResponse]  # type: ignore[assignment]
     """Show an agent's settings: their values, who decides them, and whether its program works by them."""
     UpdateAgent: _aio.UnaryUnaryMultiCallable[_agents_pb2.UpdateAgentRequest, _agents_pb2.UpdateAgentResponse]  # type: ignore[assignment]
-    """Change an agent's settings. Its container runs on; an empty value, or 0, leaves a setting to its program again."""
+    """Change an agent's settings. Its container runs on; an empty value, or 0, has a setting be as if it was never given."""
     ListAgents: _aio.UnaryUnaryMultiCallable[_agents_pb2.ListAgentsRequest, _agents_pb2.ListAgentsResponse]  # type: ignore[assignment]
     """List the agents of a vibespace, or of all."""
     StartAgent: _aio.UnaryUnaryMultiCallable[_agents_pb2.StartAgentRequest, _agents_pb2.StartAgentResponse]  # type: ignore[assignment]
@@ -129,7 +129,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agents_pb2.UpdateAgentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agents_pb2.UpdateAgentResponse, _abc.Awaitable[_agents_pb2.UpdateAgentResponse]]:
-        """Change an agent's settings. Its container runs on; an empty value, or 0, leaves a setting to its program again."""
+        """Change an agent's settings. Its container runs on; an empty value, or 0, has a setting be as if it was never given."""
 
     @_abc_1.abstractmethod
     def ListAgents(

@@ -27,7 +27,7 @@ from vibespace.v1 import cursor_pb2 as vibespace_dot_v1_dot_cursor__pb2
 from vibespace.v1 import options_pb2 as vibespace_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cvibespace/v1/approvals.proto\x12\x0cvibespace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19vibespace/v1/cursor.proto\x1a\x1avibespace/v1/options.proto\"\xcb\x02\n\x08\x41pproval\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x03uid\x18\x02 \x01(\tB\x04\xe0\xb5\x18\x01R\x03uid\x12\x1a\n\x05\x61gent\x18\x03 \x01(\tB\x04\xe0\xb5\x18\x01R\x05\x61gent\x12\x37\n\x05state\x18\x04 \x01(\x0e\x32\x1b.vibespace.v1.ApprovalStateB\x04\xe0\xb5\x18\x01R\x05state\x12\x18\n\x04tool\x18\x05 \x01(\tB\x04\xe0\xb5\x18\x01R\x04tool\x12\x1a\n\x05input\x18\x06 \x01(\tB\x04\xe0\xb5\x18\x01R\x05input\x12\x1d\n\ninput_hash\x18\x07 \x01(\tR\tinputHash\x12\x14\n\x05rules\x18\x08 \x03(\tR\x05rules\x12\x16\n\x06reason\x18\t \x01(\tR\x06reason\x12;\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"A\n\x14ListApprovalsRequest\x12)\n\x06parent\x18\x01 \x01(\tB\x11\xda\xb5\x18\r\n\tvibespace \x01R\x06parent\"{\n\x15ListApprovalsResponse\x12\x34\n\tapprovals\x18\x01 \x03(\x0b\x32\x16.vibespace.v1.ApprovalR\tapprovals\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\"/\n\x15WatchApprovalsRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\"|\n\x16WatchApprovalsResponse\x12\x34\n\tapprovals\x18\x01 \x03(\x0b\x32\x16.vibespace.v1.ApprovalR\tapprovals\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\"\x94\x01\n\x14\x41llowApprovalRequest\x12 \n\x04name\x18\x01 \x01(\tB\x0c\xda\xb5\x18\x08\n\x02id\x18\x01(\x01R\x04name\x12\x1d\n\ninput_hash\x18\x02 \x01(\tR\tinputHash\x12\x1c\n\x06\x61lways\x18\x03 \x01(\x08\x42\x04\xda\xb5\x18\x00R\x06\x61lways\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"y\n\x15\x41llowApprovalResponse\x12\x32\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x16.vibespace.v1.ApprovalR\x08\x61pproval\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\"\x93\x01\n\x13\x44\x65nyApprovalRequest\x12 \n\x04name\x18\x01 \x01(\tB\x0c\xda\xb5\x18\x08\n\x02id\x18\x01(\x01R\x04name\x12\x1d\n\ninput_hash\x18\x02 \x01(\tR\tinputHash\x12\x1c\n\x06reason\x18\x03 \x01(\tB\x04\xda\xb5\x18\x00R\x06reason\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"x\n\x14\x44\x65nyApprovalResponse\x12\x32\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x16.vibespace.v1.ApprovalR\x08\x61pproval\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor*\xb9\x01\n\rApprovalState\x12\x1e\n\x1a\x41PPROVAL_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41PPROVAL_STATE_ASKED\x10\x01\x12\x1a\n\x16\x41PPROVAL_STATE_ALLOWED\x10\x02\x12\x19\n\x15\x41PPROVAL_STATE_DENIED\x10\x03\x12\x1a\n\x16\x41PPROVAL_STATE_EXPIRED\x10\x04\x12\x1b\n\x17\x41PPROVAL_STATE_ANSWERED\x10\x05\x32\xe1\x03\n\x0f\x41pprovalService\x12u\n\rListApprovals\x12\".vibespace.v1.ListApprovalsRequest\x1a#.vibespace.v1.ListApprovalsResponse\"\x1b\x8a\xb5\x18\x0f\n\rapproval list\x90\xb5\x18\x02\x98\xb5\x18\x01\x12g\n\x0eWatchApprovals\x12#.vibespace.v1.WatchApprovalsRequest\x1a$.vibespace.v1.WatchApprovalsResponse\"\x08\x90\xb5\x18\x02\x98\xb5\x18\x01\x30\x01\x12x\n\rAllowApproval\x12\".vibespace.v1.AllowApprovalRequest\x1a#.vibespace.v1.AllowApprovalResponse\"\x1e\x8a\xb5\x18\x12\n\x0e\x61pproval allow \x01\x90\xb5\x18\x02\x98\xb5\x18\x02\x12t\n\x0c\x44\x65nyApproval\x12!.vibespace.v1.DenyApprovalRequest\x1a\".vibespace.v1.DenyApprovalResponse\"\x1d\x8a\xb5\x18\x11\n\rapproval deny \x01\x90\xb5\x18\x02\x98\xb5\x18\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cvibespace/v1/approvals.proto\x12\x0cvibespace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19vibespace/v1/cursor.proto\x1a\x1avibespace/v1/options.proto\"\x88\x03\n\x08\x41pproval\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x03uid\x18\x02 \x01(\tB\x04\xe0\xb5\x18\x01R\x03uid\x12\x1a\n\x05\x61gent\x18\x03 \x01(\tB\x04\xe0\xb5\x18\x01R\x05\x61gent\x12\x37\n\x05state\x18\x04 \x01(\x0e\x32\x1b.vibespace.v1.ApprovalStateB\x04\xe0\xb5\x18\x01R\x05state\x12\x18\n\x04tool\x18\x05 \x01(\tB\x04\xe0\xb5\x18\x01R\x04tool\x12\x1a\n\x05input\x18\x06 \x01(\tB\x04\xe0\xb5\x18\x01R\x05input\x12\x1d\n\ninput_hash\x18\x07 \x01(\tR\tinputHash\x12\x14\n\x05rules\x18\x08 \x03(\tR\x05rules\x12\x16\n\x06reason\x18\t \x01(\tR\x06reason\x12;\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"A\n\x14ListApprovalsRequest\x12)\n\x06parent\x18\x01 \x01(\tB\x11\xda\xb5\x18\r\n\tvibespace \x01R\x06parent\"{\n\x15ListApprovalsResponse\x12\x34\n\tapprovals\x18\x01 \x03(\x0b\x32\x16.vibespace.v1.ApprovalR\tapprovals\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\"/\n\x15WatchApprovalsRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\"|\n\x16WatchApprovalsResponse\x12\x34\n\tapprovals\x18\x01 \x03(\x0b\x32\x16.vibespace.v1.ApprovalR\tapprovals\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\"\x94\x01\n\x14\x41llowApprovalRequest\x12 \n\x04name\x18\x01 \x01(\tB\x0c\xda\xb5\x18\x08\n\x02id\x18\x01(\x01R\x04name\x12\x1d\n\ninput_hash\x18\x02 \x01(\tR\tinputHash\x12\x1c\n\x06\x61lways\x18\x03 \x01(\x08\x42\x04\xda\xb5\x18\x00R\x06\x61lways\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"y\n\x15\x41llowApprovalResponse\x12\x32\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x16.vibespace.v1.ApprovalR\x08\x61pproval\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\"\x93\x01\n\x13\x44\x65nyApprovalRequest\x12 \n\x04name\x18\x01 \x01(\tB\x0c\xda\xb5\x18\x08\n\x02id\x18\x01(\x01R\x04name\x12\x1d\n\ninput_hash\x18\x02 \x01(\tR\tinputHash\x12\x1c\n\x06reason\x18\x03 \x01(\tB\x04\xda\xb5\x18\x00R\x06reason\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"x\n\x14\x44\x65nyApprovalResponse\x12\x32\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x16.vibespace.v1.ApprovalR\x08\x61pproval\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor*\xb9\x01\n\rApprovalState\x12\x1e\n\x1a\x41PPROVAL_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41PPROVAL_STATE_ASKED\x10\x01\x12\x1a\n\x16\x41PPROVAL_STATE_ALLOWED\x10\x02\x12\x19\n\x15\x41PPROVAL_STATE_DENIED\x10\x03\x12\x1a\n\x16\x41PPROVAL_STATE_EXPIRED\x10\x04\x12\x1b\n\x17\x41PPROVAL_STATE_ANSWERED\x10\x05\x32\xe1\x03\n\x0f\x41pprovalService\x12u\n\rListApprovals\x12\".vibespace.v1.ListApprovalsRequest\x1a#.vibespace.v1.ListApprovalsResponse\"\x1b\x8a\xb5\x18\x0f\n\rapproval list\x90\xb5\x18\x02\x98\xb5\x18\x01\x12g\n\x0eWatchApprovals\x12#.vibespace.v1.WatchApprovalsRequest\x1a$.vibespace.v1.WatchApprovalsResponse\"\x08\x90\xb5\x18\x02\x98\xb5\x18\x01\x30\x01\x12x\n\rAllowApproval\x12\".vibespace.v1.AllowApprovalRequest\x1a#.vibespace.v1.AllowApprovalResponse\"\x1e\x8a\xb5\x18\x12\n\x0e\x61pproval allow \x01\x90\xb5\x18\x02\x98\xb5\x18\x02\x12t\n\x0c\x44\x65nyApproval\x12!.vibespace.v1.DenyApprovalRequest\x1a\".vibespace.v1.DenyApprovalResponse\"\x1d\x8a\xb5\x18\x11\n\rapproval deny \x01\x90\xb5\x18\x02\x98\xb5\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -62,26 +62,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPROVALSERVICE'].methods_by_name['AllowApproval']._serialized_options = b'\212\265\030\022\n\016approval allow \001\220\265\030\002\230\265\030\002'
   _globals['_APPROVALSERVICE'].methods_by_name['DenyApproval']._loaded_options = None
   _globals['_APPROVALSERVICE'].methods_by_name['DenyApproval']._serialized_options = b'\212\265\030\021\n\rapproval deny \001\220\265\030\002\230\265\030\002'
-  _globals['_APPROVALSTATE']._serialized_start=1382
-  _globals['_APPROVALSTATE']._serialized_end=1567
+  _globals['_APPROVALSTATE']._serialized_start=1443
+  _globals['_APPROVALSTATE']._serialized_end=1628
   _globals['_APPROVAL']._serialized_start=135
-  _globals['_APPROVAL']._serialized_end=466
-  _globals['_LISTAPPROVALSREQUEST']._serialized_start=468
-  _globals['_LISTAPPROVALSREQUEST']._serialized_end=533
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=535
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=658
-  _globals['_WATCHAPPROVALSREQUEST']._serialized_start=660
-  _globals['_WATCHAPPROVALSREQUEST']._serialized_end=707
-  _globals['_WATCHAPPROVALSRESPONSE']._serialized_start=709
-  _globals['_WATCHAPPROVALSRESPONSE']._serialized_end=833
-  _globals['_ALLOWAPPROVALREQUEST']._serialized_start=836
-  _globals['_ALLOWAPPROVALREQUEST']._serialized_end=984
-  _globals['_ALLOWAPPROVALRESPONSE']._serialized_start=986
-  _globals['_ALLOWAPPROVALRESPONSE']._serialized_end=1107
-  _globals['_DENYAPPROVALREQUEST']._serialized_start=1110
-  _globals['_DENYAPPROVALREQUEST']._serialized_end=1257
-  _globals['_DENYAPPROVALRESPONSE']._serialized_start=1259
-  _globals['_DENYAPPROVALRESPONSE']._serialized_end=1379
-  _globals['_APPROVALSERVICE']._serialized_start=1570
-  _globals['_APPROVALSERVICE']._serialized_end=2051
+  _globals['_APPROVAL']._serialized_end=527
+  _globals['_LISTAPPROVALSREQUEST']._serialized_start=529
+  _globals['_LISTAPPROVALSREQUEST']._serialized_end=594
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=596
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=719
+  _globals['_WATCHAPPROVALSREQUEST']._serialized_start=721
+  _globals['_WATCHAPPROVALSREQUEST']._serialized_end=768
+  _globals['_WATCHAPPROVALSRESPONSE']._serialized_start=770
+  _globals['_WATCHAPPROVALSRESPONSE']._serialized_end=894
+  _globals['_ALLOWAPPROVALREQUEST']._serialized_start=897
+  _globals['_ALLOWAPPROVALREQUEST']._serialized_end=1045
+  _globals['_ALLOWAPPROVALRESPONSE']._serialized_start=1047
+  _globals['_ALLOWAPPROVALRESPONSE']._serialized_end=1168
+  _globals['_DENYAPPROVALREQUEST']._serialized_start=1171
+  _globals['_DENYAPPROVALREQUEST']._serialized_end=1318
+  _globals['_DENYAPPROVALRESPONSE']._serialized_start=1320
+  _globals['_DENYAPPROVALRESPONSE']._serialized_end=1440
+  _globals['_APPROVALSERVICE']._serialized_start=1631
+  _globals['_APPROVALSERVICE']._serialized_end=2112
 # @@protoc_insertion_point(module_scope)

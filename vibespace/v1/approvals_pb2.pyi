@@ -33,7 +33,7 @@ class _ApprovalStateEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Approval
     APPROVAL_STATE_ALLOWED: _ApprovalState.ValueType  # 2
     """It was allowed."""
     APPROVAL_STATE_DENIED: _ApprovalState.ValueType  # 3
-    """It was denied."""
+    """It was denied: by somebody, or by the daemon because nobody had decided in time."""
     APPROVAL_STATE_EXPIRED: _ApprovalState.ValueType  # 4
     """Its turn or its program ended before anybody decided. It was not allowed."""
     APPROVAL_STATE_ANSWERED: _ApprovalState.ValueType  # 5
@@ -48,7 +48,7 @@ APPROVAL_STATE_ASKED: ApprovalState.ValueType  # 1
 APPROVAL_STATE_ALLOWED: ApprovalState.ValueType  # 2
 """It was allowed."""
 APPROVAL_STATE_DENIED: ApprovalState.ValueType  # 3
-"""It was denied."""
+"""It was denied: by somebody, or by the daemon because nobody had decided in time."""
 APPROVAL_STATE_EXPIRED: ApprovalState.ValueType  # 4
 """Its turn or its program ended before anybody decided. It was not allowed."""
 APPROVAL_STATE_ANSWERED: ApprovalState.ValueType  # 5
@@ -56,7 +56,7 @@ APPROVAL_STATE_ANSWERED: ApprovalState.ValueType  # 5
 
 @typing.final
 class Approval(message.Message):
-    """A tool call of an agent that waits for a decision, as long as it takes."""
+    """A tool call of an agent that waits for a decision: as long as it takes, or as long as the agent's settings say."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -70,6 +70,7 @@ class Approval(message.Message):
     RULES_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Resource name, `vibespaces/{vibespace}/agents/{agent}/approvals/{uid}`."""
     uid: builtins.str
@@ -94,6 +95,12 @@ class Approval(message.Message):
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it asked."""
 
+    @builtins.property
+    def expire_time(self) -> timestamp_pb2.Timestamp:
+        """When it is denied, unless somebody decides before; not set where it waits as long as it takes, nor when it waits no
+        more.
+        """
+
     def __init__(
         self,
         *,
@@ -107,10 +114,11 @@ class Approval(message.Message):
         rules: abc.Iterable[builtins.str] | None = ...,
         reason: builtins.str = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
+        expire_time: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["agent", b"agent", "create_time", b"create_time", "input", b"input", "input_hash", b"input_hash", "name", b"name", "reason", b"reason", "rules", b"rules", "state", b"state", "tool", b"tool", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agent", b"agent", "create_time", b"create_time", "expire_time", b"expire_time", "input", b"input", "input_hash", b"input_hash", "name", b"name", "reason", b"reason", "rules", b"rules", "state", b"state", "tool", b"tool", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vibespace.v1 import approvals_pb2 as v1
-from vibespace_cli import ask, build, run, shown
+from vibespace_cli import ask, build, human, run, shown
 from vibespace_cli.invocation import Invocation
 from vibespace_cli.output import Output
 from vibespace_cli.shape import to_data
@@ -70,7 +70,8 @@ def decide(invocation: Invocation) -> None:
 
 def _print(output: Output, approval: v1.Approval) -> None:
     if output.plain:
-        told = [approval.uid, approval.agent, _state(approval), approval.tool, approval.input]
+        ends = approval.expire_time.ToJsonString() if approval.HasField("expire_time") else ""
+        told = [approval.uid, approval.agent, _state(approval), approval.tool, approval.input, ends]
         output.line("\t".join(map(_one_line, told)))
     elif output.quiet:
         output.line(approval.uid)
@@ -83,8 +84,11 @@ def _print(output: Output, approval: v1.Approval) -> None:
 def _lines(output: Output, approval: v1.Approval) -> list[str]:
     word = "waits" if approval.state == v1.APPROVAL_STATE_ASKED else _state(approval)
     head = f"{approval.uid[:8]}  {approval.agent}  {word}: {_one_line(approval.tool)}"
-    why = [f"    ({shown.line(approval.reason)})"] if approval.reason else []
-    return [output.paint(head, "bold"), *(f"    {line}" for line in _fields(approval.input)), *why]
+    beside = [shown.line(approval.reason)] if approval.reason else []
+    if approval.HasField("expire_time"):
+        beside.append(f"denied at {human.moment(approval.expire_time.seconds)} unless somebody decides")
+    fields = [f"    {line}" for line in _fields(approval.input)]
+    return [output.paint(head, "bold"), *fields, *(f"    ({line})" for line in beside)]
 
 
 def _state(approval: v1.Approval) -> str:

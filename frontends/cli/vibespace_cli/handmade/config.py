@@ -36,7 +36,7 @@ def change(invocation: Invocation) -> None:
         output.line(name)
     else:
         for setting in map(to_data, response.settings):
-            value = cells.cut(table.one_line(setting["value"]), _SHOWN) or "left to the program"
+            value = cells.cut(table.one_line(setting["value"]), _SHOWN) or f"left to the {setting['source']}"
             when = "now" if setting["in_force"] == "yes" else setting["in_force"].replace("-", " ")
             output.line(f"{name}: {setting['setting']} is {value}, in force {when}.")
 
