@@ -29,9 +29,10 @@ def say(
     *,
     steers: bool = False,
     is_command: bool = False,
+    takes_over: bool = False,
 ) -> Command:
     said = partial(messages.say, text=text, author="local", steers=steers, is_command=is_command)
-    return partial(said, vibespace=vibespace, agent=agent)
+    return partial(said, vibespace=vibespace, agent=agent, takes_over=takes_over)
 
 
 def program_started(vibespace: str = "demo", agent: str = "claude-1", **started: Any) -> Command:
@@ -180,7 +181,7 @@ def of_agent(command: Any, **how: Any) -> Any:
 def talk(vibespace: st.SearchStrategy[str], agent: st.SearchStrategy[str]) -> st.SearchStrategy[Command]:
     """What an agent is told, and tells."""
     return st.one_of(
-        st.builds(say, vibespace, agent, steers=st.booleans()),
+        st.builds(say, vibespace, agent, steers=st.booleans(), takes_over=st.booleans()),
         st.builds(lambda v, a, terminal: program_started(v, a, on_terminal=terminal), vibespace, agent, st.booleans()),
         st.builds(
             lambda v, a, blocks, alone: line(v, a, *blocks, alone=alone), vibespace, agent, BLOCKS, st.booleans()

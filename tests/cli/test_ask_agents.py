@@ -95,6 +95,17 @@ def test_how_it_ends(vibespace: Run, daemon: Daemon, state: int, reason: str, co
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize("beside", [[], ["--queue"], ["--steer"]])
+def test_it_takes_over_when_it_is_told_to(vibespace: Run, daemon: Daemon, beside: list[str]) -> None:
+    """And else does not; how it meets what is at work is another matter."""
+    answering(daemon)
+    assert vibespace(*ASK, "--take-over", *beside, "hello").code == vibespace(*ASK, *beside, "hello").code == 0
+    assert [(sent.take_over, sent.steer) for sent in daemon.asked(SEND)] == [
+        (True, "--steer" in beside),
+        (False, "--steer" in beside),
+    ]
+
+
 def test_what_contradicts_itself_is_not_sent(vibespace: Run, daemon: Daemon) -> None:
     """It waits, or it joins."""
     answering(daemon)

@@ -1,7 +1,8 @@
 """An agent's program for tests, which does what it is told: it speaks the lines of tests/harness/echo.py.
 
 `echo_agent.py [--terminal] CONVERSATION`. What it remembers of a conversation is in ~/.echo-CONVERSATION: ids of
-messages, of which it ignores repeats. A message is commands, one a line:
+messages, of which it ignores repeats. On a terminal it also takes what somebody has typed, which is a file ~/typed that
+it removes, and ends when it is asked to leave. A message is commands, one a line:
 
     say TEXT          answers; `many N` N times, with numbers, and `more N` goes on from there
     call COMMAND      asks whether it may, and runs COMMAND of the shell
@@ -28,6 +29,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -58,9 +60,12 @@ class Echo:
         self._count = 0
         self._said = 0
 
-    def run(self) -> None:
-        threading.Thread(target=self._work, daemon=True).start()
+    def run(self, *, on_terminal: bool) -> None:
+        for work in (self._work, *([self._look] if on_terminal else [])):
+            threading.Thread(target=work, daemon=True).start()
         for line in sys.stdin.buffer:
+            if on_terminal and line == b"leave\n":
+                os._exit(0)
             told = json.loads(line)
             match told["do"]:
                 case "say" if told["id"] in self._heard:
@@ -85,6 +90,16 @@ class Echo:
             told = self._waiting.get()
             self._take(told)
             self._waiting.task_done()
+
+    def _look(self) -> None:
+        """For what somebody types."""
+        typed, number = HOME / "typed", 0
+        while True:
+            if typed.exists():
+                self._waiting.put({"id": f"typed-{os.getpid()}-{number}", "text": typed.read_text()})
+                typed.unlink()
+                number += 1
+            time.sleep(0.01)
 
     def _take(self, told: dict[str, Any]) -> None:
         self._die("die")
@@ -197,4 +212,4 @@ class Echo:
 
 
 if __name__ == "__main__":
-    Echo(sys.argv[-1]).run()
+    Echo(sys.argv[-1]).run(on_terminal="--terminal" in sys.argv)

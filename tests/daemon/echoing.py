@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -34,6 +35,11 @@ class EchoAgent(Echo):
         self, settings: Settings, conversation: str, *, resume: bool, env: Mapping[str, str] = NOTHING
     ) -> Command:
         return Command((sys.executable, "-u", echo_agent.__file__, conversation))
+
+    def terminal(
+        self, settings: Settings, conversation: str, *, resume: bool, hook: str, directory: str, env: Mapping[str, str]
+    ) -> Command:
+        return Command((sys.executable, "-u", echo_agent.__file__, "--terminal", conversation))
 
 
 @dataclass(frozen=True)
@@ -64,10 +70,11 @@ class Talk:
         self.stub = ConversationServiceStub(channel)
         self.approvals = ApprovalServiceStub(channel)
 
-    async def say(self, text: str, *, steer: bool = False, request_id: str = "") -> c.SendMessageResponse:
+    async def say(self, text: str, **how: Any) -> c.SendMessageResponse:
         """Say it, and do not wait."""
-        request = c.SendMessageRequest(parent=self.name, text=text, steer=steer, request_id=request_id)
-        answer: c.SendMessageResponse = await self.stub.SendMessage(request)
+        answer: c.SendMessageResponse = await self.stub.SendMessage(
+            c.SendMessageRequest(parent=self.name, text=text, **how)
+        )
         return answer
 
     async def outcome(self, sent: c.SendMessageResponse) -> Told:

@@ -34,7 +34,7 @@ def new_conversation() -> Conversation:
 
 
 def new_message(*, is_command: bool = False) -> Message:
-    said = {"author": "device:u", "text": "hi", "steers": False, "is_command": is_command}
+    said = {"author": "device:u", "text": "hi", "steers": False, "is_command": is_command, "takes_over": False}
     with asked():
         return settled(Message.create(UUID(int=6), **WHOSE, **said))
 

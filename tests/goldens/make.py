@@ -272,6 +272,7 @@ def conversing() -> list[Any]:
         timed_out(*hasty),
         set_timeout(*hasty, "2h"),
         line(*hasty, {**asked, "request": "r2"}),
+        say(*hasty, "Leave that.", takes_over=True),
     ]
 
 

@@ -44,6 +44,7 @@ from vibespace.reconcile.conversations import (
     Write,
     plan,
 )
+from vibespace.reconcile.doors import LEAVE
 from vibespace.reconcile.live import Live
 
 AGENT: dict[str, Any] = {"agent_uid": str(UUID(int=3)), "vibespace": "demo", "agent": "claude-1"}
@@ -65,7 +66,8 @@ def conversation(*changes: Change) -> Conversation:
 
 
 def message(number: int, *changes: Change, **more: Any) -> Message:
-    fields = {"author": "local", "text": f"words {number}", "steers": False, "is_command": False} | more
+    plain = {"author": "local", "steers": False, "is_command": False, "takes_over": False}
+    fields = plain | {"text": f"words {number}"} | more
     with asked():
         found = Message.create(UUID(int=100 + number), **AGENT, **fields)
     return made(found, *changes)  # type: ignore[no-any-return]  # what was made
@@ -102,6 +104,10 @@ def view(harness: Harness | None = None, **more: Any) -> View:
         "failures": 0,
     }
     return View(**(fields | more))
+
+
+def finished(c: Conversation) -> None:
+    c.end_turn("t", "completed", "", {}, None)
 
 
 HANDED: Change = lambda m: m.hand()  # noqa: E731 (read beside the others)
@@ -253,6 +259,42 @@ def test_a_terminal_waits_for_an_idle_program() -> None:
     assert plan(view(conversation=wanted, messages=[message(1, HANDED)], live=running(written=("1-message",)))) != End()
     assert plan(view(started_for="another")) == End()
     assert plan(view(conversation=wanted, on_terminal=True, messages=[message(1)])) is None
+
+
+def test_a_message_takes_over_from_who_has_a_terminal() -> None:
+    """Once nothing is at work there, and not before: who has it is told, then the program ends. Others wait."""
+    there = conversation(lambda c: c.attach_terminal())
+    over = message(2, takes_over=True)
+    waiting = [message(1), over]
+    terminal = running(on_terminal=True)
+    here: dict[str, Any] = {"conversation": there, "on_terminal": True, "live": terminal}
+    assert plan(view(**here, messages=[message(1)])) is None
+    told = plan(view(**here, messages=waiting))
+    assert told == Write("1-leave-0", LEAVE)
+    left = running(on_terminal=True, written=("1-leave-0",))
+    assert plan(view(**here | {"live": left}, messages=waiting)) == End()
+    for work in ({"live": running(TURN, on_terminal=True)}, {"live": running(ASKED, on_terminal=True)}):
+        assert plan(view(**here | work, messages=waiting)) is None
+    behind = conversation(lambda c: c.attach_terminal(), lambda c: c.start_turn("t"), finished)
+    assert plan(view(**here | {"conversation": behind}, messages=waiting)) is None
+    decided = approval(lambda a: a.decide(DENIED, "h"))
+    asking = running(replace(ASKED, terminal=True), on_terminal=True)
+    assert isinstance(plan(view(ClaudeCode(), **here | {"live": asking}, approvals=[decided], messages=waiting)), Tell)
+
+
+def test_a_message_that_takes_over_comes_before_a_terminal() -> None:
+    """That somebody wants again, or wants while something is at work; where both are at once, it is like any other."""
+    wanted = conversation(lambda c: c.want_terminal())
+    over = message(1, takes_over=True)
+    assert plan(view(conversation=wanted, live=Live(), messages=[over])) == Start()
+    assert plan(view(conversation=wanted, messages=[over])) == Hand(over)
+    assert plan(view(conversation=wanted, messages=[message(1)])) == End()
+    handed = message(1, HANDED, takes_over=True)
+    assert (
+        plan(view(conversation=wanted, live=running(written=(f"1-message-{handed.uid}-1",)), messages=[handed])) is None
+    )
+    opened = running(written=("1-greet-0", "1-greet-1", "1-open-0", "1-name-0"), conversation="thread")
+    assert plan(view(Codex(), conversation=wanted, live=opened, messages=[over])) == Hand(over)
 
 
 def test_settings_come_into_force() -> None:

@@ -24,8 +24,12 @@ def say(
     author: str,
     steers: bool = False,
     is_command: bool = False,
+    takes_over: bool = False,
 ) -> Message:
-    """Something for the agent to work on: when it is done with what came before or, if it `steers`, at once."""
+    """Something for the agent to work on: when it is done with what came before or, if it `steers`, at once.
+
+    If it `takes_over`, it does not wait until who has the program on a terminal leaves, but until nothing is at work.
+    """
     state = transaction.state
     found = state.agent(vibespace, agent)
     _must_stay(transaction, found)
@@ -48,6 +52,7 @@ def say(
             text=transaction.mask(text),
             steers=steers,
             is_command=is_command,
+            takes_over=takes_over,
         )
     )
 

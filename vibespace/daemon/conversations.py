@@ -61,6 +61,7 @@ class ConversationServicer(ConversationServiceServicer):
             author=principal.get().actor,
             steers=request.steer,
             is_command=request.is_command,
+            takes_over=request.take_over,
         )
         found, cursor = await mutations.run(self._feed, self._writer, command, request_of(request), Message)
         return v1.SendMessageResponse(message=convert.message_message(found), cursor=cursor)

@@ -26,7 +26,15 @@ class Message(Aggregate):
 
     @event("Created", topic="message.said")
     def __init__(
-        self, agent_uid: str, vibespace: str, agent: str, author: str, text: str, steers: bool, is_command: bool
+        self,
+        agent_uid: str,
+        vibespace: str,
+        agent: str,
+        author: str,
+        text: str,
+        steers: bool,
+        is_command: bool,
+        takes_over: bool = False,  # older events do not
     ) -> None:
         self.agent_uid = agent_uid
         self.vibespace = vibespace
@@ -35,6 +43,7 @@ class Message(Aggregate):
         self.text = text
         self.steers = steers
         self.is_command = is_command
+        self.takes_over = takes_over
         self.state = QUEUED
         self.tries = 0
         self.resumed = False

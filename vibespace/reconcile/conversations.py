@@ -11,6 +11,7 @@ from vibespace.domain.messages import HANDED, QUEUED, Message
 from vibespace.errors import InvalidArgument
 from vibespace.harness.base import Answer, Harness, Settings
 from vibespace.harness.events import ApprovalAsked
+from vibespace.reconcile.doors import LEAVE
 from vibespace.reconcile.live import Live
 
 LIMIT = "limit"
@@ -141,7 +142,7 @@ def plan(view: View) -> Action:
     if conversation.insisted:
         return End(at_once=True)
     if view.on_terminal:
-        return _answer(view)
+        return _answer(view) or _take_over(view, conversation)
     if not live.listens:
         return None
     if view.started_for != conversation.uid:
@@ -164,13 +165,28 @@ def _begin(view: View, conversation: Conversation) -> Action:
         return None
     if view.failures >= MOST_TRIES:
         return Withdraw("its program ends again and again")
-    return Start(on_terminal=wanted and not view.harness.shares)
+    return Start(on_terminal=wanted and not view.harness.shares and not _taking_over(view))
 
 
 def _yields(view: View, conversation: Conversation) -> bool:
     """Somebody wants the conversation on a terminal, and has it alone there: the program goes, once it is idle."""
     wanted = conversation.wants_terminal and not view.harness.shares
-    return wanted and not (conversation.working or view.live.turn or _handed(view))
+    return wanted and not (_is_at_work(view, conversation) or _handed(view) or _taking_over(view))
+
+
+def _take_over(view: View, conversation: Conversation) -> Action:
+    """A message takes the program from who has it on a terminal, once it is idle: who has it is told, and it ends."""
+    if not _taking_over(view) or _is_at_work(view, conversation):
+        return None
+    return _unwritten(view.live, "leave", (LEAVE,)) or End()
+
+
+def _is_at_work(view: View, conversation: Conversation) -> bool:
+    return bool(conversation.working or view.live.turn or view.live.asked)
+
+
+def _taking_over(view: View) -> bool:
+    return any(message.takes_over and message.state == QUEUED for message in view.messages)
 
 
 def session_for(conversation: Conversation) -> str:

@@ -24,8 +24,18 @@ FILES = {
 }
 _TMUX = ("tmux", "-L", "vibespace", "-f", f"/home/agent/{_SETTINGS}")
 _SESSION = "agent"
+LEAVE = b"leave"
+"""A line to what `in_tmux` runs: who looks at it is told why it goes, and it is asked to end."""
+_WHY = "A message takes over (vibespace ask --take-over). To join the agent again: vibespace connect"
 _KEEP = f"""\
-tmux -L vibespace -f "$HOME/{_SETTINGS}" new-session -d -s {_SESSION} -x 120 -y 40 -- "$@" &&
+exec 3<&0
+tmux -L vibespace -f "$HOME/{_SETTINGS}" new-session -d -s {_SESSION} -x 120 -y 40 -- "$@" 3<&- || exit
+(
+    read -r _ <&3 || exit
+    tmux -L vibespace detach-client -s ={_SESSION} -E 'echo "{_WHY}"'
+    for leader in $(tmux -L vibespace list-panes -a -F '#{{pane_pid}}'); do kill -s TERM -- "-$leader"; done
+) &
+exec 3<&-
 exec tmux -L vibespace wait-for {_SESSION}-over
 """
 """Lives as long as the server does, which goes with its only session."""

@@ -886,6 +886,7 @@ class SendMessageRequest(message.Message):
     PARENT_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
     STEER_FIELD_NUMBER: builtins.int
+    TAKE_OVER_FIELD_NUMBER: builtins.int
     IS_COMMAND_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     parent: builtins.str
@@ -894,6 +895,10 @@ class SendMessageRequest(message.Message):
     """What to say, at most 64 KiB; `-` takes it from standard input."""
     steer: builtins.bool
     """Have it join what the agent works on, instead of waiting until that is done."""
+    take_over: builtins.bool
+    """Where somebody has the agent's program on a terminal, alone: take it from there as soon as nothing is at work,
+    instead of waiting until it is left.
+    """
     is_command: builtins.bool
     """It is one of the program's own commands, which begin with `/`."""
     request_id: builtins.str
@@ -904,12 +909,13 @@ class SendMessageRequest(message.Message):
         parent: builtins.str = ...,
         text: builtins.str = ...,
         steer: builtins.bool = ...,
+        take_over: builtins.bool = ...,
         is_command: builtins.bool = ...,
         request_id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["is_command", b"is_command", "parent", b"parent", "request_id", b"request_id", "steer", b"steer", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["is_command", b"is_command", "parent", b"parent", "request_id", b"request_id", "steer", b"steer", "take_over", b"take_over", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,8 +22,8 @@ _SHELL = ("sh", "-c", 'exec "${SHELL:-/bin/sh}" -l')
 _HELP = """Work on this terminal with an agent, or in its container.
 
 It is the agent's own program, on the conversation that `ask` goes on with, and with the agent's settings. Claude Code
-comes when it is idle; what is said to it from elsewhere waits until you leave it. Ctrl-B D, or closing this terminal,
-detaches: it goes on, and `connect` joins it again.
+comes when it is idle; what is said to it from elsewhere waits until you leave it, or ends this with `ask --take-over`
+when it is idle. Ctrl-B D, or closing this terminal, detaches: it goes on, and `connect` joins it again.
 
 With --shell, in a shell, where `exec` runs its commands. It goes when this terminal is closed; what was begun with
 nohup or tmux goes on.

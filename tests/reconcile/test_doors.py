@@ -1,0 +1,132 @@
+"""A program's own interface in tmux: how it is kept, and how it is taken from who looks at it. With the real tmux."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from vibespace.harness.base import Command
+from vibespace.reconcile import doors
+
+PROGRAM = """\
+trap 'echo "asked to end" > ended; exit 7' TERM
+echo "I am here"
+while :; do read -r line && echo "heard $line"; done
+"""
+LOOK = ("tmux", "-L", "vibespace", "attach-session", "-t", "=agent")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A home with our settings, and a tmux of its own."""
+    for name, text in doors.FILES.items():
+        assert isinstance(text, str)
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    home = str(tmp_path)
+    return {"PATH": os.environ["PATH"], "HOME": home, "TMUX_TMPDIR": home, "TERM": "xterm", "SHELL": "/bin/sh"}
+
+
+@contextmanager
+def kept(tmp_path: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """What the runner starts, with a pipe as its standard input."""
+    argv = doors.in_tmux(Command(("sh", "-c", PROGRAM))).argv
+    process = subprocess.Popen(argv, cwd=tmp_path, env=environment, stdin=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        subprocess.run(("tmux", "-L", "vibespace", "kill-server"), env=environment, capture_output=True)
+        process.kill()
+        process.wait()
+        assert process.stdin
+        process.stdin.close()
+
+
+class Looking:
+    """Somebody who is attached to it."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._mine, its = pty.openpty()
+        self.process = subprocess.Popen(LOOK, env=environment, stdin=its, stdout=its, stderr=its, process_group=0)
+        os.close(its)
+        self._seen = b""
+
+    def sees(self, pattern: str) -> None:
+        """Return when the screen has shown it."""
+        while not (found := re.search(pattern.encode(), self._seen)):
+            assert select.select([self._mine], [], [], 60)[0], self._seen
+            self._seen += os.read(self._mine, 65536)
+        self._seen = self._seen[found.end() :]
+
+    def type(self, keys: str) -> None:
+        os.write(self._mine, keys.encode())
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._mine)
+
+
+@contextmanager
+def looking(environment: dict[str, str]) -> Iterator[Looking]:
+    """Attached as soon as there is something to be attached to."""
+    while subprocess.run(("tmux", "-L", "vibespace", "has-session"), env=environment, capture_output=True).returncode:
+        pass
+    somebody = Looking(environment)
+    try:
+        yield somebody
+    finally:
+        somebody.close()
+
+
+def alive_below(pid: int) -> bool:
+    found = subprocess.run(("ps", "-o", "stat=", "--ppid", str(pid)), capture_output=True, text=True)
+    return any(not state.startswith("Z") for state in found.stdout.split())
+
+
+def test_it_is_taken_from_who_looks(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Who looks is told why, in a whole sentence and on a terminal that is as before; the program is asked to end, and
+    then it is over.
+    """
+    with kept(tmp_path, environment) as program, looking(environment) as somebody:
+        somebody.sees("I am here")
+        assert program.stdin
+        program.stdin.write(doors.LEAVE + b"\n")
+        program.stdin.flush()
+        somebody.sees("A message takes over .*--take-over.*vibespace connect\r\n")
+        assert somebody.process.wait(60) == 0
+        assert program.wait(60) == 0
+        assert (tmp_path / "ended").read_text() == "asked to end\n"
+
+
+def test_nobody_need_look(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Then it just ends."""
+    with kept(tmp_path, environment) as program:
+        with looking(environment) as somebody:
+            somebody.sees("I am here")
+        assert program.stdin
+        program.stdin.write(doors.LEAVE + b"\n")
+        program.stdin.flush()
+        assert program.wait(60) == 0
+        assert (tmp_path / "ended").exists()
+
+
+def test_it_goes_on_when_nothing_is_said_to_it_any_more(tmp_path: Path, environment: dict[str, str]) -> None:
+    """As when its runner is gone: who looks is not told what is not so."""
+    with kept(tmp_path, environment) as program, looking(environment) as somebody:
+        somebody.sees("I am here")
+        assert program.stdin
+        program.stdin.close()
+        while alive_below(program.pid):
+            pass
+        somebody.type("words\r")
+        somebody.sees("heard words")
+        assert program.poll() is None
