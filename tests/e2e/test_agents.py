@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.here("the scripted model listens where the engine is, a
 
 KEY = "sk-ant-scripted-0123456789abcdefghij"
 MACHINE = "host.containers.internal"
+INITIALIZE = {"subtype": "initialize"}
 CODEX = """
 model = "gpt-5.5-codex"
 model_provider = "scripted"
@@ -158,6 +160,44 @@ def test_claude_on_two_doors(own: Installation) -> None:
         ]
         topics = own.types("--vibespace", "shop", "--type", "conversation")
         assert topics.count("conversation.terminal_attached") == topics.count("conversation.terminal_detached") == 1
+
+
+def test_claude_has_one_owner(own: Installation) -> None:
+    """Who types `claude` inside is kept from the agent's conversation, and the agent from it where somebody has it."""
+    script = [say("First answer."), say("Another's answer."), say("Second answer.")]
+    with claude(own, script) as model:
+        assert own.ok("ask", "-a", "claude-1@shop", "first words") == "First answer.\n"
+        name = own.inside("claude-1@shop", "basename -s .jsonl ~/.claude/projects/*/*.jsonl")
+        for words in ("-c", f"--resume={name}", "-r"):
+            done = own.run("exec", "claude-1@shop", "--", "claude", "-p", words, "hello")
+            assert (done.returncode, done.stdout) == (1, "")
+            assert "'vibespace connect claude-1'" in done.stderr
+        assert own.inside("claude-1@shop", "claude --version; claude -p hello").endswith("\nAnother's answer.")
+        own.ok("stop", "shop")
+        own.ok("start", "shop")
+        streams = ("-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose")
+        pipes = {"stdin": subprocess.PIPE}
+        typed = own.popen("exec", "-i", "claude-1@shop", "--", "claude", *streams, "-r", name, **pipes)
+        assert typed.stdin
+        assert typed.stdout
+        typed.stdin.write(json.dumps({"type": "control_request", "request_id": "1", "request": INITIALIZE}) + "\n")
+        typed.stdin.flush()
+        assert typed.stdout.readline()
+        done = own.run("ask", "-a", "claude-1@shop", "too early")
+        assert (done.returncode, done.stdout) == (16, "")
+        assert "another claude inside, process " in done.stderr
+        with person(own, "connect", "claude-1@shop") as there:
+            there.sees("another claude inside, process ")
+            typed.communicate(timeout=60)
+            there.sees("First.{1,12}answer")
+            there.type("/exit")
+            there.sees("/exit")
+            there.type("\r")
+            there.wait()
+        assert own.ok("ask", "-a", "claude-1@shop", "second words") == "Second answer.\n"
+        assert model.asked(KEY)[-1].texts("user")[-1] == "second words"
+        assert "first words" in model.asked(KEY)[-1].texts("user")
+        assert model.surprises == []
 
 
 def test_what_claude_asks_on_its_terminal_is_answered_elsewhere(own: Installation) -> None:

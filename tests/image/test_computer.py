@@ -61,15 +61,16 @@ async def test_stranger(computer: Computer) -> None:
 
 
 async def test_same_environment(computer: Computer) -> None:
-    """A command, a login shell and a terminal's shell have one PATH, the home's programs first, one language, and what
-    was given from outside.
+    """A command, a login shell and a terminal's shell have one PATH, our `claude` and the home's programs first, one
+    language, and what was given from outside.
     """
+    await computer.run("mkdir -p ~/bin ~/.local/bin")
     print_both = 'printf "%s|%s|%s\\n" "$PATH" "$LANG" "$GIVEN"'
     async with computer.connect() as connection:
         command = await connection.run(print_both, check=True)
         login = await connection.run(f"bash -lc '{print_both}'", check=True)
         terminal = await connection.run(f"bash -ilc '{print_both}'", term_type="xterm", check=True)
-    assert str(command.stdout).startswith("/home/agent/.local/bin:")
+    assert str(command.stdout).startswith("/etc/vibespace/bin:/home/agent/.local/bin:")
     assert str(command.stdout).strip().endswith("|C.UTF-8|from outside")
     assert login.stdout == command.stdout
     assert str(terminal.stdout).replace("\r", "") == command.stdout

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.image.computer import Computer
+from vibespace.image.claude import COMMANDS
 from vibespace.setup.programs import pins
 
 pytestmark = pytest.mark.containers
@@ -30,6 +33,17 @@ async def test_agent_programs(computer: Computer, program: str, says: str) -> No
     """Each agent program says the pinned version, without node being reachable."""
     version = next(pin.version for pin in pins("amd64") if pin.name == program)
     assert await computer.run(f"PATH=/nowhere /usr/local/bin/{program} --version") == says.format(version)
+
+
+async def test_words_of_claude(computer: Computer) -> None:
+    """What the `claude` that is first in PATH takes for commands, letters and options is what the program does."""
+    options, _, commands = (await computer.run("claude --help")).partition("\nCommands:\n")
+    found = {name for names in re.findall(r"^  (\S+)", commands, re.MULTILINE) for name in names.split("|")}
+    assert found <= set(COMMANDS.split())
+    letters = dict(re.findall(r"^  -(\w), --\S+( [<\[])?", options, re.MULTILINE))
+    assert {letter for letter, value in letters.items() if not value} == set("chpv")
+    for option in ("-c, --continue ", "-r, --resume [", "--fork-session ", "--session-id <", "--from-pr ["):
+        assert f"  {option}" in options
 
 
 async def test_codex_serves(computer: Computer) -> None:
