@@ -186,6 +186,7 @@ def test_claude_has_one_owner(own: Installation) -> None:
         done = own.run("ask", "-a", "claude-1@shop", "too early")
         assert (done.returncode, done.stdout) == (16, "")
         assert "another claude inside, process " in done.stderr
+        assert ".." not in done.stderr
         with person(own, "connect", "claude-1@shop") as there:
             there.sees("another claude inside, process ")
             typed.communicate(timeout=60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -181,7 +182,7 @@ def test_two_owners(home: Home, first: list[str], refused: list[list[str]], pass
     home.conversation(OTHER, 1)
     with home.has(*first) as pid:
         for words in refused:
-            sentence = f"claude: another claude inside, process {pid}, has this conversation: end that one first.\n"
+            sentence = f"claude: another claude inside, process {pid}, has this conversation: end that one first\n"
             assert home.typed(*words) == (1, sentence)
         for words in passes:
             assert home.typed(*words) == (7, "")
@@ -247,7 +248,7 @@ def test_there_is_no_program(home: Home) -> None:
     """It says so, and does not become itself."""
     (home.path / "bin/claude").unlink()
     (home.path / "bin/claude").symlink_to(home.path / "first/claude")
-    assert home.typed("-p") == (127, "claude: there is no other one in PATH.\n")
+    assert home.typed("-p") == (127, "claude: there is no other one in PATH\n")
 
 
 def test_the_runners_program_is_the_owner(home: Home) -> None:
@@ -258,7 +259,7 @@ def test_the_runners_program_is_the_owner(home: Home) -> None:
         client.ask(start)
         client.record("stdout")
         join = f"'vibespace connect {os.uname().nodename}'"
-        told = f"the agent's own program has this conversation: {join}, where you run vibespace, takes you into it."
+        told = f"the agent's own program has this conversation: {join}, where you run vibespace, takes you into it"
         assert home.typed("-r", name) == (1, f"claude: {told}\n")
         client.ask({"do": "end"})
         assert home.typed("-r", name) == (7, "")
@@ -293,10 +294,18 @@ def test_who_joins_the_agent_waits_for_an_owner(home: Home) -> None:
         )
         os.close(its)
         with open(mine, "rb") as seen:
-            sentence = f"claude: another claude inside, process {pid}, has this conversation: end that one first.\r\n"
+            sentence = f"claude: another claude inside, process {pid}, has this conversation: end that one first\r\n"
             assert seen.readline() == sentence.encode()
             os.kill(pid, signal.SIGKILL)
             assert json.loads(seen.readline())[0] == ["--resume", OURS]
             assert home.typed("-r", OURS)[0] == 1
             joined.kill()
             joined.wait()
+
+
+def test_what_cannot_be_locked(home: Home) -> None:
+    """Is gone on with by nobody: that there is an owner cannot be known. What is new is begun all the same."""
+    locks = LOCKS + str(home.path).replace("/", "-")
+    os.symlink("elsewhere", locks)
+    assert home.typed("-r", OURS) == (1, f"claude: {locks}: {os.strerror(errno.ELOOP)}\n")
+    assert home.typed("-p") == (7, "")

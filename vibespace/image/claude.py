@@ -61,7 +61,7 @@ def main(words: list[str]) -> int:
             os.set_inheritable(file, True)
         return _become(words)
     except OSError as error:
-        return _say(f"{error.filename or locks}: {error.strerror}.")
+        return _say(f"{error.filename or locks}: {error.strerror}")
 
 
 def claims(words: list[str], home: str) -> list[str]:
@@ -179,9 +179,9 @@ def _runners(pid: int) -> bool:
 
 def _refusal(owner: int, *, agents: bool) -> str:
     if not agents:
-        return f"another claude inside, process {owner}, has this conversation: end that one first."
+        return f"another claude inside, process {owner}, has this conversation: end that one first"
     join = f"'vibespace connect {os.uname().nodename}'"
-    return f"the agent's own program has this conversation: {join}, where you run vibespace, takes you into it."
+    return f"the agent's own program has this conversation: {join}, where you run vibespace, takes you into it"
 
 
 def _become(words: list[str]) -> int:
@@ -191,7 +191,7 @@ def _become(words: list[str]) -> int:
         path = os.path.join(folder, _NAME)
         if os.path.isfile(path) and os.access(path, os.X_OK) and os.path.realpath(path) != _HERE:
             os.execv(path, [_NAME, *words])  # noqa: S606 (no shell, on purpose)
-    return _say("there is no other one in PATH.", 127)
+    return _say("there is no other one in PATH", 127)
 
 
 def _say(sentence: str, code: int = 1) -> int:
