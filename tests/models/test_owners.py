@@ -75,11 +75,13 @@ async def test_continue_takes_the_latest(agent_image: str) -> None:
     """By the time at which its file was written to, as the `claude` that is first in PATH supposes."""
     older, newer = str(uuid4()), str(uuid4())
     scripted = model(*[say("Yes.")] * 4)
-    async with scripted.serving() as url, container(agent_image, url, "exec sleep infinity") as program:
+    async with scripted.serving() as url, container(agent_image, url, "echo '{}'; exec cat") as program:
+        await program.until(lambda _: True)
         for name in (older, newer):
             assert await typed(program, "--session-id", name) == (0, [name])
         assert await typed(program, "-c") == (0, [newer])
         async with beside(program, "sh", "-c", f"touch ~/.claude/projects/*/{older}.jsonl") as touching:
             assert (await touching.end())[0] == 0
         assert await typed(program, "-c") == (0, [older])
+        await program.end()
     assert scripted.surprises == []
