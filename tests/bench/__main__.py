@@ -17,6 +17,7 @@ from tests.bench import (
     commands,
     copies,
     create,
+    doors,
     durable,
     execs,
     idle,
@@ -40,6 +41,7 @@ ROWS: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "many": many.rows,
     "idle": idle.rows,
     "agents": agents.rows,
+    "doors": doors.rows,
     "lines": lines.rows,
 }
 RUNS = 3

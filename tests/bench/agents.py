@@ -50,7 +50,7 @@ async def _answers(found: engine.Engine, bare: engine.Bare) -> list[Figure]:
         config = json.dumps({"network": {"allow": [f"0.0.0.0/0:{port}"]}})
         async with place.daemon(found.host, found.image, config=config) as daemon:
             print("  an agent is asked, and its program on a bare pipe …", file=sys.stderr)
-            env = _environment(f"http://{MACHINE}:{port}", KEYS[0])
+            env = environment(f"http://{MACHINE}:{port}", KEYS[0])
             await daemon.create("bench", [f"{name}={value}" for name, value in env.items()])
             try:
                 await daemon.running("bench")
@@ -100,7 +100,7 @@ async def _bare(image: str, url: str) -> AsyncIterator[programs.Program]:
     """The program as its harness starts it, greeted, in a container that shares this machine's network."""
     harness = ClaudeCode()
     command = harness.headless(Settings(), str(uuid.uuid4()), resume=False)
-    variables = {**command.env, **_environment(url, KEYS[1])}
+    variables = {**command.env, **environment(url, KEYS[1])}
     async with programs.running(image, f"exec {shlex.join(command.argv)}", **variables) as program:
         for line in harness.greet("greet"):
             program.tell(json.loads(line))
@@ -108,7 +108,8 @@ async def _bare(image: str, url: str) -> AsyncIterator[programs.Program]:
         yield program
 
 
-def _environment(url: str, key: str) -> dict[str, str]:
+def environment(url: str, key: str) -> dict[str, str]:
+    """By which the program speaks with that model, and with nobody else."""
     return {
         "ANTHROPIC_BASE_URL": url,
         "ANTHROPIC_API_KEY": key,
