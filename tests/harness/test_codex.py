@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -127,6 +128,13 @@ def test_it_is_spoken_with_over_the_socket_that_a_terminal_finds() -> None:
     """The terminal has pipes, and looks for that socket by itself."""
     assert CODEX.headless(Settings(), "", resume=False).socket == ".codex/app-server-control/app-server-control.sock"
     assert CODEX.terminal(Settings(), "c-1", resume=True, hook="hook", directory="/w", env={}).socket == ""
+
+
+def test_it_does_not_wait_for_ever() -> None:
+    """By itself it would, for a service that cannot be reached; whatever else it is started with."""
+    for env in ({}, {"OPENAI_API_KEY": "sk-1"}):
+        argv = CODEX.headless(Settings(), "", resume=False, env=env).argv
+        assert ("-c", "features.unbounded_connection_retries=false") in pairwise(argv)
 
 
 @pytest.mark.parametrize(("conversation", "argv"), [("c-1", ("codex", "resume", "c-1")), ("", ("codex",))])

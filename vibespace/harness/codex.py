@@ -20,6 +20,9 @@ KEY = "OPENAI_API_KEY"
 RULES = ".codex/rules/vibespace.rules"
 SOCKET = ".codex/app-server-control/app-server-control.sock"
 
+_BOUNDED = ("-c", "features.unbounded_connection_retries=false")
+"""Without it the program waits for ever for a service that cannot be reached, and so would who asks."""
+
 _LATEST = 100
 """Items to look through for a message that may have arrived: more than a turn was seen to have."""
 
@@ -52,7 +55,8 @@ class Codex:
     ) -> Command:
         """What it is logged in with by us it keeps in memory; a login of its own it looks for in its file."""
         store = ("-c", 'cli_auth_credentials_store="ephemeral"') if KEY in env else ()
-        return Command(("codex", "app-server", *store, "--listen", "unix://"), files=_rules(settings), socket=SOCKET)
+        argv = ("codex", "app-server", *_BOUNDED, *store, "--listen", "unix://")
+        return Command(argv, files=_rules(settings), socket=SOCKET)
 
     def terminal(
         self, settings: Settings, conversation: str, *, resume: bool, hook: str, directory: str, env: Mapping[str, str]
