@@ -59,6 +59,7 @@ def started(epoch: int, seq: int, before: tuple[int, int] = (0, 0)) -> Step:
             resumed=False,
             on_terminal=False,
             settings={"model": "x"},
+            keys=("k",),
         )
 
     return step
@@ -98,7 +99,7 @@ ENDS: dict[str, Step] = {
     "failed": lambda m: m.fail("gone"),
     "uncertain": Message.lose,
 }
-STARTED = {"conversation": "c", "resumed": False, "on_terminal": False, "settings": {"model": "x"}}
+STARTED = {"conversation": "c", "resumed": False, "on_terminal": False, "settings": {"model": "x"}, "keys": ["k"]}
 LINE = {"source": "stdout", "line": "{}", "blocks": [{"kind": "text", "text": "hi"}], "blob": ""}
 
 DECISIONS: dict[str, Row] = {

@@ -250,7 +250,7 @@ def conversing() -> list[Any]:
         line("apart", "codex-3", turn, asked),
         partial(agents.delete_agent, vibespace="apart", name="codex-3", force=True),
         agent_deleted("apart", "codex-3"),
-        program_started(*whose, conversation="s3"),
+        program_started(*whose, conversation="s3", keys=["v1"]),
         say(*whose, "Once more."),
         withdraw(*whose),
         say(*whose, "Bear with me."),

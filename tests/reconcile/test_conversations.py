@@ -100,6 +100,8 @@ def view(harness: Harness | None = None, **more: Any) -> View:
         "on_terminal": False,
         "directory": "/vibespace",
         "env": {},
+        "keys": (),
+        "keys_in_force": [],
         "live": running(),
         "failures": 0,
     }
@@ -313,6 +315,17 @@ def test_settings_come_into_force() -> None:
     assert plan(view(ClaudeCode(), **prompt, live=greeted)) == End()
     busy = conversation(lambda c: c.start_turn("t"))
     assert plan(view(ClaudeCode(), **prompt, conversation=busy, live=running(TURN, written=("1-greet-0",)))) is None
+
+
+def test_other_credentials_are_another_process() -> None:
+    """What a process was started with it has to its end: it ends between two turns, and with it what waits is heard."""
+    changed: dict[str, Any] = {"keys": ("b",), "keys_in_force": ["a"], "messages": [message(1)]}
+    assert plan(view(**changed)) == End()
+    assert plan(view(**changed | {"keys_in_force": ["b"]})) == Hand(message(1))
+    busy = conversation(lambda c: c.start_turn("t"))
+    assert plan(view(**changed, conversation=busy, live=running(TURN))) is None
+    handed = changed | {"messages": [message(1, HANDED)]}
+    assert plan(view(**handed, live=running(written=("1-message-1",)))) != End()
 
 
 def test_rounds_are_counted_where_the_program_does_not() -> None:

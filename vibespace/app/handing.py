@@ -87,6 +87,11 @@ def git_access(state: State, vault: Vault, agent: Agent) -> GitAccess:
     )
 
 
+def environment_marks(state: State, agent: Agent) -> tuple[str, ...]:
+    """Differs whenever `environment` would; no secret is in it."""
+    return tuple(sorted(credential.sealed for credential in in_use(state, agent).values() if credential.type != GIT))
+
+
 def git_marks(state: State, agent: Agent) -> tuple[str, ...]:
     """Differs whenever git_access would; no secret is in it."""
     return tuple(sorted(credential.sealed for credential in in_use(state, agent).values() if credential.type == GIT))

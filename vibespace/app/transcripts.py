@@ -44,7 +44,7 @@ def start_program(
     """A program of that agent's was started: as Transcript.start_program tells."""
     agent = _agent(transaction, agent_uid)
     draft, on_terminal = _draft(transaction, agent), bool(started.get("on_terminal"))
-    settings = started.get("settings")
+    settings, keys = started.get("settings"), started.get("keys")
     news = draft.start_program(
         place,
         after,
@@ -52,6 +52,7 @@ def start_program(
         resumed=bool(started.get("resumed")),
         on_terminal=on_terminal,
         settings=settings if isinstance(settings, dict) else {},
+        keys=[str(key) for key in keys] if isinstance(keys, list) else (),
     )
     if news and on_terminal:
         transaction.change(messages.current(transaction, agent)).attach_terminal()

@@ -250,6 +250,7 @@ class Daemon:
             settings=wanted,
             values=lambda agent: self._vault.values(agent.uid),
             environment=lambda agent: handing.environment(self._feed.state, self._vault, agent),
+            keys=lambda agent: handing.environment_marks(self._feed.state, agent),
             directory=self._directory,
         )
 

@@ -52,6 +52,7 @@ class Transcript(Aggregate):
         self.settings: dict[str, Any] = {}
         self.resumed = False
         self.on_terminal = False
+        self.keys: list[str] = []
 
     @classmethod
     def name_subject(cls, **created: Any) -> str:
@@ -75,8 +76,11 @@ class Transcript(Aggregate):
         resumed: bool,
         on_terminal: bool,
         settings: dict[str, Any],
+        keys: Sequence[str] = (),
     ) -> bool:
-        """It was started with those settings; when `resumed`, it knows the conversation. See `read_line`."""
+        """It was started with those settings, and with credentials of which `keys` are the marks; when `resumed`, it
+        knows the conversation. See `read_line`.
+        """
         if not self._is_next(place, after):
             return False
         self._start_program(
@@ -86,6 +90,7 @@ class Transcript(Aggregate):
             resumed=resumed,
             on_terminal=on_terminal,
             settings=settings,
+            keys=list(keys),
         )
         return True
 
@@ -120,7 +125,14 @@ class Transcript(Aggregate):
 
     @event("ProgramStarted", topic="transcript.program_started")
     def _start_program(
-        self, epoch: int, seq: int, conversation: str, resumed: bool, on_terminal: bool, settings: dict[str, Any]
+        self,
+        epoch: int,
+        seq: int,
+        conversation: str,
+        resumed: bool,
+        on_terminal: bool,
+        settings: dict[str, Any],
+        keys: Sequence[str] = (),  # older events have none
     ) -> None:
         self.epoch = epoch
         self.seq = seq
@@ -129,6 +141,7 @@ class Transcript(Aggregate):
         self.resumed = resumed
         self.on_terminal = on_terminal
         self.settings = settings
+        self.keys = list(keys)
 
     @event("SettingsTaken", topic="transcript.settings_taken")
     def _take_settings(self, settings: dict[str, Any]) -> None:

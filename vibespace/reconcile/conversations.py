@@ -45,6 +45,10 @@ class View:
     directory: str
     env: Mapping[str, str] = field(repr=False)
     """What its process gets beside its container's environment: secret values."""
+    keys: Sequence[str]
+    """What tells `env` from any other, without being secret."""
+    keys_in_force: Sequence[str]
+    """Of what the process got."""
     live: Live
     failures: int
     """Programs in a row that ended before they took anything up."""
@@ -260,14 +264,19 @@ def _limit(view: View) -> Action:
 
 
 def _settle(view: View, conversation: Conversation) -> Action:
-    """Bring other settings into force: while it works where the program can, else between two of its lives."""
+    """Bring other settings into force: while it works where the program can, else between two of its lives, which is
+    how it gets other credentials.
+    """
+    between = None if conversation.working or _handed(view) else End()
+    if list(view.keys) != list(view.keys_in_force):
+        return between
     if view.settings == view.in_force or not _is_open(view, conversation):
         return None
     kind = f"settings-{view.generation}"
     request = _named(view.live, kind)
     update = view.harness.update(view.live.conversation, view.in_force, view.settings, request)
     if update.restart or view.live.replied.get(request):
-        return None if conversation.working or _handed(view) else End()
+        return between
     if action := _unwritten(view.live, kind, update.lines):
         return action
     return Settle() if not update.lines or request in view.live.replied else None

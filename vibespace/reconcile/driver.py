@@ -141,6 +141,8 @@ class Driver:
             on_terminal=bool(transcript and transcript.on_terminal),
             directory=self._tools.directory(agent),
             env=self._tools.environment(agent),
+            keys=self._tools.keys(agent),
+            keys_in_force=transcript.keys if transcript else (),
             live=self._hearing.live,
             failures=self._failures,
         )
@@ -200,7 +202,7 @@ class Driver:
             environment | given,
             socket=command.socket,
             files=doors.FILES | dict(command.files),
-            note=start | {"settings": stored(view.settings)},
+            note=start | {"settings": stored(view.settings), "keys": list(view.keys)},
             beyond=self._hearing.recorded.epoch,
         )
         self._hearing.awaited = Place(epoch, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vibespace.app.blobs import Blobs
@@ -32,5 +32,7 @@ class Tools:
     """What its container's environment has of its own."""
     environment: Callable[[Agent], Mapping[str, str]]
     """What the program's process gets besides what its container has."""
+    keys: Callable[[Agent], Sequence[str]]
+    """What tells that from any other, without being secret."""
     directory: Callable[[Agent], str]
     """Where it begins."""
