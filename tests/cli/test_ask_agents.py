@@ -22,9 +22,9 @@ UID = "3f9a1c27-0000-4000-8000-000000000001"
 DONE, FAILED, UNCERTAIN = c.MESSAGE_STATE_DONE, c.MESSAGE_STATE_FAILED, c.MESSAGE_STATE_UNCERTAIN
 
 
-def answering(daemon: Daemon, *blocks: c.Block, state: int = DONE, reason: str = "completed") -> None:
+def answering(daemon: Daemon, *blocks: c.Block, state: int = DONE, reason: str = "completed", **more: str) -> None:
     """The agent says and does these, and the message ends so."""
-    over = c.Message(uid=UID, state=state, reason=reason)  # type: ignore[arg-type]  # a number is an enum value
+    over = c.Message(uid=UID, state=state, reason=reason, **more)  # type: ignore[arg-type]  # a number is an enum value
 
     def follow(_: Any) -> Iterator[c.StreamTranscriptResponse]:
         yield c.StreamTranscriptResponse(blocks=blocks)
@@ -104,6 +104,31 @@ def test_it_takes_over_when_it_is_told_to(vibespace: Run, daemon: Daemon, beside
         (True, "--steer" in beside),
         (False, "--steer" in beside),
     ]
+
+
+def test_a_failure_says_once_what_it_was_and_what_mends_it(vibespace: Run, daemon: Daemon) -> None:
+    """The program's tries while they are made; the last error is the end's own words. In JSON it is all there."""
+    again = c.Block(error=c.ErrorBlock(trouble="overloaded", text="overloaded (529): attempt 1 of 2", retrying=True))
+    last = c.Block(error=c.ErrorBlock(trouble="login", text="Invalid API key."))
+    answering(daemon, again, last, reason="failed: Invalid API key.", trouble="login", hint="Give it a key.")
+    done = vibespace(*ASK, "hello")
+    assert (done.code, done.out) == (15, "")
+    assert done.err.splitlines() == [
+        "overloaded (529): attempt 1 of 2, it tries again",
+        "vibespace: The agent did not get to an end: Invalid API key. Give it a key.",
+    ]
+    told = [json.loads(line) for line in vibespace("--json", *ASK, "hello").out.splitlines()]
+    assert [next(iter(each)) for each in told] == ["block", "block", "message", "success"]
+    assert (told[2]["message"]["trouble"], told[2]["message"]["hint"]) == ("login", "Give it a key.")
+    error = told[3]["error"]
+    assert (error["reason"], error["hint"], error["details"]) == ("TURN_FAILED", "Give it a key.", {"trouble": "login"})
+
+
+def test_an_error_that_ends_nothing_is_told(vibespace: Run, daemon: Daemon) -> None:
+    """The agent went on after it."""
+    answering(daemon, c.Block(error=c.ErrorBlock(trouble="other", text="It stumbled.")), text("There."))
+    done = vibespace(*ASK, "hello")
+    assert (done.code, done.out, done.err) == (0, "There.\n", "It stumbled.\n")
 
 
 def test_what_contradicts_itself_is_not_sent(vibespace: Run, daemon: Daemon) -> None:

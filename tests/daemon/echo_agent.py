@@ -12,6 +12,8 @@ it removes, and ends when it is asked to leave. A message is commands, one a lin
     hang | stubborn   never goes on; nor when it is interrupted
     crash | deaf      dies of a signal; closes its standard input
     words TEXT        to standard error
+    env NAME          says how many characters that variable has
+    fail TROUBLE TEXT        the turn fails by that
 
 and what is none of these is answered with `gone on`.
 
@@ -57,6 +59,7 @@ class Echo:
         self._stopped = threading.Event()
         self._over = threading.Event()
         self._turn = ""
+        self._failed: dict[str, str] = {}
         self._count = 0
         self._said = 0
 
@@ -107,10 +110,11 @@ class Echo:
         self._stopped.clear()
         tell("begin", id=self._turn)
         self._hear(told)
+        self._failed = {}
         with suppress(Stopped):
             self._perform(told["text"])
         self._turn = ""
-        tell("end")
+        tell("end", **self._failed)
 
     def _die(self, name: str) -> None:
         lives = HOME / name
@@ -209,6 +213,14 @@ class Echo:
     def _do_words(self, text: str) -> None:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
+
+    def _do_env(self, name: str) -> None:
+        self._do_say(str(len(os.environ.get(name, ""))))
+
+    def _do_fail(self, rest: str) -> None:
+        trouble, _, words = rest.partition(" ")
+        self._failed = {"failed": words, "trouble": trouble}
+        raise Stopped
 
 
 if __name__ == "__main__":

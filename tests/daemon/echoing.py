@@ -46,9 +46,18 @@ class EchoAgent(Echo):
 class Told:
     """What came of a message."""
 
-    state: int
-    reason: str
+    message: c.Message
     blocks: list[c.Block]
+
+    @property
+    def state(self) -> int:
+        """How far it came."""
+        return self.message.state
+
+    @property
+    def reason(self) -> str:
+        """Why it ended there."""
+        return self.message.reason
 
     @property
     def said(self) -> list[str]:
@@ -85,7 +94,7 @@ class Talk:
         async for response in self.stub.StreamTranscript(request):
             blocks += response.blocks
             message = next((m for m in reversed(response.messages) if m.uid == message.uid), message)
-        return Told(message.state, message.reason, blocks)
+        return Told(message, blocks)
 
     async def ask(self, text: str) -> Told:
         """Say it, and wait for what comes of it."""

@@ -17,7 +17,10 @@ from vibespace.engine.fake_world import World
 from vibespace.reconcile.conversations import GO_ON
 from vibespace.v1 import approvals_pb2 as p
 from vibespace.v1 import conversations_pb2 as c
+from vibespace.v1 import credentials_pb2 as k
 from vibespace.v1 import vibespaces_pb2 as v
+
+KILLED = "its program was killed by signal 9"
 
 
 @pytest.fixture
@@ -193,6 +196,39 @@ def kill_program(inside: Path) -> None:
     os.kill(pid, 9)
 
 
+async def test_what_a_failed_turn_needs(talk: Talk, demo: Running) -> None:
+    """The message tells in which words it failed, what that is about, and which command mends it."""
+    sent = await talk.say("fail login Not logged in")
+    told = await talk.outcome(sent)
+    assert (told.state, told.reason) == (DONE, "failed: Not logged in")
+    assert (told.message.trouble, told.message.hint) == (
+        "login",
+        "Give it a key: 'vibespace credential set anthropic'.",
+    )
+    (end,) = [block.turn_ended for block in told.blocks if block.HasField("turn_ended")]
+    assert (end.reason, end.detail, end.trouble) == ("failed", "Not logged in", "login")
+    assert (await talk.ask("say next")).message.hint == ""
+
+
+async def test_another_key_is_there_for_the_next_message(talk: Talk, demo: Running) -> None:
+    """Set, replaced or deleted, the next turn is that of a process that has it so, in the same conversation."""
+
+    async def put(value: str) -> k.Credential:
+        settings = k.CredentialSettings(type=k.CREDENTIAL_TYPE_ENVIRONMENT, variable="TOKEN")
+        request = k.SetCredentialRequest(parent=PRIMARY, credential=settings, value=value)
+        return (await demo.credentials.SetCredential(request)).credential
+
+    assert (await talk.ask("env TOKEN")).said == ["0"]
+    for size in (12, 34):
+        made = await put("x" * size)
+        assert [(await talk.ask("env TOKEN")).said for _ in range(2)] == [[f"{size}"]] * 2
+    await demo.credentials.DeleteCredential(k.DeleteCredentialRequest(name=made.name))
+    assert (await talk.ask("env TOKEN")).said == ["0"]
+    kinds = [block.WhichOneof("block") for block in await talk.transcript()]
+    assert kinds.count("program_started") == 4
+    assert len(demo.feed.state.conversations) == 1
+
+
 async def test_a_program_that_dies_amid_a_turn(talk: Talk, inside: Path) -> None:
     """What it has started is ended; another one is told to go on, and not the same again."""
     told = await talk.ask("child exec sleep 1234\nsay begun\ncrash\nsay never")
@@ -298,7 +334,7 @@ async def test_a_stop_amid_a_turn(talk: Talk, demo: Running, inside: Path) -> No
     assert runners(inside) == []
     await demo.vibespaces.StartVibespace(v.StartVibespaceRequest(name=DEMO))
     await demo.until(lambda feed: not feed.state.messages)
-    assert (await talk.outcome(first)).reason == "lost"
+    assert (await talk.outcome(first)).reason == "lost: its program went away"
     assert said(await talk.transcript()) == ["begun", "second"]
     assert (await talk.outcome(second)).state == DONE
 

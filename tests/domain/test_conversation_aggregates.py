@@ -234,7 +234,11 @@ DECISIONS: dict[str, Row] = {
     "message: taken up": (handed, lambda m: m.acknowledge("t"), [("message.acknowledged", {"turn": "t"})]),
     "message: taken up unasked": (new_message, lambda m: m.acknowledge("t"), [("message.acknowledged", {"turn": "t"})]),
     "message: taken up twice": (taken, lambda m: m.acknowledge("t"), []),
-    "message: done": (taken, lambda m: m.finish("done", "x"), [("message.done", {"reason": "done", "detail": "x"})]),
+    "message: done": (
+        taken,
+        lambda m: m.finish("failed", "x", "login"),
+        [("message.done", {"reason": "failed", "detail": "x", "trouble": "login"})],
+    ),
     "message: failed": (new_message, lambda m: m.fail("gone"), [("message.failed", {"reason": "gone"})]),
     "message: lost": (handed, Message.lose, [("message.uncertain", {})]),
     "approval: allowed": (

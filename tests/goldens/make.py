@@ -77,7 +77,9 @@ def told(state: State) -> dict[str, Any]:
         ],
         "conversations": [_conversation(found) for found in state.conversations.values()],
         "messages": [
-            MessageToDict(convert.message_message(found)) for held in state.messages.values() for found in held.values()
+            MessageToDict(convert.message_message(found, state))
+            for held in state.messages.values()
+            for found in held.values()
         ],
         "approvals": [
             MessageToDict(convert.approval_message(found))
@@ -253,6 +255,10 @@ def conversing() -> list[Any]:
         program_started(*whose, conversation="s3", keys=["v1"]),
         say(*whose, "Once more."),
         withdraw(*whose),
+        say(*whose, "And again."),
+        with_first(messages.hand_message, *whose),
+        line(*whose, {**turn, "turn": "t0"}, {"kind": "text", "text": "And again.", "message": FIRST, "turn": "t0"}),
+        line(*whose, {**over, "turn": "t0", "reason": "failed", "detail": "Not logged in", "trouble": "login"}),
         say(*whose, "Bear with me."),
         with_first(messages.hand_message, *whose),
         line(*whose, {**turn, "turn": "t3"}, {"kind": "text", "text": "", "message": FIRST, "turn": "t3"}),

@@ -17,6 +17,7 @@ from vibespace.harness.events import (
     Text,
     ToolCall,
     ToolResult,
+    Trouble,
     TurnEnded,
     TurnStarted,
     Unparsed,
@@ -55,6 +56,8 @@ class EchoParser:
                 self._asked = "" if answered else self._asked
                 failed = true(said, "failed")
                 return (*answered, ToolResult(id=name, call=name, text=text(said, "text"), failed=failed))
+            case "end" if text(said, "failed"):
+                return self._ended(Reason.FAILED, text(said, "failed"), Trouble(text(said, "trouble")))
             case "end":
                 return self._ended(Reason.COMPLETED)
             case "done":
@@ -73,10 +76,11 @@ class EchoParser:
     def restore(self, state: Mapping[str, Any]) -> None:
         self._turn = state["turn"]
 
-    def _ended(self, reason: Reason) -> tuple[Event, ...]:
+    def _ended(self, reason: Reason, detail: str = "", trouble: Trouble | None = None) -> tuple[Event, ...]:
         turn, asked, self._turn, self._asked = self._turn, self._asked, "", ""
         cancelled = (ApprovalCancelled(id=asked, request=asked, turn=turn),) if asked else ()
-        return (*cancelled, TurnEnded(id=turn, turn=turn, reason=reason), WorkEnded(id=turn))
+        over = TurnEnded(id=turn, turn=turn, reason=reason, detail=detail, trouble=trouble)
+        return (*cancelled, over, WorkEnded(id=turn))
 
 
 class Echo:

@@ -89,9 +89,10 @@ def turns(steps: list[tuple[Source, dict[str, Any]]]) -> list[str]:
 def test_a_hook_tells_that_a_request_failed() -> None:
     """A typed turn is over then, a helper's failure ends none."""
     begun = {"hook_event_name": "UserPromptSubmit", "session_id": "c-1", "prompt_id": "p-1"}
-    failed = {**begun, "hook_event_name": "StopFailure", "error": "server_error"}
+    failed = {**begun, "hook_event_name": "StopFailure", "error": "rate_limit"}
     ends = only(told(begun, {**failed, "agent_id": "a-1"}, failed, source=Source.HOOK), TurnEnded)
-    assert [(end.reason, end.detail) for end in ends if isinstance(end, TurnEnded)] == [(Reason.FAILED, "server_error")]
+    found = [(end.reason, end.detail, end.trouble) for end in ends if isinstance(end, TurnEnded)]
+    assert found == [(Reason.FAILED, "rate_limit", Trouble.RATE_LIMIT)]
 
 
 def test_one_question_too_many_can_be_declined() -> None:
@@ -201,7 +202,8 @@ def test_why_a_turn_ended(result: dict[str, Any], reason: Reason) -> None:
         (401, "authentication_failed", Trouble.LOGIN),
         (404, "model_not_found", Trouble.MODEL),
         (None, "unknown", Trouble.UNREACHABLE),
-        (500, "server_error", Trouble.OTHER),
+        (500, "server_error", Trouble.OVERLOADED),
+        (400, "invalid_request", Trouble.OTHER),
     ],
 )
 def test_a_retry_says_what_is_wrong(status: int | None, error: str, trouble: Trouble) -> None:
@@ -210,6 +212,32 @@ def test_a_retry_says_what_is_wrong(status: int | None, error: str, trouble: Tro
     (event,) = told(line)
     assert isinstance(event, Error)
     assert (event.trouble, event.status, event.retrying) == (trouble, status, True)
+
+
+@pytest.mark.parametrize(
+    ("told_of", "words", "trouble"),
+    [
+        ({"error": "authentication_failed", "api_error_status": 401}, "Invalid API key", Trouble.LOGIN),
+        ({"error": "authentication_failed"}, "Not logged in", Trouble.LOGIN),
+        ({"error": "model_not_found", "api_error_status": 404}, "There's an issue with the model", Trouble.MODEL),
+        ({"error": "rate_limit", "api_error_status": 429}, "Request rejected", Trouble.RATE_LIMIT),
+        ({"error": "server_error", "api_error_status": 529}, "529 Overloaded", Trouble.OVERLOADED),
+        ({"error": "server_error", "api_error": "connection_failed"}, "Connection dropped", Trouble.UNREACHABLE),
+        ({"error": "billing_error", "api_error_status": 400}, "Credit balance is too low", Trouble.BILLING),
+        ({"error": "invalid_request", "api_error_status": 400}, "Prompt is too long", Trouble.CONTEXT),
+        ({"error": "invalid_request", "api_error_status": 400}, "What?", Trouble.OTHER),
+    ],
+)
+def test_what_a_failed_turn_is_about(told_of: dict[str, Any], words: str, trouble: Trouble) -> None:
+    """The end's own line does not say it, the error before it does; a turn after it has nothing of that."""
+    said = {"type": "assistant", "uuid": "u-1", "session_id": "c-1", "is_api_error_message": True, **told_of}
+    failed = {**RESULT, "is_error": True, "result": words, "terminal_reason": "api_error"}
+    lines = (INIT, {**said, "message": {"content": [{"type": "text", "text": words}]}}, failed)
+    events = told(*lines, {**INIT, "uuid": "t-2"}, {**RESULT, "uuid": "r-2"})
+    (error,) = (event for event in events if isinstance(event, Error))
+    assert (error.trouble, error.text, error.status) == (trouble, words, told_of.get("api_error_status"))
+    ends = [(event.detail, event.trouble) for event in events if isinstance(event, TurnEnded)]
+    assert ends == [(words, trouble), ("", None)]
 
 
 def test_clear_begins_another_conversation() -> None:
@@ -376,8 +404,9 @@ def test_a_typed_turn_whose_request_failed_is_over() -> None:
     typed = {**where, "type": "user", "promptId": "p-1", "uuid": "u-1", "message": {"content": "hi"}}
     words = {"content": [{"type": "text", "text": "API Error: refused"}]}
     failed = {**where, "type": "assistant", "uuid": "u-2", "isApiErrorMessage": True, "message": words}
+    failed["error"] = "authentication_failed"
     events = told(typed, failed, source=Source.RECORD)
     assert [type(event) for event in events] == [TurnStarted, Text, Error, TurnEnded, WorkEnded]
     end = events[3]
     assert isinstance(end, TurnEnded)
-    assert (end.reason, end.detail) == (Reason.FAILED, "API Error: refused")
+    assert (end.reason, end.detail, end.trouble) == (Reason.FAILED, "API Error: refused", Trouble.LOGIN)

@@ -19,6 +19,7 @@ from vibespace.harness.events import (
     Event,
     FileChange,
     RateLimit,
+    Reason,
     Replied,
     Text,
     ToolCall,
@@ -196,15 +197,42 @@ def test_files_that_were_changed() -> None:
         ({"responseTooManyFailedAttempts": {"httpStatusCode": 429}}, Trouble.RATE_LIMIT, 429),
         ({"httpConnectionFailed": {"httpStatusCode": None}}, Trouble.UNREACHABLE, None),
         ("aSurprise", Trouble.OTHER, None),
+        ({"httpConnectionFailed": {"httpStatusCode": 503}}, Trouble.OVERLOADED, 503),
+        ("internalServerError", Trouble.OVERLOADED, None),
         (None, Trouble.OTHER, None),
     ],
 )
 def test_what_an_error_is_about(info: Any, trouble: Trouble, status: int | None) -> None:
     """The program's words for it become ours, and whether it tries again."""
-    params = {**WHERE, "willRetry": True, "error": {"message": "it failed", "codexErrorInfo": info}}
+    error = {"message": "it failed", "codexErrorInfo": info, "additionalDetails": "twice"}
+    params = {**WHERE, "willRetry": True, "error": error}
     (event,) = told({"method": "error", "params": params})
     assert isinstance(event, Error)
-    assert (event.trouble, event.status, event.text, event.retrying) == (trouble, status, "it failed", True)
+    assert (event.trouble, event.status, event.text, event.retrying) == (trouble, status, "it failed: twice", True)
+
+
+@pytest.mark.parametrize(
+    ("message", "words", "trouble"),
+    [
+        ("Missing environment variable: `KEY`.", "Missing environment variable: `KEY`.", Trouble.LOGIN),
+        ("stream disconnected before completion: x", "stream disconnected before completion: x", Trouble.UNREACHABLE),
+        (
+            '{"error": {"message": "The requested model \'x\' does not exist."}}',
+            "The requested model 'x' does not exist.",
+            Trouble.MODEL,
+        ),
+        ('{"detail":"The \'x\' model is not supported."}', "The 'x' model is not supported.", Trouble.MODEL),
+        ('{"a": 1}', '{"a": 1}', Trouble.OTHER),
+        ("{half", "{half", Trouble.OTHER),
+    ],
+)
+def test_what_a_failed_turn_is_about(message: str, words: str, trouble: Trouble) -> None:
+    """Where the program has no kind for it, its words say; of a body that was answered, what that says."""
+    error = {"message": message, "codexErrorInfo": "other", "additionalDetails": None}
+    turn = {"id": "turn-1", "status": "failed", "error": error}
+    events = told(STARTED, {"method": "turn/completed", "params": {**WHERE, "turn": turn}})
+    ends = [(event.reason, event.detail, event.trouble) for event in events if isinstance(event, TurnEnded)]
+    assert ends == [(Reason.FAILED, words, trouble)]
 
 
 def test_rate_limits() -> None:

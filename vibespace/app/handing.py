@@ -97,6 +97,12 @@ def git_marks(state: State, agent: Agent) -> tuple[str, ...]:
     return tuple(sorted(credential.sealed for credential in in_use(state, agent).values() if credential.type == GIT))
 
 
+def own_keys(agent: Agent) -> tuple[str, list[str]]:
+    """The type of credential that its program is logged in with, and which variables of its `--env` say the same."""
+    type = next(type for type, program in _PROGRAM.items() if program == agent.type)
+    return type, sorted(_INSTEAD[type] & set(agent.env))
+
+
 def _parents(state: State, agent: Agent) -> tuple[str, str, str]:
     """Whose credentials are for the agent, the widest scope first."""
     return "", state.vibespace_of(agent).subject, agent.subject

@@ -14,7 +14,7 @@ from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate
 from vibespace.domain.approvals import ALLOWED, DENIED, Approval
 from vibespace.domain.conversations import Conversation
-from vibespace.domain.messages import ACKNOWLEDGED, HANDED, Message
+from vibespace.domain.messages import ACKNOWLEDGED, HANDED, QUEUED, Message
 from vibespace.domain.transcripts import Block, Place, Transcript, transcript_id
 from vibespace.errors import NotFound
 
@@ -95,13 +95,25 @@ def end_program(
     draft = _draft(transaction, agent)
     if place > draft.place:
         consequences = _Consequences(transaction, agent, place.epoch, resumes=not how.get("lost"))
+        words = _ended(how)
         for block in blocks:
-            consequences.take(block)
-        consequences.end()
+            lost = block["kind"] == "turn_ended" and block.get("reason") == "lost"
+            consequences.take({**block, "detail": words} if lost else block)
+        consequences.end(words)
         if draft.on_terminal:
             consequences.leave_terminal()
     draft.end_program(place, after, how)
     return draft
+
+
+def _ended(how: dict[str, Any]) -> str:
+    """How a program ended, for who waits for its answer. What is told may be anything: see `end_program`."""
+    killed, code = how.get("signal"), how.get("code")
+    if how.get("memory") is True:
+        return "its program was ended for want of memory"
+    if isinstance(killed, int):
+        return f"its program was killed by signal {killed}"
+    return f"its program ended with code {code}" if isinstance(code, int) else "its program went away"
 
 
 def approval_id(agent_uid: str, epoch: int, request: str) -> UUID:
@@ -151,14 +163,17 @@ class _Consequences:
         """The program's own interface is gone."""
         self._change().detach_terminal()
 
-    def end(self) -> None:
+    def end(self, words: str) -> None:
         """The program is gone, and all that it worked on; what was handed and not taken up waits again."""
         if (conversation := self._change()).turn:
-            self._end_turn({"kind": "turn_ended", "turn": conversation.turn, "reason": "lost"})
+            self._end_turn({"kind": "turn_ended", "turn": conversation.turn, "reason": "lost", "detail": words})
         conversation.end_work()
+        goes_on = any(draft.resumed and draft.state == QUEUED for draft in self._messages())
         for draft in self._messages():
             if draft.state == HANDED:
                 draft.queue_again()
+            elif draft.state == ACKNOWLEDGED and not goes_on:
+                draft.finish("lost", words)
 
     def _is_elsewhere(self, block: Block) -> bool:
         conversation = self._change()
@@ -194,14 +209,14 @@ class _Consequences:
                 draft.resume()
             return
         for draft in worked_on:
-            draft.finish(reason, detail)
+            draft.finish(reason, detail, block.get("trouble", ""))
 
     def _acknowledge(self, uid: str, turn: str) -> None:
-        """One that is told outside of a turn is a repeat, of which the program only says that it has it."""
+        """What is told outside of the turn that runs was taken up by an earlier program, which went away."""
         if message := self._message(uid):
-            draft = self._transaction.change(message)
-            if turn := turn or self._change().turn:
-                draft.acknowledge(turn)
+            draft, runs = self._transaction.change(message), self._change().turn
+            if runs and turn in ("", runs):
+                draft.acknowledge(runs)
             elif draft.can_resume:
                 draft.resume()
             else:

@@ -64,7 +64,7 @@ class ConversationServicer(ConversationServiceServicer):
             takes_over=request.take_over,
         )
         found, cursor = await mutations.run(self._feed, self._writer, command, request_of(request), Message)
-        return v1.SendMessageResponse(message=convert.message_message(found), cursor=cursor)
+        return v1.SendMessageResponse(message=convert.message_message(found, self._feed.state), cursor=cursor)
 
     async def StreamTranscript(
         self, request: v1.StreamTranscriptRequest, context: Context
@@ -105,7 +105,7 @@ class ConversationServicer(ConversationServiceServicer):
 
     def _told(self, uids: Any) -> list[v1.Message]:
         found = [self._message(uid) for uid in uids]
-        return [convert.message_message(message) for message in found if message]
+        return [convert.message_message(message, self._feed.state) for message in found if message]
 
     def _message(self, uid: UUID) -> Message | None:
         gone = self._feed.state.gone.get(uid)

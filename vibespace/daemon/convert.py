@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from vibespace.app import handing
+from vibespace.app import handing, mending
 from vibespace.app.live import State
 from vibespace.app.recorder import Recorded
 from vibespace.domain import approvals, credentials, messages, states, vibespaces, worktrees
@@ -310,7 +310,7 @@ def conversation_message(found: Conversation) -> conversations_pb2.Conversation:
     )
 
 
-def message_message(found: Message) -> conversations_pb2.Message:
+def message_message(found: Message, state: State) -> conversations_pb2.Message:
     """A message, as far as it is."""
     return conversations_pb2.Message(
         name=found.subject,
@@ -320,6 +320,8 @@ def message_message(found: Message) -> conversations_pb2.Message:
         state=_MESSAGE_STATES[found.state],
         reason=found.reason,
         create_time=timestamp(found.created_on),
+        trouble=found.trouble,
+        hint=mending.hint(found, state),
     )
 
 

@@ -49,6 +49,7 @@ class Message(Aggregate):
         self.resumed = False
         self.turn = ""
         self.reason = ""
+        self.trouble = ""
 
     @classmethod
     def name_subject(cls, **created: Any) -> str:
@@ -87,10 +88,10 @@ class Message(Aggregate):
         if self.state in (QUEUED, HANDED):
             self._acknowledge(turn=turn)
 
-    def finish(self, reason: str, detail: str = "") -> None:
-        """The turn that it led to, or joined, is over: why."""
+    def finish(self, reason: str, detail: str = "", trouble: str = "") -> None:
+        """The turn that it led to, or joined, is over: why, and what its failure is about."""
         if not self.gone:
-            self._finish(reason=reason, detail=detail)
+            self._finish(reason=reason, detail=detail, trouble=trouble)
 
     def resume(self) -> None:
         """What worked on it went away: the next program is told to go on, once."""
@@ -130,8 +131,9 @@ class Message(Aggregate):
         self.turn = turn
 
     @event("Done", topic="message.done")
-    def _finish(self, reason: str, detail: str) -> None:
+    def _finish(self, reason: str, detail: str, trouble: str = "") -> None:  # older events have no trouble
         self.state = DONE
+        self.trouble = trouble
         self.reason = f"{reason}: {detail}" if detail else reason
 
     @event("Failed", topic="message.failed")

@@ -36,7 +36,9 @@ _TROUBLES = {
     "model_not_found": Trouble.MODEL,
     "connection_failed": Trouble.UNREACHABLE,
 }
-_STATUSES = {401: Trouble.LOGIN, 403: Trouble.LOGIN, 429: Trouble.RATE_LIMIT, 529: Trouble.OVERLOADED}
+_STATUSES = {401: Trouble.LOGIN, 403: Trouble.LOGIN, 404: Trouble.MODEL, 429: Trouble.RATE_LIMIT}
+_TOO_LONG = "Prompt is too long"
+"""By these words alone it tells so: the error's own is `invalid_request`."""
 
 
 class _Named(Where):
@@ -81,14 +83,22 @@ def retried(said: Object) -> Error:
     status = whole(said, "error_status")
     word = text(said, "error")
     unreachable = status is None and word == "unknown"
+    what = "no connection" if unreachable else word.replace("_", " ")
+    number = f" ({status})" if status else ""
     return Error(
         id=text(said, "uuid"),
         conversation=text(said, "session_id"),
-        trouble=Trouble.UNREACHABLE if unreachable else _trouble(word, status),
-        text=f"{word}: attempt {count(said, 'attempt')} of {count(said, 'max_retries')}",
+        trouble=Trouble.UNREACHABLE if unreachable else trouble_of(word, status),
+        text=f"{what}{number}: attempt {count(said, 'attempt')} of {count(said, 'max_retries')}",
         status=status,
         retrying=True,
     )
+
+
+def trouble_of(word: str, status: int | None = None) -> Trouble:
+    """What an error is about, by the program's word for it, or by the answer's status."""
+    failed = Trouble.OVERLOADED if status and status >= 500 else Trouble.OTHER
+    return _TROUBLES.get(word) or _STATUSES.get(status or 0, failed)
 
 
 def ended(said: Object) -> tuple[Reason, str]:
@@ -131,9 +141,7 @@ def _part(said: Object, part: object, where: _Named, block: tuple[str, int]) -> 
         case "text" if by_user:
             return _user_text(said, text(part, "text"), where)
         case "text" if true(said, "is_api_error_message") or true(said, "isApiErrorMessage"):
-            word = text(said, "api_error") or text(said, "apiError") or text(said, "error")
-            trouble = _TROUBLES.get(word) or _TROUBLES.get(text(said, "error"), Trouble.OTHER)
-            return [Error(trouble=trouble, text=text(part, "text"), **where)]
+            return [_failure(said, text(part, "text"), where)]
         case "text":
             return [Text(text=text(part, "text"), block=_block(said, block), **where)]
         case "thinking" | "redacted_thinking":
@@ -145,6 +153,13 @@ def _part(said: Object, part: object, where: _Named, block: tuple[str, int]) -> 
             return [_result(part, where), *_changed(said, text(part, "tool_use_id"), where)]
     kind = f"{text(said, 'type')}/{text(part, 'type')}"
     return [Unparsed(why="unknown kind", kind=kind, **where)]
+
+
+def _failure(said: Object, words: str, where: _Named) -> Error:
+    word = text(said, "api_error") or text(said, "apiError") or text(said, "error")
+    status = whole(said, "api_error_status") or whole(said, "apiErrorStatus")
+    trouble = Trouble.CONTEXT if words.startswith(_TOO_LONG) else trouble_of(word, status)
+    return Error(trouble=trouble, text=words, status=status, **where)
 
 
 def _user_text(said: Object, words: str, where: _Named) -> list[Event]:
@@ -191,7 +206,3 @@ def _diff(told: Object) -> str:
         lines.append(f"@@ -{old} +{count(hunk, 'newStart')},{count(hunk, 'newLines')} @@")
         lines += [line for line in items(hunk, "lines") if isinstance(line, str)]
     return "\n".join(lines)
-
-
-def _trouble(word: str, status: int | None) -> Trouble:
-    return _TROUBLES.get(word) or _STATUSES.get(status or 0, Trouble.OTHER)

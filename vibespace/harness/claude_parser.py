@@ -11,7 +11,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vibespace.harness.claude_approvals import Open
-from vibespace.harness.claude_messages import INTERRUPTED, cost, ended, message_events, retried, spent, user_said
+from vibespace.harness.claude_messages import (
+    INTERRUPTED,
+    cost,
+    ended,
+    message_events,
+    retried,
+    spent,
+    trouble_of,
+    user_said,
+)
 from vibespace.harness.events import (
     ApprovalCancelled,
     ConversationSwitched,
@@ -26,6 +35,7 @@ from vibespace.harness.events import (
     Stream,
     Text,
     ToolProgress,
+    Trouble,
     TurnEnded,
     TurnStarted,
     Unparsed,
@@ -73,6 +83,8 @@ class ClaudeParser:
         """The terminal's turns that have ended: the transcript may tell of them only now."""
         self._prompt = ""
         """The turn in which the transcript is: behind the hooks, it may be one before `_typed`."""
+        self._trouble: Trouble | None = None
+        """What went wrong last in the headless turn: the line that tells of its end does not say."""
         self._busy = False
         """Whether something runs in the background."""
         self._block: tuple[str, int] = ("", 0)
@@ -167,11 +179,15 @@ class ClaudeParser:
 
     def _init(self, said: Object) -> Events:
         switched = self._switch(text(said, "session_id"))
-        self._turn = text(said, "uuid")
+        self._turn, self._trouble = text(said, "uuid"), None
         return (*switched, TurnStarted(id=self._turn, turn=self._turn, conversation=self._conversation))
 
     def _message(self, said: Object) -> Events:
-        return self._open.seen(said, message_events(said, self._turn, self._block))
+        events = self._open.seen(said, message_events(said, self._turn, self._block))
+        for event in events:
+            if isinstance(event, Error) and not event.parent:
+                self._trouble = event.trouble
+        return events
 
     def _streamed(self, said: Object) -> Events:
         event = mapping(said, "event")
@@ -198,6 +214,7 @@ class ClaudeParser:
             conversation=_conversation(said),
             reason=reason,
             detail=detail,
+            trouble=self._trouble if reason is Reason.FAILED else None,
             usage=spent(said),
             cost=cost(said),
         )
@@ -270,14 +287,17 @@ class ClaudeParser:
             started = self._typed_starts(said, self._prompt)
         turn = self._typed if typed else self._turn
         events = self._open.seen(said, message_events(said, turn, ("", 0)))
-        failures = [event.text for event in events if isinstance(event, Error)]
+        failure = next((event for event in events if isinstance(event, Error)), None)
         # No other line of the transcript tells that a turn is over whose request failed.
-        over = self._recorded_end(said, Reason.FAILED, failures[0]) if own and failures else ()
+        over = self._recorded_end(said, Reason.FAILED, failure) if own and failure else ()
         return (*started, *events, *over)
 
-    def _recorded_end(self, said: Object, reason: Reason, detail: str = "") -> Events:
+    def _recorded_end(self, said: Object, reason: Reason, failure: Error | None = None) -> Events:
         """Of a turn before the one that hooks have told of it says nothing new."""
-        return self._typed_ends(said, reason, detail) if self._prompt == self._typed else ()
+        if self._prompt != self._typed:
+            return ()
+        told = (failure.text, failure.trouble) if failure else ()
+        return self._typed_ends(said, reason, *told)
 
     def _attached(self, said: Object) -> Events:
         """A message that joined the running turn is written as an attachment to it."""
@@ -299,12 +319,13 @@ class ClaudeParser:
         self._typed = turn
         return (*before, TurnStarted(id=turn, turn=turn, conversation=_conversation(said)))
 
-    def _typed_ends(self, said: Object, reason: Reason, detail: str = "") -> Events:
+    def _typed_ends(self, said: Object, reason: Reason, detail: str = "", trouble: Trouble | None = None) -> Events:
         turn, self._typed = self._typed, ""
         if not turn:
             return ()
         self._over.append(turn)
-        over = TurnEnded(id=turn, turn=turn, conversation=_conversation(said), reason=reason, detail=detail)
+        where: Where = {"conversation": _conversation(said), "turn": turn}
+        over = TurnEnded(id=turn, reason=reason, detail=detail, trouble=trouble, **where)
         return (*self._open.close(), over, *self._idle(turn, over.conversation))
 
     def _hooked(self, said: Object) -> Events:
@@ -327,7 +348,8 @@ class ClaudeParser:
 
     def _failed(self, said: Object) -> Events:
         detail = text(said, "last_assistant_message") or text(said, "error")
-        return () if text(said, "agent_id") else self._typed_ends(said, Reason.FAILED, detail)
+        trouble = trouble_of(text(said, "error"))
+        return () if text(said, "agent_id") else self._typed_ends(said, Reason.FAILED, detail, trouble)
 
     def _left(self, said: Object) -> Events:
         """The person is gone, or in another conversation; with the process goes what it ran."""

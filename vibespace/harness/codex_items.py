@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from vibespace.harness.events import (
@@ -16,7 +17,7 @@ from vibespace.harness.events import (
     Unparsed,
     Where,
 )
-from vibespace.harness.reading import MOST_PARTS, Object, encode, items, mapping, text, whole
+from vibespace.harness.reading import MOST_PARTS, Object, decode, encode, items, mapping, text, whole
 
 _SILENT = frozenset(
     {"hookPrompt", "contextCompaction", "enteredReviewMode", "exitedReviewMode", "sleep", "subAgentActivity"}
@@ -29,6 +30,7 @@ _TROUBLES = {
     "rateLimitExceeded": Trouble.RATE_LIMIT,
     "sessionBudgetExceeded": Trouble.BILLING,
     "serverOverloaded": Trouble.OVERLOADED,
+    "internalServerError": Trouble.OVERLOADED,
     "flexUnavailable": Trouble.OVERLOADED,
     "contextWindowExceeded": Trouble.CONTEXT,
     "modelNotFound": Trouble.MODEL,
@@ -41,8 +43,13 @@ _STATUSES = {
     403: Trouble.LOGIN,
     404: Trouble.MODEL,
     429: Trouble.RATE_LIMIT,
-    529: Trouble.OVERLOADED,
 }
+_WORDS = (
+    (re.compile(r"Missing environment variable"), Trouble.LOGIN),
+    (re.compile(r"stream disconnected|Connection failed"), Trouble.UNREACHABLE),
+    (re.compile(r"\bmodel\b.*(does not exist|is not supported|not found)", re.IGNORECASE), Trouble.MODEL),
+)
+"""What is told of an error that has neither a kind nor a status."""
 
 
 def begun(item: Object, where: Where) -> ToolCall | None:
@@ -99,9 +106,16 @@ def failure(error: Object) -> tuple[Trouble, str, int | None]:
     info: Any = error.get("codexErrorInfo")
     word = next(iter(info), "") if isinstance(info, dict) else info if isinstance(info, str) else ""
     status = whole(info, word, "httpStatusCode")
-    trouble = _STATUSES.get(status or 0) or _TROUBLES.get(word, Trouble.OTHER)
-    words = [text(error, "message"), text(error, "additionalDetails")]
-    return trouble, "\n".join(each for each in words if each), status
+    words = ": ".join(filter(None, (_said(text(error, "message")), text(error, "additionalDetails"))))
+    failed = Trouble.OVERLOADED if status and status >= 500 else _STATUSES.get(status or 0)
+    told = next((trouble for pattern, trouble in _WORDS if pattern.search(words)), Trouble.OTHER)
+    return failed or _TROUBLES.get(word, told), words, status
+
+
+def _said(message: str) -> str:
+    """Of a body that the service answered with, what it says."""
+    body = decode(message.encode(errors="replace")) if message.startswith("{") else {}
+    return message if isinstance(body, Unparsed) else text(body, "error", "message") or text(body, "detail") or message
 
 
 def _files(item: Object, where: Where) -> list[Event]:

@@ -243,12 +243,15 @@ class CodexParser:
         thread = self._thread(conversation)
         cancelled = _cancelled(thread)
         thread.turn, thread.ended = "", name
+        reason = _REASONS.get(text(params, "turn", "status"), Reason.FAILED)
+        trouble, detail, _ = failure(mapping(params, "turn", "error"))
         over = TurnEnded(
             id=name,
             turn=name,
             conversation=conversation,
-            reason=_REASONS.get(text(params, "turn", "status"), Reason.FAILED),
-            detail=text(params, "turn", "error", "message"),
+            reason=reason,
+            detail=detail,
+            trouble=trouble if reason is Reason.FAILED else None,
             usage=thread.usage,
         )
         idle = () if thread.running else (WorkEnded(id=name, conversation=conversation),)

@@ -61,6 +61,22 @@ class Reason(StrEnum):
     """The program went away amid it."""
 
 
+class Trouble(StrEnum):
+    """What an error is about, so that we can say what mends it."""
+
+    LOGIN = "login"
+    MODEL = "model"
+    RATE_LIMIT = "rate_limit"
+    OVERLOADED = "overloaded"
+    UNREACHABLE = "unreachable"
+    CONTEXT = "context"
+    """The conversation is longer than the model takes."""
+    BILLING = "billing"
+    WARNING = "warning"
+    """The program goes on."""
+    OTHER = "other"
+
+
 @dataclass(frozen=True)
 class Usage:
     """Tokens of one turn."""
@@ -80,6 +96,8 @@ class TurnEnded(Event):
     reason: Reason
     detail: str = ""
     """The program's own words, when it failed."""
+    trouble: Trouble | None = None
+    """What its failure is about, as far as the line that tells of it says."""
     usage: Usage | None = None
     cost: int | None = None
     """Millionths of a US dollar; None where the program does not count it."""
@@ -207,22 +225,6 @@ class ApprovalCancelled(Event):
     """Nobody waits for that decision any more."""
 
     request: str
-
-
-class Trouble(StrEnum):
-    """What an error is about, so that we can say what mends it."""
-
-    LOGIN = "login"
-    MODEL = "model"
-    RATE_LIMIT = "rate_limit"
-    OVERLOADED = "overloaded"
-    UNREACHABLE = "unreachable"
-    CONTEXT = "context"
-    """The conversation is longer than the model takes."""
-    BILLING = "billing"
-    WARNING = "warning"
-    """The program goes on."""
-    OTHER = "other"
 
 
 @dataclass(frozen=True, kw_only=True)

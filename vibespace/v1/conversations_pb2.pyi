@@ -113,6 +113,8 @@ class Message(message.Message):
     STATE_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
+    TROUBLE_FIELD_NUMBER: builtins.int
+    HINT_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Resource name, `vibespaces/{vibespace}/agents/{agent}/messages/{uid}`."""
     uid: builtins.str
@@ -125,6 +127,10 @@ class Message(message.Message):
     """How far it is."""
     reason: builtins.str
     """How its turn ended, or why it is not worked on."""
+    trouble: builtins.str
+    """What it is about, when its turn failed, as in ErrorBlock."""
+    hint: builtins.str
+    """What to do when it was not worked on to its end; empty where nothing is known to help."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it was said."""
@@ -139,10 +145,12 @@ class Message(message.Message):
         state: MessageState.ValueType = ...,
         reason: builtins.str = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
+        trouble: builtins.str = ...,
+        hint: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["author", b"author", "create_time", b"create_time", "name", b"name", "reason", b"reason", "state", b"state", "text", b"text", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["author", b"author", "create_time", b"create_time", "hint", b"hint", "name", b"name", "reason", b"reason", "state", b"state", "text", b"text", "trouble", b"trouble", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -337,12 +345,15 @@ class TurnEnded(message.Message):
     DETAIL_FIELD_NUMBER: builtins.int
     USAGE_FIELD_NUMBER: builtins.int
     COST_FIELD_NUMBER: builtins.int
+    TROUBLE_FIELD_NUMBER: builtins.int
     reason: builtins.str
     """`completed`, `interrupted`, `failed`, `turn_limit`, or `lost` when the program went away."""
     detail: builtins.str
     """The program's own words, when it failed."""
     cost: builtins.int
     """Millionths of a US dollar, where the program counts them."""
+    trouble: builtins.str
+    """What its failure is about, as in ErrorBlock."""
     @builtins.property
     def usage(self) -> TokenUsage:
         """What it took."""
@@ -354,10 +365,11 @@ class TurnEnded(message.Message):
         detail: builtins.str = ...,
         usage: TokenUsage | None = ...,
         cost: builtins.int | None = ...,
+        trouble: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_cost", b"_cost", "cost", b"cost", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_cost", b"_cost", "cost", b"cost", "detail", b"detail", "reason", b"reason", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_cost", b"_cost", "cost", b"cost", "detail", b"detail", "reason", b"reason", "trouble", b"trouble", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost: _TypeAlias = typing.Literal["cost"]  # noqa: Y015
     _WhichOneofArgType__cost: _TypeAlias = typing.Literal["_cost", b"_cost"]  # noqa: Y015

@@ -59,6 +59,8 @@ class _Printer:
         self._output = output
         self._said: dict[str, int] = {}
         """Characters of a block that were printed as they came; -1: it is whole."""
+        self._fault = ""
+        """What went wrong last: it is in the end's own words, if the turn ends by it."""
 
     def add(self, delta: v1.Delta) -> None:
         """The next of what is just being said."""
@@ -91,9 +93,12 @@ class _Printer:
                     "  All of it: vibespace approval list. "
                     f"To decide: vibespace approval allow {asked.approval[:8]}, or deny {asked.approval[:8]}"
                 )
+            case "error" if block.error.retrying:
+                self._output.note(f"{shown.line(block.error.text)}, it tries again")
+            case "error" if block.error.trouble == "warning" or block.parent:
+                self._output.note(shown.line(block.error.text))
             case "error":
-                again = ", it tries again" if block.error.retrying else ""
-                self._output.note(f"{shown.line(block.error.text)}{again}")
+                self._fault = shown.line(block.error.text)
 
     def end(self, message: v1.Message) -> None:
         """How it ended. Raises what became of a message that was not done."""
@@ -108,6 +113,8 @@ class _Printer:
                 hint="See what it did with 'vibespace events --type transcript', and ask again if need be.",
             )
         reason, _, detail = message.reason.partition(": ")
+        if self._fault and reason != "failed":
+            self._output.note(self._fault)
         match reason:
             case "interrupted":
                 raise errors.Cancelled("INTERRUPTED", "The agent was interrupted.")
@@ -118,8 +125,11 @@ class _Printer:
                     hint="Ask it to go on, or allow it more with 'vibespace config set --max-turns'.",
                 )
             case "failed" | "lost":
-                what = shown.line(detail) or "its program went away"
-                raise errors.Unavailable("TURN_FAILED", f"The agent did not get to an end: {what}.")
+                what = shown.line(detail).rstrip(".") or "its program went away"
+                about = {"trouble": message.trouble} if message.trouble else {}
+                raise errors.Unavailable(
+                    "TURN_FAILED", f"The agent did not get to an end: {what}.", hint=message.hint, **about
+                )
 
     def _finish(self, block: v1.TextBlock) -> None:
         self._write(block.text[self._said.get(block.block, 0) if block.block else 0 :] + "\n")

@@ -1,0 +1,67 @@
+"""What to do about a message that an agent did not work on to its end."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from vibespace.app import handing
+from vibespace.app.live import State
+from vibespace.domain import credentials
+from vibespace.domain.agents import Agent
+from vibespace.domain.credentials import Credential
+from vibespace.domain.messages import Message
+from vibespace.harness.events import Reason, Trouble
+
+_HINTS: dict[str, str] = {
+    Trouble.MODEL: "Choose another with 'vibespace config set {who} --model MODEL'.",
+    Trouble.RATE_LIMIT: "Ask again later: its account is allowed no more just now.",
+    Trouble.OVERLOADED: "Ask again later: the fault is the service's.",
+    Trouble.CONTEXT: "Begin anew with 'vibespace agent new-conversation {who}'; this one stays in the history.",
+    Trouble.BILLING: "See to the account that its key belongs to.",
+}
+
+
+def hint(message: Message, state: State) -> str:
+    """Empty where nothing is known to help, and for an agent that is gone."""
+    agent = state.aggregates.get(UUID(message.agent_uid))
+    if not isinstance(agent, Agent):
+        return ""
+    who = f"{agent.name}@{agent.vibespace}"
+    if message.reason.partition(":")[0] == Reason.LOST:
+        return f"Ask again: {who} goes on with the conversation, and files that were changed stay so."
+    if message.trouble == Trouble.LOGIN:
+        return _login(agent, state)
+    if message.trouble == Trouble.UNREACHABLE:
+        return _unreached(agent, state)
+    return _HINTS.get(message.trouble, "").format(who=who)
+
+
+def _login(agent: Agent, state: State) -> str:
+    """What it is logged in with decides which command puts another in its place."""
+    type, own = handing.own_keys(agent)
+    if own:
+        return f"It was given {own[0]} by --env, which stays as it is: create an agent with another value."
+    held = handing.in_use(state, agent).get((type, ""))
+    command = f"'vibespace credential set {type}{_whose(held)}'"
+    if held:
+        return f"Put another in the place of the {held.called}: {command}."
+    other = "'vibespace credential set environment --variable NAME'"
+    provider = f", or what a provider of its own settings asks for: {other}" if type == credentials.OPENAI else ""
+    return f"Give it a key: {command}{provider}."
+
+
+def _whose(held: Credential | None) -> str:
+    """The flag that says whose it is."""
+    if held is None or held.scope == credentials.HOST:
+        return ""
+    name = "@".join(reversed(held.parent.removeprefix("vibespaces/").split("/agents/")))
+    return f" --{held.scope} {name}"
+
+
+def _unreached(agent: Agent, state: State) -> str:
+    if state.vibespace_of(agent).closed:
+        return f"Agents of '{agent.vibespace}' reach nothing outside: it was created with --network none."
+    return (
+        f"See that the service it asks is up, and that agents of '{agent.vibespace}' may reach it "
+        f"('vibespace info {agent.vibespace}' tells its network); then ask again."
+    )
