@@ -26,7 +26,7 @@ from vibespace.app.messages import LONGEST, MOST_WAITING
 from vibespace.app.transcripts import Line
 from vibespace.app.writer import Command
 from vibespace.domain.approvals import Approval
-from vibespace.domain.messages import ACKNOWLEDGED, HANDED, QUEUED
+from vibespace.domain.messages import ACKNOWLEDGED, DONE, HANDED, QUEUED, Message
 from vibespace.domain.transcripts import Place
 from vibespace.errors import Error, Exhausted
 
@@ -290,3 +290,27 @@ async def test_what_leads_to_less_is_decided_on_a_full_disk(house: House, monkey
     state = house.feed.state
     assert (state.messages, state.approvals, state.conversations[agent.uid].working) == ({}, {}, False)
     assert plain(state) == plain(house.log.fold())
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"signal": 9}, "its program was killed by signal 9"),
+        ({"signal": 9, "memory": True}, "its program was ended for want of memory"),
+        ({"code": 1}, "its program ended with code 1"),
+        ({"lost": True}, "its program went away"),
+        ({"code": "\x1b[2J", "signal": [9]}, "its program went away"),
+    ],
+)
+async def test_a_lost_turn_says_how_its_program_ended(house: House, how: dict[str, Any], words: str) -> None:
+    """Whether the program's lines told of the loss, or nothing did."""
+    lost = {"kind": "turn_ended", "turn": "t", "reason": "lost"}
+    for blocks in ([], [lost]):
+        said = await house.ask(say(*WHOSE, "hi"))
+        await house.ask(program_started(*WHOSE))
+        await house.ask(with_first(messages.hand_message, *WHOSE))
+        await house.ask(line(*WHOSE, BEGUN, TAKEN))
+        await house.ask(program_ended(*WHOSE, *blocks, **how))
+        over = house.feed.state.gone[said.uid].aggregate
+        assert isinstance(over, Message)
+        assert (over.state, over.reason) == (DONE, f"lost: {words}")

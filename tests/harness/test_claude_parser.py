@@ -225,6 +225,7 @@ def test_a_retry_says_what_is_wrong(status: int | None, error: str, trouble: Tro
         ({"error": "server_error", "api_error": "connection_failed"}, "Connection dropped", Trouble.UNREACHABLE),
         ({"error": "billing_error", "api_error_status": 400}, "Credit balance is too low", Trouble.BILLING),
         ({"error": "invalid_request", "api_error_status": 400}, "Prompt is too long", Trouble.CONTEXT),
+        ({"error": "server_error"}, "Request timed out. If the API is slow", Trouble.UNREACHABLE),
         ({"error": "invalid_request", "api_error_status": 400}, "What?", Trouble.OTHER),
     ],
 )

@@ -37,8 +37,8 @@ _TROUBLES = {
     "connection_failed": Trouble.UNREACHABLE,
 }
 _STATUSES = {401: Trouble.LOGIN, 403: Trouble.LOGIN, 404: Trouble.MODEL, 429: Trouble.RATE_LIMIT}
-_TOO_LONG = "Prompt is too long"
-"""By these words alone it tells so: the error's own is `invalid_request`."""
+_WORDS = {"Prompt is too long": Trouble.CONTEXT, "Request timed out": Trouble.UNREACHABLE}
+"""How errors begin that are told by these words alone."""
 
 
 class _Named(Where):
@@ -158,8 +158,8 @@ def _part(said: Object, part: object, where: _Named, block: tuple[str, int]) -> 
 def _failure(said: Object, words: str, where: _Named) -> Error:
     word = text(said, "api_error") or text(said, "apiError") or text(said, "error")
     status = whole(said, "api_error_status") or whole(said, "apiErrorStatus")
-    trouble = Trouble.CONTEXT if words.startswith(_TOO_LONG) else trouble_of(word, status)
-    return Error(trouble=trouble, text=words, status=status, **where)
+    told = next((trouble for begin, trouble in _WORDS.items() if words.startswith(begin)), None)
+    return Error(trouble=told or trouble_of(word, status), text=words, status=status, **where)
 
 
 def _user_text(said: Object, words: str, where: _Named) -> list[Event]:

@@ -36,10 +36,11 @@ Unasked: `{"full": BOOL}` when the volume is full and when there is room again, 
 
     {"record": KIND, "epoch": EPOCH, "seq": SEQ, "length": N} + N bytes
 
-KIND is `start` (JSON: argv, cwd, socket, note), `stdout` and `stderr` (a line with its newline; the last may lack one),
-`input` (its id, a newline, what is written), `exit` (JSON: `code`, or `signal`, or `lost` when the runner itself was
-killed), and those below. An epoch is one life of the program, of which nothing follows its exit but what hooks and
-transcript tell; before the first it is 0. Records are ordered by (epoch, seq), and seq counts from 1.
+KIND is `start` (JSON: argv, cwd, socket, note), `stdout` and `stderr` (a line with its newline; the last may lack
+one), `input` (its id, a newline, what is written), `exit` (JSON: `code`, or `signal`, with `memory` when the
+container's was used up, or `lost` when the runner itself was killed), and those below. An epoch is one life of the
+program, of which nothing follows its exit but what hooks and transcript tell; before the first it is 0. Records are
+ordered by (epoch, seq), and seq counts from 1.
 
 **Input.** ID has at most 200 characters and no space. Its STATE is `written` (and journalled), `repeated` (was written
 before), `uncertain` (was begun, and whether the program has it nobody knows: it is not written again) or `refused`

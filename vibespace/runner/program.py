@@ -7,7 +7,9 @@ import os
 import signal
 import threading
 from contextlib import suppress
+from typing import Any
 
+from vibespace.runner import memory
 from vibespace.runner.journal import PIECE, Journal
 from vibespace.runner.lines import Lines
 from vibespace.runner.places import MARK, MEMORY
@@ -27,6 +29,7 @@ class Pipes:
         outputs = [os.pipe() for _ in self.KINDS]
         theirs = (theirs_in, outputs[0][1], outputs[-1][1])
         self.over, self._forked, self.pid = threading.Event(), threading.Event(), 0
+        self._ended_before, self._by_us = memory.ended(), False
         pumps = zip(self.KINDS, (output for output, _ in outputs), strict=True)
         self._pumps = [threading.Thread(target=self._pump, args=each) for each in pumps]
         try:  # threads first: where the container has no room for another process, no program is left unheard
@@ -69,6 +72,7 @@ class Pipes:
 
     def end(self) -> None:
         """Kill it and all it has started; returns when its exit is in the journal."""
+        self._by_us = True
         self._signal(signal.SIGKILL)
         self.over.wait()
 
@@ -94,10 +98,16 @@ class Pipes:
         while (found := os.waitpid(-1, 0))[0] != self.pid:
             pass  # what the program left behind alone ends here, for we are the reaper
         self._hear_out(end_children())
-        code = os.waitstatus_to_exitcode(found[1])
-        self._journal.append("exit", json.dumps({"code": code} if code >= 0 else {"signal": -code}).encode())
+        self._journal.append("exit", json.dumps(self._how(os.waitstatus_to_exitcode(found[1]))).encode())
         self.over.set()
         os.close(self._handle)
+
+    def _how(self, code: int) -> dict[str, Any]:
+        """See `exit`. That memory was short is not told of a signal; but the kernel counts whom it ends for that."""
+        if code >= 0:
+            return {"code": code}
+        short = -code == signal.SIGKILL and not self._by_us and memory.ended() > self._ended_before
+        return {"signal": -code, **({"memory": True} if short else {})}
 
     def _pump(self, kind: str, file: int) -> None:
         lines = Lines(self._journal, kind)
