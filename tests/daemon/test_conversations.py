@@ -101,7 +101,7 @@ async def test_steering_joins_the_turn(talk: Talk, inside: Path) -> None:
 async def test_interrupting(talk: Talk) -> None:
     """A turn that would never end is ended, and the agent takes the next message; who is idle is not interrupted."""
     sent = await talk.say("say begun\nhang\nsay never")
-    await talk.until("turn_started")
+    await talk.until("text")
     await talk.stub.InterruptAgent(c.InterruptAgentRequest(name=PRIMARY))
     told = await talk.outcome(sent)
     assert (told.state, told.said) == (DONE, ["begun"])
