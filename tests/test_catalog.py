@@ -49,12 +49,12 @@ def test_flags_reach_into_the_messages_of_a_request(api: catalog.Catalog) -> Non
 
 
 def test_what_is_decided_at_create_is_no_flag_of_what_updates(api: catalog.Catalog) -> None:
-    """`config set` offers the settings of an agent but for its type and its environment."""
+    """`config set` offers the settings of an agent but for its type, its environment and whose its login is."""
     made, changed = (
         {f.word for f in api.flags(_one(api, *words))} for words in (("agent", "create"), ("config", "set"))
     )
     assert {"agent-type", "env", "model"} <= made
-    assert changed == made - {"agent-type", "env", "vibespace"}
+    assert changed == made - {"agent-type", "env", "share-credentials", "vibespace"}
 
 
 def test_an_enum_is_words(api: catalog.Catalog) -> None:

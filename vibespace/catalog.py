@@ -210,7 +210,7 @@ class Catalog:
                     return tuple(
                         Choice(choice_word(name, v.name), v.number, self._comment(file, (ENUMS, i, VALUES, j)))
                         for j, v in enumerate(enum.value)
-                        if v.number
+                        if v.number and not v.options.Extensions[options_pb2.told]
                     )
         return ()
 

@@ -163,4 +163,4 @@ def test_what_others_wrote_stays_on_its_line(daemon: Daemon) -> None:
     shown = agent("claude-1", "demo")
     shown.settings.system_prompt = "be\nbrief \x1b[31m"
     daemon.answers["AgentService/GetAgent"] = lambda _: a.GetAgentResponse(agent=shown)
-    assert "system prompt  be brief  [31m\n" in on_terminal("agent", "info", WHO, "--no-color")[1]
+    assert "system prompt      be brief  [31m\n" in on_terminal("agent", "info", WHO, "--no-color")[1]

@@ -14,6 +14,7 @@ from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
 from tests.cli.process import on_terminal, start
 from vibespace.v1 import credentials_pb2 as c
+from vibespace.v1.agents_pb2 import AGENT_TYPE_CODEX, VIEW_FULL
 
 SET, LIST, DELETE = (f"CredentialService/{verb}" for verb in ("SetCredential", "ListCredentials", "DeleteCredential"))
 VALUE = "sk-ant-api03-a-secret"
@@ -118,6 +119,7 @@ def test_when_it_expires(daemon: Daemon, said: str) -> None:
         (("anthropic",), b"x" * 200_000, b"VALUE_INVALID"),
         (("anthropic", VALUE), b"x", b"USAGE"),
         (("keys",), b"x", b"USAGE"),
+        (("login",), b"x", b"USAGE"),
     ],
 )
 def test_what_is_refused_is_not_sent(daemon: Daemon, given: tuple[str, ...], value: bytes, reason: bytes) -> None:
@@ -171,9 +173,38 @@ def test_deleting_asks_first(vibespace: Run, daemon: Daemon) -> None:
 def test_the_list_says_who_uses_it(vibespace: Run, daemon: Daemon) -> None:
     """A row each, with all columns for scripts: they count them."""
     assert vibespace("credential", "list", "--plain", "--header").out.splitlines() == [
-        "TYPE\tHOST\tVARIABLE\tEXPIRE TIME\tSCOPE\tVIBESPACE\tAGENT\tUSED BY",
-        "anthropic\t\t\t\thost\t\t\tclaude-1@demo",
-        "git\texample.org\t\t\tvibespace\tdemo\t\t",
-        "environment\t\tT\t\tagent\tdemo\tclaude-1\t",
+        "TYPE\tHOST\tVARIABLE\tEXPIRE TIME\tSCOPE\tVIBESPACE\tAGENT\tUSED BY\tAGENT TYPE",
+        "anthropic\t\t\t\thost\t\t\tclaude-1@demo\t",
+        "git\texample.org\t\t\tvibespace\tdemo\t\t\t",
+        "environment\t\tT\t\tagent\tdemo\tclaude-1\t\t",
     ]
     assert daemon.asked(LIST)[0].parent == "vibespaces/-"
+
+
+def test_logins_are_listed_too(vibespace: Run, daemon: Daemon) -> None:
+    """Beside what is stored, with the program that keeps them; in whom nobody looked is said, and not in a table that
+    scripts read.
+    """
+    login = c.Credential(
+        name="vibespaces/demo/logins/codex",
+        settings=c.CredentialSettings(type=c.CREDENTIAL_TYPE_LOGIN),
+        scope=c.CREDENTIAL_SCOPE_VIBESPACE,
+        vibespace_id="demo",
+        agent_type=AGENT_TYPE_CODEX,
+        used_by=["codex-1@demo"],
+    )
+    unseen = [f"codex-{n}@demo" for n in range(2, 9)]
+    daemon.answers[LIST] = lambda _: c.ListCredentialsResponse(credentials=[login], unseen=unseen)
+    done = vibespace("credential", "list", "--plain")
+    assert (done.out, done.err) == ("login\t\t\t\tvibespace\tdemo\t\tcodex-1@demo\tcodex\n", "")
+    assert daemon.asked(LIST)[0].view == VIEW_FULL
+    assert vibespace("credential", "list").json["data"]["unseen"] == unseen
+    _, seen = on_terminal("credential", "list", "--no-color")
+    assert (
+        "TYPE   SCOPE      VIBESPACE  USED BY       AGENT TYPE\nlogin  vibespace  demo       codex-1@demo  codex"
+        in seen
+    )
+    assert seen.splitlines()[-1].startswith(
+        "Not looked into for logins, for they do not run or do not answer: codex-2@demo,"
+    )
+    assert seen.splitlines()[-1].endswith("codex-6@demo and 2 more.")

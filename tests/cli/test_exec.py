@@ -14,6 +14,7 @@ from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
 from tests.cli.process import on_terminal, start
 from vibespace.v1.agents_pb2 import ExecExit, ExecRequest, ExecResponse
+from vibespace.v1.credentials_pb2 import GetLoginResponse
 
 EXEC = "AgentService/Exec"
 LINE = ["exec", "claude-1@demo", "--", "some", "-x", "--json", "word"]
@@ -132,6 +133,28 @@ def test_connect_needs_a_terminal(vibespace: Run, daemon: Daemon, more: tuple[st
     assert (done.code, daemon.requests) == (2, [])
     assert "'vibespace ask'" in done.err
     assert "'vibespace exec AGENT -- COMMAND'" in done.err
+
+
+@pytest.mark.parametrize("line", [("login",), ("credential", "login")])
+def test_a_login_runs_on_the_terminal(vibespace: Run, daemon: Daemon, line: tuple[str, ...]) -> None:
+    """What the daemon says is to be run, with keys passed through, and its exit code is ours; without a terminal it is
+    said what does not need one, and nothing is asked.
+    """
+    started: list[Any] = []
+
+    def answer(requests: Requests) -> Iterator[ExecResponse]:
+        started.append(next(requests).start)
+        yield ExecResponse(stdout=b"open https://example.org")
+        yield _exit(3)
+
+    daemon.answers[EXEC] = answer
+    daemon.answers["CredentialService/GetLogin"] = lambda asked: GetLoginResponse(command=["log", "in", asked.name])
+    assert on_terminal(*line, "a@demo") == (3, "open https://example.org")
+    assert (started[0].terminal.type, list(started[0].command)) == ("xterm", ["log", "in", "vibespaces/demo/agents/a"])
+    asked = len(daemon.requests)
+    done = vibespace(*line, "a@demo")
+    assert (done.code, len(daemon.requests)) == (2, asked)
+    assert "'vibespace credential set'" in done.err
 
 
 def test_the_command_stands_after_two_dashes(vibespace: Run) -> None:

@@ -9,7 +9,7 @@ import asyncssh
 import pytest
 
 from tests.contracts.factory import HOSTS, Factory, InventoriedEngine, agent, inside, run, shown, status, uid, whole
-from vibespace.engine.base import AgentSpec, Condition, Engine, HostMount, Target, spec_hash
+from vibespace.engine.base import LOGINS, AgentSpec, Condition, Engine, HostMount, Target, spec_hash
 from vibespace.errors import FailedPrecondition, Unavailable
 
 SERVER = """\
@@ -115,6 +115,58 @@ class AgentContract:
         assert await run(engine, second, "cat /vibespace/file; ls /home/agent/mine 2>/dev/null || echo none") == (
             "shared\nnone"
         )
+
+    async def test_logins_are_shared_by_those_that_are_to(
+        self, factory: Factory, engine: Engine, spec: AgentSpec
+    ) -> None:
+        """Two agents see one store of logins, each with a directory for its program that is closed to all others; one
+        that is not to share sees none, another vibespace's agent another one. It stays over a stop.
+        """
+        one, two = (replace(agent(factory, name, like=spec), logins="codex") for name in ("two", "three"))
+        third = replace(agent(factory, "four", like=spec), logins="claude-code")
+        stranger = replace(agent(factory, "two"), logins="codex")
+        for each in (one, two, third, stranger):
+            await engine.apply(each)
+        await run(engine, one, f"umask 077; echo secret > {LOGINS}/codex/auth.json")
+        assert await run(engine, two, f"cat {LOGINS}/codex/auth.json; stat -c %a {LOGINS}/codex") == "secret\n700"
+        assert await run(engine, third, f"cat {LOGINS}/codex/auth.json; touch {LOGINS}/claude-code/x") == "secret"
+        assert await run(engine, stranger, f"ls {LOGINS}/codex") == ""
+        assert await run(engine, spec, f"cat {LOGINS}/codex/auth.json 2>/dev/null || echo none") == "none"
+        await engine.apply(replace(one, running=False))
+        await engine.delete(Target(two.vibespace_uid, two.data_uid, two.agent_uid, two.agent), keep_data=False)
+        await engine.apply(one)
+        assert await run(engine, one, f"cat {LOGINS}/codex/auth.json") == "secret"
+
+    async def test_the_store_of_logins_goes_with_the_data(
+        self, factory: Factory, engine: InventoriedEngine, spec: AgentSpec
+    ) -> None:
+        """It is kept where the data is, found again by the next vibespace, and taken with it."""
+        sharing = replace(agent(factory, "two", like=spec), logins="codex")
+        await engine.apply(sharing)
+        await run(engine, sharing, f"echo secret > {LOGINS}/codex/auth.json")
+        await engine.delete(whole(sharing), keep_data=True)
+        again = replace(sharing, vibespace_uid=uid(), agent_uid=uid())
+        await engine.apply(again)
+        assert await run(engine, again, f"cat {LOGINS}/codex/auth.json") == "secret"
+        await engine.delete(whole(again), keep_data=False)
+        await engine.delete(whole(spec), keep_data=False)
+        assert await engine.leftovers(frozenset()) == []
+
+    async def test_links_lead_out_of_the_home(self, factory: Factory, engine: Engine) -> None:
+        """The first command finds one; a newer file that was put in its place is moved to where it led, an older one
+        stays what it is.
+        """
+        target = f"{LOGINS}/codex/auth.json"
+        spec = replace(agent(factory), logins="codex", links={".codex/auth.json": target})
+        await engine.apply(spec)
+        assert await run(engine, spec, f"echo one > ~/.codex/auth.json; cat {target}") == "one"
+        await run(engine, spec, "rm ~/.codex/auth.json; (umask 077; echo two > ~/.codex/auth.json)")
+        assert await run(engine, spec, f"cat {target}; stat -c '%a %F' {target}") == "two\n600 regular file"
+        assert await run(engine, spec, "test -L ~/.codex/auth.json; cat ~/.codex/auth.json; ls ~/.codex") == (
+            "two\nauth.json"
+        )
+        await run(engine, spec, "rm ~/.codex/auth.json; touch -d 2001-01-01 ~/.codex/auth.json")
+        assert await run(engine, spec, f"cat ~/.codex/auth.json {target}") == "two"
 
     async def test_vibespaces_share_nothing(self, factory: Factory, engine: Engine, spec: AgentSpec) -> None:
         """An agent of the same name in another vibespace sees neither the other's /vibespace nor its home."""

@@ -50,9 +50,10 @@ async def told(daemon: Running, type: str) -> list[dict[str, Any]]:
 
 def test_one_list_of_settings() -> None:
     """What a program knows, what requests may set and what is shown are the same names."""
-    fields = [field.name for field in a.AgentSettings.DESCRIPTOR.fields]
-    assert set(fields) - {"type", "env"} == set(CHANGEABLE) == set(GIVEN)
-    assert [setting.setting for setting in standing(new_agent(), Works(None))] == fields[2:]
+    made = {"type", "env", "share_credentials"}  # decided when it is made
+    fields = [field.name for field in a.AgentSettings.DESCRIPTOR.fields if field.name not in made]
+    assert set(fields) == set(CHANGEABLE) == set(GIVEN)
+    assert [setting.setting for setting in standing(new_agent(), Works(None))] == fields
 
 
 async def test_given_at_create(daemon: Running, home: Path, world: World) -> None:

@@ -39,6 +39,7 @@ def test_places(target: str) -> None:
     "target",
     [
         *("/", "/vibespace", "/vibespace/repo", "/home/agent", "/home/agent/.ssh", "/home", "/opt", "/opt/claude"),
+        *("/vibespace-logins", "/vibespace-logins/codex"),
         *("/etc", "/etc/vibespace", "/usr", "/usr/local/bin", "/proc", "/sys/fs", "/dev/shm", "/run", "/lib64", "/tmp"),
         *("//etc", "/mnt/../etc", "/mnt/", "/mnt//data", "/./etc", "/mnt/."),
     ],

@@ -199,6 +199,8 @@ async def live(house: House) -> None:
         partial(agents.delete_agent, vibespace="apart", name="codex-2", force=True),
         agent_deleted("apart", "codex-2"),
         apart(vibespaces.worktree_removed, agent="codex-2", reason=""),
+        create("shared"),
+        partial(agents.create_agent, vibespace="shared", name="", type="", share_credentials=True),
         *conversing(),
     ]
     for step in steps:

@@ -70,6 +70,14 @@ class HarnessContract:
             kept.append((waits, parser.state() is None))
         assert {pair for pair in kept} == {(False, False), (True, True)}
 
+    def test_its_own_login_lies_in_the_home(self) -> None:
+        """A file in a directory there, and a command that makes it."""
+        own = self.harness.own_login()
+        assert own.argv
+        assert not own.directory.startswith("/")
+        assert "/" not in own.file
+        assert all(name.isidentifier() for name in (own.home, own.alone) if name)
+
     def test_a_turn_begins_and_ends(self, parser: Parser) -> None:
         """Of a turn it is told that it begins, and that it ends, and then that the agent is idle, in this order."""
         kinds = [type(event) for event in self.fed(parser, self.turn)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vibespace.harness.base import NOTHING, Answer, Command, Settings, Update
+from vibespace.harness.base import NOTHING, Answer, Command, OwnLogin, Settings, Update
 from vibespace.harness.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -92,6 +92,9 @@ class Echo:
 
     def login(self, env: Mapping[str, str], request: str) -> tuple[bytes, ...]:
         return ()
+
+    def own_login(self) -> OwnLogin:
+        return OwnLogin(("echo-agent", "--login"), ".echo", "login", "ECHO_HOME")
 
     def headless(
         self, settings: Settings, conversation: str, *, resume: bool, env: Mapping[str, str] = NOTHING

@@ -21,10 +21,12 @@ from vibespace.harness.codex import Codex
 from vibespace.harness.events import (
     ApprovalAsked,
     ConversationSwitched,
+    Error,
     Reason,
     Replied,
     Text,
     ToolCall,
+    Trouble,
     TurnEnded,
     TurnStarted,
     Unparsed,
@@ -297,6 +299,20 @@ def test_a_message_that_takes_over_comes_before_a_terminal() -> None:
     )
     opened = running(written=("1-greet-0", "1-greet-1", "1-open-0", "1-name-0"), conversation="thread")
     assert plan(view(Codex(), conversation=wanted, live=opened, messages=[over])) == Hand(over)
+
+
+def test_who_was_refused_its_login_is_started_anew() -> None:
+    """Once it is idle, for the next message; not while it tries again, nor where somebody sits at its terminal."""
+    lost = Error(id="e", trouble=Trouble.LOGIN, text="log in", turn="t")
+    over = TurnEnded(id="t", turn="t", reason=Reason.FAILED)
+    assert plan(view(live=running(TURN, lost, over))) == End()
+    assert plan(view(live=running(TURN, lost, over), messages=[message(1)])) == End()
+    assert plan(view(live=running(TURN, lost))) is None
+    assert plan(view(live=running(TURN, replace(lost, retrying=True), over))) is None
+    assert plan(view(live=running(TURN, replace(lost, trouble=Trouble.MODEL), over))) is None
+    assert plan(view(live=running(TURN, lost, over, replace(TURN, turn="u"), replace(over, turn="u")))) is None
+    wanted = conversation(lambda c: c.want_terminal())
+    assert plan(view(Codex(), conversation=wanted, live=running(TURN, lost, over))) != End()
 
 
 def test_settings_come_into_force() -> None:

@@ -129,6 +129,26 @@ def test_settings_are_no_reason_to_touch_a_container() -> None:
     assert what(agents.plan(case.agent, case.vibespace, case.host, spec, status)) == NOTHING
 
 
+@pytest.mark.parametrize(
+    ("type", "environment", "links"),
+    [
+        ("claude-code", {"CLAUDE_SECURESTORAGE_CONFIG_DIR": "/vibespace-logins/claude-code"}, {}),
+        ("codex", {}, {".codex/auth.json": "/vibespace-logins/codex/auth.json"}),
+    ],
+)
+def test_a_login_is_shared_as_each_program_can(type: str, environment: Any, links: Any) -> None:
+    """By the variable that it has for that, or by a link; nobody else is shown anything, and what users say wins."""
+    case = Case()
+    assert (case.spec.logins, case.spec.environment, case.spec.links) == ("", {}, {})
+    case.agent.type, case.agent.settings = type, {"share_credentials": True}
+    spec = agents.specify(case.agent, case.vibespace, "an-image", b"key", "ssh-ed25519 AAAA", {})
+    assert (spec.logins, spec.environment, spec.links) == (type, environment, links)
+    case.agent.settings = {"share_credentials": True, "env": [*environment]}
+    given = dict.fromkeys(environment, "elsewhere")
+    spec = agents.specify(case.agent, case.vibespace, "an-image", b"key", "ssh-ed25519 AAAA", given)
+    assert spec.environment == given
+
+
 def test_an_sshd_that_never_answers_is_a_failure() -> None:
     """A container that is stuck on its way up is FAILED with the engine's reason, once; when it answers, it runs."""
     case = Case()

@@ -17,6 +17,7 @@ VOLUMES = (
     bodies.shared_volume(ONE),
     bodies.home_volume(ONE, "claude-1"),
     bodies.home_volume(ONE, "take-home-codex"),
+    bodies.logins_volume(ONE),
     bodies.shared_volume(TWO),
     "0123abcd",  # what an image declares
 )
@@ -40,6 +41,7 @@ def test_volumes_tell_vibespaces_and_agents() -> None:
     there = Objects({}, volumes=VOLUMES)
     assert (there.vibespaces, there.agents) == (2, 2)
     assert bodies.volume_of(VOLUMES[2]) == (ONE, "take-home-codex")
+    assert bodies.volume_of(VOLUMES[3]) == (ONE, "")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ def create_agent(
     type: str,
     uid: UUID | None = None,
     env: Sequence[str] = (),
+    share_credentials: bool = False,
     settings: Mapping[str, Any] = {},
 ) -> Agent:
     """One more agent; an empty type means the primary's, an empty name the next number. See add_agent."""
@@ -31,7 +32,16 @@ def create_agent(
     host.require_awake(transaction.state.host, f"No agent of '{vibespace}' was created")
     kind = type or transaction.state.primary(vibespace).type
     return add_agent(
-        transaction, home, name=name, type=kind, primary=False, uid=uid, env=env, settings=settings, field="settings"
+        transaction,
+        home,
+        name=name,
+        type=kind,
+        primary=False,
+        uid=uid,
+        env=env,
+        share_credentials=share_credentials,
+        settings=settings,
+        field="settings",
     )
 
 
@@ -44,6 +54,7 @@ def add_agent(
     primary: bool,
     uid: UUID | None = None,
     env: Sequence[str] = (),
+    share_credentials: bool = False,
     settings: Mapping[str, Any] = {},
     field: str,
 ) -> Agent:
@@ -69,6 +80,7 @@ def add_agent(
             agent=name,
         )
     check_settings(type, settings, field)
+    made = {"env": list(env), "share_credentials": share_credentials}
     return transaction.add(
         Agent.create(
             uid or transaction.new_id(),
@@ -77,7 +89,7 @@ def add_agent(
             name=name,
             type=type,
             primary=primary,
-            settings=({"env": list(env)} if env else {}) | dict(settings),
+            settings={name: value for name, value in made.items() if value} | dict(settings),
         )
     )
 

@@ -40,9 +40,10 @@ def create_vibespace(
     reuse_data: bool,
     agent_uid: UUID | None = None,
     env: Sequence[str] = (),
+    share_credentials: bool = False,
     settings: Mapping[str, Any] = {},
 ) -> Vibespace:
-    """A vibespace and its primary agent; for `agent_uid`, `env` and `settings` see agents.add_agent."""
+    """A vibespace and its primary agent; for `agent_uid` and what follows see agents.add_agent."""
     state = transaction.state
     names.check_name(name, "vibespace_id")
     _check_spec(spec)
@@ -82,6 +83,7 @@ def create_vibespace(
         primary=True,
         uid=agent_uid,
         env=env,
+        share_credentials=share_credentials,
         settings=settings,
         field="agent",
     )

@@ -39,6 +39,7 @@ from vibespace.daemon.events import EventServicer
 from vibespace.daemon.guard import Guard
 from vibespace.daemon.hostpaths import SOCKETS, HostPaths
 from vibespace.daemon.isolation import Isolation, Surroundings
+from vibespace.daemon.logins import Logins
 from vibespace.daemon.looking import Looking
 from vibespace.daemon.measuring import Measuring
 from vibespace.daemon.returning import Installed
@@ -59,6 +60,7 @@ from vibespace.net.files import Files
 from vibespace.net.git import Git
 from vibespace.net.gitaccess import GitAccessFiles
 from vibespace.net.keys import KeyFiles
+from vibespace.net.logins import InsideLoginLooker
 from vibespace.net.prober import InsideProber
 from vibespace.net.programs import RunnerPrograms
 from vibespace.net.shell import SshShell
@@ -128,6 +130,7 @@ class Daemon:
             stack.push_async_callback(self._shell.close)
             self._repositories = Git(self._shell)
             self._worktrees = GitWorktrees(self._shell, BARE, WORKTREES)
+            self._logins = Logins(self._feed, InsideLoginLooker(self._shell))
             self._deltas = Deltas(self._vault.pieces)
             self._drivers = Drivers(self._tools())
             self._timeouts = Timeouts(self._feed, self._writer, _now)
@@ -316,7 +319,7 @@ class Daemon:
                 feed, writer, self._deltas, Doors(feed, HARNESSES, wanted, self._directory).command
             ),
             "vibespace.v1.ApprovalService": ApprovalServicer(feed, writer),
-            "vibespace.v1.CredentialService": CredentialServicer(feed, writer, sealing),
+            "vibespace.v1.CredentialService": CredentialServicer(feed, writer, sealing, self._logins),
             "vibespace.v1.EventService": EventServicer(feed, log, self._auditor, _now),
             "vibespace.v1.SystemService": system,
         }

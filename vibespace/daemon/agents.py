@@ -64,6 +64,7 @@ class AgentServicer(AgentServiceServicer):
             name=request.agent_id,
             type=convert.agent_type(request.settings),
             env=list(values),
+            share_credentials=request.settings.share_credentials,
             settings=convert.agent_settings(request.settings),
         )
         self._sealing.conceal(request.settings)

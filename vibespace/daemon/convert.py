@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -274,6 +275,20 @@ def credential_message(found: Credential, state: State) -> credentials_pb2.Crede
     if found.scope == credentials.AGENT:
         made.agent_id = place[3]
     return made
+
+
+def login_message(parent: str, type: str, users: Sequence[Agent]) -> credentials_pb2.Credential:
+    """A login of that agent type, of the agent `parent`, or of the vibespace `parent` whose agents share it."""
+    shared = "/agents/" not in parent
+    return credentials_pb2.Credential(
+        name=f"{parent}/logins/{type}",
+        settings=credentials_pb2.CredentialSettings(type=credentials_pb2.CREDENTIAL_TYPE_LOGIN),
+        scope=_SCOPES[credentials.VIBESPACE if shared else credentials.AGENT],
+        vibespace_id=users[0].vibespace,
+        agent_id=None if shared else users[0].name,
+        agent_type=AGENT_TYPES[type],
+        used_by=[f"{agent.name}@{agent.vibespace}" for agent in users],
+    )
 
 
 def _next_image(found: Agent, vibespace: Vibespace | None, host: Host) -> str:

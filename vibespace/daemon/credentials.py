@@ -11,16 +11,20 @@ import grpc
 
 from vibespace.app import credentials as commands
 from vibespace.app import handing
+from vibespace.app import logins as login_commands
 from vibespace.app.feed import Feed
 from vibespace.app.live import State
 from vibespace.app.vault import Vault
 from vibespace.app.writer import Command, Request, Writer
 from vibespace.daemon import convert, mutations, pages
+from vibespace.daemon.logins import Logins
 from vibespace.daemon.principal import request_of
+from vibespace.daemon.reaching import running
 from vibespace.daemon.sealing import Sealing
 from vibespace.domain import credentials as domain
 from vibespace.domain import names
 from vibespace.domain.credentials import Credential
+from vibespace.v1 import agents_pb2
 from vibespace.v1 import credentials_pb2 as v1
 from vibespace.v1 import system_pb2 as v1_system
 from vibespace.v1.credentials_pb2_grpc import CredentialServiceServicer
@@ -31,10 +35,11 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class CredentialServicer(CredentialServiceServicer):
     """Translates; the commands decide, and the sealing keeps values apart from them."""
 
-    def __init__(self, feed: Feed, writer: Writer, sealing: Sealing) -> None:
+    def __init__(self, feed: Feed, writer: Writer, sealing: Sealing, logins: Logins) -> None:
         self._feed = feed
         self._writer = writer
         self._sealing = sealing
+        self._logins = logins
 
     async def SetCredential(self, request: v1.SetCredentialRequest, context: Context) -> v1.SetCredentialResponse:
         asked, parent = request.credential, request.parent
@@ -59,13 +64,23 @@ class CredentialServicer(CredentialServiceServicer):
     async def ListCredentials(self, request: v1.ListCredentialsRequest, context: Context) -> v1.ListCredentialsResponse:
         state, parent = self._feed.state, names.parse_vibespace(request.parent or "vibespaces/-", "parent")
         only = "" if parent == names.ANY else state.vibespace(parent).subject
-        found = {_place(each): each for each in self._all() if not only or _may_reach(each, only)}
+        kept = [each for each in self._all() if not only or _may_reach(each, only)]
+        found = {_place(each): convert.credential_message(each, state) for each in kept}
+        unseen: list[str] = []
+        if request.view == agents_pb2.VIEW_FULL:
+            logins, unseen = await self._logins.found(state.agents(parent if only else None))
+            found |= {f"{_LAST}/{each.name}": each for each in logins}
         page, token = pages.cut(sorted(found), request.page_size, request.page_token)
         return v1.ListCredentialsResponse(
-            credentials=[convert.credential_message(found[place], state) for place in page],
+            credentials=[found[place] for place in page],
             next_page_token=token,
             cursor=convert.cursor(self._feed.log_id, state.position),
+            unseen=unseen,
         )
+
+    async def GetLogin(self, request: v1.GetLoginRequest, context: Context) -> v1.GetLoginResponse:
+        agent, _ = await running(self._feed, *names.parse_agent(request.name))
+        return v1.GetLoginResponse(command=login_commands.command(agent))
 
     async def DeleteCredential(
         self, request: v1.DeleteCredentialRequest, context: Context
@@ -106,9 +121,14 @@ def findings(state: State, vault: Vault, now: datetime) -> Iterator[v1_system.Fi
                 yield v1_system.Finding(severity=severity, subject=credential.called, message=said, hint=hint)
 
 
+_SCOPES = (domain.HOST, domain.VIBESPACE, domain.AGENT)
+_LAST = len(_SCOPES)
+"""Where logins stand in lists."""
+
+
 def _place(credential: Credential) -> str:
     """Where it stands in lists: the widest scope first."""
-    width = (domain.HOST, domain.VIBESPACE, domain.AGENT).index(credential.scope)
+    width = _SCOPES.index(credential.scope)
     return f"{width}/{credential.parent}/{credential.type}/{credential.key}"
 
 

@@ -72,6 +72,7 @@ class VibespaceServicer(VibespaceServiceServicer):
             agent_type=convert.agent_type(request.agent),
             reuse_data=request.reuse_data,
             env=list(values),
+            share_credentials=request.agent.share_credentials,
             settings=convert.agent_settings(request.agent),
         )
         self._sealing.conceal(request.agent)

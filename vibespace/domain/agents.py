@@ -71,6 +71,11 @@ class Agent(Aggregate):
         """Names of its environment variables; the values are in the vault."""
         return list(self.settings.get("env", ()))
 
+    @property
+    def shares_login(self) -> bool:
+        """Its program's login is the one that agents of its vibespace share. Older events say nothing of it."""
+        return bool(self.settings.get("share_credentials"))
+
     def change_settings(self, settings: Mapping[str, Any], unset: Collection[str] = ()) -> None:
         """Other values of these settings, and none of those in `unset`; which may change is the command's to say."""
         self.must_stay()

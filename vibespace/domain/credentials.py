@@ -94,7 +94,8 @@ def check_key(type: str, host: str, variable: str, field: str) -> str:
     """
     if type not in TYPES:
         message = f"A credential is of one of the types {', '.join(TYPES)}."
-        raise InvalidArgument("CREDENTIAL_TYPE_UNKNOWN", message, field=f"{field}.type")
+        hint = "A program's own login is made by 'vibespace credential login'."
+        raise InvalidArgument("CREDENTIAL_TYPE_UNKNOWN", message, field=f"{field}.type", hint=hint)
     for name, given, owner in (("host", host, GIT), ("variable", variable, ENVIRONMENT)):
         if given and type != owner:
             message = f"A {name} is given with type {owner}, not with {type}."

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from vibespace.domain.repositories import HOME, ROOT
 from vibespace.errors import InvalidArgument
 
+_OURS = (ROOT, HOME, "/vibespace-logins", "/opt/claude", "/opt/codex", "/usr")
 _SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/root", "/run", "/sbin")
-_OURS = (ROOT, HOME, "/opt/claude", "/opt/codex", "/sys", "/tmp", "/usr", "/var")  # noqa: S108 (refused, not used)
+_TOO = ("/sys", "/tmp", "/var")  # noqa: S108 (refused, not used)
 """Together: where the agent's own files and programs are. Nothing may cover them, or lie in them."""
 _MOST = 50
 
@@ -49,7 +50,7 @@ def check(texts: Sequence[str], field: str) -> None:
         path = PurePosixPath(target)
         if "//" in target or str(path) != target or ".." in path.parts:
             raise _invalid(f"{_shown(target)} must be written without '..', '.' and doubled or last slashes.", field)
-        for place in (*_SYSTEM, *_OURS):
+        for place in (*_OURS, *_SYSTEM, *_TOO):
             if _within(target, place) or _within(place, target):
                 raise _invalid(f"{_shown(target)} would cover {place}, which the agent needs.", field)
         if target in taken:

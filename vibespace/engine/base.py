@@ -24,6 +24,9 @@ SSHD_PORT = 2222
 USER_ID = 1000
 """uid and gid of the agent inside; the image makes the user, the volumes belong to it."""
 
+LOGINS = "/vibespace-logins"
+"""Where a vibespace's store of logins is seen inside, by the agents that share them."""
+
 FAKE = "fake"
 """Brand of the engine in memory. Only `init` under VIBESPACE_ENGINE=fake ever records it."""
 
@@ -92,6 +95,12 @@ class AgentSpec:
     """Its network leads to the other agents of the vibespace, and nowhere else."""
     sudo: bool = False
     """The user may become root inside; else there is no way to any privilege."""
+    logins: str = ""
+    """Its directory in the vibespace's store of logins, which it then sees at LOGINS; empty: it does not."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Paths in its home, and where they lead. Every command finds a link there; a file that lies there instead is moved
+    to the link's end before, unless what is there is newer.
+    """
 
 
 def spec_hash(spec: AgentSpec) -> str:

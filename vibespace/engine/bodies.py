@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from vibespace.engine.base import SSHD_PORT, USER_ID, AgentSpec, HostMount, Resources, spec_hash
+from vibespace.engine.base import LOGINS, SSHD_PORT, USER_ID, AgentSpec, HostMount, Resources, spec_hash
 
 Labels = dict[str, str]
 
@@ -49,15 +49,26 @@ def home_volume(data_uid: str, agent: str) -> str:
     return f"vs-{data_uid}-home-{agent}"
 
 
+def logins_volume(data_uid: str) -> str:
+    return f"vs-{data_uid}-logins"
+
+
+def volumes(spec: AgentSpec) -> Mapping[str, str]:
+    """What it is shown of its vibespace's volumes, by the place inside."""
+    found = {"/vibespace": shared_volume(spec.data_uid), "/home/agent": home_volume(spec.data_uid, spec.agent)}
+    return found | ({LOGINS: logins_volume(spec.data_uid)} if spec.logins else {})
+
+
 def volume_of(name: str) -> tuple[str, str]:
     """Whose data a volume of that name holds: the data uid, and the agent of a home; empty of what is not named so."""
     uid, _, agent = name.removeprefix("vs-").partition("-home-")
-    return (uid, agent) if name.startswith("vs-") else ("", "")
+    return (uid.removesuffix("-logins"), agent) if name.startswith("vs-") else ("", "")
 
 
 def is_volume_of(name: str, data_uid: str) -> bool:
     """Whether a volume of that name holds data of `data_uid`."""
-    return name == shared_volume(data_uid) or name.startswith(home_volume(data_uid, ""))
+    fixed = (shared_volume(data_uid), logins_volume(data_uid))
+    return name in fixed or name.startswith(home_volume(data_uid, ""))
 
 
 def labels(log_id: str, owner: str, **more: str) -> Labels:
@@ -116,8 +127,7 @@ def container(
             "NetworkMode": network,
             "PortBindings": {} if spec.closed else {SSH_PORT: [{"HostIp": "127.0.0.1", "HostPort": ""}]},
             "Mounts": [
-                _mount(shared_volume(spec.data_uid), "/vibespace"),
-                _mount(home_volume(spec.data_uid, spec.agent), "/home/agent"),
+                *(_mount(volume, place) for place, volume in volumes(spec).items()),
                 *map(_bind, spec.mounts),
             ],
             "Init": True,

@@ -13,7 +13,7 @@ from weakref import WeakSet, WeakValueDictionary
 
 from vibespace.engine import bodies, examination, files, logs, meter, sshport
 from vibespace.engine.api import Api, gone
-from vibespace.engine.base import AgentSpec, Identity, Leftover, Snapshot, Target, Usage, Written, spec_hash
+from vibespace.engine.base import LOGINS, AgentSpec, Identity, Leftover, Snapshot, Target, Usage, Written, spec_hash
 from vibespace.engine.identify import enforced, identify
 from vibespace.engine.observer import Observer, addresses, ssh_address
 from vibespace.errors import Aborted, AlreadyExists, Error, FailedPrecondition, NotFound, Unavailable
@@ -201,15 +201,8 @@ class ContainersEngine:
         return self._locks.setdefault(agent_uid, asyncio.Lock())
 
     async def _make(self, spec: AgentSpec) -> None:
-        shared = bodies.shared_volume(spec.data_uid)
-        home = bodies.home_volume(spec.data_uid, spec.agent)
-        await _together(
-            (
-                self._ensure_network(spec),
-                self._ensure_volume(shared, spec),
-                self._ensure_volume(home, spec),
-            )
-        )
+        volumes = (self._ensure_volume(volume, spec) for volume in bodies.volumes(spec).values())
+        await _together((self._ensure_network(spec), *volumes))
         body = bodies.container(self._log_id, spec, self._ulimits, self._sysctls)
         try:
             made = await self._api.post("/containers/create", body, name=bodies.container_name(spec.agent_uid))
@@ -219,6 +212,8 @@ class ContainersEngine:
             raise _no_image(spec.image) from e
         path = f"/containers/{made['Id']}"
         await self._api.put(f"{path}/archive", files.archive(spec), path="/")
+        if spec.logins:
+            await self._api.put(f"{path}/archive", files.store(spec), path=LOGINS)
         await self._api.post(f"{path}/start")
         if self._guard is not None:
             try:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
-from vibespace.engine import bodies, logs
+from vibespace.engine import bodies, files, logs
 from vibespace.engine.base import (
     FAKE,
+    LOGINS,
     AgentSpec,
     Condition,
     Identity,
@@ -136,8 +137,8 @@ class FakeEngine:
         found: dict[str, int] = {}
         for (kind, name), thing in self.world.things.items():
             if (kind, thing.log_id) == ("volume", self._log_id) and thing.owner in data_uids:
-                files = (path for path in self.world.files(name).rglob("*") if path.is_file())
-                found[thing.owner] = found.get(thing.owner, 0) + sum(path.lstat().st_size for path in files)
+                stored = (path for path in self.world.files(name).rglob("*") if path.is_file())
+                found[thing.owner] = found.get(thing.owner, 0) + sum(path.lstat().st_size for path in stored)
         return found
 
     async def enforced(self) -> frozenset[str]:
@@ -213,8 +214,8 @@ class FakeEngine:
         if spec.resources.cpu_limit_millis > (there := self.world.processors) * 1000:
             raise Aborted("ENGINE_REFUSED", f"Range of CPUs is from 0.01 to {there}.00: there are only {there}")
         self._ensure("network", bodies.network_name(spec.vibespace_uid), spec.vibespace_uid, spec.vibespace)
-        self._ensure("volume", bodies.shared_volume(spec.data_uid), spec.data_uid, spec.vibespace)
-        self._ensure("volume", bodies.home_volume(spec.data_uid, spec.agent), spec.data_uid, spec.vibespace)
+        for volume in bodies.volumes(spec).values():
+            self._ensure("volume", volume, spec.data_uid, spec.vibespace)
         self._find_image(spec.image)
         made = Thing(self._log_id, spec.agent_uid, spec, started=uuid.uuid4().hex, vibespace=spec.vibespace)
         self.world.put("container", name, made)
@@ -268,12 +269,12 @@ class FakeEngine:
                 await asyncio.to_thread(end_programs, home)
 
     def _inside(self, spec: AgentSpec) -> Inside:
-        home = self.world.files(bodies.home_volume(spec.data_uid, spec.agent))
-        shared = self.world.files(bodies.shared_volume(spec.data_uid))
-        memory = self.world.files(bodies.container_name(spec.agent_uid))
-        mounts = {"/home/agent": home, "/vibespace": shared, "/dev/shm": memory}  # noqa: S108 (a path inside)
+        mounts = {place: self.world.files(volume) for place, volume in bodies.volumes(spec).items()}
+        mounts["/dev/shm"] = self.world.files(bodies.container_name(spec.agent_uid))  # noqa: S108 (a path inside)
+        if spec.logins:
+            (mounts[LOGINS] / spec.logins).mkdir(mode=0o700, exist_ok=True)
         mounts |= {mount.target: Path(mount.source) for mount in spec.mounts}
-        return Inside(spec.host_key, spec.authorized_key, mounts, spec.environment)
+        return Inside(spec.host_key, spec.authorized_key, mounts, spec.environment, files.links(spec.links).decode())
 
     def _statuses(self) -> Iterator[Status]:
         for thing in self.world.things.values():

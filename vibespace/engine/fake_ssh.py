@@ -20,15 +20,23 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Inside:
-    """One fake container's connections. `mounts` says which directory stands for which path inside."""
+    """One fake container's connections. `mounts` says which directory stands for which path inside, `first` what every
+    command's shell runs before it.
+    """
 
     def __init__(
-        self, host_key: bytes, authorized_key: str, mounts: Mapping[str, Path], environment: Mapping[str, str]
+        self,
+        host_key: bytes,
+        authorized_key: str,
+        mounts: Mapping[str, Path],
+        environment: Mapping[str, str],
+        first: str = "",
     ) -> None:
         self._host_key = asyncssh.import_private_key(host_key)
         self._authorized = asyncssh.import_authorized_keys(authorized_key)
         self._mounts = mounts
         self._environment = environment
+        self._first = first
         self._serving: set[asyncio.Task[None]] = set()
         self._commands: set[asyncio.Task[None]] = set()
 
@@ -51,7 +59,7 @@ class Inside:
         try:
             connection = await asyncssh.run_server(
                 sock,
-                server_factory=lambda: _Server(self._mounts, self._environment, self._commands),
+                server_factory=lambda: _Server(self._mounts, self._environment, self._first, self._commands),
                 server_host_keys=[self._host_key],
                 authorized_client_keys=self._authorized,
                 encoding=None,
@@ -98,14 +106,15 @@ def _tcp_pair() -> tuple[socket.socket, socket.socket]:
 
 class _Server(asyncssh.SSHServer):
     def __init__(
-        self, mounts: Mapping[str, Path], environment: Mapping[str, str], commands: set[asyncio.Task[None]]
+        self, mounts: Mapping[str, Path], environment: Mapping[str, str], first: str, commands: set[asyncio.Task[None]]
     ) -> None:
         self._mounts = mounts
         self._environment = environment
+        self._first = first
         self._commands = commands
 
     def session_requested(self) -> _Process:
-        return _Process(self._mounts, self._environment, self._commands)
+        return _Process(self._mounts, self._environment, self._first, self._commands)
 
     def connection_requested(self, dest_host: str, *_more: object) -> bool:
         return dest_host in LOOPBACK
@@ -115,11 +124,12 @@ class _Process(asyncssh.SSHServerProcess[bytes]):
     """One command, in a process group of its own."""
 
     def __init__(
-        self, mounts: Mapping[str, Path], environment: Mapping[str, str], commands: set[asyncio.Task[None]]
+        self, mounts: Mapping[str, Path], environment: Mapping[str, str], first: str, commands: set[asyncio.Task[None]]
     ) -> None:
         super().__init__(self._run, None, 0, False)
         self._mounts = mounts
         self._environment = environment
+        self._first = first
         self._commands = commands
         self._group = 0
 
@@ -137,13 +147,13 @@ class _Process(asyncssh.SSHServerProcess[bytes]):
         self._commands.add(task)
         task.add_done_callback(self._commands.discard)
         home = self._mounts["/home/agent"]
-        command = ("/bin/bash", "-c", self._local(self.command)) if self.command else ("/bin/bash",)
+        command = ("/bin/bash", "-c", self._local(self._first + self.command)) if self.command else ("/bin/bash",)
         (stdin, to_stdin), (from_stdout, stdout), (from_stderr, stderr) = os.pipe(), os.pipe(), os.pipe()
         login = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "USER": "agent", "LANG": "C.UTF-8"}
         started = await asyncio.create_subprocess_exec(
             *command,
             cwd=home,
-            env={**login, **self._environment},
+            env={**login, **{name: self._local(value) for name, value in self._environment.items()}},
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,

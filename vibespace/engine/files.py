@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shlex
 import tarfile
 from collections.abc import Mapping
@@ -12,7 +13,20 @@ from vibespace.engine.base import USER_ID, AgentSpec
 SSH = "/etc/vibespace/ssh"
 """The image's sshd reads `host_key` and `authorized_keys` here, and nowhere else."""
 ENVIRONMENT = "/etc/vibespace/environment"
-"""Exports the values; the image's shells read it. The engine is not told of them: its `inspect` would tell all."""
+"""Exports the values, and makes the links; the image's shells read it before anything else. The engine is not told of
+the values: its `inspect` would tell all.
+"""
+
+_LINK = """\
+if [ ! -L "$HOME"/{path} ]; then
+  mkdir -p "$HOME"/{parent}
+  if [ -f "$HOME"/{path} ] && [ ! {target} -nt "$HOME"/{path} ]; then
+    cp -p "$HOME"/{path} {target}.$$ && mv {target}.$$ {target} && rm "$HOME"/{path}
+  fi
+  [ -e "$HOME"/{path} ] || ln -s {target} "$HOME"/{path}
+fi 2>/dev/null
+"""
+"""For bash. What is moved is there whole under its name, or not at all."""
 
 
 def archive(spec: AgentSpec) -> bytes:
@@ -20,7 +34,7 @@ def archive(spec: AgentSpec) -> bytes:
     files = {
         f"{SSH}/host_key": spec.host_key,
         f"{SSH}/authorized_keys": spec.authorized_key.encode().rstrip() + b"\n",
-        ENVIRONMENT: exports(spec.environment),
+        ENVIRONMENT: exports(spec.environment) + links(spec.links),
     }
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
@@ -28,11 +42,36 @@ def archive(spec: AgentSpec) -> bytes:
             entry = tarfile.TarInfo(path[1:])
             entry.size, entry.gid, entry.mode = len(content), USER_ID, 0o440
             tar.addfile(entry, io.BytesIO(content))
-    # Podman stops reading at the two empty blocks that end an archive, and when it is still being sent the padding
-    # that Python adds behind them, it sometimes fails with a broken pipe.
+    return _whole(packed, tar)
+
+
+def store(spec: AgentSpec) -> bytes:
+    """A tar of the agent's directory in the store of logins, for LOGINS: the mount itself is root's on Docker, for no
+    image need have a place for it. What is there already stays.
+    """
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        entry = tarfile.TarInfo(spec.logins)
+        entry.type, entry.uid, entry.gid, entry.mode = tarfile.DIRTYPE, USER_ID, USER_ID, 0o700
+        tar.addfile(entry)
+    return _whole(packed, tar)
+
+
+def _whole(packed: io.BytesIO, tar: tarfile.TarFile) -> bytes:
+    """Podman stops reading at the two empty blocks that end an archive, and when it is still being sent the padding
+    that Python adds behind them, it sometimes fails with a broken pipe.
+    """
     return packed.getvalue()[: tar.offset]
 
 
 def exports(environment: Mapping[str, str]) -> bytes:
     """For a shell to read: every value in quotes, whatever is in it."""
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()).encode()
+
+
+def links(links: Mapping[str, str]) -> bytes:
+    """For a shell to run before a command; see AgentSpec."""
+    return "".join(
+        _LINK.format(path=shlex.quote(path), parent=shlex.quote(os.path.dirname(path)), target=shlex.quote(target))
+        for path, target in links.items()
+    ).encode()

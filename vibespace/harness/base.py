@@ -50,6 +50,22 @@ class Update:
 
 
 @dataclass(frozen=True)
+class OwnLogin:
+    """How a program is logged in by a person, and where it keeps that."""
+
+    argv: tuple[str, ...]
+    """On a terminal inside. Whoever opens the address that it shows may be on another machine."""
+    directory: str
+    """Where its login lies, by its path in the agent's home."""
+    file: str
+    """The name that it has there."""
+    home: str
+    """Variable by which a user moves all that the program keeps in that directory."""
+    alone: str = ""
+    """Variable that moves the login alone. Without one it reads and renews what a link in its place leads to."""
+
+
+@dataclass(frozen=True)
 class Answer:
     """A decision on a tool call."""
 
@@ -128,6 +144,9 @@ class Harness(Protocol):
 
         It is secret.
         """
+
+    def own_login(self) -> OwnLogin:
+        """What to know of the login that a person makes with the program itself."""
 
     def open(self, settings: Settings, conversation: str, directory: str, request: str) -> tuple[bytes, ...]:
         """Begins a conversation (empty), or goes on with it, in a process that was greeted.

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from vibespace.errors import InvalidArgument
-from vibespace.harness.base import NOTHING, Answer, Command, Settings, Update
+from vibespace.harness.base import NOTHING, Answer, Command, OwnLogin, Settings, Update
 from vibespace.harness.claude_parser import ClaudeParser
 from vibespace.harness.events import ApprovalAsked
 from vibespace.harness.reading import encode
@@ -89,6 +89,11 @@ class ClaudeCode:
 
     def login(self, env: Mapping[str, str], request: str) -> tuple[bytes, ...]:
         return ()
+
+    def own_login(self) -> OwnLogin:
+        """It waits at a port inside, and takes the code just as well that the page shows."""
+        where = (".claude", ".credentials.json", "CLAUDE_CONFIG_DIR", "CLAUDE_SECURESTORAGE_CONFIG_DIR")
+        return OwnLogin(("claude", "auth", "login"), *where)
 
     def open(self, settings: Settings, conversation: str, directory: str, request: str) -> tuple[bytes, ...]:
         return ()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vibespace.errors import InvalidArgument
-from vibespace.harness.base import NOTHING, Answer, Command, Settings, Update
+from vibespace.harness.base import NOTHING, Answer, Command, OwnLogin, Settings, Update
 from vibespace.harness.codex_parser import CLEAN, ITEMS, PERMISSIONS, CodexParser
 from vibespace.harness.events import ApprovalAsked
 from vibespace.harness.reading import encode
@@ -79,6 +79,12 @@ class Codex:
     def login(self, env: Mapping[str, str], request: str) -> tuple[bytes, ...]:
         """Its app-server does not look at the variable itself."""
         return (_call("account/login/start", request, type="apiKey", apiKey=env[KEY]),) if KEY in env else ()
+
+    def own_login(self) -> OwnLogin:
+        """By a code that is typed on the page: nothing has to reach a port inside. It first removes the login that is
+        there, or a link in its place.
+        """
+        return OwnLogin(("codex", "login", "--device-auth"), ".codex", "auth.json", "CODEX_HOME")
 
     def open(self, settings: Settings, conversation: str, directory: str, request: str) -> tuple[bytes, ...]:
         where: dict[str, Any] = {"cwd": directory, "approvalPolicy": _policy(settings), "sandbox": "danger-full-access"}

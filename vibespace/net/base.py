@@ -398,3 +398,14 @@ class GitKeeper(Protocol):
 
         Raises Unavailable, and FailedPrecondition GIT_ACCESS_FAILED.
         """
+
+
+class LoginLooker(Protocol):
+    """Looks whether an agent's program keeps a login. The agent may lie in it."""
+
+    async def __call__(self, agent_uid: str, store: str, directory: str, file: str, variables: Sequence[str]) -> str:
+        """Where `file` is: `shared` when it lies below `store`, else `own`; empty when it is not there.
+
+        It is looked for in `directory` of the home, or where the last of those of `variables` says that has a value.
+        Raises Unavailable.
+        """

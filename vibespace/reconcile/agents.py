@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from vibespace.app import logins
 from vibespace.domain import agents as observed
 from vibespace.domain import quantities
 from vibespace.domain.agents import Agent
@@ -102,7 +103,9 @@ def specify(
         mounts=tuple(HostMount(*mount) for mount in vibespace.mounts),
         closed=vibespace.closed,
         sudo=bool(vibespace.spec.get("sudo")),
-        environment={name: values[name] for name in agent.env if name in values},
+        environment={**logins.variables(agent), **{name: values[name] for name in agent.env if name in values}},
+        logins=agent.type if agent.shares_login else "",
+        links=logins.links(agent),
     )
 
 

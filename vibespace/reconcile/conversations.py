@@ -151,7 +151,7 @@ def plan(view: View) -> Action:
         return None
     if view.started_for != conversation.uid:
         return End()
-    if _yields(view, conversation):
+    if _yields(view, conversation) or _is_logged_out(view, conversation):
         return End()
     return (
         _prepare(view, conversation)
@@ -175,7 +175,12 @@ def _begin(view: View, conversation: Conversation) -> Action:
 def _yields(view: View, conversation: Conversation) -> bool:
     """Somebody wants the conversation on a terminal, and has it alone there: the program goes, once it is idle."""
     wanted = conversation.wants_terminal and not view.harness.shares
-    return wanted and not (_is_at_work(view, conversation) or _handed(view) or _taking_over(view))
+    return wanted and not _taking_over(view) and _is_idle(view, conversation)
+
+
+def _is_logged_out(view: View, conversation: Conversation) -> bool:
+    """Programs look for a login when they start: the next one finds what has been made, or given, meanwhile."""
+    return view.live.logged_out and not conversation.wants_terminal and _is_idle(view, conversation)
 
 
 def _take_over(view: View, conversation: Conversation) -> Action:
@@ -183,6 +188,10 @@ def _take_over(view: View, conversation: Conversation) -> Action:
     if not _taking_over(view) or _is_at_work(view, conversation):
         return None
     return _unwritten(view.live, "leave", (LEAVE,)) or End()
+
+
+def _is_idle(view: View, conversation: Conversation) -> bool:
+    return not (_is_at_work(view, conversation) or _handed(view))
 
 
 def _is_at_work(view: View, conversation: Conversation) -> bool:

@@ -11,10 +11,12 @@ from vibespace.harness.events import (
     ApprovalAsked,
     ApprovalCancelled,
     ConversationSwitched,
+    Error,
     Event,
     Replied,
     Text,
     ToolCall,
+    Trouble,
     TurnEnded,
     TurnStarted,
     Unparsed,
@@ -37,6 +39,8 @@ class Live:
     """The program's own id of the one that it is in."""
     rounds: int = 0
     """Tools that it has used in this turn, itself."""
+    logged_out: bool = False
+    """Its last turn in this conversation has failed for its login."""
     worked: bool = False
     """It has taken up what it was told, or a person's words."""
     asked: dict[str, ApprovalAsked] = field(default_factory=dict)
@@ -72,7 +76,9 @@ class Live:
     def _take(self, event: Event) -> None:
         match event:
             case TurnStarted() if self._is_here(event):
-                self.turn, self.rounds = event.turn, 0
+                self.turn, self.rounds, self.logged_out = event.turn, 0, False
+            case Error(trouble=Trouble.LOGIN, retrying=False) if self._is_here(event):
+                self.logged_out = True
             case TurnEnded():
                 over = [name for name, each in self.asked.items() if each.conversation == event.conversation]
                 for name in over:

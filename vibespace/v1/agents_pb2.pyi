@@ -291,6 +291,7 @@ class AgentSettings(message.Message):
     SKIP_PERMISSIONS_FIELD_NUMBER: builtins.int
     EFFORT_FIELD_NUMBER: builtins.int
     APPROVAL_TIMEOUT_FIELD_NUMBER: builtins.int
+    SHARE_CREDENTIALS_FIELD_NUMBER: builtins.int
     type: AgentType.ValueType
     """Which program the agent is; without it, the primary's. Required for the first agent, immutable."""
     model: builtins.str
@@ -306,6 +307,10 @@ class AgentSettings(message.Message):
     approval_timeout: builtins.str
     """How long a tool call waits for a decision before it is denied, such as `90s`, `10m` or `2h`; without it, as long as
     it takes.
+    """
+    share_credentials: builtins.bool
+    """Share its program's login with all other agents of the vibespace that are created so: one of them is logged in, and
+    all are. Without it the login is the agent's own, and it cannot read theirs.
     """
     @builtins.property
     def env(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -335,10 +340,11 @@ class AgentSettings(message.Message):
         skip_permissions: builtins.bool | None = ...,
         effort: builtins.str | None = ...,
         approval_timeout: builtins.str | None = ...,
+        share_credentials: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_approval_timeout", b"_approval_timeout", "_effort", b"_effort", "_max_turns", b"_max_turns", "_model", b"_model", "_skip_permissions", b"_skip_permissions", "_system_prompt", b"_system_prompt", "_type", b"_type", "approval_timeout", b"approval_timeout", "effort", b"effort", "max_turns", b"max_turns", "model", b"model", "skip_permissions", b"skip_permissions", "system_prompt", b"system_prompt", "type", b"type"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_approval_timeout", b"_approval_timeout", "_effort", b"_effort", "_max_turns", b"_max_turns", "_model", b"_model", "_skip_permissions", b"_skip_permissions", "_system_prompt", b"_system_prompt", "_type", b"_type", "allowed_tools", b"allowed_tools", "approval_timeout", b"approval_timeout", "disallowed_tools", b"disallowed_tools", "effort", b"effort", "env", b"env", "max_turns", b"max_turns", "model", b"model", "skip_permissions", b"skip_permissions", "system_prompt", b"system_prompt", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_approval_timeout", b"_approval_timeout", "_effort", b"_effort", "_max_turns", b"_max_turns", "_model", b"_model", "_skip_permissions", b"_skip_permissions", "_system_prompt", b"_system_prompt", "_type", b"_type", "allowed_tools", b"allowed_tools", "approval_timeout", b"approval_timeout", "disallowed_tools", b"disallowed_tools", "effort", b"effort", "env", b"env", "max_turns", b"max_turns", "model", b"model", "share_credentials", b"share_credentials", "skip_permissions", b"skip_permissions", "system_prompt", b"system_prompt", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__approval_timeout: _TypeAlias = typing.Literal["approval_timeout"]  # noqa: Y015
     _WhichOneofArgType__approval_timeout: _TypeAlias = typing.Literal["_approval_timeout", b"_approval_timeout"]  # noqa: Y015
@@ -748,8 +754,8 @@ class UpdateAgentRequest(message.Message):
 
     @builtins.property
     def update_mask(self) -> field_mask_pb2.FieldMask:
-        """Which fields to take: all of `settings` but `settings.type` and `settings.env` may change. A field that is named and
-        not set is as if it was never given. Required.
+        """Which fields to take: all of `settings` but `settings.type`, `settings.env` and `settings.share_credentials` may
+        change. A field that is named and not set is as if it was never given. Required.
         """
 
     def __init__(

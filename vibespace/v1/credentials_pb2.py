@@ -23,17 +23,20 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from vibespace.v1 import agents_pb2 as vibespace_dot_v1_dot_agents__pb2
 from vibespace.v1 import cursor_pb2 as vibespace_dot_v1_dot_cursor__pb2
 from vibespace.v1 import options_pb2 as vibespace_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1evibespace/v1/credentials.proto\x12\x0cvibespace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19vibespace/v1/cursor.proto\x1a\x1avibespace/v1/options.proto\"\xcc\x03\n\nCredential\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n\x03uid\x18\x02 \x01(\tR\x03uid\x12<\n\x08settings\x18\x03 \x01(\x0b\x32 .vibespace.v1.CredentialSettingsR\x08settings\x12\x39\n\x05scope\x18\x04 \x01(\x0e\x32\x1d.vibespace.v1.CredentialScopeB\x04\xe0\xb5\x18\x01R\x05scope\x12,\n\x0cvibespace_id\x18\x05 \x01(\tB\x04\xe0\xb5\x18\x01H\x00R\x0bvibespaceId\x88\x01\x01\x12$\n\x08\x61gent_id\x18\x06 \x01(\tB\x04\xe0\xb5\x18\x01H\x01R\x07\x61gentId\x88\x01\x01\x12\x1d\n\x07used_by\x18\x07 \x03(\tB\x04\xe0\xb5\x18\x01R\x06usedBy\x12;\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x35\n\x08set_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07setTime\x12\x1a\n\x08position\x18\n \x01(\x03R\x08positionB\x0f\n\r_vibespace_idB\x0b\n\t_agent_id\"\xaa\x03\n\x12\x43redentialSettings\x12>\n\x04type\x18\x01 \x01(\x0e\x32\x1c.vibespace.v1.CredentialTypeB\x0c\xda\xb5\x18\x04\x18\x01(\x01\xe0\xb5\x18\x01R\x04type\x12!\n\x04host\x18\x02 \x01(\tB\x08\xda\xb5\x18\x00\xe0\xb5\x18\x01H\x00R\x04host\x88\x01\x01\x12)\n\x08variable\x18\x03 \x01(\tB\x08\xda\xb5\x18\x00\xe0\xb5\x18\x01H\x01R\x08variable\x88\x01\x01\x12%\n\x08username\x18\x04 \x01(\tB\x04\xda\xb5\x18\x00H\x02R\x08username\x88\x01\x01\x12*\n\x0b\x61uthor_name\x18\x05 \x01(\tB\x04\xda\xb5\x18\x00H\x03R\nauthorName\x88\x01\x01\x12,\n\x0c\x61uthor_email\x18\x06 \x01(\tB\x04\xda\xb5\x18\x00H\x04R\x0b\x61uthorEmail\x88\x01\x01\x12\x41\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe0\xb5\x18\x01R\nexpireTimeB\x07\n\x05_hostB\x0b\n\t_variableB\x0b\n\t_usernameB\x0e\n\x0c_author_nameB\x0f\n\r_author_email\"\xa5\x01\n\x14SetCredentialRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12@\n\ncredential\x18\x02 \x01(\x0b\x32 .vibespace.v1.CredentialSettingsR\ncredential\x12\x14\n\x05value\x18\x03 \x01(\tR\x05value\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"\x7f\n\x15SetCredentialResponse\x12\x38\n\ncredential\x18\x01 \x01(\x0b\x32\x18.vibespace.v1.CredentialR\ncredential\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\"\x7f\n\x16ListCredentialsRequest\x12)\n\x06parent\x18\x01 \x01(\tB\x11\xda\xb5\x18\r\n\tvibespace \x01R\x06parent\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"\xab\x01\n\x17ListCredentialsResponse\x12:\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x18.vibespace.v1.CredentialR\x0b\x63redentials\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12,\n\x06\x63ursor\x18\x03 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\"\x83\x01\n\x17\x44\x65leteCredentialRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x35\n\rvalidate_only\x18\x02 \x01(\x08\x42\x10\xda\xb5\x18\x0c\n\x07\x64ry-run\x12\x01nR\x0cvalidateOnly\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"\x82\x01\n\x18\x44\x65leteCredentialResponse\x12\x38\n\ncredential\x18\x01 \x01(\x0b\x32\x18.vibespace.v1.CredentialR\ncredential\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor*\xa6\x01\n\x0e\x43redentialType\x12\x1f\n\x1b\x43REDENTIAL_TYPE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43REDENTIAL_TYPE_ANTHROPIC\x10\x01\x12\x1a\n\x16\x43REDENTIAL_TYPE_OPENAI\x10\x02\x12\x17\n\x13\x43REDENTIAL_TYPE_GIT\x10\x03\x12\x1f\n\x1b\x43REDENTIAL_TYPE_ENVIRONMENT\x10\x04*\x8a\x01\n\x0f\x43redentialScope\x12 \n\x1c\x43REDENTIAL_SCOPE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43REDENTIAL_SCOPE_HOST\x10\x01\x12\x1e\n\x1a\x43REDENTIAL_SCOPE_VIBESPACE\x10\x02\x12\x1a\n\x16\x43REDENTIAL_SCOPE_AGENT\x10\x03\x32\x93\x03\n\x11\x43redentialService\x12v\n\rSetCredential\x12\".vibespace.v1.SetCredentialRequest\x1a#.vibespace.v1.SetCredentialResponse\"\x1c\x8a\xb5\x18\x10\n\x0e\x63redential set\x90\xb5\x18\x02\x98\xb5\x18\x02\x12}\n\x0fListCredentials\x12$.vibespace.v1.ListCredentialsRequest\x1a%.vibespace.v1.ListCredentialsResponse\"\x1d\x8a\xb5\x18\x11\n\x0f\x63redential list\x90\xb5\x18\x02\x98\xb5\x18\x01\x12\x86\x01\n\x10\x44\x65leteCredential\x12%.vibespace.v1.DeleteCredentialRequest\x1a&.vibespace.v1.DeleteCredentialResponse\"#\x8a\xb5\x18\x17\n\x11\x63redential delete\x10\x01 \x01\x90\xb5\x18\x02\x98\xb5\x18\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1evibespace/v1/credentials.proto\x12\x0cvibespace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19vibespace/v1/agents.proto\x1a\x19vibespace/v1/cursor.proto\x1a\x1avibespace/v1/options.proto\"\x9e\x04\n\nCredential\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n\x03uid\x18\x02 \x01(\tR\x03uid\x12<\n\x08settings\x18\x03 \x01(\x0b\x32 .vibespace.v1.CredentialSettingsR\x08settings\x12\x39\n\x05scope\x18\x04 \x01(\x0e\x32\x1d.vibespace.v1.CredentialScopeB\x04\xe0\xb5\x18\x01R\x05scope\x12,\n\x0cvibespace_id\x18\x05 \x01(\tB\x04\xe0\xb5\x18\x01H\x00R\x0bvibespaceId\x88\x01\x01\x12$\n\x08\x61gent_id\x18\x06 \x01(\tB\x04\xe0\xb5\x18\x01H\x01R\x07\x61gentId\x88\x01\x01\x12\x1d\n\x07used_by\x18\x07 \x03(\tB\x04\xe0\xb5\x18\x01R\x06usedBy\x12;\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x35\n\x08set_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07setTime\x12\x1a\n\x08position\x18\n \x01(\x03R\x08position\x12\x41\n\nagent_type\x18\x0b \x01(\x0e\x32\x17.vibespace.v1.AgentTypeB\x04\xe0\xb5\x18\x01H\x02R\tagentType\x88\x01\x01\x42\x0f\n\r_vibespace_idB\x0b\n\t_agent_idB\r\n\x0b_agent_type\"\xaa\x03\n\x12\x43redentialSettings\x12>\n\x04type\x18\x01 \x01(\x0e\x32\x1c.vibespace.v1.CredentialTypeB\x0c\xda\xb5\x18\x04\x18\x01(\x01\xe0\xb5\x18\x01R\x04type\x12!\n\x04host\x18\x02 \x01(\tB\x08\xda\xb5\x18\x00\xe0\xb5\x18\x01H\x00R\x04host\x88\x01\x01\x12)\n\x08variable\x18\x03 \x01(\tB\x08\xda\xb5\x18\x00\xe0\xb5\x18\x01H\x01R\x08variable\x88\x01\x01\x12%\n\x08username\x18\x04 \x01(\tB\x04\xda\xb5\x18\x00H\x02R\x08username\x88\x01\x01\x12*\n\x0b\x61uthor_name\x18\x05 \x01(\tB\x04\xda\xb5\x18\x00H\x03R\nauthorName\x88\x01\x01\x12,\n\x0c\x61uthor_email\x18\x06 \x01(\tB\x04\xda\xb5\x18\x00H\x04R\x0b\x61uthorEmail\x88\x01\x01\x12\x41\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe0\xb5\x18\x01R\nexpireTimeB\x07\n\x05_hostB\x0b\n\t_variableB\x0b\n\t_usernameB\x0e\n\x0c_author_nameB\x0f\n\r_author_email\"\xa5\x01\n\x14SetCredentialRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12@\n\ncredential\x18\x02 \x01(\x0b\x32 .vibespace.v1.CredentialSettingsR\ncredential\x12\x14\n\x05value\x18\x03 \x01(\tR\x05value\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"\x7f\n\x15SetCredentialResponse\x12\x38\n\ncredential\x18\x01 \x01(\x0b\x32\x18.vibespace.v1.CredentialR\ncredential\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\"\xa7\x01\n\x16ListCredentialsRequest\x12)\n\x06parent\x18\x01 \x01(\tB\x11\xda\xb5\x18\r\n\tvibespace \x01R\x06parent\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12&\n\x04view\x18\x04 \x01(\x0e\x32\x12.vibespace.v1.ViewR\x04view\"\xc3\x01\n\x17ListCredentialsResponse\x12:\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x18.vibespace.v1.CredentialR\x0b\x63redentials\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12,\n\x06\x63ursor\x18\x03 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\x12\x16\n\x06unseen\x18\x04 \x03(\tR\x06unseen\"%\n\x0fGetLoginRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\",\n\x10GetLoginResponse\x12\x18\n\x07\x63ommand\x18\x01 \x03(\tR\x07\x63ommand\"\x83\x01\n\x17\x44\x65leteCredentialRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x35\n\rvalidate_only\x18\x02 \x01(\x08\x42\x10\xda\xb5\x18\x0c\n\x07\x64ry-run\x12\x01nR\x0cvalidateOnly\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"\x82\x01\n\x18\x44\x65leteCredentialResponse\x12\x38\n\ncredential\x18\x01 \x01(\x0b\x32\x18.vibespace.v1.CredentialR\ncredential\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor*\xc7\x01\n\x0e\x43redentialType\x12\x1f\n\x1b\x43REDENTIAL_TYPE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43REDENTIAL_TYPE_ANTHROPIC\x10\x01\x12\x1a\n\x16\x43REDENTIAL_TYPE_OPENAI\x10\x02\x12\x17\n\x13\x43REDENTIAL_TYPE_GIT\x10\x03\x12\x1f\n\x1b\x43REDENTIAL_TYPE_ENVIRONMENT\x10\x04\x12\x1f\n\x15\x43REDENTIAL_TYPE_LOGIN\x10\x05\x1a\x04\xa8\xb6\x18\x01*\x8a\x01\n\x0f\x43redentialScope\x12 \n\x1c\x43REDENTIAL_SCOPE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43REDENTIAL_SCOPE_HOST\x10\x01\x12\x1e\n\x1a\x43REDENTIAL_SCOPE_VIBESPACE\x10\x02\x12\x1a\n\x16\x43REDENTIAL_SCOPE_AGENT\x10\x03\x32\xe8\x03\n\x11\x43redentialService\x12v\n\rSetCredential\x12\".vibespace.v1.SetCredentialRequest\x1a#.vibespace.v1.SetCredentialResponse\"\x1c\x8a\xb5\x18\x10\n\x0e\x63redential set\x90\xb5\x18\x02\x98\xb5\x18\x02\x12}\n\x0fListCredentials\x12$.vibespace.v1.ListCredentialsRequest\x1a%.vibespace.v1.ListCredentialsResponse\"\x1d\x8a\xb5\x18\x11\n\x0f\x63redential list\x90\xb5\x18\x02\x98\xb5\x18\x01\x12S\n\x08GetLogin\x12\x1d.vibespace.v1.GetLoginRequest\x1a\x1e.vibespace.v1.GetLoginResponse\"\x08\x90\xb5\x18\x02\x98\xb5\x18\x01\x12\x86\x01\n\x10\x44\x65leteCredential\x12%.vibespace.v1.DeleteCredentialRequest\x1a&.vibespace.v1.DeleteCredentialResponse\"#\x8a\xb5\x18\x17\n\x11\x63redential delete\x10\x01 \x01\x90\xb5\x18\x02\x98\xb5\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vibespace.v1.credentials_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CREDENTIALTYPE'].values_by_name["CREDENTIAL_TYPE_LOGIN"]._loaded_options = None
+  _globals['_CREDENTIALTYPE'].values_by_name["CREDENTIAL_TYPE_LOGIN"]._serialized_options = b'\250\266\030\001'
   _globals['_CREDENTIAL'].fields_by_name['scope']._loaded_options = None
   _globals['_CREDENTIAL'].fields_by_name['scope']._serialized_options = b'\340\265\030\001'
   _globals['_CREDENTIAL'].fields_by_name['vibespace_id']._loaded_options = None
@@ -42,6 +45,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREDENTIAL'].fields_by_name['agent_id']._serialized_options = b'\340\265\030\001'
   _globals['_CREDENTIAL'].fields_by_name['used_by']._loaded_options = None
   _globals['_CREDENTIAL'].fields_by_name['used_by']._serialized_options = b'\340\265\030\001'
+  _globals['_CREDENTIAL'].fields_by_name['agent_type']._loaded_options = None
+  _globals['_CREDENTIAL'].fields_by_name['agent_type']._serialized_options = b'\340\265\030\001'
   _globals['_CREDENTIALSETTINGS'].fields_by_name['type']._loaded_options = None
   _globals['_CREDENTIALSETTINGS'].fields_by_name['type']._serialized_options = b'\332\265\030\004\030\001(\001\340\265\030\001'
   _globals['_CREDENTIALSETTINGS'].fields_by_name['host']._loaded_options = None
@@ -64,28 +69,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREDENTIALSERVICE'].methods_by_name['SetCredential']._serialized_options = b'\212\265\030\020\n\016credential set\220\265\030\002\230\265\030\002'
   _globals['_CREDENTIALSERVICE'].methods_by_name['ListCredentials']._loaded_options = None
   _globals['_CREDENTIALSERVICE'].methods_by_name['ListCredentials']._serialized_options = b'\212\265\030\021\n\017credential list\220\265\030\002\230\265\030\001'
+  _globals['_CREDENTIALSERVICE'].methods_by_name['GetLogin']._loaded_options = None
+  _globals['_CREDENTIALSERVICE'].methods_by_name['GetLogin']._serialized_options = b'\220\265\030\002\230\265\030\001'
   _globals['_CREDENTIALSERVICE'].methods_by_name['DeleteCredential']._loaded_options = None
   _globals['_CREDENTIALSERVICE'].methods_by_name['DeleteCredential']._serialized_options = b'\212\265\030\027\n\021credential delete\020\001 \001\220\265\030\002\230\265\030\002'
-  _globals['_CREDENTIALTYPE']._serialized_start=1896
-  _globals['_CREDENTIALTYPE']._serialized_end=2062
-  _globals['_CREDENTIALSCOPE']._serialized_start=2065
-  _globals['_CREDENTIALSCOPE']._serialized_end=2203
-  _globals['_CREDENTIAL']._serialized_start=137
-  _globals['_CREDENTIAL']._serialized_end=597
-  _globals['_CREDENTIALSETTINGS']._serialized_start=600
-  _globals['_CREDENTIALSETTINGS']._serialized_end=1026
-  _globals['_SETCREDENTIALREQUEST']._serialized_start=1029
-  _globals['_SETCREDENTIALREQUEST']._serialized_end=1194
-  _globals['_SETCREDENTIALRESPONSE']._serialized_start=1196
-  _globals['_SETCREDENTIALRESPONSE']._serialized_end=1323
-  _globals['_LISTCREDENTIALSREQUEST']._serialized_start=1325
-  _globals['_LISTCREDENTIALSREQUEST']._serialized_end=1452
-  _globals['_LISTCREDENTIALSRESPONSE']._serialized_start=1455
-  _globals['_LISTCREDENTIALSRESPONSE']._serialized_end=1626
-  _globals['_DELETECREDENTIALREQUEST']._serialized_start=1629
-  _globals['_DELETECREDENTIALREQUEST']._serialized_end=1760
-  _globals['_DELETECREDENTIALRESPONSE']._serialized_start=1763
-  _globals['_DELETECREDENTIALRESPONSE']._serialized_end=1893
-  _globals['_CREDENTIALSERVICE']._serialized_start=2206
-  _globals['_CREDENTIALSERVICE']._serialized_end=2609
+  _globals['_CREDENTIALTYPE']._serialized_start=2155
+  _globals['_CREDENTIALTYPE']._serialized_end=2354
+  _globals['_CREDENTIALSCOPE']._serialized_start=2357
+  _globals['_CREDENTIALSCOPE']._serialized_end=2495
+  _globals['_CREDENTIAL']._serialized_start=164
+  _globals['_CREDENTIAL']._serialized_end=706
+  _globals['_CREDENTIALSETTINGS']._serialized_start=709
+  _globals['_CREDENTIALSETTINGS']._serialized_end=1135
+  _globals['_SETCREDENTIALREQUEST']._serialized_start=1138
+  _globals['_SETCREDENTIALREQUEST']._serialized_end=1303
+  _globals['_SETCREDENTIALRESPONSE']._serialized_start=1305
+  _globals['_SETCREDENTIALRESPONSE']._serialized_end=1432
+  _globals['_LISTCREDENTIALSREQUEST']._serialized_start=1435
+  _globals['_LISTCREDENTIALSREQUEST']._serialized_end=1602
+  _globals['_LISTCREDENTIALSRESPONSE']._serialized_start=1605
+  _globals['_LISTCREDENTIALSRESPONSE']._serialized_end=1800
+  _globals['_GETLOGINREQUEST']._serialized_start=1802
+  _globals['_GETLOGINREQUEST']._serialized_end=1839
+  _globals['_GETLOGINRESPONSE']._serialized_start=1841
+  _globals['_GETLOGINRESPONSE']._serialized_end=1885
+  _globals['_DELETECREDENTIALREQUEST']._serialized_start=1888
+  _globals['_DELETECREDENTIALREQUEST']._serialized_end=2019
+  _globals['_DELETECREDENTIALRESPONSE']._serialized_start=2022
+  _globals['_DELETECREDENTIALRESPONSE']._serialized_end=2152
+  _globals['_CREDENTIALSERVICE']._serialized_start=2498
+  _globals['_CREDENTIALSERVICE']._serialized_end=2986
 # @@protoc_insertion_point(module_scope)

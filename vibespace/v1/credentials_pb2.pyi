@@ -9,6 +9,7 @@ from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
+from vibespace.v1 import agents_pb2 as agents_pb2
 from vibespace.v1 import cursor_pb2 as cursor_pb2
 import builtins as builtins
 import sys
@@ -36,6 +37,8 @@ class _CredentialTypeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Credent
     """A password or token for repositories on one server."""
     CREDENTIAL_TYPE_ENVIRONMENT: _CredentialType.ValueType  # 4
     """Any other, as an environment variable of the agents' programs."""
+    CREDENTIAL_TYPE_LOGIN: _CredentialType.ValueType  # 5
+    """A login that an agent's program keeps itself: in the agent's home, or where agents of its vibespace share it."""
 
 class CredentialType(_CredentialType, metaclass=_CredentialTypeEnumTypeWrapper):
     """Which kind of secret a credential is."""
@@ -49,6 +52,8 @@ CREDENTIAL_TYPE_GIT: CredentialType.ValueType  # 3
 """A password or token for repositories on one server."""
 CREDENTIAL_TYPE_ENVIRONMENT: CredentialType.ValueType  # 4
 """Any other, as an environment variable of the agents' programs."""
+CREDENTIAL_TYPE_LOGIN: CredentialType.ValueType  # 5
+"""A login that an agent's program keeps itself: in the agent's home, or where agents of its vibespace share it."""
 
 class _CredentialScope:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -77,7 +82,9 @@ CREDENTIAL_SCOPE_AGENT: CredentialScope.ValueType  # 3
 
 @typing.final
 class Credential(message.Message):
-    """A secret that agents are given. Its value is sealed in the daemon's vault and in no answer."""
+    """A secret that agents are given, whose value is sealed in the daemon's vault and in no answer; or, only told, a login
+    that an agent's program keeps itself.
+    """
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -91,10 +98,13 @@ class Credential(message.Message):
     CREATE_TIME_FIELD_NUMBER: builtins.int
     SET_TIME_FIELD_NUMBER: builtins.int
     POSITION_FIELD_NUMBER: builtins.int
+    AGENT_TYPE_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Resource name: `credentials/{uid}`, or that below the vibespace or the agent that it is for."""
+    """Resource name: `credentials/{uid}`, or that below the vibespace or the agent that it is for. Of a login
+    `logins/{agent_type}` below one of these.
+    """
     uid: builtins.str
-    """Never used twice."""
+    """Never used twice. Empty for a login."""
     scope: CredentialScope.ValueType
     """Whose agents get it."""
     vibespace_id: builtins.str
@@ -102,7 +112,9 @@ class Credential(message.Message):
     agent_id: builtins.str
     """The bare name of the agent, where it is for one."""
     position: builtins.int
-    """Place in the log of the last event that changed it."""
+    """Place in the log of the last event that changed it. A login has neither this nor times."""
+    agent_type: agents_pb2.AgentType.ValueType
+    """Of a login: the program that keeps it. It is shared where it is for a vibespace."""
     @builtins.property
     def settings(self) -> CredentialSettings:
         """What it is for."""
@@ -132,17 +144,22 @@ class Credential(message.Message):
         create_time: timestamp_pb2.Timestamp | None = ...,
         set_time: timestamp_pb2.Timestamp | None = ...,
         position: builtins.int = ...,
+        agent_type: agents_pb2.AgentType.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_agent_id", b"_agent_id", "_vibespace_id", b"_vibespace_id", "agent_id", b"agent_id", "create_time", b"create_time", "set_time", b"set_time", "settings", b"settings", "vibespace_id", b"vibespace_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_agent_id", b"_agent_id", "_agent_type", b"_agent_type", "_vibespace_id", b"_vibespace_id", "agent_id", b"agent_id", "agent_type", b"agent_type", "create_time", b"create_time", "set_time", b"set_time", "settings", b"settings", "vibespace_id", b"vibespace_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_agent_id", b"_agent_id", "_vibespace_id", b"_vibespace_id", "agent_id", b"agent_id", "create_time", b"create_time", "name", b"name", "position", b"position", "scope", b"scope", "set_time", b"set_time", "settings", b"settings", "uid", b"uid", "used_by", b"used_by", "vibespace_id", b"vibespace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_agent_id", b"_agent_id", "_agent_type", b"_agent_type", "_vibespace_id", b"_vibespace_id", "agent_id", b"agent_id", "agent_type", b"agent_type", "create_time", b"create_time", "name", b"name", "position", b"position", "scope", b"scope", "set_time", b"set_time", "settings", b"settings", "uid", b"uid", "used_by", b"used_by", "vibespace_id", b"vibespace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__agent_id: _TypeAlias = typing.Literal["agent_id"]  # noqa: Y015
     _WhichOneofArgType__agent_id: _TypeAlias = typing.Literal["_agent_id", b"_agent_id"]  # noqa: Y015
+    _WhichOneofReturnType__agent_type: _TypeAlias = typing.Literal["agent_type"]  # noqa: Y015
+    _WhichOneofArgType__agent_type: _TypeAlias = typing.Literal["_agent_type", b"_agent_type"]  # noqa: Y015
     _WhichOneofReturnType__vibespace_id: _TypeAlias = typing.Literal["vibespace_id"]  # noqa: Y015
     _WhichOneofArgType__vibespace_id: _TypeAlias = typing.Literal["_vibespace_id", b"_vibespace_id"]  # noqa: Y015
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__agent_id) -> _WhichOneofReturnType__agent_id | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__agent_type) -> _WhichOneofReturnType__agent_type | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__vibespace_id) -> _WhichOneofReturnType__vibespace_id | None: ...
 
@@ -282,34 +299,39 @@ class ListCredentialsRequest(message.Message):
     PARENT_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    VIEW_FIELD_NUMBER: builtins.int
     parent: builtins.str
     """Only what agents of this vibespace may get; without it, all."""
     page_size: builtins.int
     """Most credentials in one answer; 0 means all."""
     page_token: builtins.str
     """From the answer before, for the next page."""
+    view: agents_pb2.View.ValueType
+    """With VIEW_FULL also logins that agents' programs keep themselves."""
     def __init__(
         self,
         *,
         parent: builtins.str = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
+        view: agents_pb2.View.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class ListCredentialsResponse(message.Message):
-    """Credentials, the widest scope first."""
+    """Credentials, the widest scope first; behind them logins."""
 
     DESCRIPTOR: descriptor.Descriptor
 
     CREDENTIALS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     CURSOR_FIELD_NUMBER: builtins.int
+    UNSEEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
     """For the next page; empty at the end."""
     @builtins.property
@@ -320,16 +342,65 @@ class ListCredentialsResponse(message.Message):
     def cursor(self) -> cursor_pb2.Cursor:
         """What the answer is true of."""
 
+    @builtins.property
+    def unseen(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Agents of whose own logins nothing is known, as AGENT@VIBESPACE: they do not run, or do not answer. Only with
+        VIEW_FULL.
+        """
+
     def __init__(
         self,
         *,
         credentials: abc.Iterable[Credential] | None = ...,
         next_page_token: builtins.str = ...,
         cursor: cursor_pb2.Cursor | None = ...,
+        unseen: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["credentials", b"credentials", "cursor", b"cursor", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["credentials", b"credentials", "cursor", b"cursor", "next_page_token", b"next_page_token", "unseen", b"unseen"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetLoginRequest(message.Message):
+    """Whose program to log in."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Resource name of the agent. One that is on its way up is waited for."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetLoginResponse(message.Message):
+    """How that is done."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    COMMAND_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def command(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Run this on a terminal, by AgentService.Exec."""
+
+    def __init__(
+        self,
+        *,
+        command: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["command", b"command"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

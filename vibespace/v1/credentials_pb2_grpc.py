@@ -45,6 +45,11 @@ class CredentialServiceStub:
                 request_serializer=vibespace_dot_v1_dot_credentials__pb2.ListCredentialsRequest.SerializeToString,
                 response_deserializer=vibespace_dot_v1_dot_credentials__pb2.ListCredentialsResponse.FromString,
                 _registered_method=True)
+        self.GetLogin = channel.unary_unary(
+                '/vibespace.v1.CredentialService/GetLogin',
+                request_serializer=vibespace_dot_v1_dot_credentials__pb2.GetLoginRequest.SerializeToString,
+                response_deserializer=vibespace_dot_v1_dot_credentials__pb2.GetLoginResponse.FromString,
+                _registered_method=True)
         self.DeleteCredential = channel.unary_unary(
                 '/vibespace.v1.CredentialService/DeleteCredential',
                 request_serializer=vibespace_dot_v1_dot_credentials__pb2.DeleteCredentialRequest.SerializeToString,
@@ -67,7 +72,16 @@ class CredentialServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListCredentials(self, request, context):
-        """List what is stored, for whom, until when and who uses it; values are never shown.
+        """List what is stored, for whom, until when and who uses it, and logins that agents' programs keep themselves.
+
+        Values are never shown. Of a login is known that it is there: agents that run are looked into, and no other is woken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLogin(self, request, context):
+        """Say how an agent's program is logged in by a person: what is to be run on a terminal inside.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -92,6 +106,11 @@ def add_CredentialServiceServicer_to_server(servicer, server):
                     servicer.ListCredentials,
                     request_deserializer=vibespace_dot_v1_dot_credentials__pb2.ListCredentialsRequest.FromString,
                     response_serializer=vibespace_dot_v1_dot_credentials__pb2.ListCredentialsResponse.SerializeToString,
+            ),
+            'GetLogin': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLogin,
+                    request_deserializer=vibespace_dot_v1_dot_credentials__pb2.GetLoginRequest.FromString,
+                    response_serializer=vibespace_dot_v1_dot_credentials__pb2.GetLoginResponse.SerializeToString,
             ),
             'DeleteCredential': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteCredential,
@@ -154,6 +173,33 @@ class CredentialService:
             '/vibespace.v1.CredentialService/ListCredentials',
             vibespace_dot_v1_dot_credentials__pb2.ListCredentialsRequest.SerializeToString,
             vibespace_dot_v1_dot_credentials__pb2.ListCredentialsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLogin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vibespace.v1.CredentialService/GetLogin',
+            vibespace_dot_v1_dot_credentials__pb2.GetLoginRequest.SerializeToString,
+            vibespace_dot_v1_dot_credentials__pb2.GetLoginResponse.FromString,
             options,
             channel_credentials,
             insecure,

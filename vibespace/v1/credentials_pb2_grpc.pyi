@@ -40,7 +40,12 @@ class CredentialServiceStub:
     that run get it when their program starts next; git has it at once.
     """
     ListCredentials: _grpc.UnaryUnaryMultiCallable[_credentials_pb2.ListCredentialsRequest, _credentials_pb2.ListCredentialsResponse]
-    """List what is stored, for whom, until when and who uses it; values are never shown."""
+    """List what is stored, for whom, until when and who uses it, and logins that agents' programs keep themselves.
+
+    Values are never shown. Of a login is known that it is there: agents that run are looked into, and no other is woken.
+    """
+    GetLogin: _grpc.UnaryUnaryMultiCallable[_credentials_pb2.GetLoginRequest, _credentials_pb2.GetLoginResponse]
+    """Say how an agent's program is logged in by a person: what is to be run on a terminal inside."""
     DeleteCredential: _grpc.UnaryUnaryMultiCallable[_credentials_pb2.DeleteCredentialRequest, _credentials_pb2.DeleteCredentialResponse]
     """Delete a secret, and take it back from agents' containers."""
 
@@ -56,7 +61,12 @@ class CredentialServiceAsyncStub(CredentialServiceStub):
     that run get it when their program starts next; git has it at once.
     """
     ListCredentials: _aio.UnaryUnaryMultiCallable[_credentials_pb2.ListCredentialsRequest, _credentials_pb2.ListCredentialsResponse]  # type: ignore[assignment]
-    """List what is stored, for whom, until when and who uses it; values are never shown."""
+    """List what is stored, for whom, until when and who uses it, and logins that agents' programs keep themselves.
+
+    Values are never shown. Of a login is known that it is there: agents that run are looked into, and no other is woken.
+    """
+    GetLogin: _aio.UnaryUnaryMultiCallable[_credentials_pb2.GetLoginRequest, _credentials_pb2.GetLoginResponse]  # type: ignore[assignment]
+    """Say how an agent's program is logged in by a person: what is to be run on a terminal inside."""
     DeleteCredential: _aio.UnaryUnaryMultiCallable[_credentials_pb2.DeleteCredentialRequest, _credentials_pb2.DeleteCredentialResponse]  # type: ignore[assignment]
     """Delete a secret, and take it back from agents' containers."""
 
@@ -81,7 +91,18 @@ class CredentialServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _credentials_pb2.ListCredentialsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credentials_pb2.ListCredentialsResponse, _abc.Awaitable[_credentials_pb2.ListCredentialsResponse]]:
-        """List what is stored, for whom, until when and who uses it; values are never shown."""
+        """List what is stored, for whom, until when and who uses it, and logins that agents' programs keep themselves.
+
+        Values are never shown. Of a login is known that it is there: agents that run are looked into, and no other is woken.
+        """
+
+    @_abc_1.abstractmethod
+    def GetLogin(
+        self,
+        request: _credentials_pb2.GetLoginRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_credentials_pb2.GetLoginResponse, _abc.Awaitable[_credentials_pb2.GetLoginResponse]]:
+        """Say how an agent's program is logged in by a person: what is to be run on a terminal inside."""
 
     @_abc_1.abstractmethod
     def DeleteCredential(

@@ -168,12 +168,15 @@ class Flag(message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+TOLD_FIELD_NUMBER: builtins.int
 COMMAND_FIELD_NUMBER: builtins.int
 HOME_FIELD_NUMBER: builtins.int
 ACCESS_FIELD_NUMBER: builtins.int
 FLAG_FIELD_NUMBER: builtins.int
 SUMMARY_FIELD_NUMBER: builtins.int
 FIELD_ACCESS_FIELD_NUMBER: builtins.int
+told: extension_dict._ExtensionFieldDescriptor[descriptor_pb2.EnumValueOptions, builtins.bool]
+"""It is told, and cannot be asked for."""
 command: extension_dict._ExtensionFieldDescriptor[descriptor_pb2.MethodOptions, Command]
 """The command that calls this method; a method without one is for programs."""
 home: extension_dict._ExtensionFieldDescriptor[descriptor_pb2.MethodOptions, Home.ValueType]

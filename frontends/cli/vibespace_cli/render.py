@@ -37,7 +37,7 @@ def render(output: Output, response: Any) -> None:
                 output.line(_name(each))
         return
     # Of several lists only those that have something; one alone says that it has nothing.
-    parts = [f for f in every if not (is_message(f) and f.is_repeated) or getattr(response, f.name)] or every[:1]
+    parts = [f for f in every if not f.is_repeated or getattr(response, f.name)] or every[:1]
     alone = len(parts) == 1
     if output.plain and output.header and any(not (is_message(f) and f.is_repeated) for f in parts):
         output.line("FIELD\tVALUE")

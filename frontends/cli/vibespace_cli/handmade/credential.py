@@ -1,4 +1,4 @@
-"""`vibespace credential set` and `credential delete`: a value that is no argument, and one thing said by what it is."""
+"""`vibespace credential set`, `delete` and `list`: a value that is no argument, and one thing said by what it is."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ import click
 from vibespace import catalog
 from vibespace.errors import InvalidArgument, NotFound
 from vibespace.moments import ago
+from vibespace.v1.agents_pb2 import VIEW_FULL
 from vibespace_cli import build, complete, names, run, secrets
 from vibespace_cli.invocation import Invocation
 from vibespace_cli.render import render
 from vibespace_cli.shape import to_data
 from vibespace_cli.terminal import is_terminal, silent
 
+_NAMED = 5
+"""Agents that are told by name."""
 _LONGEST = 1 << 17
 """Bytes that are read of a value; the daemon takes half as many."""
 
 
 def command(words: tuple[str, ...]) -> click.Command:
     """The command."""
+    if words[-1] == "list":
+        return build.command(words, list_)
     if words[-1] == "set":
         text = "When it expires, as a note: a date such as 2027-01-31, a time, or in how long: 90d."
         expires = click.Option(["--expires"], metavar="TIME", help=text)
@@ -49,6 +54,19 @@ def delete(invocation: Invocation) -> None:
         run.answer(invocation, response)
     else:
         _tell(invocation, response, "deleted")
+
+
+def list_(invocation: Invocation) -> None:
+    """With the logins of those agents that can be looked into; which cannot, is said beside."""
+    invocation.request.view = VIEW_FULL
+    response, output = run.call(invocation), invocation.session.output
+    unseen = list(response.unseen)
+    if not output.as_json:
+        del response.unseen[:]
+    run.answer(invocation, response)
+    if unseen and not (output.as_json or output.plain):
+        some = ", ".join(unseen[:_NAMED]) + (f" and {len(unseen) - _NAMED} more" if unseen[_NAMED:] else "")
+        output.note(f"Not looked into for logins, for they do not run or do not answer: {some}.")
 
 
 def _tell(invocation: Invocation, response: Any, done: str) -> None:
