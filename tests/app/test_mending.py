@@ -68,7 +68,10 @@ async def test_a_lost_turn_is_asked_for_again(house: House) -> None:
 
 async def test_the_login_that_it_has_is_the_one_to_replace(house: House) -> None:
     """None, that of all, of its vibespace, its own: the command is for the one that it uses."""
-    assert await helps(house, "login") == "Give it a key: 'vibespace credential set anthropic'."
+    assert await helps(house, "login") == (
+        "Log it in with 'vibespace credential login claude-1@demo', "
+        "or give it a key: 'vibespace credential set anthropic'."
+    )
     for parent, flag in (("", ""), (DEMO, " --vibespace demo"), (FIRST, " --agent claude-1@demo")):
         await house.ask(set_credential(parent, sealed=f"v{len(parent)}"))
         assert (await helps(house, "login")).endswith(f": 'vibespace credential set anthropic{flag}'.")

@@ -203,7 +203,8 @@ async def test_what_a_failed_turn_needs(talk: Talk, demo: Running) -> None:
     assert (told.state, told.reason) == (DONE, "failed: Not logged in")
     assert (told.message.trouble, told.message.hint) == (
         "login",
-        "Give it a key: 'vibespace credential set anthropic'.",
+        "Log it in with 'vibespace credential login claude-1@demo', "
+        "or give it a key: 'vibespace credential set anthropic'.",
     )
     (end,) = [block.turn_ended for block in told.blocks if block.HasField("turn_ended")]
     assert (end.reason, end.detail, end.trouble) == ("failed", "Not logged in", "login")
@@ -245,7 +246,7 @@ async def test_a_program_that_dies_again(talk: Talk, inside: Path) -> None:
     """What it was told to go on with is lost then; the next message has another program."""
     (inside / "again").write_bytes(b"x")
     told = await talk.ask("say begun\ncrash")
-    assert (told.state, told.reason, told.said) == (DONE, "lost", ["begun"])
+    assert (told.state, told.reason, told.said) == (DONE, "lost: its program ended with code 3", ["begun"])
     assert (await talk.ask("say next")).said == ["next"]
 
 
@@ -267,7 +268,7 @@ async def test_an_end_that_was_wanted(talk: Talk) -> None:
     for _ in range(2):
         await talk.stub.InterruptAgent(c.InterruptAgentRequest(name=PRIMARY))
     told = await talk.outcome(sent)
-    assert (told.state, told.reason, told.said) == (DONE, "lost", ["begun"])
+    assert (told.state, told.reason, told.said) == (DONE, f"lost: {KILLED}", ["begun"])
 
 
 @pytest.mark.parametrize("lives", [1, 2])

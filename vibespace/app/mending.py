@@ -47,7 +47,8 @@ def _login(agent: Agent, state: State) -> str:
         return f"Put another in the place of the {held.called}: {command}."
     other = "'vibespace credential set environment --variable NAME'"
     provider = f", or what a provider of its own settings asks for: {other}" if type == credentials.OPENAI else ""
-    return f"Give it a key: {command}{provider}."
+    who = f"{agent.name}@{agent.vibespace}"
+    return f"Log it in with 'vibespace credential login {who}', or give it a key: {command}{provider}."
 
 
 def _whose(held: Credential | None) -> str:
