@@ -10,14 +10,14 @@ import asyncio
 import json
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
-from tests.models.script import Call, Gate, Refusal, Script, Turn, words
+from tests.models.script import Call, Gate, Refusal, Turn, words
 
 SECRET = {"authorization", "x-api-key", "cookie"}
 """Headers that are not kept."""
@@ -50,13 +50,17 @@ class Asked:
         return [said.text for said in self.history if said.kind == kind]
 
 
+Answer = Turn | Refusal | Callable[[Asked], Turn]
+"""What is not written down beforehand follows from what was asked."""
+
+
 class Endpoint(ABC):
     """One server; `scripts` may be added to while it runs."""
 
     path: str
     """Where answers are asked for."""
 
-    def __init__(self, scripts: Mapping[str, Script]) -> None:
+    def __init__(self, scripts: Mapping[str, Sequence[Answer]]) -> None:
         self.scripts = dict(scripts)
         self.surprises: list[str] = []
         self.url = ""
@@ -153,6 +157,8 @@ class Endpoint(ABC):
             self.surprises.append(f"asked {len(earlier)} times, where the script has {len(script)} answers")
             return self._refuse(Refusal(400, "the script has ended"))
         now = script[len(earlier) - 1]
+        if callable(now):
+            now = now(asked)
         if isinstance(now, Refusal):
             return self._refuse(now)
         if not asked.body.get("stream"):

@@ -123,6 +123,14 @@ async def test_asked(api: type[Endpoint], body: Any) -> None:
 
 
 @BOTH
+async def test_follows_from_what_was_asked(api: type[Endpoint], body: Any) -> None:
+    """An answer may be made of the request, when that is there."""
+    model = api({"k": [lambda asked: say(f"{asked.texts('user')[0]}!")]})
+    async with model.serving(), aiohttp.ClientSession() as client, ask(client, model, body) as answer:
+        assert b'"hello!"' in await answer.read()
+
+
+@BOTH
 @pytest.mark.parametrize("status", [401, 429, 500, 529])
 async def test_refusal(api: type[Endpoint], body: Any, status: int) -> None:
     """An error has its status, headers, and a body that names its kind."""
