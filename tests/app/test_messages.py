@@ -303,10 +303,10 @@ async def test_what_leads_to_less_is_decided_on_a_full_disk(house: House, monkey
     ],
 )
 async def test_a_lost_turn_says_how_its_program_ended(house: House, how: dict[str, Any], words: str) -> None:
-    """Whether the program's lines told of the loss, or nothing did."""
+    """Whether the program's lines told of the loss, or nothing did. With a command no other program goes on."""
     lost = {"kind": "turn_ended", "turn": "t", "reason": "lost"}
     for blocks in ([], [lost]):
-        said = await house.ask(say(*WHOSE, "hi"))
+        said = await house.ask(say(*WHOSE, "/hi", is_command=True))
         await house.ask(program_started(*WHOSE))
         await house.ask(with_first(messages.hand_message, *WHOSE))
         await house.ask(line(*WHOSE, BEGUN, TAKEN))

@@ -66,8 +66,7 @@ async def test_a_container_that_keeps_ending_is_started_ever_later(tmp_path: Pat
             failed = loop.time()
             await made.until(quiet)
             times.append(round(loop.time() - failed, 1))
-        assert times == sorted(times)
-        assert times[-1] >= 4
+        assert all(time >= least for time, least in zip(times, (0, 0.5, 1, 2, 4, 8), strict=True)), times
 
 
 @in_virtual_time

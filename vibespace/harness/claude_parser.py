@@ -162,6 +162,7 @@ class ClaudeParser:
             "typed": self._typed,
             "over": list(self._over),
             "prompt": self._prompt,
+            "trouble": self._trouble,
             "busy": self._busy,
             "block": list(self._block),
             "calls": calls,
@@ -171,6 +172,7 @@ class ClaudeParser:
         self._conversation, self._turn, self._typed = state["conversation"], state["turn"], state["typed"]
         self._over.extend(state["over"])
         self._prompt, self._busy = state["prompt"], state["busy"]
+        self._trouble = Trouble(state["trouble"]) if state["trouble"] else None
         message, place = state["block"]
         self._block = (message, place)
         self._open.restore(state["calls"])
