@@ -21,7 +21,6 @@ trap 'echo "asked to end" > ended; exit 7' TERM
 echo "I am here"
 while :; do read -r line && echo "heard $line"; done
 """
-LOOK = ("tmux", "-L", "vibespace", "attach-session", "-t", "=agent")
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ class Looking:
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._mine, its = pty.openpty()
-        self.process = subprocess.Popen(LOOK, env=environment, stdin=its, stdout=its, stderr=its, process_group=0)
+        self.process = subprocess.Popen(doors.JOIN, env=environment, stdin=its, stdout=its, stderr=its, process_group=0)
         os.close(its)
         self._seen = b""
 
@@ -77,9 +76,6 @@ class Looking:
 
 @contextmanager
 def looking(environment: dict[str, str]) -> Iterator[Looking]:
-    """Attached as soon as there is something to be attached to."""
-    while subprocess.run(("tmux", "-L", "vibespace", "has-session"), env=environment, capture_output=True).returncode:
-        pass
     somebody = Looking(environment)
     try:
         yield somebody
@@ -105,6 +101,12 @@ def test_it_is_taken_from_who_looks(tmp_path: Path, environment: dict[str, str])
         assert somebody.process.wait(60) == 0
         assert program.wait(60) == 0
         assert (tmp_path / "ended").read_text() == "asked to end\n"
+
+
+def test_who_joins_waits_until_it_is_there(tmp_path: Path, environment: dict[str, str]) -> None:
+    """However soon he is."""
+    with looking(environment) as somebody, kept(tmp_path, environment):
+        somebody.sees("I am here")
 
 
 def test_nobody_need_look(tmp_path: Path, environment: dict[str, str]) -> None:

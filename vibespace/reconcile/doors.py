@@ -39,6 +39,13 @@ exec 3<&-
 exec tmux -L vibespace wait-for {_SESSION}-over
 """
 """Lives as long as the server does, which goes with its only session."""
+_JOIN = f"""\
+for _ in $(seq 250); do tmux -L vibespace has-session -t ={_SESSION} 2>/dev/null && break; sleep 0.02; done
+exec tmux -L vibespace attach-session -t ={_SESSION}
+"""
+JOIN = ("/bin/sh", "-c", _JOIN)
+"""What joins it. That a program was started is told before tmux has it; tmux, asked too soon, begins a server of its
+own, in which there is none."""
 
 
 def in_tmux(command: Command) -> Command:
@@ -68,7 +75,7 @@ class Doors:
         if not transcript or not transcript.running or not conversation:
             return ()
         if not harness.shares:
-            return (*_TMUX, "attach-session", "-t", f"={_SESSION}") if transcript.on_terminal else ()
+            return JOIN if transcript.on_terminal else ()
         if not conversation.begun:
             return ()
         own = harness.terminal(
