@@ -82,6 +82,12 @@ def waiting(own: Installation) -> str:
     raise AssertionError("nothing waits for a decision")
 
 
+def deciders(own: Installation) -> list[tuple[str, str]]:
+    """What was decided, and by whom."""
+    lines = own.events("--vibespace", "shop", "--type", "approval.decided")
+    return [(line["data"]["verdict"], line["actor"]) for line in lines]
+
+
 def test_claude_works_and_remembers(own: Installation) -> None:
     """It is asked, asks before it acts, acts, and knows all that when it was stopped and started."""
     script = [
@@ -199,6 +205,64 @@ def test_claude_has_one_owner(own: Installation) -> None:
         assert model.asked(KEY)[-1].texts("user")[-1] == "second words"
         assert "first words" in model.asked(KEY)[-1].texts("user")
         assert model.surprises == []
+
+
+def test_a_message_takes_claude_over_from_its_terminal(own: Installation) -> None:
+    """At its next idle; who has it there is told why, on a terminal that is as it was, and can have it again."""
+    script = [say("First answer."), say("Second answer."), say("Third answer."), say("Fourth answer.")]
+    with claude(own, script) as model:
+        own.ok("ask", "-a", "claude-1@shop", "first words")
+        with person(own, "connect", "claude-1@shop") as there:
+            there.sees("First.{1,12}answer")
+            there.type("second words")
+            there.sees("second.{1,12}words")
+            there.type("\r")
+            there.sees("Second.{1,12}answer")
+            assert own.ok("ask", "-a", "claude-1@shop", "--take-over", "third words") == "Third answer.\n"
+            there.sees("A message takes over .*vibespace connect")
+            assert (there.wait(), there.restored) == (0, True)
+        with person(own, "connect", "claude-1@shop") as there:
+            there.sees("Third.{1,12}answer")
+            assert own.ok("ask", "-a", "claude-1@shop", "--take-over", "fourth words") == "Fourth answer.\n"
+            assert there.wait() == 0
+        said = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
+        assert said == [f"{number} words" for number in ("first", "second", "third", "fourth")]
+        topics = own.types("--vibespace", "shop", "--type", "conversation")
+        assert topics.count("conversation.terminal_attached") == topics.count("conversation.terminal_detached") == 2
+        ended = own.events("--vibespace", "shop", "--type", "conversation.turn_ended")
+        assert {line["data"]["reason"] for line in ended} == {"completed"}
+
+
+def test_what_nobody_decides_in_its_time_is_denied_to_claude(own: Installation) -> None:
+    """On both doors, with a reason that reaches the model; nothing of it runs."""
+    script = [
+        say("I make it.", bash("echo flour > /vibespace/mill")),
+        say("It may not be."),
+        say("I bake it.", bash("echo bread > /vibespace/oven")),
+        say("Nor this."),
+    ]
+    with claude(own, script, "--approval-timeout", "1s") as model:
+        assert own.ok("ask", "-a", "claude-1@shop", "make flour") == "I make it.\nIt may not be.\n"
+        with person(own, "connect", "claude-1@shop") as there:
+            there.sees("may.{1,12}not.{1,12}be")
+            there.type("bake bread")
+            there.sees("bake.{1,12}bread")
+            there.type("\r")
+            there.sees("Nor.{1,12}this")
+        assert own.inside("claude-1@shop", "ls /vibespace") == ""
+        results = model.asked(KEY)[-1].texts("result")
+        assert [("nobody decided within 1s" in result) for result in results] == [True, True]
+        assert deciders(own) == [("denied", "daemon"), ("denied", "daemon")]
+
+
+def test_what_nobody_decides_in_its_time_is_denied_to_codex(own: Installation) -> None:
+    """Nothing of it runs, and it goes on."""
+    make = Call("exec_command", {"cmd": "echo flour > /vibespace/mill"})
+    with codex(own, [say("I make it.", make), say("It may not be.")], "--approval-timeout", "1s") as model:
+        assert own.ok("ask", "-a", "codex-1@shop", "make flour") == "I make it.\nIt may not be.\n"
+        assert own.inside("codex-1@shop", "ls /vibespace") == ""
+        assert len(model.asked(KEY)) == 2
+        assert deciders(own) == [("denied", "daemon")]
 
 
 def test_what_claude_asks_on_its_terminal_is_answered_elsewhere(own: Installation) -> None:
