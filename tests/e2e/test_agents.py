@@ -191,10 +191,10 @@ def test_claude_has_one_owner(own: Installation) -> None:
         assert typed.stdout.readline()
         done = own.run("ask", "-a", "claude-1@shop", "too early")
         assert (done.returncode, done.stdout) == (16, "")
-        assert "another claude inside, process " in done.stderr
+        assert "another claude, process " in done.stderr
         assert ".." not in done.stderr
         with person(own, "connect", "claude-1@shop") as there:
-            there.sees("another claude inside, process ")
+            there.sees("another claude, process ")
             typed.communicate(timeout=60)
             there.sees("First.{1,12}answer")
             there.type("/exit")

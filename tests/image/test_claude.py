@@ -182,7 +182,7 @@ def test_two_owners(home: Home, first: list[str], refused: list[list[str]], pass
     home.conversation(OTHER, 1)
     with home.has(*first) as pid:
         for words in refused:
-            sentence = f"claude: another claude inside, process {pid}, has this conversation: end that one first\n"
+            sentence = f"claude: another claude, process {pid}, has this conversation: end it first\n"
             assert home.typed(*words) == (1, sentence)
         for words in passes:
             assert home.typed(*words) == (7, "")
@@ -277,7 +277,7 @@ def test_the_runners_program_finds_an_owner(home: Home) -> None:
     with home.has("-r", OURS) as pid, Client(home.path) as client:
         client.ask({"do": "start", "argv": ["claude", "--resume", OURS], "env": home.env, "cwd": "/"})
         assert client.exit(1) == {"code": 1}
-        assert f"another claude inside, process {pid}, has".encode() in client.record("stderr")
+        assert f"another claude, process {pid}, has".encode() in client.record("stderr")
 
 
 def test_who_joins_the_agent_waits_for_an_owner(home: Home) -> None:
@@ -294,7 +294,7 @@ def test_who_joins_the_agent_waits_for_an_owner(home: Home) -> None:
         )
         os.close(its)
         with open(mine, "rb") as seen:
-            sentence = f"claude: another claude inside, process {pid}, has this conversation: end that one first\r\n"
+            sentence = f"claude: another claude, process {pid}, has this conversation: end it first\r\n"
             assert seen.readline() == sentence.encode()
             os.kill(pid, signal.SIGKILL)
             assert json.loads(seen.readline())[0] == ["--resume", OURS]

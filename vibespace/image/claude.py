@@ -179,7 +179,8 @@ def _runners(pid: int) -> bool:
 
 def _refusal(owner: int, *, agents: bool) -> str:
     if not agents:
-        return f"another claude inside, process {owner}, has this conversation: end that one first"
+        # With its name before it no longer than a narrow terminal: what wraps there scrolls out of sight.
+        return f"another claude, process {owner}, has this conversation: end it first"
     join = f"'vibespace connect {os.uname().nodename}'"
     return f"the agent's own program has this conversation: {join}, where you run vibespace, takes you into it"
 
