@@ -130,11 +130,12 @@ def test_it_is_spoken_with_over_the_socket_that_a_terminal_finds() -> None:
     assert CODEX.terminal(Settings(), "c-1", resume=True, hook="hook", directory="/w", env={}).socket == ""
 
 
-def test_it_does_not_wait_for_ever() -> None:
-    """By itself it would, for a service that cannot be reached; whatever else it is started with."""
+@pytest.mark.parametrize("feature", ["unbounded_connection_retries", "shell_snapshot"])
+def test_it_neither_waits_for_ever_nor_writes_its_environment_down(feature: str) -> None:
+    """By itself it would: for a service that cannot be reached, and into its home; whatever else it is started with."""
     for env in ({}, {"OPENAI_API_KEY": "sk-1"}):
         argv = CODEX.headless(Settings(), "", resume=False, env=env).argv
-        assert ("-c", "features.unbounded_connection_retries=false") in pairwise(argv)
+        assert ("-c", f"features.{feature}=false") in pairwise(argv)
 
 
 @pytest.mark.parametrize(("conversation", "argv"), [("c-1", ("codex", "resume", "c-1")), ("", ("codex",))])

@@ -20,8 +20,10 @@ KEY = "OPENAI_API_KEY"
 RULES = ".codex/rules/vibespace.rules"
 SOCKET = ".codex/app-server-control/app-server-control.sock"
 
-_BOUNDED = ("-c", "features.unbounded_connection_retries=false")
-"""Without it the program waits for ever for a service that cannot be reached, and so would who asks."""
+_WITHOUT = ("-c", "features.unbounded_connection_retries=false", "-c", "features.shell_snapshot=false")
+"""With the one it would wait for ever for a service that cannot be reached, and so would who asks; with the other its
+environment, keys included, would be written into the home.
+"""
 
 _LATEST = 100
 """Items to look through for a message that may have arrived: more than a turn was seen to have."""
@@ -55,7 +57,7 @@ class Codex:
     ) -> Command:
         """What it is logged in with by us it keeps in memory; a login of its own it looks for in its file."""
         store = ("-c", 'cli_auth_credentials_store="ephemeral"') if KEY in env else ()
-        argv = ("codex", "app-server", *_BOUNDED, *store, "--listen", "unix://")
+        argv = ("codex", "app-server", *_WITHOUT, *store, "--listen", "unix://")
         return Command(argv, files=_rules(settings), socket=SOCKET)
 
     def terminal(
