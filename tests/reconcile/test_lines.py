@@ -9,6 +9,9 @@ import pytest
 from tests.harness.echo import Echo
 from vibespace.app.blobs import Blobs
 from vibespace.domain.transcripts import Place
+from vibespace.harness.codex import Codex
+from vibespace.harness.events import Reason, TurnEnded
+from vibespace.harness.reading import encode
 from vibespace.net.base import Record
 from vibespace.reconcile.lines import INLINE, Lines, note, told
 
@@ -61,3 +64,22 @@ async def test_a_long_line_lies_apart(lines: Lines, tmp_path: Path) -> None:
     assert b"x" * INLINE in (tmp_path / line.blob).read_bytes()
     too_long = Record("stdout", 1, 2, b"x" * 10, 1 << 40)
     assert [event.why for event in lines.read(too_long)] == [f"a line of {1 << 40} bytes"]  # type: ignore[attr-defined]  # Unparsed
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        (b"1-limit-t_1-0\n{}", Reason.TURN_LIMIT),
+        (b"1-limit-t_0-0\n{}", Reason.INTERRUPTED),
+        (b"1-interrupt-t_1-0\n{}", Reason.INTERRUPTED),
+        (b"\xff", Reason.INTERRUPTED),
+    ],
+)
+def test_a_turn_that_was_ended_for_its_rounds_says_so(tmp_path: Path, written: bytes, reason: Reason) -> None:
+    """To a program that counts none it is an interrupt as any other."""
+    lines = Lines("a", Codex(), str, Blobs(tmp_path))
+    turn = {"id": "t 1", "status": "interrupted", "error": None}
+    over = encode({"method": "turn/completed", "params": {"threadId": "c", "turn": turn}})
+    assert lines.read(record("input", written)) == ()
+    ends = [event for event in lines.read(record("stdout", over)) if isinstance(event, TurnEnded)]
+    assert [(event.turn, event.reason) for event in ends] == [("t 1", reason)]

@@ -272,6 +272,12 @@ def _limit(view: View) -> Action:
     return _unwritten(live, kind, view.harness.interrupt(live.conversation, live.turn, _named(live, kind)))
 
 
+def is_limit(name: str, turn: str = "") -> bool:
+    """Whether that is what ends a turn, or that turn, because it has too many rounds."""
+    _, _, kind = name.partition("-")
+    return kind.startswith(f"{LIMIT}-{_word(turn)}-" if turn else f"{LIMIT}-")
+
+
 def _settle(view: View, conversation: Conversation) -> Action:
     """Bring other settings into force: while it works where the program can, else between two of its lives, which is
     how it gets other credentials.

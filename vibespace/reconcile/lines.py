@@ -15,9 +15,10 @@ from vibespace.app.transcripts import Line
 from vibespace.app.writer import Command
 from vibespace.domain.transcripts import Block, Place
 from vibespace.harness.base import Harness
-from vibespace.harness.events import Event, Source, Unparsed
+from vibespace.harness.events import Event, Reason, Source, TurnEnded, Unparsed
 from vibespace.net.base import Record
 from vibespace.reconcile.blocks import blocks_of, shortened
+from vibespace.reconcile.conversations import is_limit
 
 SOURCES = {"stdout": Source.OUTPUT, "transcript": Source.RECORD, "hook": Source.HOOK}
 _WORDS = 4096
@@ -37,6 +38,8 @@ class Lines:
         self._parser = harness.parser()
         self.last_words = ""
         """What the program wrote last on its standard error."""
+        self._limited = ""
+        """What ended, last, a turn that had too many rounds."""
 
     def begin(self) -> None:
         """Another program."""
@@ -56,10 +59,19 @@ class Lines:
         if record.size > len(record.data):
             return (Unparsed(why=f"a line of {record.size} bytes"),)
         if record.kind in SOURCES:
-            return self._parser.feed(record.data.removesuffix(b"\n"), SOURCES[record.kind])
+            told = self._parser.feed(record.data.removesuffix(b"\n"), SOURCES[record.kind])
+            return [self._ended(event) for event in told] if self._limited else told
+        if record.kind == "input" and is_limit(name := record.data.partition(b"\n")[0].decode(errors="replace")):
+            self._limited = name
         if record.kind == "stderr":
             self.last_words = self._mask(record.data[-_WORDS:].decode(errors="replace").strip())[-300:]
         return self._parser.lost() if record.kind == "exit" else ()
+
+    def _ended(self, event: Event) -> Event:
+        """Why, when the program was told to end it: it knows no limit."""
+        if isinstance(event, TurnEnded) and event.reason is Reason.INTERRUPTED and is_limit(self._limited, event.turn):
+            return replace(event, reason=Reason.TURN_LIMIT)
+        return event
 
     async def command(
         self, record: Record, events: Sequence[Event], after: Place, *, alone: bool = False
