@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.agents import MACHINE, bash
 from tests.e2e.installation import Installation
-from tests.e2e.test_agents import MACHINE, bash
 from tests.image.engine import base
 from tests.models.anthropic import Anthropic
 from tests.models.openai import OpenAI

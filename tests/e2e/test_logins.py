@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.e2e.agents import KEY, scripted
 from tests.e2e.installation import Installation
 from tests.e2e.person import person
-from tests.e2e.test_agents import KEY, scripted
 from tests.models.openai import OpenAI
 from tests.models.script import say
 

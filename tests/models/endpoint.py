@@ -71,15 +71,17 @@ class Endpoint(ABC):
         return self._asked.get(key, [])
 
     @asynccontextmanager
-    async def serving(self, host: str = "127.0.0.1") -> AsyncIterator[str]:
-        """Serve at `host`, on a free port; the address. Open answers are dropped at the end."""
+    async def serving(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+        """Serve at `host`, on a free port if none is given; the address. Open answers are dropped at the end, after
+        which it may serve again.
+        """
         application = web.Application(client_max_size=64 << 20)
         self.routes(application)
         application.router.add_route("*", "/{unknown:.*}", self._unknown)
         runner = web.AppRunner(application, shutdown_timeout=0, handler_cancellation=True)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, host, 0)
+            site = web.TCPSite(runner, host, port)
             await site.start()
             self.url = f"http://{host}:{runner.addresses[0][1]}"
             yield self.url
@@ -87,7 +89,7 @@ class Endpoint(ABC):
             await runner.cleanup()
 
     @contextmanager
-    def in_thread(self, host: str = "127.0.0.1") -> Iterator[str]:
+    def in_thread(self, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
         """The same for tests without a loop. A gate of such a script is opened on `loop`."""
         started = threading.Event()
         finish = asyncio.Event()
@@ -96,7 +98,7 @@ class Endpoint(ABC):
         async def main() -> None:
             self.loop = asyncio.get_running_loop()
             try:
-                async with self.serving(host):
+                async with self.serving(host, port):
                     started.set()
                     await finish.wait()
             except OSError as error:

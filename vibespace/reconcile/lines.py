@@ -44,15 +44,18 @@ class Lines:
     def begin(self) -> None:
         """Another program."""
         self._parser = self._harness.parser()
+        self._limited = ""
 
     def state(self) -> Mapping[str, Any] | None:
-        """Of the parser; None while it must not be kept."""
-        return self._parser.state()
+        """None while it must not be kept."""
+        parser = self._parser.state()
+        return None if parser is None else {"parser": parser, "limited": self._limited}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on with a program that has said all that this amounts to."""
         self.begin()
-        self._parser.restore(state)
+        self._parser.restore(state["parser"])
+        self._limited = str(state["limited"])
 
     def read(self, record: Record) -> Sequence[Event]:
         """What the record tells; an exit, what that ends. Never raises."""
