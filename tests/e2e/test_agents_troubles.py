@@ -8,9 +8,8 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from subprocess import Popen
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -70,34 +69,20 @@ class Agent:
         self.tries = len(lines) - 1
         return lines[-1].removeprefix(END)
 
-    def works(self) -> None:
-        """With a model that answers it does."""
-        self.answers(say("There."))
+    def works(self, *before: Turn) -> None:
+        """With a model that answers it does; `before` that, what its program asks by itself."""
+        self.answers(*before, say("There."))
         assert self.ask() == (0, "There.\n", [])
 
     def sets(self, value: str) -> None:
         """Its key is another one."""
         self.own.ok("credential", "set", *self.login, input=f"{value}\n")
 
-    @contextmanager
-    def amid_a_turn(self) -> Iterator[Popen[str]]:
-        """An `ask` whose answer has begun, and does not go on."""
-        gate, before = Gate(), len(self.model.asked(KEY))
-        self.answers(Turn(["grain flour"], gate))
-        asking = self.own.popen("ask", "-a", self.name, "hello")
+    def is_asked(self, number: int) -> None:
+        """Its model was, so many times in all."""
         deadline = time.monotonic() + PATIENCE
-        while len(self.model.asked(KEY)) == before:
+        while len(self.model.asked(KEY)) < number:
             assert time.monotonic() < deadline, "the model was not asked"
-        yield asking
-        if asking.poll() is None:
-            asking.kill()
-            asking.communicate()
-
-    def lost(self, asking: Popen[str]) -> str:
-        """The sentence by which an `ask` ends whose program has gone."""
-        said, beside = asking.communicate(timeout=PATIENCE)
-        assert (asking.returncode, said) == (15, ""), beside
-        return beside.removeprefix(END)
 
 
 Agents = dict[str, Agent]
@@ -148,48 +133,62 @@ def test_no_login_and_a_wrong_one(agents: Agents, program: str) -> None:
     agent.works()
 
 
-CASES: dict[str, tuple[str, list[Turn | Refusal], str, str, str]] = {
-    "claude, no such model": (
+class Case(NamedTuple):
+    """A model that fails one program."""
+
+    program: str
+    answers: list[Turn | Refusal]
+    trouble: str
+    words: str
+    helps: str
+    tries: int = 1
+    """That are told, beside the first."""
+
+
+CASES = {
+    "claude, no such model": Case(
         "claude",
         [Refusal(404, "model: nosuch")] * 2,
         "model",
         "There's an issue with the selected model",
         "'vibespace config set claude-1@mill --model MODEL'",
+        tries=0,
     ),
-    "claude, 429": ("claude", [Refusal(429, headers=NOW)] * 2, "rate_limit", "429", "Ask again later"),
-    "claude, 529": ("claude", [Refusal(529)] * 2, "overloaded", "529", "Ask again later"),
-    "claude, cut": ("claude", [CUT] * 3, "unreachable", "Connection dropped", "'vibespace info mill'"),
-    "codex, no such model": (
+    "claude, 429": Case("claude", [Refusal(429, headers=NOW)] * 2, "rate_limit", "429", "Ask again later"),
+    "claude, 529": Case("claude", [Refusal(529)] * 2, "overloaded", "529", "Ask again later"),
+    "claude, cut": Case("claude", [CUT] * 3, "unreachable", "Connection dropped", "'vibespace info mill'"),
+    "codex, no such model": Case(
         "codex",
         [Refusal(404, "The model `nosuch` does not exist.")] * 2,
         "model",
         "The model `nosuch` does not exist",
         "'vibespace config set codex-1@barn --model MODEL'",
     ),
-    "codex, refused model": (
+    "codex, refused model": Case(
         "codex",
         [Refusal(400, "The requested model 'nosuch' does not exist.")],
         "model",
         "The requested model 'nosuch' does not exist",
         "'vibespace config set codex-1@barn --model MODEL'",
+        tries=0,
     ),
-    "codex, 429": ("codex", [Refusal(429, headers=NOW)] * 2, "rate_limit", "429", "Ask again later"),
-    "codex, 503": ("codex", [Refusal(503)] * 4, "overloaded", "503", "Ask again later"),
-    "codex, cut": ("codex", [CUT] * 2, "unreachable", "stream disconnected", "'vibespace info barn'"),
+    "codex, 429": Case("codex", [Refusal(429, headers=NOW)] * 2, "rate_limit", "429", "Ask again later"),
+    "codex, 503": Case("codex", [Refusal(503)] * 4, "overloaded", "503", "Ask again later"),
+    "codex, cut": Case("codex", [CUT] * 2, "unreachable", "stream disconnected", "'vibespace info barn'"),
 }
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_the_model_fails(agents: Agents, case: tuple[str, list[Turn | Refusal], str, str, str]) -> None:
+def test_the_model_fails(agents: Agents, case: Case) -> None:
     """Piped and in JSON: what it was in the program's words, what that is about, and what helps."""
-    program, turns, trouble, words, helps = case
+    program, answers, trouble, words, helps, tries = case
     agent = agents[program]
-    agent.answers(*turns)
+    agent.answers(*answers)
     told = agent.fails()
     assert words in told
     assert helps in told
-    assert agent.tries == (1 if len(turns) > 1 and "model" not in words else 0)
-    agent.answers(*turns)
+    assert agent.tries == tries
+    agent.answers(*answers)
     code, said, _ = agent.ask("--json")
     lines: list[dict[str, Any]] = [json.loads(line) for line in said.splitlines()]
     assert code == 15
@@ -202,14 +201,14 @@ def test_the_model_fails(agents: Agents, case: tuple[str, list[Turn | Refusal], 
     assert agent.model.surprises == []
 
 
-@pytest.mark.parametrize(("program", "model"), [("claude", "claude-haiku-5-5"), ("codex", "gpt-5.5")])
-def test_another_model_is_asked(agents: Agents, program: str, model: str) -> None:
-    """The command that is named for one that there is not takes effect with the next message; the program's own again
-    with the next conversation at the latest.
+@pytest.mark.parametrize(("program", "model", "tried"), [("claude", "claude-haiku-5-5", 1), ("codex", "gpt-5.5", 0)])
+def test_another_model_is_asked(agents: Agents, program: str, model: str, tried: int) -> None:
+    """The command that is named for one that there is not takes effect with the next message, before which Claude tries
+    the model; the program's own again with the next conversation at the latest.
     """
     agent = agents[program]
     agent.own.ok("config", "set", agent.name, "--model", model)
-    agent.works()
+    agent.works(*[say("Hi.")] * tried)
     assert agent.model.asked(KEY)[-1].model == model
     agent.own.ok("config", "set", agent.name, "--model", "")
     agent.own.ok("agent", "new-conversation", agent.name)
@@ -250,11 +249,24 @@ def starving(agent: Agent) -> None:
     ],
 )
 def test_the_program_ends_amid_a_turn(agents: Agents, program: str, end: Callable[[Agent], None], words: str) -> None:
-    """The turn is lost and says by what; the next message is in the same conversation."""
+    """Once, and the next one goes on; twice, and the turn is lost and says by what. The next message is in the same
+    conversation.
+    """
     agent = agents[program]
-    with agent.amid_a_turn() as asking:
-        end(agent)
-        told = agent.lost(asking)
-    assert told.startswith(f"{words}. Ask again: {agent.name} goes on with the conversation")
+    before = len(agent.model.asked(KEY))
+    agent.answers(*[Turn(["grain flour"], Gate())] * 2)
+    asking = agent.own.popen("ask", "-a", agent.name, "hello")
+    try:
+        for number in (1, 2):
+            agent.is_asked(before + number)
+            end(agent)
+        said, beside = asking.communicate(timeout=PATIENCE)
+    finally:
+        asking.kill()
+        asking.communicate()
+    again, told = beside.splitlines()
+    assert (asking.returncode, said) == (15, "")
+    assert again == "Its program went away in the midst of it. Another one is started, and goes on."
+    assert told.startswith(f"{END}{words}. Ask again: {agent.name} goes on with the conversation")
     agent.works()
     assert agent.model.asked(KEY)[-1].texts("user").count("hello") > 1

@@ -86,7 +86,7 @@ class ConversationServicer(ConversationServiceServicer):
                     yield v1.StreamTranscriptResponse(deltas=[v1.Delta(**told._asdict())])
                 continue
             page, upto = told
-            shown, waits = _from_turn(page, awaited, waits) if awaited else (page, False)
+            shown, waits = self._from_turn(page, awaited, waits) if awaited else (page, False)
             yield self._page(agent, shown, upto)
             if awaited and upto == feed.state.position and self._is_over(agent, awaited):
                 return
@@ -111,6 +111,19 @@ class ConversationServicer(ConversationServiceServicer):
         gone = self._feed.state.gone.get(uid)
         found = gone.aggregate if gone else self._feed.state.aggregates.get(uid)
         return found if isinstance(found, Message) else None
+
+    def _from_turn(self, page: Sequence[Recorded], uid: UUID, waits: bool) -> tuple[Sequence[Recorded], bool]:
+        """Of what happened while that message `waits`, only how far it got; and whether it still waits.
+
+        One that joins a turn waits until it is acknowledged; any other has a turn of its own from when it is handed on,
+        in which requests to a model may fail before it is acknowledged.
+        """
+        message = self._message(uid)
+        begun = {"message.acknowledged"} | ({"message.handed"} if message and not message.steers else set())
+        for number, recorded in enumerate(page if waits else ()):
+            if recorded.uid == uid and recorded.topic in begun:
+                return [*(one for one in page[:number] if one.uid == uid), *page[number:]], False
+        return ([one for one in page if one.uid == uid] if waits else page), waits
 
     def _is_over(self, agent: Agent, uid: UUID) -> bool:
         """Nothing more will come of that message. Raises FailedPrecondition AGENT_NOT_RUNNING, NotFound."""
@@ -189,16 +202,6 @@ class ConversationServicer(ConversationServiceServicer):
     async def _run(self, command: Any, request: Any) -> dict[str, Any]:
         found, cursor = await mutations.run(self._feed, self._writer, command, request_of(request), Conversation)
         return {"conversation": convert.conversation_message(found), "cursor": cursor}
-
-
-def _from_turn(page: Sequence[Recorded], message: UUID, waits: bool) -> tuple[Sequence[Recorded], bool]:
-    """Of what happened while that message `waits`, only how far it got; and whether it still waits."""
-    if not waits:
-        return page, False
-    for number, recorded in enumerate(page):
-        if recorded.uid == message and recorded.topic == "message.acknowledged":
-            return [*(one for one in page[:number] if one.uid == message), *page[number:]], False
-    return [one for one in page if one.uid == message], True
 
 
 def _uid(text: str) -> UUID:

@@ -184,15 +184,16 @@ class CodexParser:
         return (*told, Replied(id=name, request=request, conversation=conversation))
 
     def _listed(self, conversation: str, entries: list[Any]) -> Events:
-        """Oldest first, for they are asked for newest first."""
+        """The messages that it has, oldest first, for they are asked for newest first. The rest was told when it was
+        said.
+        """
         if len(entries) > MOST_PARTS:
             return (Unparsed(why=f"{len(entries)} parts", kind=ITEMS, conversation=conversation),)
         found: list[Event] = []
         for entry in sorted(reversed(entries), key=lambda entry: count(entry, "startedAtMs")):
             item = mapping(entry, "item")
-            where: Where = {"conversation": conversation, "turn": text(entry, "turnId")}
-            call = begun(item, where)
-            found += [*([call] if call else []), *done(item, where)]
+            if text(item, "clientId"):
+                found += done(item, {"conversation": conversation, "turn": text(entry, "turnId")})
         return tuple(found)
 
     def _cleaned(self, conversation: str) -> Events:
