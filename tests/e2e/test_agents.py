@@ -255,7 +255,7 @@ def test_a_program_that_dies_is_told_to_go_on(own: Installation, program: str) -
         said, beside = asking.communicate(timeout=60)
         assert (asking.returncode, said) == (0, "I make it.\nOnce more.\nIt is made.\n"), beside
         assert "goes on" in beside
-        assert own.run("approval", "allow", first).returncode == 9
+        assert own.run("approval", "allow", first).returncode == 16
         assert own.inside(agent, "cat /vibespace/mill") == "flour"
         assert own.ok("ask", "-a", agent, "what did I ask for?") == "You asked for flour.\n"
         assert model.surprises == []

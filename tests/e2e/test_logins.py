@@ -168,7 +168,7 @@ def test_a_lost_login_is_mended(own: Installation) -> None:
         own.inside("codex-1@shop", "mkdir -p ~/.codex; cat >~/.codex/config.toml", input=CODEX % url)
         done = own.run("ask", "-a", "codex-1@shop", "hello")
         assert done.returncode == 15
-        assert "'vibespace credential login codex-1@shop' logs it in" in done.stderr
+        assert "Log it in with 'vibespace credential login codex-1@shop'" in done.stderr
         own.ok("exec", "codex-1@shop", "--", "codex", "login", "--with-api-key", input=f"{KEY}\n")
         assert own.ok("ask", "-a", "codex-1@shop", "hello") == "There.\n"
 
@@ -178,4 +178,4 @@ def test_claude_says_that_it_is_not_logged_in(own: Installation) -> None:
     own.ok("create", "shop", "-t", "claude-code", "--env", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1")
     done = own.run("ask", "-a", "claude-1@shop", "hello")
     assert done.returncode == 15
-    assert "'vibespace credential login claude-1@shop' logs it in" in done.stderr
+    assert "Log it in with 'vibespace credential login claude-1@shop'" in done.stderr
