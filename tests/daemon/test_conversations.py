@@ -232,11 +232,12 @@ async def test_another_key_is_there_for_the_next_message(talk: Talk, demo: Runni
 
 async def test_a_program_that_dies_amid_a_turn(talk: Talk, inside: Path) -> None:
     """What it has started is ended; another one is told to go on, and not the same again."""
-    told = await talk.ask("child exec sleep 1234\nsay begun\ncrash\nsay never")
+    words = "child exec sleep 1234\nsay begun\ncrash\nsay never"
+    told = await talk.ask(words)
     assert (told.state, told.reason, told.said) == (DONE, "completed", ["begun", "gone on"])
     assert programs(inside, "1234") == []
     heard = [block.text.text for block in told.blocks if block.text.by_user]
-    assert heard == [GO_ON]
+    assert heard == [words, GO_ON]
     assert (await talk.ask("say next")).said == ["next"]
     ended = [block.program_ended.code for block in await talk.transcript() if block.HasField("program_ended")]
     assert ended == [-9]

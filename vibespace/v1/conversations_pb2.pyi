@@ -976,7 +976,9 @@ class StreamTranscriptRequest(message.Message):
     follow: builtins.bool
     """Wait for more at the end."""
     until_message: builtins.str
-    """Uid of a message: only what was told since the agent took that up; the end is when it is done, failed or uncertain."""
+    """Uid of a message: only what was told since that was handed to the agent, or joined its turn; the end is when it is
+    done, failed or uncertain.
+    """
     deltas: builtins.bool
     """Also what is just being said, piece by piece."""
     resumed: builtins.bool
