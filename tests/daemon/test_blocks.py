@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from enum import EnumType
+from typing import Any, get_type_hints
 from uuid import UUID
 
 import pytest
@@ -59,3 +62,23 @@ def test_ends_of_every_kind(how: dict[str, Any], expected: int | None) -> None:
     """What is no exit code is none, whatever was said in the runner's place."""
     ended = told("transcript.program_ended", {"how": how}).program_ended
     assert (ended.code if ended.HasField("code") else None) == expected
+
+
+NOTHING: dict[Any, Any] = {str: "", bool: False, int | None: None, Mapping[str, Any]: {}}
+
+
+def least(kind: type[Event]) -> Event:
+    """Says as little as one can."""
+    hints = get_type_hints(kind)
+    needed = {field.name: hints[field.name] for field in fields(kind) if field.default is MISSING}
+    values: dict[str, Any] = {
+        name: next(iter(hint)) if isinstance(hint, EnumType) else NOTHING[hint] for name, hint in needed.items()
+    }
+    return kind(**values)
+
+
+@pytest.mark.parametrize("kind", Event.__subclasses__())
+def test_events_that_say_nothing(kind: type[Event]) -> None:
+    """Each is told all the same."""
+    for block in kept([least(kind)], str):
+        assert told("transcript.line_read", {"blocks": [block]}).WhichOneof("block") == block["kind"]

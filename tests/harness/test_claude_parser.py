@@ -108,6 +108,16 @@ def test_one_question_too_many_can_be_declined() -> None:
     assert events[-1].request == f"q-{MOST_OPEN}"
 
 
+ASKED = {"type": "control_request", "request": {"subtype": "can_use_tool", "tool_name": "Bash"}}
+HOOKED = {"hook_event_name": "PermissionRequest", "tool_name": "Bash"}
+
+
+@pytest.mark.parametrize(("line", "source"), [(ASKED, Source.OUTPUT), (HOOKED, Source.HOOK)])
+def test_a_question_that_no_answer_can_name_is_none(line: dict[str, Any], source: Source) -> None:
+    """It does not wait for a decision, which nobody could be told."""
+    assert told(line, source=source) == [Unparsed(why="a question without an id", kind="Bash")]
+
+
 def test_one_message_at_both_doors_has_one_name() -> None:
     """What standard output told, the transcript tells again under the same class and id, also of a turn's parts."""
     line = {"type": "assistant", "uuid": "u-1", "message": {"id": "msg_1", "content": [

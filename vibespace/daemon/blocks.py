@@ -49,7 +49,7 @@ def _block(recorded: Recorded, block: Mapping[str, Any], agent_uid: str, log_id:
         for name, value in block.items()
         if name in _KNOWN[kind] and (name not in _NARROW[kind] or _fits(value))
     }
-    if kind == "approval_asked":
+    if kind == "approval_asked" and "request" in block:
         told["approval"] = str(approval_id(agent_uid, recorded.data["epoch"], block["request"]))
     return v1.Block(
         cursor=convert.cursor(log_id, recorded.position),

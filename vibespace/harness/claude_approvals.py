@@ -38,6 +38,8 @@ class Open:
     def ask(
         self, said: Object, request: str, given: dict[str, Any], where: Where, *, terminal: bool
     ) -> ApprovalAsked | Unparsed:
+        if not request:
+            return Unparsed(why="a question without an id", kind=text(said, "tool_name"), **where)
         if len(self._asked) >= MOST_OPEN:
             return Unparsed(why="too many questions", kind=text(said, "tool_name"), request=request, **where)
         asked = ApprovalAsked(
