@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.daemon.echoing import DONE, Talk, echoing, home_of, prepare, said
 from tests.daemon.running import PRIMARY, Running
+from vibespace.app import messages
+from vibespace.app.writer import Outcome, Request, Writer
+from vibespace.domain.conversations import Conversation
 from vibespace.engine.fake_world import World
 from vibespace.reconcile import doors
 from vibespace.v1 import approvals_pb2 as p
@@ -119,6 +123,27 @@ async def test_who_waits_for_a_terminal_waits_for_the_message_too(talk: Talk, de
     assert await opening
     assert said(await talk.transcript()) == ["first", "over"]
     assert await program_starts(talk) == 2
+
+
+async def test_who_hangs_up_while_that_is_recorded(talk: Talk, demo: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is kept for nobody."""
+    await talk.say("wait go")
+    await talk.until("turn_started")
+    run, recorded = Writer.run, asyncio.Event()
+
+    async def without_answer(self: Writer, command: partial[Conversation], request: Request) -> Outcome:
+        outcome = await run(self, command, request)
+        if command.func is messages.want_terminal:
+            recorded.set()
+            await asyncio.Event().wait()
+        return outcome
+
+    monkeypatch.setattr(Writer, "run", without_answer)
+    opening = asyncio.create_task(connect(talk))
+    await recorded.wait()
+    assert [held.wants_terminal for held in demo.feed.state.conversations.values()] == [True]
+    opening.cancel()
+    await demo.until(lambda feed: not any(held.wants_terminal for held in feed.state.conversations.values()))
 
 
 async def test_a_daemon_that_ends_before_it_was_taken(home: Path, world: World) -> None:

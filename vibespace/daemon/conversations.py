@@ -46,7 +46,7 @@ class ConversationServicer(ConversationServiceServicer):
         self._deltas = deltas
         self._terminal = terminal
         self._waiting: Counter[str] = Counter()
-        """By conversation: who waits for a terminal."""
+        """By agent's uid: how many wait for its terminal."""
         self._leaving: set[asyncio.Task[Outcome]] = set()
 
     async def SendMessage(self, request: v1.SendMessageRequest, context: Context) -> v1.SendMessageResponse:
@@ -145,17 +145,18 @@ class ConversationServicer(ConversationServiceServicer):
         self, request: v1.OpenTerminalRequest, context: Context
     ) -> AsyncIterator[v1.OpenTerminalResponse]:
         vibespace, name = names.parse_agent(request.name)
-        await running(self._feed, vibespace, name)
+        agent, _ = await running(self._feed, vibespace, name)
         actor = Request(principal.get().actor)
         want = partial(commands.want_terminal, vibespace=vibespace, agent=name, takes_over=request.take_over)
-        wanted = str((await self._writer.run(want, actor)).uid)
-        self._waiting[wanted] += 1
+        self._waiting[agent.uid] += 1
         try:
+            await self._writer.run(want, actor)  # it is done all the same when the caller goes
             async for response in self._until_open(vibespace, name):
                 yield response
         finally:
-            self._waiting[wanted] -= 1
-            if not self._waiting[wanted]:
+            self._waiting[agent.uid] -= 1
+            if not self._waiting[agent.uid]:
+                del self._waiting[agent.uid]
                 # Nobody is left for whom it is kept from what else is said to the agent.
                 leave = partial(commands.leave_terminal, vibespace=vibespace, agent=name)
                 leaving = asyncio.create_task(self._writer.run(leave, actor))
