@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from tests.daemon.echoing import DONE, FAILED, Talk, echoing, home_of, prepare, said
-from tests.daemon.running import DEMO, PRIMARY, Running, error_of, quiet, refused
+from tests.daemon.running import DEMO, PRIMARY, Running, create, error_of, quiet, refused
 from tests.runner.runners import serving as runners
 from vibespace.engine.fake_world import World
 from vibespace.reconcile.conversations import GO_ON
@@ -123,6 +123,18 @@ async def test_a_new_conversation_is_another_program(talk: Talk, demo: Running) 
     kinds = [block.WhichOneof("block") for block in await talk.transcript(created.cursor)]
     assert kinds[:2] == ["program_ended", "program_started"]
     assert [held.uid for held in demo.feed.state.conversations.values()] == [created.conversation.uid]
+
+
+async def test_an_agent_has_no_past_of_another_of_its_name(talk: Talk, demo: Running) -> None:
+    """Neither what that said, nor what was said to it."""
+    await talk.ask("say hello")
+    await demo.vibespaces.DeleteVibespace(v.DeleteVibespaceRequest(name=DEMO))
+    await demo.until(lambda feed: not feed.state.vibespaces)
+    await demo.vibespaces.CreateVibespace(create())
+    call = talk.stub.StreamTranscript(c.StreamTranscriptRequest(name=talk.name))
+    told = [response async for response in call]
+    assert [(len(each.blocks), len(each.messages)) for each in told] == [(0, 0)] * len(told)
+    assert told
 
 
 async def test_allowed(talk: Talk, demo: Running, inside: Path) -> None:

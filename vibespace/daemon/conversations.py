@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,7 @@ from vibespace.domain.agents import Agent
 from vibespace.domain.conversations import Conversation
 from vibespace.domain.messages import Message
 from vibespace.domain.states import State
+from vibespace.domain.transcripts import transcript_id
 from vibespace.errors import Error, InvalidArgument, NotFound, Unavailable
 from vibespace.v1 import conversations_pb2 as v1
 from vibespace.v1.conversations_pb2_grpc import ConversationServiceServicer
@@ -75,7 +76,9 @@ class ConversationServicer(ConversationServiceServicer):
         awaited = _uid(request.until_message) if request.until_message else None
         wanted = Wanted(vibespace=agent.vibespace)
         if awaited and self._is_over(agent, awaited) and after == feed.state.position:
-            yield v1.StreamTranscriptResponse(messages=self._told([awaited]), cursor=convert.cursor(feed.log_id, after))
+            yield v1.StreamTranscriptResponse(
+                messages=self._told(agent, [awaited]), cursor=convert.cursor(feed.log_id, after)
+            )
             return
         follow, waits = request.follow or awaited is not None, awaited is not None
         events = feed.events(after, follow=follow, resumed=request.resumed, wanted=wanted)
@@ -93,19 +96,19 @@ class ConversationServicer(ConversationServiceServicer):
 
     def _page(self, agent: Agent, page: Sequence[Recorded], upto: int) -> v1.StreamTranscriptResponse:
         response = v1.StreamTranscriptResponse(cursor=convert.cursor(self._feed.log_id, upto))
-        moved: dict[UUID, None] = {}
-        for recorded in page:
-            if not recorded.body["subject"].startswith(f"{agent.subject}/"):
-                continue
-            response.blocks.extend(blocks_of(recorded, agent.uid, self._feed.log_id))
-            if recorded.topic.startswith("message."):
+        transcript, moved = transcript_id(agent.uid), dict[UUID, None]()
+        for recorded in page:  # by uids: an earlier agent may have had its name
+            if recorded.uid == transcript:
+                response.blocks.extend(blocks_of(recorded, agent.uid, self._feed.log_id))
+            elif recorded.topic.startswith("message."):
                 moved[recorded.uid] = None
-        response.messages.extend(self._told(moved))
+        response.messages.extend(self._told(agent, moved))
         return response
 
-    def _told(self, uids: Any) -> list[v1.Message]:
+    def _told(self, agent: Agent, uids: Iterable[UUID]) -> list[v1.Message]:
         found = [self._message(uid) for uid in uids]
-        return [convert.message_message(message, self._feed.state) for message in found if message]
+        its = [message for message in found if message and message.agent_uid == agent.uid]
+        return [convert.message_message(message, self._feed.state) for message in its]
 
     def _message(self, uid: UUID) -> Message | None:
         gone = self._feed.state.gone.get(uid)
@@ -128,7 +131,7 @@ class ConversationServicer(ConversationServiceServicer):
     def _is_over(self, agent: Agent, uid: UUID) -> bool:
         """Nothing more will come of that message. Raises FailedPrecondition AGENT_NOT_RUNNING, NotFound."""
         message, state = self._message(uid), self._feed.state
-        if message is None:
+        if message is None or message.agent_uid != agent.uid:
             raise NotFound("MESSAGE_NOT_FOUND", "There is no such message, or its agent is gone.")
         if message.gone:
             return True
