@@ -274,7 +274,12 @@ DECISIONS: dict[str, Row] = {
     "approval: no time-out after its answer": (after(late, Approval.answer), Approval.time_out, []),
     "approval: ours is answered": (
         after(new_approval, allow),
-        lambda a: a.answer(DENIED),
+        Approval.answer,
+        [("approval.answered", {"verdict": ALLOWED})],
+    ),
+    "approval: the terminal was before us": (
+        after(new_approval, lambda a: a.decide(DENIED, "h")),
+        lambda a: a.answer(ALLOWED),
         [("approval.answered", {"verdict": ALLOWED})],
     ),
     "approval: answered on the terminal": (

@@ -141,9 +141,12 @@ class Approval(Aggregate):
             self._decide(verdict=DENIED, always=False, reason=f"nobody decided within {self.timeout}")
 
     def answer(self, verdict: str = "") -> None:
-        """The program has a decision: ours, or `verdict` (empty when it does not say) that was made on its terminal."""
+        """The program has a decision: `verdict`, or ours where it does not say.
+
+        What it says is what it went by: somebody at its terminal may have been before who decided here.
+        """
         if not self.gone:
-            self._answer(verdict=self.verdict or verdict)
+            self._answer(verdict=verdict or self.verdict)
 
     def expire(self, reason: str) -> None:
         """Nobody waits for it any more."""
