@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -203,6 +204,27 @@ async def test_what_is_asked_and_over_in_one_line_does_not_wait(house: House) ->
     """Nobody is shown a decision that nobody waits for."""
     await house.ask(program_started())
     await house.ask(line(*WHOSE, ASKED, {"kind": "approval_cancelled", "request": "r"}))
+    assert house.feed.state.approvals == {}
+
+
+async def test_what_is_asked_under_a_name_again_is_another(house: House) -> None:
+    """It has an id of its own, however long ago the first was."""
+    await house.ask(program_started())
+    uids: list[UUID] = []
+    for _ in range(2):
+        await house.ask(line(*WHOSE, ASKED))
+        [waiting] = house.feed.state.approvals.values()
+        uids += waiting
+        await house.ask(line(*WHOSE, {"kind": "approval_answered", "request": "r", "allowed": True}))
+        assert house.feed.state.approvals == {}
+    assert len(set(uids)) == 2
+
+
+async def test_nothing_waits_for_a_program_whose_end_nobody_saw(house: House) -> None:
+    """What it asked is expired, although no line says so."""
+    await house.ask(program_started())
+    await house.ask(line(*WHOSE, ASKED))
+    await house.ask(program_ended(*WHOSE, lost=True))
     assert house.feed.state.approvals == {}
 
 

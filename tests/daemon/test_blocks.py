@@ -21,7 +21,7 @@ UID = UUID(int=3)
 
 
 def told(topic: str, data: dict[str, Any]) -> v1.Block:
-    body = {"timestamp": {"_data_": "2026-01-01T00:00:00+00:00"}, "epoch": 1, **data}
+    body = {"timestamp": {"_data_": "2026-01-01T00:00:00+00:00"}, "epoch": 1, "seq": 1, **data}
     (found,) = blocks_of(Recorded(1, UID, 1, topic, json.dumps(body).encode(), b""), str(UID), "log")
     return found
 

@@ -46,18 +46,6 @@ def test_what_is_read_is_what_was_written(checkpoints: Checkpoints) -> None:
     assert checkpoints.read(UID, Place(2, 890)) == checkpoints.read(UID, Place(2, 4000)) == checkpoint()
 
 
-def test_a_request_that_had_a_name_keeps_it(checkpoints: Checkpoints) -> None:
-    """So that another one under it is not taken for one that may be answered."""
-    known = checkpoint()
-    known.live.saw((ASKED,))
-    known.live.asked.clear()
-    checkpoints.write(UID, known)
-    found = checkpoints.read(UID, known.recorded)
-    assert found
-    found.live.saw((ASKED,))
-    assert (found.live.asked, found.live.unknown) == ({}, ["r-0", "r-1"])
-
-
 @pytest.mark.parametrize("recorded", [Place(2, 889), Place(1, 5000), Place(3, 1)])
 def test_it_is_of_no_use_to_another_log(checkpoints: Checkpoints, recorded: Place) -> None:
     """One that has less than was there, or another life of the program."""

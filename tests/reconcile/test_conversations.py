@@ -229,16 +229,12 @@ def test_decisions_are_told(verdict: str) -> None:
     assert plan(view(approvals=[approval()], live=running(TURN, ASKED))) is None
 
 
-def test_what_is_asked_twice_under_one_name_is_declined() -> None:
-    """An answer would be about what was shown the first time."""
-    other = replace(ASKED, input={"command": "rm -rf /"})
+def test_what_is_not_known_is_declined() -> None:
+    """The program waits for an answer all the same; nothing that was decided is one."""
     decided = approval(lambda a: a.decide(ALLOWED, "h"))
-    live = running(TURN, ASKED, other)
-    assert live.asked == {"r-1": ASKED}
-    declined = plan(view(approvals=[decided], live=live))
+    declined = plan(view(approvals=[decided], live=running(TURN, Unparsed(why="unknown kind", request="r-1"))))
     assert isinstance(declined, Write)
     assert (declined.approval, b'"allow": false' in declined.line) == (None, True)
-    assert plan(view(live=running(Unparsed(why="unknown kind", request="q")))) is not None
 
 
 def test_interrupts_end_the_turn_and_insisting_the_program() -> None:

@@ -10,7 +10,7 @@ from tests.harness.echo import Echo
 from vibespace.app.blobs import Blobs
 from vibespace.domain.transcripts import Place
 from vibespace.harness.codex import Codex
-from vibespace.harness.events import Reason, TurnEnded
+from vibespace.harness.events import ApprovalAsked, Reason, TurnEnded, Unparsed
 from vibespace.harness.reading import encode
 from vibespace.net.base import Record
 from vibespace.reconcile.lines import INLINE, Lines, note, told
@@ -83,3 +83,20 @@ def test_a_turn_that_was_ended_for_its_rounds_says_so(tmp_path: Path, written: b
     assert lines.read(record("input", written)) == ()
     ends = [event for event in lines.read(record("stdout", over)) if isinstance(event, TurnEnded)]
     assert [(event.turn, event.reason) for event in ends] == [("t 1", reason)]
+
+
+def test_a_name_is_asked_under_once(lines: Lines, tmp_path: Path) -> None:
+    """An answer would be about what was shown the first time; another program knows none of its names."""
+    asks = record("stdout", encode({"is": "may", "id": "r", "tool": "Bash", "input": {}}))
+    later = Lines("a", Echo(), str, Blobs(tmp_path))
+    assert [type(event) for event in lines.read(asks)] == [ApprovalAsked]
+    lines.read(record("stdout", encode({"is": "did", "id": "r"})))
+    state = lines.state()
+    assert state
+    later.restore(state)
+    for each in (lines, later):
+        [again] = each.read(asks)
+        assert isinstance(again, Unparsed)
+        assert again.request == "r"
+    later.begin()
+    assert [type(event) for event in later.read(asks)] == [ApprovalAsked]

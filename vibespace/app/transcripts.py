@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
 
-from vibespace.app import messages
+from vibespace.app import approvals, messages
 from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain import states
 from vibespace.domain.agents import Agent
-from vibespace.domain.aggregate import Aggregate
 from vibespace.domain.approvals import ALLOWED, DENIED, Approval
 from vibespace.domain.conversations import Conversation
 from vibespace.domain.messages import ACKNOWLEDGED, HANDED, QUEUED, Message
 from vibespace.domain.transcripts import Block, Place, Transcript, transcript_id
 from vibespace.errors import NotFound
+
+_OVER = "what asked for it is over"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def take_line(transaction: Transaction, *, agent_uid: str, line: Line) -> Transc
     agent = _agent(transaction, agent_uid)
     draft = _draft(transaction, agent)
     if draft.read_line(line.place, line.after, source=line.source, line=line.text, blocks=line.stored, blob=line.blob):
-        consequences = _Consequences(transaction, agent, line.place.epoch)
+        consequences = _Consequences(transaction, agent, line.place)
         for block in () if line.alone else line.blocks:
             consequences.take(block)
     return draft
@@ -94,7 +95,7 @@ def end_program(
     agent = _agent(transaction, agent_uid)
     draft = _draft(transaction, agent)
     if place > draft.place:
-        consequences = _Consequences(transaction, agent, place.epoch, resumes=not how.get("lost"))
+        consequences = _Consequences(transaction, agent, place, resumes=not how.get("lost"))
         words = _ended(how)
         for block in blocks:
             lost = block["kind"] == "turn_ended" and block.get("reason") == "lost"
@@ -116,19 +117,19 @@ def _ended(how: dict[str, Any]) -> str:
     return f"its program ended with code {code}" if isinstance(code, int) else "its program went away"
 
 
-def approval_id(agent_uid: str, epoch: int, request: str) -> UUID:
-    """The id of what a program asks under the name `request` in one of its lives."""
-    return uuid5(transcript_id(agent_uid), f"{epoch}/{request}")
+def approval_id(agent_uid: str, place: Place, request: str) -> UUID:
+    """The id of what a program asks under the name `request` by the record at `place`: a name alone may come again."""
+    return uuid5(transcript_id(agent_uid), f"{place.epoch}/{place.seq}/{request}")
 
 
 class _Consequences:
     """What blocks mean for the agent's conversation, messages and approvals."""
 
-    def __init__(self, transaction: Transaction, agent: Agent, epoch: int, *, resumes: bool = False) -> None:
+    def __init__(self, transaction: Transaction, agent: Agent, place: Place, *, resumes: bool = False) -> None:
         """`resumes`: what is lost amid a turn goes on with the next program, unless its end was wanted."""
         self._transaction = transaction
         self._agent = agent
-        self._epoch = epoch
+        self._place = place
         self._resumes = resumes and self._should_run()
         self._conversation: Conversation | None = None
 
@@ -157,7 +158,7 @@ class _Consequences:
                     approval.answer(verdict)
             case "approval_cancelled":
                 for approval in self._approvals(block.get("request", "")):
-                    approval.expire("what asked for it is over")
+                    approval.expire(_OVER)
 
     def leave_terminal(self) -> None:
         """The program's own interface is gone."""
@@ -168,6 +169,7 @@ class _Consequences:
         if (conversation := self._change()).turn:
             self._end_turn({"kind": "turn_ended", "turn": conversation.turn, "reason": "lost", "detail": words})
         conversation.end_work()
+        approvals.expire_all(self._transaction, self._agent.uid, _OVER)
         goes_on = any(draft.resumed and draft.state == QUEUED for draft in self._messages())
         for draft in self._messages():
             if draft.state == HANDED:
@@ -241,9 +243,8 @@ class _Consequences:
         return bool(state.host and states.should_run(self._agent, state.vibespace_of(self._agent), state.host))
 
     def _ask(self, block: Block) -> None:
-        uid = approval_id(self._agent.uid, self._epoch, block["request"])
-        state = self._transaction.state
-        if uid in state.aggregates or uid in state.gone or uid in self._transaction.drafts:
+        uid = approval_id(self._agent.uid, self._place, block["request"])
+        if uid in self._transaction.drafts:
             return
         told = {name: block.get(name, "") for name in ("request", "turn", "tool", "input", "input_hash")}
         rules, why = list(block.get("rules", ())), block.get("reason", "")
@@ -252,10 +253,11 @@ class _Consequences:
         self._transaction.add(Approval.create(uid, **where, **told, rules=rules, why=why, timeout=timeout))
 
     def _approvals(self, request: str) -> list[Approval]:
-        uid = approval_id(self._agent.uid, self._epoch, request)
-        waiting: Aggregate | None = self._transaction.state.approvals.get(self._agent.uid, {}).get(uid)
-        found = waiting or self._transaction.drafts.get(uid)  # it may have been asked by the same line
-        return [self._transaction.change(found)] if isinstance(found, Approval) else []
+        """Those that wait under that name."""
+        waiting = self._transaction.state.approvals.get(self._agent.uid, {}).values()
+        drafts = self._transaction.drafts.values()  # it may have been asked by the same line
+        found = [each for each in (*waiting, *drafts) if isinstance(each, Approval) and each.request == request]
+        return [self._transaction.change(each) for each in found]
 
 
 def _agent(transaction: Transaction, agent_uid: str) -> Agent:

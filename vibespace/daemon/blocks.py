@@ -9,6 +9,7 @@ from typing import Any
 from vibespace.app.recorder import Recorded
 from vibespace.app.transcripts import approval_id
 from vibespace.daemon import convert
+from vibespace.domain.transcripts import Place
 from vibespace.v1 import conversations_pb2 as v1
 
 _COMMON = ("id", "conversation", "turn", "parent")
@@ -50,7 +51,8 @@ def _block(recorded: Recorded, block: Mapping[str, Any], agent_uid: str, log_id:
         if name in _KNOWN[kind] and (name not in _NARROW[kind] or _fits(value))
     }
     if kind == "approval_asked" and "request" in block:
-        told["approval"] = str(approval_id(agent_uid, recorded.data["epoch"], block["request"]))
+        place = Place(recorded.data["epoch"], recorded.data["seq"])
+        told["approval"] = str(approval_id(agent_uid, place, block["request"]))
     return v1.Block(
         cursor=convert.cursor(log_id, recorded.position),
         time=convert.timestamp(datetime.fromisoformat(recorded.time)),

@@ -15,7 +15,7 @@ from vibespace.app.transcripts import Line
 from vibespace.app.writer import Command
 from vibespace.domain.transcripts import Block, Place
 from vibespace.harness.base import Harness
-from vibespace.harness.events import Event, Reason, Source, TurnEnded, Unparsed
+from vibespace.harness.events import ApprovalAsked, Event, Reason, Source, TurnEnded, Unparsed, Where
 from vibespace.net.base import Record
 from vibespace.reconcile.blocks import blocks_of, shortened
 from vibespace.reconcile.conversations import is_limit
@@ -40,22 +40,26 @@ class Lines:
         """What the program wrote last on its standard error."""
         self._limited = ""
         """What ended, last, a turn that had too many rounds."""
+        self._named: set[str] = set()
+        """Under which it has asked for decisions."""
 
     def begin(self) -> None:
         """Another program."""
         self._parser = self._harness.parser()
         self._limited = ""
+        self._named = set()
 
     def state(self) -> Mapping[str, Any] | None:
         """None while it must not be kept."""
         parser = self._parser.state()
-        return None if parser is None else {"parser": parser, "limited": self._limited}
+        return parser and {"parser": parser, "limited": self._limited, "named": sorted(self._named)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on with a program that has said all that this amounts to."""
         self.begin()
         self._parser.restore(state["parser"])
         self._limited = str(state["limited"])
+        self._named = set(state["named"])
 
     def read(self, record: Record) -> Sequence[Event]:
         """What the record tells; an exit, what that ends. Never raises."""
@@ -63,7 +67,7 @@ class Lines:
             return (Unparsed(why=f"a line of {record.size} bytes"),)
         if record.kind in SOURCES:
             told = self._parser.feed(record.data.removesuffix(b"\n"), SOURCES[record.kind])
-            return [self._ended(event) for event in told] if self._limited else told
+            return [self._asked(self._ended(event)) for event in told]
         if record.kind == "input" and is_limit(name := record.data.partition(b"\n")[0].decode(errors="replace")):
             self._limited = name
         if record.kind == "stderr":
@@ -75,6 +79,18 @@ class Lines:
         if isinstance(event, TurnEnded) and event.reason is Reason.INTERRUPTED and is_limit(self._limited, event.turn):
             return replace(event, reason=Reason.TURN_LIMIT)
         return event
+
+    def _asked(self, event: Event) -> Event:
+        """Under a name that it has used before nothing is asked: an answer would be about what was shown then."""
+        if not isinstance(event, ApprovalAsked):
+            return event
+        if event.request not in self._named:
+            self._named.add(event.request)
+            return event
+        where: Where = {"conversation": event.conversation, "turn": event.turn, "parent": event.parent}
+        return Unparsed(
+            why="a question under the name of an earlier one", kind=event.tool, request=event.request, **where
+        )
 
     async def command(
         self, record: Record, events: Sequence[Event], after: Place, *, alone: bool = False

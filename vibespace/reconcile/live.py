@@ -46,12 +46,11 @@ class Live:
     asked: dict[str, ApprovalAsked] = field(default_factory=dict)
     """Tool calls that wait, by request."""
     unknown: list[str] = field(default_factory=list)
-    """Requests of it that are not known, or that have the name of an earlier one."""
+    """Requests of it that are not known."""
     replied: dict[str, str] = field(default_factory=dict)
     """Request of ours -> refusal, empty when it was done."""
     written: set[str] = field(default_factory=set)
     """Names of what it was given."""
-    _named: set[str] = field(default_factory=set)
 
     def told(self) -> dict[str, Any] | None:
         """All of it in JSON values; None while a tool call waits: what that would do is not to be kept."""
@@ -62,7 +61,7 @@ class Live:
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Live:
         """The one that told that."""
-        return cls(**{**told, "written": set(told["written"]), "_named": set(told["_named"])})
+        return cls(**{**told, "written": set(told["written"])})
 
     def connect(self) -> None:
         """Its socket is connected: it is greeted again, and asked to go on with the conversation."""
@@ -92,21 +91,13 @@ class Live:
             case ConversationSwitched():
                 self.conversation = event.conversation
             case ApprovalAsked():
-                self._ask(event)
+                self.asked[event.request] = event
             case ApprovalAnswered() | ApprovalCancelled():
                 self.asked.pop(event.request, None)
             case Unparsed(request=request) if request:
                 self.unknown.append(request)
             case Replied():
                 self.replied[event.request] = self.replied.get(event.request) or event.refusal
-
-    def _ask(self, event: ApprovalAsked) -> None:
-        """Under a name that it has used before nothing is asked: an answer would be about what was shown then."""
-        if event.request in self._named:
-            self.unknown.append(event.request)
-        else:
-            self._named.add(event.request)
-            self.asked[event.request] = event
 
     def _is_here(self, event: Event) -> bool:
         """It is about the conversation that is open, not a helper's own."""
