@@ -338,3 +338,20 @@ def test_refusals(make: Callable[[], Aggregate], decide: Step, reason: str) -> N
         decide(aggregate)
     assert e.value.reason == reason
     assert decided(aggregate) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "words", "hint"),
+    [
+        (after(new_approval, Approval.answer), "decided already, on the program's own interface.", "vibespace events"),
+        (after(new_approval, lambda a: a.answer(DENIED)), "decided already: it is denied.", "vibespace events"),
+        (late, "Nobody decided within 90s: it is denied.", "vibespace config set"),
+    ],
+)
+def test_why_it_can_be_decided_no_more(make: Callable[[], Approval], words: str, hint: str) -> None:
+    """It is said how it was decided, as far as that is known, and what can be done."""
+    approval = make()
+    with asked(), pytest.raises(Error) as e:
+        allow(approval)
+    assert words in e.value.message
+    assert hint in e.value.hint

@@ -103,8 +103,8 @@ class Approval(Aggregate):
     def decide(self, verdict: str, input_hash: str, *, always: bool = False, reason: str = "") -> None:
         """Allow or deny what was shown, of which `input_hash` is; `always` as its rules say.
 
-        Raises FailedPrecondition APPROVAL_DECIDED, APPROVAL_EXPIRED, APPROVAL_TIMED_OUT, RULES_MISSING; Aborted
-        INPUT_CHANGED.
+        Raises FailedPrecondition APPROVAL_DECIDED, APPROVAL_EXPIRED, APPROVAL_TIMED_OUT; Aborted INPUT_CHANGED;
+        InvalidArgument RULES_MISSING.
         """
         if self.state == EXPIRED:
             raise FailedPrecondition(
@@ -113,13 +113,19 @@ class Approval(Aggregate):
                 hint="'vibespace approval list' shows what waits.",
             )
         if self.state != ASKED:
+            how = f": it is {self.verdict}" if self.verdict else ", on the program's own interface"
             raise FailedPrecondition(
                 "APPROVAL_DECIDED",
-                f"That was decided already: it is {self.verdict}.",
+                f"That was decided already{how}.",
                 hint="'vibespace events --type approval' shows by whom.",
             )
         if self._is_late:
-            raise FailedPrecondition("APPROVAL_TIMED_OUT", f"Nobody decided within {self.timeout}: it is denied.")
+            who = f"{self.agent}@{self.vibespace}"
+            raise FailedPrecondition(
+                "APPROVAL_TIMED_OUT",
+                f"Nobody decided within {self.timeout}: it is denied.",
+                hint=f"'vibespace config set {who} --approval-timeout 0' has the next wait as long as it takes.",
+            )
         if input_hash and input_hash != self.input_hash:
             raise Aborted(
                 "INPUT_CHANGED",
