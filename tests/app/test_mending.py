@@ -50,6 +50,12 @@ async def test_each_trouble_has_what_mends_it(house: House, trouble: Trouble, wo
     assert told.endswith(".")
 
 
+async def test_a_program_that_no_credential_is_for_is_logged_in_by_hand(house: House) -> None:
+    """A program more is no reason to know of its keys."""
+    house.feed.state.agent("demo", "claude-1").type = "another"
+    assert await helps(house, Trouble.LOGIN) == "Log it in with 'vibespace credential login claude-1@demo'."
+
+
 async def test_what_nobody_knows_has_no_advice(house: House) -> None:
     """What went well, a word of another build, and an agent that is gone."""
     assert [await helps(house, trouble) for trouble in ("", Trouble.OTHER, "of another build")] == ["", "", ""]

@@ -98,9 +98,12 @@ def git_marks(state: State, agent: Agent) -> tuple[str, ...]:
 
 
 def own_keys(agent: Agent) -> tuple[str, list[str]]:
-    """The type of credential that its program is logged in with, and which variables of its `--env` say the same."""
-    type = next(type for type, program in _PROGRAM.items() if program == agent.type)
-    return type, sorted(_INSTEAD[type] & set(agent.env))
+    """The type of credential that its program is logged in with, and which variables of its `--env` say the same.
+
+    The type is empty for a program that no credential is for: a person logs it in, or its environment does.
+    """
+    type = next((type for type, program in _PROGRAM.items() if program == agent.type), "")
+    return type, sorted(_INSTEAD.get(type, set()) & set(agent.env))
 
 
 def _parents(state: State, agent: Agent) -> tuple[str, str, str]:

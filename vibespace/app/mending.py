@@ -41,14 +41,16 @@ def _login(agent: Agent, state: State) -> str:
     type, own = handing.own_keys(agent)
     if own:
         return f"It was given {own[0]} by --env, which stays as it is: create an agent with another value."
+    login = f"Log it in with 'vibespace credential login {agent.name}@{agent.vibespace}'"
+    if not type:
+        return f"{login}."
     held = handing.in_use(state, agent).get((type, ""))
     command = f"'vibespace credential set {type}{_whose(held)}'"
     if held:
         return f"Put another in the place of the {held.called}: {command}."
     other = "'vibespace credential set environment --variable NAME'"
     provider = f", or what a provider of its own settings asks for: {other}" if type == credentials.OPENAI else ""
-    who = f"{agent.name}@{agent.vibespace}"
-    return f"Log it in with 'vibespace credential login {who}', or give it a key: {command}{provider}."
+    return f"{login}, or give it a key: {command}{provider}."
 
 
 def _whose(held: Credential | None) -> str:
