@@ -75,6 +75,7 @@ class ClaudeCode:
         known: dict[str, Any] = {"hasCompletedOnboarding": True}
         known["projects"] = {directory: {"hasTrustDialogAccepted": True}}
         if key := env.get("ANTHROPIC_API_KEY"):
+            # By its end, which is how the program itself notes it: it stays in the home when the key is taken away.
             known["customApiKeyResponses"] = {"approved": [key[-20:]]}
         return replace(started, files={".claude.json": known})
 
