@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -26,6 +27,7 @@ from vibespace.v1 import credentials_pb2 as c
 from vibespace.v1 import events_pb2 as ev
 from vibespace.v1 import system_pb2 as s
 from vibespace.v1 import vibespaces_pb2 as v
+from vibespace.vault import Vault
 
 VALUE, OTHER = "sk-ant-api03-correct-horse", "sk-ant-oat01-battery-staple"
 HELPER = f"{DEMO}/agents/codex-1"
@@ -221,6 +223,22 @@ async def test_a_crash_leaves_the_old_or_the_new(
     async with serving(home, world) as daemon:
         assert list(environment(daemon).values()) == [OTHER if recorded else VALUE]
         assert sealed(home) == held(daemon)
+
+
+async def test_nobody_waits_for_the_vault(two: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands for a value in the log is made with the master key, which lies on the disk: beside the event loop."""
+    fingerprint, at_work = Vault.fingerprint, set[threading.Thread]()
+
+    def watched(self: Vault, value: str) -> str:
+        at_work.add(threading.current_thread())
+        return fingerprint(self, value)
+
+    monkeypatch.setattr(Vault, "fingerprint", watched)
+    settings = a.AgentSettings(type=a.AGENT_TYPE_CODEX, env=["MODE=slow"])
+    await two.credentials.SetCredential(setting("anthropic"))
+    await two.agents.CreateAgent(a.CreateAgentRequest(parent=DEMO, settings=settings))
+    assert at_work
+    assert threading.current_thread() not in at_work
 
 
 async def test_a_full_disk_keeps_the_old_one(two: Running, monkeypatch: pytest.MonkeyPatch) -> None:

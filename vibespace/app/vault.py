@@ -19,7 +19,7 @@ class Vault(Protocol):
         """Who had them is gone, or was never recorded."""
 
     def fingerprint(self, value: str) -> str:
-        """What may stand for a value where only equality matters."""
+        """What may stand for a value where only equality matters. It waits for the disk."""
 
 
 class Pieces(Protocol):

@@ -67,7 +67,7 @@ class AgentServicer(AgentServiceServicer):
             share_credentials=request.settings.share_credentials,
             settings=convert.agent_settings(request.settings),
         )
-        self._sealing.conceal(request.settings)
+        await self._sealing.conceal(request.settings)
         asked = request_of(request)
         created = await self._sealing.run(values, lambda uid: self._run(partial(command, uid=uid), asked))
         return v1.CreateAgentResponse(**created)
@@ -89,7 +89,7 @@ class AgentServicer(AgentServiceServicer):
         vibespace, name = names.parse_agent(request.agent.name, "agent.name")
         settings = convert.agent_settings(request.agent.settings)
         command = partial(commands.change_agent, vibespace=vibespace, name=name, settings=settings, fields=fields)
-        self._sealing.conceal(request.agent.settings)
+        await self._sealing.conceal(request.agent.settings)
         found, cursor = await mutations.run(self._feed, self._writer, command, request_of(request), Agent)
         settled = standing(found, self._in_force, fields)
         return v1.UpdateAgentResponse(agent=self._message(found), cursor=cursor, settings=settled)

@@ -49,7 +49,7 @@ class CredentialServicer(CredentialServiceServicer):
         domain.check_settings(type, settings, "credential")
         domain.check_value(type, key, value, "value")
         command = partial(commands.set_credential, parent=parent, type=type, key=key, settings=settings)
-        request.value = self._sealing.stand_in(value)
+        request.value = await self._sealing.stand_in(value)
         origin = request_of(request)
 
         def held() -> str:

@@ -67,12 +67,12 @@ class Sealing:
             if uid not in self._feed.state.aggregates:
                 await asyncio.to_thread(self._vault.delete, str(uid))
 
-    def conceal(self, settings: agents_pb2.AgentSettings) -> None:
+    async def conceal(self, settings: agents_pb2.AgentSettings) -> None:
         """In a copy of a request: the digest that goes into the log must not be one that values can be guessed by."""
         for i, entry in enumerate(settings.env):
             name, _, value = entry.partition("=")
-            settings.env[i] = f"{name}={self.stand_in(value)}"
+            settings.env[i] = f"{name}={await self.stand_in(value)}"
 
-    def stand_in(self, value: str) -> str:
+    async def stand_in(self, value: str) -> str:
         """What the digest is made of in place of `value`."""
-        return self._vault.fingerprint(value)
+        return await asyncio.to_thread(self._vault.fingerprint, value)

@@ -75,7 +75,7 @@ class VibespaceServicer(VibespaceServiceServicer):
             share_credentials=request.agent.share_credentials,
             settings=convert.agent_settings(request.agent),
         )
-        self._sealing.conceal(request.agent)
+        await self._sealing.conceal(request.agent)
         asked = request_of(request)
         created = await self._sealing.run(values, lambda uid: self._run(partial(command, agent_uid=uid), asked))
         return v1.CreateVibespaceResponse(**created)
