@@ -42,18 +42,33 @@ async def test_who_comes_late_has_it_from_the_beginning(tmp_path: Path) -> None:
 
 
 async def test_what_is_whole_is_not_told(tmp_path: Path) -> None:
-    """The log has it; without a block, nothing that the agent was saying is told, and the next is another."""
+    """The log has it; nor is what a turn leaves unsaid when it is over, and the next is another."""
     said = deltas(tmp_path)
     for block in ("one", "two"):
         said.add(AGENT, "t", block, f"{block}.")
     said.end(AGENT, "one")
+    said.end_turn(AGENT, "a helper's")
     assert await first(said) == Piece("t", "two", 0, "two.")
-    said.end(AGENT)
+    said.end_turn(AGENT, "t")
     said.add(AGENT, "u", "two", "again.")
     assert await first(said) == Piece("u", "two", 0, "again.")
     said.forget(AGENT)
     said.add(AGENT, "u", "last", "here.")
     assert await first(said) == Piece("u", "last", 0, "here.")
+
+
+async def test_another_block_may_have_the_name_of_one_that_was_told(tmp_path: Path) -> None:
+    """Also a shorter one: it is told from its beginning."""
+    said = deltas(tmp_path)
+    pieces = said.follow(AGENT)
+    said.add(AGENT, "t", "one", "It is long.")
+    assert await anext(pieces) == Piece("t", "one", 0, "It is long.")
+    said.end(AGENT, "one")
+    said.add(AGENT, "t", "one", "Short.")
+    waiting = asyncio.ensure_future(anext(pieces))
+    await asyncio.sleep(0)
+    assert waiting.done()
+    assert await waiting == Piece("t", "one", 0, "Short.")
 
 
 async def test_text_is_not_held_back(tmp_path: Path) -> None:

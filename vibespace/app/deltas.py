@@ -24,8 +24,10 @@ class Piece(NamedTuple):
     text: str
 
 
-@dataclass
+@dataclass(eq=False)
 class _Open:
+    """One is no other that has its name."""
+
     turn: str
     pieces: Pieces
     shown: str = ""
@@ -59,11 +61,15 @@ class Deltas:
         said.shown += said.pieces.feed(text)
         saying.wake()
 
-    def end(self, agent_uid: str, block: str = "") -> None:
-        """The block is whole, or comes to no end; without one, all that the agent was saying."""
+    def end(self, agent_uid: str, block: str) -> None:
+        """The block is whole."""
         if saying := self._agents.get(agent_uid):
-            for name in [block] if block else list(saying.blocks):
-                saying.blocks.pop(name, None)
+            saying.blocks.pop(block, None)
+
+    def end_turn(self, agent_uid: str, turn: str) -> None:
+        """What the agent was saying in that turn comes to no end."""
+        if saying := self._agents.get(agent_uid):
+            saying.blocks = {block: said for block, said in saying.blocks.items() if said.turn != turn}
 
     def forget(self, agent_uid: str) -> None:
         """Nobody drives that agent any more."""
@@ -73,16 +79,16 @@ class Deltas:
 
     async def follow(self, agent_uid: str) -> AsyncIterator[Piece]:
         """What it is saying, each block from its beginning; for ever."""
-        told: dict[str, int] = {}
+        told: dict[_Open, int] = {}
         while True:
             saying = self._agents.setdefault(agent_uid, _Saying())
-            told = {block: offset for block, offset in told.items() if block in saying.blocks}
+            told = {said: told.get(said, 0) for said in saying.blocks.values()}
             for block, said in list(saying.blocks.items()):
-                offset = told.get(block, 0)
+                offset = told[said]
                 if text := said.shown[offset:]:
-                    told[block] = len(said.shown)
+                    told[said] = len(said.shown)
                     yield Piece(said.turn, block, offset, text)
             if saying is self._agents.get(agent_uid) and all(
-                len(said.shown) == told.get(block, 0) for block, said in saying.blocks.items()
+                len(said.shown) == told.get(said, 0) for said in saying.blocks.values()
             ):
                 await saying.changed.wait()

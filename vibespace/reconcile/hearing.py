@@ -158,7 +158,7 @@ class Hearing:
                 case Text(block=block) if block:
                     deltas.end(self._uid, block)
                 case TurnEnded():
-                    deltas.end(self._uid)
+                    deltas.end_turn(self._uid, event.turn)
 
 
 @dataclass(frozen=True)
