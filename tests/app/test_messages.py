@@ -27,7 +27,7 @@ from vibespace.app.messages import LONGEST, MOST_WAITING
 from vibespace.app.transcripts import Line
 from vibespace.app.writer import Command
 from vibespace.domain.approvals import Approval
-from vibespace.domain.messages import ACKNOWLEDGED, DONE, HANDED, QUEUED, Message
+from vibespace.domain.messages import ACKNOWLEDGED, DONE, FAILED, HANDED, QUEUED, Message
 from vibespace.domain.transcripts import Place
 from vibespace.errors import Error, Exhausted
 
@@ -260,6 +260,25 @@ async def test_interrupting_withdraws_what_is_not_begun(house: House) -> None:
     await house.ask(interrupt)
     assert states(house) == []
     assert (await refused(house, interrupt)).reason == "AGENT_IDLE"
+
+
+async def test_interrupting_ends_the_program_that_was_handed_a_message(house: House) -> None:
+    """It may begin with that at any moment: the message is interrupted, not withdrawn, and the next program lives."""
+    first, second = await house.ask(say()), await house.ask(say(text="two"))
+    await house.ask(program_started())
+    await house.ask(with_first(messages.hand_message, *WHOSE))
+    await house.ask(partial(messages.interrupt, vibespace="demo", agent="claude-1"))
+    over = [house.feed.state.gone[said.uid].aggregate for said in (first, second)]
+    assert [(message.state, message.reason) for message in over if isinstance(message, Message)] == [
+        (DONE, "interrupted"),
+        (FAILED, "it was withdrawn"),
+    ]
+    [conversation] = house.feed.state.conversations.values()
+    assert conversation.insisted
+    await house.ask(line(*WHOSE, BEGUN, TAKEN))
+    await house.ask(program_ended(*WHOSE))
+    [conversation] = house.feed.state.conversations.values()
+    assert (conversation.insisted, conversation.working) == (False, False)
 
 
 async def test_what_is_gone_is_not_kept_by_who_asked(house: House) -> None:

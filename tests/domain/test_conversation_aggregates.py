@@ -190,6 +190,16 @@ DECISIONS: dict[str, Row] = {
         Conversation.interrupt,
         [("conversation.interrupt_requested", {"turn": "", "insists": True})],
     ),
+    "conversation: interrupt what it was handed": (
+        new_conversation,
+        lambda c: c.interrupt(handed=True),
+        [("conversation.interrupt_requested", {"turn": "", "insists": True})],
+    ),
+    "conversation: interrupted before it works, its program ends": (
+        after(new_conversation, lambda c: c.interrupt(handed=True)),
+        Conversation.end_work,
+        [("conversation.work_ended", {})],
+    ),
     "conversation: interrupt the next turn": (
         after(busy, Conversation.interrupt, finished, lambda c: c.start_turn("u")),
         Conversation.interrupt,

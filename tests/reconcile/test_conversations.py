@@ -249,6 +249,8 @@ def test_interrupts_end_the_turn_and_insisting_the_program() -> None:
     assert plan(view(conversation=interrupted, live=running(TURN, written=(stop.name,)))) is None
     insisted = conversation(turn, lambda c: c.interrupt(), lambda c: c.interrupt())
     assert plan(view(conversation=insisted, live=running(TURN))) == End(at_once=True)
+    unbegun = conversation(lambda c: c.interrupt(handed=True))
+    assert plan(view(conversation=unbegun, live=running())) == End(at_once=True)
 
 
 def test_a_terminal_waits_for_an_idle_program() -> None:

@@ -6,7 +6,7 @@ from vibespace.app import host
 from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain.agents import Agent
 from vibespace.domain.conversations import Conversation
-from vibespace.domain.messages import Message
+from vibespace.domain.messages import HANDED, Message
 from vibespace.errors import Exhausted, FailedPrecondition, InvalidArgument, NotFound
 
 MOST_WAITING = 100
@@ -103,17 +103,25 @@ def lose_message(transaction: Transaction, *, message: Message) -> Message:
 
 @makes_room
 def interrupt(transaction: Transaction, *, vibespace: str, agent: str) -> Conversation:
-    """End what the agent works on; where it works on nothing yet, what was said to it is withdrawn."""
+    """End what the agent works on; where it works on nothing yet, what was said to it is withdrawn.
+
+    What its program was handed it may be about to begin with: that ends with the program.
+    """
     found = transaction.state.agent(vibespace, agent)
     conversation = transaction.state.conversations.get(found.uid)
     if conversation is None:
         raise _silent(found)
     draft = transaction.change(conversation)
     waiting = list(transaction.state.messages.get(found.uid, {}).values())
-    if draft.working or not waiting:
-        draft.interrupt()
+    handed = any(message.state == HANDED for message in waiting)
+    if draft.working or handed or not waiting:
+        draft.interrupt(handed=handed)
     for message in waiting if not draft.turn else ():
-        transaction.change(message).fail("it was withdrawn")
+        changed = transaction.change(message)
+        if message.state == HANDED:
+            changed.finish("interrupted")
+        else:
+            changed.fail("it was withdrawn")
     return draft
 
 

@@ -62,17 +62,17 @@ class Conversation(Aggregate):
 
     def end_work(self) -> None:
         """Nothing runs any more."""
-        if self.working:
+        if self.working or self.insisted:
             self._end_work()
 
-    def interrupt(self) -> None:
-        """End what it works on; asked again, or for what it has left running, end its program.
+    def interrupt(self, *, handed: bool = False) -> None:
+        """End what it works on; asked again, or for what it has left running or was `handed`, end its program.
 
         Raises FailedPrecondition AGENT_IDLE.
         """
         if self.turn and self.interrupted != self.turn:
             self._interrupt(turn=self.turn, insists=False)
-        elif self.turn or self.working:
+        elif self.turn or self.working or handed:
             if not self.insisted:
                 self._interrupt(turn=self.turn, insists=True)
         else:
