@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from uuid import UUID
 
-from vibespace.app.messages import leave_terminal
+from vibespace.app.messages import leave_terminal, withdraw
 from vibespace.app.writer import Request
 from vibespace.domain import states
 from vibespace.domain.agents import Agent
@@ -20,11 +20,14 @@ from vibespace.domain.messages import Message
 from vibespace.domain.transcripts import Transcript
 from vibespace.domain.vibespaces import PENDING, Vibespace
 from vibespace.errors import Error
+from vibespace.reconcile.conversations import MOST_TRIES
 from vibespace.reconcile.driver import Driver, is_wanted
 from vibespace.reconcile.tools import Tools
 
 _PAUSE = 1.0
 """Seconds until a driver that met a defect begins anew."""
+_LASTING = 60.0
+"""After so many seconds of a driver its defect counts as the first."""
 
 _log = logging.getLogger(__name__)
 
@@ -106,9 +109,19 @@ class Drivers:
         return agent if running and vibespace.repository != PENDING else None
 
     async def _drive(self, agent: Agent) -> None:
-        try:
-            await Driver(agent, self._tools).run()
-        except Exception:  # a defect met at one agent must not stop the others
-            _log.exception("the program of %s is not driven", agent.uid)
-            self._tools.checkpoints.forget(agent.uid)
-            await asyncio.sleep(_PAUSE)
+        """Where that meets a defect again and again, who waits is told."""
+        time, defects = asyncio.get_running_loop().time, 0
+        while defects < MOST_TRIES:
+            begun = time()
+            try:
+                await Driver(agent, self._tools).run()
+            except Exception:  # a defect met at one agent must not stop the others
+                _log.exception("the program of %s is not driven", agent.uid)
+                self._tools.checkpoints.forget(agent.uid)
+                defects = 1 if time() - begun > _LASTING else defects + 1
+                await asyncio.sleep(_PAUSE)
+            else:
+                return
+        reason = "the daemon met a defect of its own with its program"
+        with suppress(Error):
+            await self._tools.writer.run(partial(withdraw, agent_uid=agent.uid, reason=reason), Request("daemon"))

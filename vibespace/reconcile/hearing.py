@@ -141,7 +141,7 @@ class Hearing:
             case "disconnected":
                 self.live.listens = False
             case "input":
-                self.live.written.add(record.data.partition(b"\n")[0].decode())
+                self.live.written.add(record.data.partition(b"\n")[0].decode(errors="replace"))
         self.live.saw(events)
         if record.kind == "exit":
             self.live.running = False
