@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.app.house import House, create
+from tests.app.talking import program_started
 from tests.reconcile.journal import hear, hearing, record, tools
+from vibespace.domain.transcripts import Place
+from vibespace.reconcile.checkpoints import Checkpoint
+from vibespace.reconcile.live import Live
 from vibespace.reconcile.tools import Tools
 
 
@@ -31,3 +35,21 @@ async def test_what_was_given_to_the_program_may_be_any_bytes(house: House, with
     heard = hearing(house, with_tools)
     await hear(heard, record("start", 1), record("input", 2, b"\xff-greet-0\n{}\n"), record("input", 3, b"1-open-0\n"))
     assert "1-open-0" in heard.live.written
+
+
+async def test_a_journal_that_is_lost_takes_with_it_what_was_kept_of_its_program(
+    house: House, with_tools: Tools
+) -> None:
+    """It runs no more, whatever was known of it, and the next begins as if there had been none."""
+    await house.ask(program_started())
+    uid = house.feed.state.agent("demo", "claude-1").uid
+    known = Checkpoint(Place(1, 1), Place(1, 1), {"parser": {"turn": "t"}, "limited": ""}, Live(1, running=True))
+    with_tools.checkpoints.write(uid, known)
+    heard = hearing(house, with_tools)
+    assert heard.live.running
+    await heard.await_all((0, 0), running=False)
+    assert heard.live == Live()
+    transcript = house.feed.state.transcript(uid)
+    assert transcript
+    assert not transcript.running
+    assert with_tools.checkpoints.read(uid, Place(1, 1)) is None

@@ -113,6 +113,9 @@ class Hearing:
             after, self.recorded = self.recorded, Place(self.recorded.epoch, self.recorded.seq + 1)
             lost = partial(transcripts.end_program, agent_uid=self._uid, place=self.recorded, after=after)
             await self._tools.writer.run(partial(lost, how={"lost": True}), Request("daemon"))
+            self.live = Live()
+            self._lines.begin()
+            self._tools.checkpoints.forget(self._uid)
 
     async def close(self) -> None:
         """Return when all that was on its way into the log is there, or cannot be."""
