@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -38,8 +38,9 @@ class Clock:
 class House:
     """Open and close it as often as wanted: what is on disk stays."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mask: Callable[[str], str] = str) -> None:
         self.path = path
+        self._mask = mask
         self.clock = Clock()
         self._ids = count(1)
         self._requests = count(1)
@@ -52,7 +53,7 @@ class House:
         self.log = Log(self.path)
         self.written = self.log.load()
         self.feed = Feed(self.log, self.written.copy())
-        self.writer = Writer(self.log, self.written, self._publish, self.clock, self.new_id)
+        self.writer = Writer(self.log, self.written, self._publish, self.clock, self.new_id, self._mask)
         if self.feed.state.host is None:
             await self.ask(host.begin_log, request_id="")
 

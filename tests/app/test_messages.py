@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from tests.app.talking import (
     set_timeout,
     with_first,
 )
-from vibespace.app import agents, approvals, host, messages, transcripts
+from vibespace.app import agents, approvals, host, messages, settings, transcripts
 from vibespace.app.messages import LONGEST, MOST_WAITING
 from vibespace.app.transcripts import Line
 from vibespace.app.writer import Command
@@ -331,6 +332,52 @@ async def test_what_leads_to_less_is_decided_on_a_full_disk(house: House, monkey
     state = house.feed.state
     assert (state.messages, state.approvals, state.conversations[agent.uid].working) == ({}, {}, False)
     assert plain(state) == plain(house.log.fold())
+
+
+SECRET = "k-of-the-mill"
+NOTED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {}),
+    ({"conversation": "c", "resumed": True, "keys": ["k"]}, {"conversation": "c", "resumed": True, "keys": ["k"]}),
+    ({"conversation": ["c"], "resumed": 1, "on_terminal": "yes", "keys": [[]]}, {}),
+    ({"conversation": "c" * (settings.LONGEST + 1), "keys": ["c" * settings.LONGEST, "c"]}, {}),
+    ({"conversation": f"of {SECRET}", "keys": [SECRET]}, {"conversation": "of ***", "keys": ["***"]}),
+    ({"settings": [1]}, {}),
+    ({"settings": {"max_turns": "x", "allowed_tools": [[1]], "model": 7, "skip_permissions": 1, "what": "x"}}, {}),
+    ({"settings": {"max_turns": 1 << 31, "effort": "e" * (settings.LONGEST + 1)}}, {}),
+    ({"settings": {"max_turns": True, "model": "m"}}, {"settings": {"model": "m"}}),
+    (
+        {"settings": {"model": SECRET, "allowed_tools": [SECRET]}},
+        {"settings": {"model": "***", "allowed_tools": ["***"]}},
+    ),
+    ({"settings": {"system_prompt": f"keep {SECRET}"}}, {"settings": {"system_prompt": f"keep {SECRET}"}}),
+]
+
+
+@pytest.mark.parametrize(("noted", "expected"), NOTED)
+async def test_a_journal_is_not_believed_in_how_a_program_was_started(
+    tmp_path: Path, noted: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    """What cannot be so is not kept, and no secret value but where the agent's own settings have it."""
+    house = House(tmp_path / "another.db", lambda text: text.replace(SECRET, "***"))
+    await house.open()
+    await house.ask(create())
+    prompt = {"system_prompt": f"keep {SECRET}"}
+    await house.ask(partial(agents.change_agent, vibespace="demo", name="claude-1", settings=prompt, fields=[*prompt]))
+    await house.ask(program_started(**noted))
+    transcript = house.feed.state.transcript(house.feed.state.agent(*WHOSE).uid)
+    assert transcript
+    plainly = {"conversation": "", "resumed": False, "on_terminal": False, "keys": [], "settings": {}}
+    assert {name: getattr(transcript, name) for name in plainly} == plainly | expected
+    await house.close()
+
+
+async def test_a_journal_is_not_believed_in_how_a_program_ended(house: House) -> None:
+    """What is no code, signal, or yes or no is not kept."""
+    await house.ask(program_started())
+    told: dict[str, Any] = {"code": True, "signal": 1 << 31, "memory": 1, "lost": True, "what": "x" * (1 << 20)}
+    before = house.log.position
+    await house.ask(program_ended(*WHOSE, **told))
+    assert [recorded.data["how"] for recorded in house.log.read(before) if "how" in recorded.data] == [{"lost": True}]
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,11 @@ def test_a_record_of_the_runner_that_is_none(data: bytes) -> None:
     assert note(data) == {}
 
 
+def test_a_record_of_the_runner_that_cannot_be_kept() -> None:
+    """Halves of characters, which no UTF-8 can hold, are replaced."""
+    assert note(b'{"note": {"conversation": "\\ud800"}}') == {"conversation": "\ufffd"}
+
+
 async def test_what_says_nothing_is_not_kept(lines: Lines) -> None:
     """What the runner notes for itself, what was given to the program, and what only shows that it lives."""
     for kind in ("mark", "input", "connected", "disconnected"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
 
 from vibespace.app import approvals, messages
+from vibespace.app.settings import LONGEST, stored, wanted
 from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain import states
 from vibespace.domain.agents import Agent
@@ -44,18 +45,10 @@ def start_program(
 ) -> Transcript:
     """A program of that agent's was started: as Transcript.start_program tells."""
     agent = _agent(transaction, agent_uid)
-    draft, on_terminal = _draft(transaction, agent), bool(started.get("on_terminal"))
-    settings, keys = started.get("settings"), started.get("keys")
-    news = draft.start_program(
-        place,
-        after,
-        conversation=str(started.get("conversation", "")),
-        resumed=bool(started.get("resumed")),
-        on_terminal=on_terminal,
-        settings=settings if isinstance(settings, dict) else {},
-        keys=[str(key) for key in keys] if isinstance(keys, list) else (),
-    )
-    if news and on_terminal:
+    draft, plain = _draft(transaction, agent), _STARTED | _credible(transaction, started, _STARTED)
+    settings = _credible(transaction, started.get("settings"), stored(wanted(agent)))
+    news = draft.start_program(place, after, settings=settings, **plain)
+    if news and plain["on_terminal"]:
         transaction.change(messages.current(transaction, agent)).attach_terminal()
     return draft
 
@@ -93,7 +86,7 @@ def end_program(
     That one goes on with the turn of one that ended by itself, where nobody wanted that turn's end.
     """
     agent = _agent(transaction, agent_uid)
-    draft = _draft(transaction, agent)
+    draft, how = _draft(transaction, agent), _credible(transaction, how, _ENDED)
     if place > draft.place:
         consequences = _Consequences(transaction, agent, place, resumes=not how.get("lost"))
         words = _ended(how)
@@ -108,13 +101,50 @@ def end_program(
 
 
 def _ended(how: dict[str, Any]) -> str:
-    """How a program ended, for who waits for its answer. What is told may be anything: see `end_program`."""
-    killed, code = how.get("signal"), how.get("code")
-    if how.get("memory") is True:
+    """How a program ended, for who waits for its answer."""
+    if how.get("memory"):
         return "its program was ended for want of memory"
-    if isinstance(killed, int):
-        return f"its program was killed by signal {killed}"
-    return f"its program ended with code {code}" if isinstance(code, int) else "its program went away"
+    if "signal" in how:
+        return f"its program was killed by signal {how['signal']}"
+    return f"its program ended with code {how['code']}" if "code" in how else "its program went away"
+
+
+_STARTED: dict[str, Any] = {"conversation": "", "resumed": False, "on_terminal": False, "keys": []}
+"""What is said of a program that starts, beside its settings."""
+_ENDED: dict[str, Any] = {"code": 0, "signal": 0, "memory": False, "lost": False}
+
+
+def _credible(transaction: Transaction, told: object, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what a journal says of us and its program what may be so: each value of the kind that it is `known` to have.
+
+    Who rules inside may write anything there. No secret value is kept, but for one that is known.
+    """
+    found = told if isinstance(told, Mapping) else {}
+    return {
+        name: found[name] if found[name] == value else _masked(transaction, found[name])
+        for name, value in known.items()
+        if name in found and type(found[name]) is type(value) and _fits(found[name])
+    }
+
+
+def _fits(value: object) -> bool:
+    match value:
+        case str():
+            return len(value) <= LONGEST
+        case list():
+            return all(isinstance(each, str) for each in value) and sum(map(len, value)) <= LONGEST
+        case int():
+            return -(1 << 31) <= value < 1 << 31
+    return False
+
+
+def _masked(transaction: Transaction, value: Any) -> Any:
+    match value:
+        case str():
+            return transaction.mask(value)
+        case list():
+            return [transaction.mask(each) for each in value]
+    return value
 
 
 def approval_id(agent_uid: str, place: Place, request: str) -> UUID:

@@ -179,5 +179,5 @@ class _Read:
 
 def _begun(record: Record) -> Live:
     """A program of which nothing is known but how it was started."""
-    on_terminal = bool(note(record.data).get("on_terminal"))
+    on_terminal = note(record.data).get("on_terminal") is True
     return Live(record.epoch, running=True, on_terminal=on_terminal, listens=not told(record.data).get("socket"))

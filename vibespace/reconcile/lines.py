@@ -16,6 +16,7 @@ from vibespace.app.writer import Command
 from vibespace.domain.transcripts import Block, Place
 from vibespace.harness.base import Harness
 from vibespace.harness.events import ApprovalAsked, Event, Reason, Source, TurnEnded, Unparsed, Where
+from vibespace.harness.reading import decode
 from vibespace.net.base import Record
 from vibespace.reconcile.blocks import blocks_of, shortened
 from vibespace.reconcile.conversations import is_limit
@@ -138,11 +139,8 @@ class Lines:
 
 def told(data: bytes) -> dict[str, Any]:
     """The JSON object of a record of the runner's own; empty for what is none: who rules inside may write anything."""
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    found = decode(data)
+    return {} if isinstance(found, Unparsed) else found
 
 
 def note(data: bytes) -> dict[str, Any]:
