@@ -27,7 +27,7 @@ from vibespace.app import agents, approvals, host, messages, settings, transcrip
 from vibespace.app.messages import LONGEST, MOST_WAITING
 from vibespace.app.transcripts import Line
 from vibespace.app.writer import Command
-from vibespace.domain.approvals import Approval
+from vibespace.domain.approvals import EXPIRED, Approval
 from vibespace.domain.messages import ACKNOWLEDGED, DONE, FAILED, HANDED, QUEUED, Message
 from vibespace.domain.transcripts import Place
 from vibespace.errors import Error, Exhausted
@@ -219,6 +219,19 @@ async def test_what_is_asked_under_a_name_again_is_another(house: House) -> None
         await house.ask(line(*WHOSE, {"kind": "approval_answered", "request": "r", "allowed": True}))
         assert house.feed.state.approvals == {}
     assert len(set(uids)) == 2
+
+
+async def test_what_is_asked_anew_waits_once(house: House) -> None:
+    """A program that lost who it asked asks again under the same name: the first question is over."""
+    await house.ask(program_started())
+    await house.ask(line(*WHOSE, ASKED))
+    [[first]] = house.feed.state.approvals.values()
+    await house.ask(line(*WHOSE, ASKED))
+    [[second]] = house.feed.state.approvals.values()
+    assert first != second
+    told = house.feed.state.gone[first].aggregate
+    assert isinstance(told, Approval)
+    assert told.state == EXPIRED
 
 
 async def test_nothing_waits_for_a_program_whose_end_nobody_saw(house: House) -> None:

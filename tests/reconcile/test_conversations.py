@@ -237,6 +237,17 @@ def test_what_is_not_known_is_declined() -> None:
     assert (declined.approval, b'"allow": false' in declined.line) == (None, True)
 
 
+def test_another_connection_is_asked_anew() -> None:
+    """What was to be said over the one before is not: what still waits is asked again."""
+    live = running(TURN, ASKED, Unparsed(why="unknown kind", request="r-9"))
+    live.connect()
+    assert plan(view(approvals=[approval(lambda a: a.decide(ALLOWED, "h"))], live=live)) is None
+    live.saw([ASKED])
+    answer = plan(view(approvals=[approval(lambda a: a.decide(ALLOWED, "h"))], live=live))
+    assert isinstance(answer, Write)
+    assert answer.approval
+
+
 def test_interrupts_end_the_turn_and_insisting_the_program() -> None:
     """The second time it is not asked any more."""
 

@@ -91,7 +91,7 @@ def test_a_turn_that_was_ended_for_its_rounds_says_so(tmp_path: Path, written: b
 
 
 def test_a_name_is_asked_under_once(lines: Lines, tmp_path: Path) -> None:
-    """An answer would be about what was shown the first time; another program knows none of its names."""
+    """An answer would be about what was shown the first time; another program, or connection, has names anew."""
     asks = record("stdout", encode({"is": "may", "id": "r", "tool": "Bash", "input": {}}))
     later = Lines("a", Echo(), str, Blobs(tmp_path))
     assert [type(event) for event in lines.read(asks)] == [ApprovalAsked]
@@ -103,5 +103,7 @@ def test_a_name_is_asked_under_once(lines: Lines, tmp_path: Path) -> None:
         [again] = each.read(asks)
         assert isinstance(again, Unparsed)
         assert again.request == "r"
+    assert lines.read(record("connected", b"{}")) == ()
     later.begin()
-    assert [type(event) for event in later.read(asks)] == [ApprovalAsked]
+    for each in (lines, later):
+        assert [type(event) for event in each.read(asks)] == [ApprovalAsked]

@@ -276,6 +276,8 @@ class _Consequences:
         uid = approval_id(self._agent.uid, self._place, block["request"])
         if uid in self._transaction.drafts:
             return
+        for earlier in self._approvals(block["request"]):
+            earlier.expire("it was asked anew")
         told = {name: block.get(name, "") for name in ("request", "turn", "tool", "input", "input_hash")}
         rules, why = list(block.get("rules", ())), block.get("reason", "")
         where = {"agent_uid": self._agent.uid, "vibespace": self._agent.vibespace, "agent": self._agent.name}

@@ -241,8 +241,9 @@ def _opening(view: View, conversation: Conversation) -> Sequence[bytes]:
 
 def _answer(view: View) -> Action:
     for request in view.live.unknown:
-        if (name := f"{view.live.epoch}-decline-{_word(request)}") not in view.live.written:
-            return Write(name, view.harness.decline(request))
+        kind = _once(view.live, f"decline-{_word(request)}")
+        if action := _unwritten(view.live, kind, [view.harness.decline(request)]):
+            return action
     for approval in view.approvals:
         asked = view.live.asked.get(approval.request)
         name = f"{view.live.epoch}-decision-{approval.uid}"

@@ -69,6 +69,8 @@ class Lines:
         if record.kind in SOURCES:
             told = self._parser.feed(record.data.removesuffix(b"\n"), SOURCES[record.kind])
             return [self._asked(self._ended(event)) for event in told]
+        if record.kind == "connected":
+            self._named = set()  # what still waits is asked again, under the name that it had
         if record.kind == "input" and is_limit(name := record.data.partition(b"\n")[0].decode(errors="replace")):
             self._limited = name
         if record.kind == "stderr":

@@ -64,7 +64,8 @@ class Live:
         return cls(**{**told, "written": set(told["written"])})
 
     def connect(self) -> None:
-        """Its socket is connected: it is greeted again, and asked to go on with the conversation."""
+        """Its socket is connected: it is greeted again, asked to go on with the conversation, and asks again itself."""
+        self.asked, self.unknown = {}, []
         self.listens, self.connections, self.conversation = True, self.connections + 1, ""
 
     def saw(self, events: Sequence[Event]) -> None:
