@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 
 from tests.app.house import create
 from tests.app.talking import say
 from tests.daemon.running import quiet
 from tests.reconcile.journal import tools
-from tests.reconcile.site import site
+from tests.reconcile.site import Site, site
 from tests.reconcile.virtual import in_virtual_time
 from vibespace.domain.messages import FAILED, Message
+from vibespace.errors import Unavailable
 from vibespace.reconcile.drivers import Drivers
 
 
 class Broken:
-    """The way to a program, that has a defect."""
+    """The way to a program, that has a defect or leads nowhere."""
 
-    def __init__(self) -> None:
-        self.tries = 0
+    def __init__(self, why: Exception) -> None:
+        self._why = why
+        self.tries: list[float] = []
+        """When it was gone."""
 
     async def attach(self, agent_uid: str, after: tuple[int, int], directory: str) -> None:
-        self.tries += 1
-        raise ValueError(f"{agent_uid} cannot be")
+        self.tries.append(asyncio.get_running_loop().time())
+        raise self._why
 
 
 @in_virtual_time
@@ -32,14 +36,31 @@ async def test_who_waits_for_what_cannot_be_driven_is_told(tmp_path: Path) -> No
     async with site(tmp_path) as made, made.reconciling():
         await made.house.ask(create())
         await made.until(quiet)
-        broken = Broken()
-        driving = asyncio.create_task(Drivers(tools(made.house, tmp_path, programs=broken)).run())
-        said = await made.house.ask(say())
-        async with asyncio.timeout(60):
-            await made.until(lambda feed: said.uid in feed.state.gone)
-        driving.cancel()
-        await asyncio.wait([driving])
-        over = made.feed.state.gone[said.uid].aggregate
-        assert isinstance(over, Message)
-        assert (over.state, over.reason) == (FAILED, "the daemon met a defect of its own with its program")
-        assert broken.tries == 3
+        broken = Broken(ValueError("it cannot be"))
+        assert await outcome(made, tmp_path, broken) == "the daemon met a defect of its own with its program"
+        assert len(broken.tries) == 3
+
+
+@in_virtual_time
+async def test_who_waits_for_what_is_not_reached_is_told(tmp_path: Path) -> None:
+    """After more tries, ever later; the first of them at once."""
+    async with site(tmp_path) as made, made.reconciling():
+        await made.house.ask(create())
+        await made.until(quiet)
+        broken = Broken(Unavailable("AGENT_UNREACHABLE", "It is not reached."))
+        assert await outcome(made, tmp_path, broken) == "It is not reached."
+        assert [int(after - before) for before, after in pairwise(broken.tries)] == [0, 1, 5, 20, 20]
+
+
+async def outcome(made: Site, tmp_path: Path, programs: object) -> str:
+    """Why a message is not worked on, with that way to programs."""
+    driving = asyncio.create_task(Drivers(tools(made.house, tmp_path, programs=programs)).run())
+    said = await made.house.ask(say())
+    async with asyncio.timeout(600):
+        await made.until(lambda feed: said.uid in feed.state.gone)
+    driving.cancel()
+    await asyncio.wait([driving])
+    over = made.feed.state.gone[said.uid].aggregate
+    assert isinstance(over, Message)
+    assert over.state == FAILED
+    return over.reason

@@ -68,11 +68,11 @@ class Driver:
                 await self._attach(agent)
             except Error as e:
                 _log.info("the program of %s is not reached: %s", self._uid, e.message)
-                tries = 0 if asyncio.get_running_loop().time() - begun > _LASTING else tries + 1
+                tries = 1 if asyncio.get_running_loop().time() - begun > _LASTING else tries + 1
                 if isinstance(e, FailedPrecondition) or tries >= _MOST_TRIES:
                     await self._withdraw(e.sentence)
-                    tries = 0
-                await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
+                    tries = 1
+                await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES)) - 1])
 
     async def _attach(self, agent: Agent) -> None:
         self._hearing = hearing = Hearing(self._uid, self._harness, self._tools, self._spoilt, self._ended)
