@@ -24,7 +24,7 @@ def checkpoints(tmp_path: Path) -> Checkpoints:
     return Checkpoints(tmp_path / "programs", lambda text: text.replace(SECRET, "***"))
 
 
-def checkpoint(**changes: Any) -> Checkpoint:
+def known() -> Live:
     live = Live(epoch=2, running=True, written={"2-greet-0", "2-open-0"})
     live.connect()
     live.saw(
@@ -36,7 +36,13 @@ def checkpoint(**changes: Any) -> Checkpoint:
             Replied(request="settings-2", refusal="no"),
         )
     )
-    return replace(Checkpoint(Place(2, 900), Place(2, 890), {"turn": "t", "over": ["s"]}, live), **changes)
+    return live
+
+
+def checkpoint(live: Live | None = None, **changes: Any) -> Checkpoint:
+    told = (live or known()).told()
+    assert told
+    return replace(Checkpoint(Place(2, 900), Place(2, 890), {"turn": "t", "over": ["s"]}, told), **changes)
 
 
 def test_what_is_read_is_what_was_written(checkpoints: Checkpoints) -> None:
@@ -54,14 +60,8 @@ def test_it_is_of_no_use_to_another_log(checkpoints: Checkpoints, recorded: Plac
 
 
 def test_no_secret_is_kept(checkpoints: Checkpoints, tmp_path: Path) -> None:
-    """Not in what the parser knows, not in what we know, and not in what is asked; the one before stays."""
-    asked = checkpoint()
-    asked.live.saw((ASKED,))
-    for each in (
-        asked,
-        checkpoint(parser={"calls": [{SECRET: 1}]}),
-        checkpoint(live=Live(2, running=True, turn=SECRET)),
-    ):
+    """Not in what the parser knows, and not in what we know; the one before stays."""
+    for each in (checkpoint(parser={"calls": [{SECRET: 1}]}), checkpoint(Live(2, running=True, turn=SECRET))):
         checkpoints.write(UID, each)
         assert not (tmp_path / "programs").exists()
 

@@ -43,10 +43,10 @@ async def test_a_journal_that_is_lost_takes_with_it_what_was_kept_of_its_program
     """It runs no more, whatever was known of it, and the next begins as if there had been none."""
     await house.ask(program_started())
     uid = house.feed.state.agent("demo", "claude-1").uid
-    known = Checkpoint(
-        Place(1, 1), Place(1, 1), {"parser": {"turn": "t"}, "limited": "", "named": []}, Live(1, running=True)
-    )
-    with_tools.checkpoints.write(uid, known)
+    live = Live(1, running=True).told()
+    assert live
+    parser = {"parser": {"turn": "t"}, "limited": "", "named": []}
+    with_tools.checkpoints.write(uid, Checkpoint(Place(1, 1), Place(1, 1), parser, live))
     heard = hearing(house, with_tools)
     assert heard.live.running
     await heard.await_all((0, 0), running=False)

@@ -11,7 +11,6 @@ from typing import Any
 
 from vibespace.app import disposable
 from vibespace.domain.transcripts import Place
-from vibespace.reconcile.live import Live
 
 EVERY = 500
 """Records from one checkpoint of a program to the next: so many are read again."""
@@ -21,13 +20,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A parser and a Live, once they had taken all up to `place`."""
+    """What a parser and a Live amount to, once they had taken all up to `place`, in JSON values."""
 
     place: Place
     recorded: Place
     """The last up to there that is in the log."""
     parser: Mapping[str, Any]
-    live: Live
+    live: Mapping[str, Any]
 
 
 class Checkpoints:
@@ -40,12 +39,11 @@ class Checkpoints:
 
     def write(self, agent_uid: str, checkpoint: Checkpoint) -> None:
         """Keep it in place of the one before; where that fails, or must not be, the one before stays."""
-        live = checkpoint.live.told()
-        if live is None or self._has_secrets(live) or self._has_secrets(checkpoint.parser):
+        if self._has_secrets(checkpoint.live) or self._has_secrets(checkpoint.parser):
             return
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
-            values = (checkpoint.place, checkpoint.recorded, checkpoint.parser, live)
+            values = (checkpoint.place, checkpoint.recorded, checkpoint.parser, checkpoint.live)
             disposable.write(self._directory / agent_uid, _build(), values)
         except OSError as e:
             _log.info("what is known of the program of %s is not kept: %s", agent_uid, e.strerror)
@@ -56,7 +54,7 @@ class Checkpoints:
         if found is None:
             return None
         place, kept, parser, live = found
-        checkpoint = Checkpoint(Place(*place), Place(*kept), parser, Live.of(live))
+        checkpoint = Checkpoint(Place(*place), Place(*kept), parser, live)
         return checkpoint if checkpoint.place.epoch == recorded.epoch and checkpoint.recorded <= recorded else None
 
     def forget(self, agent_uid: str) -> None:

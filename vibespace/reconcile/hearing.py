@@ -57,7 +57,7 @@ class Hearing:
         """Where nothing is kept of the program, it is read from its beginning: so its parser is what it was."""
         self.seen = Place(self.recorded.epoch, 0)
         if kept := self._tools.checkpoints.read(self._uid, self.recorded):
-            self.seen, self.live = kept.place, kept.live
+            self.seen, self.live = kept.place, Live.of(kept.live)
             self._lines.restore(kept.parser)
 
     @property
@@ -99,8 +99,8 @@ class Hearing:
                     self._spoilt.add(place)
                     raise
             self._take(read.record, read.events)
-            if read.state is not None:
-                kept = Checkpoint(place, read.recorded, read.state, self.live)
+            if read.state is not None and (live := self.live.told()):
+                kept = Checkpoint(place, read.recorded, read.state, live)
                 await asyncio.to_thread(self._tools.checkpoints.write, self._uid, kept)
             self.seen = place
             if read.events or read.record.kind not in _LINES or self.is_current:
