@@ -303,6 +303,19 @@ def test_who_joins_the_agent_waits_for_an_owner(home: Home) -> None:
             joined.wait()
 
 
+def test_an_owner_that_has_just_gone(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look and the wait: nothing is left to wait for."""
+    with subprocess.Popen("/bin/true") as over:
+        pass
+    owners = iter([over.pid, 0])
+    monkeypatch.setenv("HOME", str(home.path))
+    monkeypatch.setattr(claude, "_lock", lambda file, conversation: next(owners))
+    monkeypatch.setattr(claude, "_runners", lambda pid: pid == os.getpid())
+    monkeypatch.setattr(claude, "_become", lambda words: 7)
+    monkeypatch.setattr(os, "isatty", lambda file: True)
+    assert claude.main(["-r", OURS]) == 7
+
+
 def test_what_cannot_be_locked(home: Home) -> None:
     """Is gone on with by nobody: that there is an owner cannot be known. What is new is begun all the same."""
     locks = LOCKS + str(home.path).replace("/", "-")

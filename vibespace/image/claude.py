@@ -56,7 +56,7 @@ def main(words: list[str]) -> int:
                 _say(_refusal(owner, agents=agents))
                 if agents or not (_runners(os.getpid()) and os.isatty(2)):
                     return 1
-                select.select([os.pidfd_open(owner)], [], [])  # who joins the agent is shown why nothing is there yet
+                _await_end(owner)  # who joins the agent is shown why nothing is there yet
         if wanted:
             os.set_inheritable(file, True)
         return _become(words)
@@ -175,6 +175,15 @@ def _runners(pid: int) -> bool:
             return any(value.startswith(_MARK) for value in file.read().split(b"\0"))
     except OSError:
         return False  # gone, or not ours
+
+
+def _await_end(pid: int) -> None:
+    try:
+        running = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    select.select([running], [], [])
+    os.close(running)
 
 
 def _refusal(owner: int, *, agents: bool) -> str:
