@@ -173,6 +173,15 @@ def test_nothing_hides_what_waits(vibespace: Run, daemon: Daemon) -> None:
     assert shown.count("\t") == 5
 
 
+def test_nothing_hides_in_what_its_fields_are_called(daemon: Daemon) -> None:
+    """Nor in why it asks."""
+    long = waiting("ls")
+    long.input, long.reason = json.dumps({"x" * 200 + "\nrm -rf ~": 1}), "y" * 200 + "rm -rf /"
+    daemon.answers[LIST] = lambda _: a.ListApprovalsResponse(approvals=[long])
+    _, seen = on_terminal("approval", "list")
+    assert ("x" * 200 + "\\nrm -rf ~: 1" in seen, "y" * 200 + "rm -rf /" in seen) == (True, True)
+
+
 def test_until_when_it_waits_is_shown(vibespace: Run, daemon: Daemon) -> None:
     """To a person by the clock on the wall, to a program as a time; of what waits as long as it takes, nothing."""
     late = waiting("ls")

@@ -17,7 +17,7 @@ def text(written: str) -> str:
 def line(written: str) -> str:
     """The beginning, on one line."""
     short = written if len(written) <= _BRIEF else f"{written[: _BRIEF - 1]}…"
-    return "".join(c if _plain(c) else _escaped(c) for c in " ".join(short.split(" ")))
+    return "".join(c if _plain(c) else _escaped(c) for c in short)
 
 
 def brief(given: str) -> str:

@@ -84,7 +84,7 @@ def _print(output: Output, approval: v1.Approval) -> None:
 def _lines(output: Output, approval: v1.Approval) -> list[str]:
     word = "waits" if approval.state == v1.APPROVAL_STATE_ASKED else _state(approval)
     head = f"{approval.uid[:8]}  {approval.agent}  {word}: {_one_line(approval.tool)}"
-    beside = [shown.line(approval.reason)] if approval.reason else []
+    beside = [_one_line(approval.reason)] if approval.reason else []
     if approval.HasField("expire_time"):
         beside.append(f"denied at {human.moment(approval.expire_time.seconds)} unless somebody decides")
     fields = [f"    {line}" for line in _fields(approval.input)]
@@ -107,7 +107,7 @@ def _fields(given: str) -> list[str]:
     for name, value in fields.items():
         words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         first, *rest = shown.text(words).splitlines() or [""]
-        lines += [f"{shown.line(name)}: {first}", *(f"  {line}" for line in rest)]
+        lines += [f"{_one_line(name)}: {first}", *(f"  {line}" for line in rest)]
     return lines
 
 
