@@ -23,7 +23,7 @@ _MOST_FRUITLESS = 3
 
 
 class Response(Protocol):
-    """What the streams of EventService send."""
+    """What each of those streams sends."""
 
     @property
     def cursor(self) -> Cursor: ...

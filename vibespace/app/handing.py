@@ -106,16 +106,21 @@ def own_keys(agent: Agent) -> tuple[str, list[str]]:
     return type, sorted(_INSTEAD.get(type, set()) & set(agent.env))
 
 
-def _parents(state: State, agent: Agent) -> tuple[str, str, str]:
-    """Whose credentials are for the agent, the widest scope first."""
-    return "", state.vibespace_of(agent).subject, agent.subject
-
-
 def variable(type: str, value: str) -> str:
     """Where the program that a credential is for looks for such a value."""
     if type == OPENAI:
         return "OPENAI_API_KEY"
     return "CLAUDE_CODE_OAUTH_TOKEN" if value.startswith(_LONG_LIVED) else "ANTHROPIC_API_KEY"
+
+
+def readable(vault: Vault, credential: Credential) -> bool:
+    """Whether its value could be opened."""
+    return VALUE in vault.values(credential.sealed)
+
+
+def _parents(state: State, agent: Agent) -> tuple[str, str, str]:
+    """Whose credentials are for the agent, the widest scope first."""
+    return "", state.vibespace_of(agent).subject, agent.subject
 
 
 def _has_use(agent: Agent, credential: Credential) -> bool:
@@ -124,11 +129,6 @@ def _has_use(agent: Agent, credential: Credential) -> bool:
     if credential.type == GIT:
         return True
     return agent.type == _PROGRAM[credential.type] and _INSTEAD[credential.type].isdisjoint(agent.env)
-
-
-def readable(vault: Vault, credential: Credential) -> bool:
-    """Whether its value could be opened."""
-    return VALUE in vault.values(credential.sealed)
 
 
 def _value(vault: Vault, credential: Credential) -> str:
