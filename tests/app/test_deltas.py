@@ -71,6 +71,26 @@ async def test_another_block_may_have_the_name_of_one_that_was_told(tmp_path: Pa
     assert await waiting == Piece("t", "one", 0, "Short.")
 
 
+async def test_what_is_told_in_pieces_has_a_limit(tmp_path: Path) -> None:
+    """As many blocks at once, as many characters of one, and names as a program has; the rest is only told whole."""
+    said = deltas(tmp_path)
+    said.add(AGENT, "t" * 1001, "named at length", "no")
+    for number in range(100):
+        said.add(AGENT, "t", f"{number}", "yes")
+    said.add(AGENT, "t", "0", "x" * (2 << 20))
+    said.add(AGENT, "t", "0", "no")
+    pieces = said.follow(AGENT)
+    told = [await anext(pieces) for _ in range(20)]
+    assert [piece.block for piece in told] == [f"{number}" for number in range(20)]
+    assert len(told[0].text) == (2 << 20) + 3
+    waiting = asyncio.ensure_future(anext(pieces))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    said.end(AGENT, "1")
+    said.add(AGENT, "t", "next", "yes")
+    assert await waiting == Piece("t", "next", 0, "yes")
+
+
 async def test_text_is_not_held_back(tmp_path: Path) -> None:
     """But for an end that may be the beginning of a value, until it is clear that it is none."""
     said = deltas(tmp_path)

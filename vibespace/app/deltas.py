@@ -11,6 +11,9 @@ from vibespace.app.vault import Pieces
 
 _LONGEST = 1 << 20
 """Characters of a block that are still told in pieces."""
+_MOST = 20
+"""Blocks of one agent, and characters of what a program calls one: all else is only told whole."""
+_LONGEST_NAME = 1000
 
 
 class Piece(NamedTuple):
@@ -55,6 +58,8 @@ class Deltas:
     def add(self, agent_uid: str, turn: str, block: str, text: str) -> None:
         """The agent says `text` next, in that block."""
         saying = self._agents.setdefault(agent_uid, _Saying())
+        if block not in saying.blocks and (len(saying.blocks) >= _MOST or len(turn + block) > _LONGEST_NAME):
+            return
         said = saying.blocks.setdefault(block, _Open(turn, self._pieces()))
         if len(said.shown) > _LONGEST:
             return
