@@ -312,7 +312,7 @@ async def test_an_end_that_is_gone_stays_known(house: House) -> None:
 
 
 async def test_large_messages_take_no_place_of_small_ones(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All who follow get the same message of an event; of large ones only a few are kept."""
+    """All who follow get the same message of an event; of large ones only a few are kept, and of huge ones none."""
     await house.ask(create())
     recorded = house.log.read(0)[-1]
     log_id = house.feed.log_id
@@ -323,4 +323,6 @@ async def test_large_messages_take_no_place_of_small_ones(house: House, monkeypa
     assert large is not kept
     assert large == kept
     assert convert.event_message(recorded, log_id) is large
-    assert convert._large_message.cache_parameters()["maxsize"] * (40 << 10) < 4 << 20
+    assert convert._large_message.cache_parameters()["maxsize"] * convert._LARGE <= 4 << 20
+    monkeypatch.setattr(convert, "_LARGE", len(recorded.state) - 1)
+    assert convert.event_message(recorded, log_id) is not convert.event_message(recorded, log_id)

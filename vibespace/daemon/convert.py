@@ -363,9 +363,10 @@ def _decided(found: Approval) -> str:
 
 
 def event_message(recorded: Recorded, log_id: str) -> events_pb2.Event:
-    """One event of the history. Cached: all who follow get the same message, which nobody may change."""
-    cached = _small_message if len(recorded.state) <= _SMALL else _large_message
-    return cached(recorded, log_id)
+    """One event of the history. Cached if it is not huge: all who follow get the same message; nobody may change it."""
+    size = len(recorded.state)
+    told = _small_message if size <= _SMALL else _large_message if size <= _LARGE else _event_message
+    return told(recorded, log_id)
 
 
 def _event_message(recorded: Recorded, log_id: str) -> events_pb2.Event:
@@ -385,8 +386,8 @@ def _event_message(recorded: Recorded, log_id: str) -> events_pb2.Event:
     return event
 
 
-_SMALL = 4 << 10
-# Apart, so that what they take is bounded: a line of an agent's program is up to 40 KiB.
+_SMALL, _LARGE = 4 << 10, 64 << 10
+# Apart, so that what they take is bounded: a line of an agent's program is up to 40 KiB, what it asks much more.
 _small_message = lru_cache(maxsize=1024)(_event_message)
 _large_message = lru_cache(maxsize=64)(_event_message)
 
