@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ from tests.harness.echo import Echo
 from vibespace.app.blobs import Blobs
 from vibespace.app.deltas import Deltas
 from vibespace.app.settings import wanted
+from vibespace.domain.transcripts import Place
 from vibespace.harness.base import Harness
 from vibespace.net.base import Attachment, Programs, Record
 from vibespace.reconcile.checkpoints import Checkpoints
@@ -23,11 +24,13 @@ from vibespace.vault import Vault
 class Journal:
     """An attachment that has these records."""
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    def __init__(self, records: Sequence[Record], given: Callable[[], None]) -> None:
         self._records = records
+        self._given = given
 
     async def records(self) -> AsyncIterator[Record]:
         for record in self._records:
+            self._given()
             yield record
 
 
@@ -60,14 +63,15 @@ def hearing(house: House, tools: Tools) -> Hearing:
     return Hearing(uid, tools.harnesses["claude-code"], tools, set(), lambda: None)
 
 
-async def hear(hearing: Hearing, *records: Record) -> None:
-    """All of them, to the end of the journal."""
-    last = records[-1]
+async def hear(hearing: Hearing, *records: Record) -> list[Place]:
+    """All of them, to the end of the journal; how far it was when it was given each."""
+    last, far = records[-1], list[Place]()
     await hearing.await_all((last.epoch, last.seq), running=True)
     async with asyncio.TaskGroup() as group:
         recording = group.create_task(hearing.record())
-        await hearing.read(cast(Attachment, Journal(records)))
+        await hearing.read(cast(Attachment, Journal(records, lambda: far.append(hearing.seen))))
         while not hearing.is_current:
             hearing.changed.clear()
             await hearing.changed.wait()
         recording.cancel()
+    return far

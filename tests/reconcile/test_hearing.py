@@ -55,3 +55,10 @@ async def test_a_journal_that_is_lost_takes_with_it_what_was_kept_of_its_program
     assert transcript
     assert not transcript.running
     assert with_tools.checkpoints.read(uid, Place(1, 1)) is None
+
+
+async def test_large_records_are_heard_one_at_a_time(house: House, with_tools: Tools) -> None:
+    """So that as many as may be on their way do not fill our memory."""
+    large = [record("stdout", seq, b"x" * (1 << 20)) for seq in range(2, 6)]
+    far = await hear(hearing(house, with_tools), record("start", 1), *large)
+    assert far[2:] == [Place(1, seq) for seq in range(2, 5)]

@@ -59,6 +59,29 @@ async def test_values_are_masked(lines: Lines) -> None:
     assert lines.last_words.endswith("*** was wrong")
 
 
+def question(name: str, size: int = 1) -> Record:
+    return record("stdout", encode({"is": "may", "id": name, "tool": "Shell", "input": {"command": "x" * size}}))
+
+
+def test_what_waits_for_decisions_has_a_limit(lines: Lines) -> None:
+    """All of it together, for it is kept whole; beyond it the program is declined until something is decided."""
+    asked = [event for name in "abcdef" for event in lines.read(question(name, 1 << 20))]
+    assert [type(event) for event in asked] == [ApprovalAsked] * 3 + [Unparsed] * 3
+    assert [event.request for event in asked if isinstance(event, Unparsed)] == ["d", "e", "f"]
+    lines.read(question("small"))
+    lines.read(record("stdout", encode({"is": "did", "id": "small", "text": ""})))
+    assert isinstance(lines.read(question("small"))[0], Unparsed)
+    assert isinstance(lines.read(question("n" * 201))[0], Unparsed)
+
+
+def test_what_was_asked_has_a_limit(lines: Lines) -> None:
+    """No name is for two questions, and there are so many names."""
+    for number in range(10_000):
+        assert isinstance(lines.read(question(f"{number}"))[0], ApprovalAsked)
+        lines.read(record("stdout", encode({"is": "did", "id": f"{number}", "text": ""})))
+    assert isinstance(lines.read(question("one more"))[0], Unparsed)
+
+
 async def test_a_long_line_lies_apart(lines: Lines, tmp_path: Path) -> None:
     """The event has the beginning, and the name of the whole."""
     said = record("stdout", b'{"is": "said", "id": "1", "text": "' + b"x" * INLINE + b'"}\n')

@@ -23,6 +23,8 @@ from vibespace.reconcile.tools import Tools
 
 _UNDER_WAY = 200
 """Records on their way into the log at once."""
+_LARGE = 256 * 1024
+"""Bytes of a record that is waited for before the next is read."""
 _TURN = 50
 """Records that are read before others have theirs."""
 _LINES = ("stdout", "stderr", "transcript", "hook", "input", "mark")
@@ -84,6 +86,8 @@ class Hearing:
             state = self._lines.state() if since >= checkpoints.EVERY else None
             since = 0 if state else since
             await self._reading.put(_Read(record, events, recording, self.recorded, state))
+            if len(record.data) > _LARGE:
+                await self._reading.join()
             if read % _TURN == 0:
                 await asyncio.sleep(0)
 
@@ -103,6 +107,7 @@ class Hearing:
                 kept = Checkpoint(place, read.recorded, read.state, live)
                 await asyncio.to_thread(self._tools.checkpoints.write, self._uid, kept)
             self.seen = place
+            self._reading.task_done()
             if read.events or read.record.kind not in _LINES or self.is_current:
                 self.changed.set()
 
@@ -144,7 +149,7 @@ class Hearing:
             case "disconnected":
                 self.live.listens = False
             case "input":
-                self.live.written.add(record.data.partition(b"\n")[0].decode(errors="replace"))
+                self.live.wrote(record.data.partition(b"\n")[0].decode(errors="replace"))
         self.live.saw(events)
         if record.kind == "exit":
             self.live.running = False

@@ -15,7 +15,17 @@ from vibespace.app.transcripts import Line
 from vibespace.app.writer import Command
 from vibespace.domain.transcripts import Block, Place
 from vibespace.harness.base import Harness
-from vibespace.harness.events import ApprovalAsked, Event, Reason, Source, TurnEnded, Unparsed, Where
+from vibespace.harness.events import (
+    ApprovalAnswered,
+    ApprovalAsked,
+    ApprovalCancelled,
+    Event,
+    Reason,
+    Source,
+    TurnEnded,
+    Unparsed,
+    Where,
+)
 from vibespace.harness.reading import decode
 from vibespace.net.base import Record
 from vibespace.reconcile.blocks import blocks_of, shortened
@@ -26,6 +36,13 @@ _WORDS = 4096
 """Bytes of standard error that are looked at for its last words."""
 INLINE = 16 * 1024
 """Bytes of a line that an event holds; of a longer one it holds the beginning, and the name of the rest."""
+
+
+_MOST_ASKED = 10_000
+"""Questions of one life of a program, each under a name of its own, which has at most so many characters."""
+_LONGEST_NAME = 200
+_MOST_WAITING = 4 << 20
+"""Characters of all questions that wait at once: each is kept, and shown to who decides, whole."""
 
 
 class Lines:
@@ -43,12 +60,15 @@ class Lines:
         """What ended, last, a turn that had too many rounds."""
         self._named: set[str] = set()
         """Under which it has asked for decisions."""
+        self._waiting: dict[str, int] = {}
+        """Characters of what waits for one."""
 
     def begin(self) -> None:
         """Another program."""
         self._parser = self._harness.parser()
         self._limited = ""
         self._named = set()
+        self._waiting = {}
 
     def state(self) -> Mapping[str, Any] | None:
         """None while it must not be kept."""
@@ -84,16 +104,27 @@ class Lines:
         return event
 
     def _asked(self, event: Event) -> Event:
-        """Under a name that it has used before nothing is asked: an answer would be about what was shown then."""
+        """The event, if it is no question that is to be declined."""
+        if isinstance(event, ApprovalAnswered | ApprovalCancelled):
+            self._waiting.pop(event.request, None)
         if not isinstance(event, ApprovalAsked):
             return event
-        if event.request not in self._named:
-            self._named.add(event.request)
-            return event
-        where: Where = {"conversation": event.conversation, "turn": event.turn, "parent": event.parent}
-        return Unparsed(
-            why="a question under the name of an earlier one", kind=event.tool, request=event.request, **where
-        )
+        if why := self._why_not(event):
+            where: Where = {"conversation": event.conversation, "turn": event.turn, "parent": event.parent}
+            return Unparsed(why=why, kind=event.tool, request=event.request, **where)
+        self._named.add(event.request)
+        self._waiting[event.request] = len(repr(event))
+        return event
+
+    def _why_not(self, asked: ApprovalAsked) -> str:
+        """Under a name that it has used before nothing is asked: an answer would be about what was shown then."""
+        if asked.request in self._named:
+            return "a question under the name of an earlier one"
+        if len(self._named) >= _MOST_ASKED or len(asked.request) > _LONGEST_NAME:
+            return "too many questions"
+        if sum(self._waiting.values()) + len(repr(asked)) > _MOST_WAITING:
+            return "more questions than can be kept"
+        return ""
 
     async def command(
         self, record: Record, events: Sequence[Event], after: Place, *, alone: bool = False

@@ -22,6 +22,13 @@ from vibespace.harness.events import (
     Unparsed,
 )
 
+_MOST = 1000
+"""Requests of one life that are remembered, each way. It has a few, unless somebody means to fill our memory."""
+_LONGEST = 200
+"""Characters of a name; ours are shorter, and the runner takes no longer one."""
+_LONGEST_REFUSAL = 1000
+_MOST_WRITTEN = 50_000
+
 
 @dataclass
 class Live:
@@ -68,6 +75,11 @@ class Live:
         self.asked, self.unknown = {}, []
         self.listens, self.connections, self.conversation = True, self.connections + 1, ""
 
+    def wrote(self, name: str) -> None:
+        """The journal has that it was given this."""
+        if len(name) <= _LONGEST and len(self.written) < _MOST_WRITTEN:
+            self.written.add(name)
+
     def saw(self, events: Sequence[Event]) -> None:
         """It told these."""
         for event in events:
@@ -96,9 +108,16 @@ class Live:
             case ApprovalAnswered() | ApprovalCancelled():
                 self.asked.pop(event.request, None)
             case Unparsed(request=request) if request:
-                self.unknown.append(request)
+                if request not in self.unknown and len(self.unknown) < _MOST and len(request) <= _LONGEST:
+                    self.unknown.append(request)
             case Replied():
-                self.replied[event.request] = self.replied.get(event.request) or event.refusal
+                self._hear(event.request, event.refusal)
+
+    def _hear(self, request: str, refusal: str) -> None:
+        if len(request) <= _LONGEST:
+            self.replied[request] = self.replied.get(request) or refusal[:_LONGEST_REFUSAL]
+            if len(self.replied) > _MOST:
+                del self.replied[next(iter(self.replied))]
 
     def _is_here(self, event: Event) -> bool:
         """It is about the conversation that is open, not a helper's own."""
