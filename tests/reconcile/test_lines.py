@@ -82,14 +82,15 @@ def test_what_was_asked_has_a_limit(lines: Lines) -> None:
     assert isinstance(lines.read(question("one more"))[0], Unparsed)
 
 
-async def test_a_long_line_lies_apart(lines: Lines, tmp_path: Path) -> None:
-    """The event has the beginning, and the name of the whole."""
-    said = record("stdout", b'{"is": "said", "id": "1", "text": "' + b"x" * INLINE + b'"}\n')
+@pytest.mark.parametrize(("letter", "held"), [("x", INLINE), ("ẍ", INLINE - 2)])
+async def test_a_long_line_lies_apart(lines: Lines, tmp_path: Path, letter: str, held: int) -> None:
+    """The event has as many bytes of the beginning as make whole letters, and the name of the whole."""
+    said = record("stdout", f'{{"is": "said", "id": "1", "text": "{letter * INLINE}"}}\n'.encode())
     command = await lines.command(said, lines.read(said), Place(1, 1))
     assert command is not None
     [line] = [value for value in command.keywords.values() if hasattr(value, "blob")]  # type: ignore[attr-defined]  # a partial
-    assert (len(line.text), line.stored[0]["cut"], len(line.blocks[0]["text"])) == (INLINE, True, INLINE)
-    assert b"x" * INLINE in (tmp_path / line.blob).read_bytes()
+    assert (len(line.text.encode()), line.stored[0]["cut"], len(line.blocks[0]["text"])) == (held, True, INLINE)
+    assert (letter * INLINE).encode() in (tmp_path / line.blob).read_bytes()
     too_long = Record("stdout", 1, 2, b"x" * 10, 1 << 40)
     assert [event.why for event in lines.read(too_long)] == [f"a line of {1 << 40} bytes"]  # type: ignore[attr-defined]  # Unparsed
 

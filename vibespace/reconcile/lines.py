@@ -157,7 +157,8 @@ class Lines:
         if len(record.data) <= INLINE:
             return Line(place, after, record.kind, self._text(record), blocks, blocks)
         text, name = await asyncio.to_thread(self._keep, record, blocks)
-        return Line(place, after, record.kind, text[:INLINE], [shortened(block) for block in blocks], blocks, name)
+        begun = text.encode()[:INLINE].decode(errors="ignore")
+        return Line(place, after, record.kind, begun, [shortened(block) for block in blocks], blocks, name)
 
     def _text(self, record: Record) -> str:
         line = record.data.removesuffix(b"\n").decode(errors="replace")
