@@ -205,6 +205,7 @@ def test_codex_is_greeted_logged_in_and_opened_for_each_connection() -> None:
         home = conversation(*([lambda c: c.enter("thread")] if begun else []))
         while isinstance(action := plan(view(Codex(), live=live, env=key, messages=[], conversation=home)), Write):
             said.append((json.loads(action.line)["method"], action.secret))
+            assert key["OPENAI_API_KEY"] not in repr(action)
             live.written.add(action.name)
             if b"thread/start" in action.line or b"thread/resume" in action.line:
                 live.saw([ConversationSwitched(id="s", conversation="thread", previous="")])

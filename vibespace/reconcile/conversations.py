@@ -73,7 +73,8 @@ class Write:
     """A line to the program, once under that name."""
 
     name: str
-    line: bytes
+    line: bytes = field(repr=False)
+    """It may be secret."""
     secret: bool = False
     message: Message | None = None
     """The line is that message."""
