@@ -56,8 +56,8 @@ _KNOWN = """
     thread/status/changed thread/readState/changed thread/name/updated thread/goal/updated thread/goal/cleared
     thread/settings/updated thread/archived thread/unarchived thread/compacted thread/queue/changed
     turn/diff/updated turn/plan/updated item/fileChange/patchUpdated item/reasoning/summaryPartAdded
-    item/commandExecution/terminalInteraction account/updated remoteControl/status/changed configWarning
-    deprecationNotice skills/changed mcpServer/startupStatus/updated hook/started hook/completed
+    item/commandExecution/terminalInteraction account/login/completed account/updated remoteControl/status/changed
+    configWarning deprecationNotice skills/changed mcpServer/startupStatus/updated hook/started hook/completed
 """
 _SILENT = frozenset(_KNOWN.split())
 """Methods that are known, and say nothing about the conversation."""

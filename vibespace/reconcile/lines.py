@@ -15,34 +15,18 @@ from vibespace.app.transcripts import Line
 from vibespace.app.writer import Command
 from vibespace.domain.transcripts import Block, Place
 from vibespace.harness.base import Harness
-from vibespace.harness.events import (
-    ApprovalAnswered,
-    ApprovalAsked,
-    ApprovalCancelled,
-    Event,
-    Reason,
-    Source,
-    TurnEnded,
-    Unparsed,
-    Where,
-)
+from vibespace.harness.events import Event, Reason, Source, TurnEnded, Unparsed
 from vibespace.harness.reading import decode
 from vibespace.net.base import Record
 from vibespace.reconcile.blocks import blocks_of, shortened
 from vibespace.reconcile.conversations import is_limit
+from vibespace.reconcile.questions import Questions
 
 SOURCES = {"stdout": Source.OUTPUT, "transcript": Source.RECORD, "hook": Source.HOOK}
 _WORDS = 4096
 """Bytes of standard error that are looked at for its last words."""
 INLINE = 16 * 1024
 """Bytes of a line that an event holds; of a longer one it holds the beginning, and the name of the rest."""
-
-
-_MOST_ASKED = 10_000
-"""Questions of one life of a program, each under a name of its own, which has at most so many characters."""
-_LONGEST_NAME = 200
-_MOST_WAITING = 4 << 20
-"""Characters of all questions that wait at once: each is kept, and shown to who decides, whole."""
 
 
 class Lines:
@@ -58,29 +42,25 @@ class Lines:
         """What the program wrote last on its standard error."""
         self._limited = ""
         """What ended, last, a turn that had too many rounds."""
-        self._named: set[str] = set()
-        """Under which it has asked for decisions."""
-        self._waiting: dict[str, int] = {}
-        """Characters of what waits for one."""
+        self._questions = Questions()
 
     def begin(self) -> None:
         """Another program."""
         self._parser = self._harness.parser()
         self._limited = ""
-        self._named = set()
-        self._waiting = {}
+        self._questions = Questions()
 
     def state(self) -> Mapping[str, Any] | None:
         """None while it must not be kept."""
         parser = self._parser.state()
-        return parser and {"parser": parser, "limited": self._limited, "named": sorted(self._named)}
+        return parser and {"parser": parser, "limited": self._limited, "named": self._questions.named()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on with a program that has said all that this amounts to."""
         self.begin()
         self._parser.restore(state["parser"])
         self._limited = str(state["limited"])
-        self._named = set(state["named"])
+        self._questions = Questions(state["named"])
 
     def read(self, record: Record) -> Sequence[Event]:
         """What the record tells; an exit, what that ends. Never raises."""
@@ -88,9 +68,9 @@ class Lines:
             return (Unparsed(why=f"a line of {record.size} bytes"),)
         if record.kind in SOURCES:
             told = self._parser.feed(record.data.removesuffix(b"\n"), SOURCES[record.kind])
-            return [self._asked(self._ended(event)) for event in told]
+            return [self._questions.take(self._ended(event)) for event in told]
         if record.kind == "connected":
-            self._named = set()  # what still waits is asked again, under the name that it had
+            self._questions = Questions()  # what still waits is asked again, under the name that it had
         if record.kind == "input" and is_limit(name := record.data.partition(b"\n")[0].decode(errors="replace")):
             self._limited = name
         if record.kind == "stderr":
@@ -102,29 +82,6 @@ class Lines:
         if isinstance(event, TurnEnded) and event.reason is Reason.INTERRUPTED and is_limit(self._limited, event.turn):
             return replace(event, reason=Reason.TURN_LIMIT)
         return event
-
-    def _asked(self, event: Event) -> Event:
-        """The event, if it is no question that is to be declined."""
-        if isinstance(event, ApprovalAnswered | ApprovalCancelled):
-            self._waiting.pop(event.request, None)
-        if not isinstance(event, ApprovalAsked):
-            return event
-        if why := self._why_not(event):
-            where: Where = {"conversation": event.conversation, "turn": event.turn, "parent": event.parent}
-            return Unparsed(why=why, kind=event.tool, request=event.request, **where)
-        self._named.add(event.request)
-        self._waiting[event.request] = len(repr(event))
-        return event
-
-    def _why_not(self, asked: ApprovalAsked) -> str:
-        """Under a name that it has used before nothing is asked: an answer would be about what was shown then."""
-        if asked.request in self._named:
-            return "a question under the name of an earlier one"
-        if len(self._named) >= _MOST_ASKED or len(asked.request) > _LONGEST_NAME:
-            return "too many questions"
-        if sum(self._waiting.values()) + len(repr(asked)) > _MOST_WAITING:
-            return "more questions than can be kept"
-        return ""
 
     async def command(
         self, record: Record, events: Sequence[Event], after: Place, *, alone: bool = False
