@@ -200,6 +200,15 @@ def test_twenty_at_once_start_one(home: Path) -> None:
             client.cut()
 
 
+def test_a_start_changes_nothing_under_what_runs(home: Path) -> None:
+    """Files are for the program that is started with them."""
+    asked = {"do": "start", "argv": ["sleep", "infinity"], "env": {}, "cwd": "/"}
+    with Client(home) as client:
+        replies = [client.ask({**asked, "files": {"set": text}, "beyond": 7}) for text in ("one", "two")]
+        assert [(reply["epoch"], reply["started"]) for reply in replies] == [(8, True), (8, False)]
+        assert (home / "set").read_text() == "one"
+
+
 def test_a_start_that_is_cut_starts_one_all_the_same(home: Path) -> None:
     """The attachment that started the runner is killed before it listens: it listens, and serves the next one."""
     first = Client(home)

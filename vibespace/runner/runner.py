@@ -26,7 +26,6 @@ class Runner:
         self._transcript = Transcript(self.journal)
         self._program: Pipes | None = None
         self._starting = threading.Lock()
-        self._beyond = 0
         self._speaking = threading.Lock()
 
     @property
@@ -38,13 +37,7 @@ class Runner:
         """The reply to a request, see the package. Raises ValueError for what is none."""
         match request:
             case {"do": "start", "argv": [_, *_] as argv, "env": dict() as env, "cwd": str() as cwd}:
-                try:
-                    put(request.get("files", {}))
-                except OSError as error:  # told, as this is no client that is gone
-                    raise ValueError(f"{error.filename}: {error.strerror}") from error
-                self._beyond = int(request.get("beyond", 0))
-                told = {"socket": str(request["socket"])} if request.get("socket") else {}
-                return self._start([str(word) for word in argv], env, cwd, request.get("note"), **told)
+                return self._start([str(word) for word in argv], env, cwd, request)
             case {"do": "input", "input": str() as name} if usable(name):
                 return {"input": name, "state": self._input(name, data, secret=bool(request.get("secret")))}
             case {"do": "tail", "path": str() as path}:
@@ -68,14 +61,20 @@ class Runner:
                 return {"removed": removed}
         raise ValueError(f"not a request: {sorted(request)}")
 
-    def _start(self, argv: list[str], env: dict[str, str], cwd: str, note: object, socket: str = "") -> dict[str, Any]:
+    def _start(self, argv: list[str], env: dict[str, str], cwd: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Where one runs, nothing is changed under it."""
+        beyond, note, socket = int(request.get("beyond", 0)), request.get("note"), str(request.get("socket") or "")
         with self._starting:
             started = not self.running
             if started:
+                try:
+                    put(request.get("files", {}))
+                except OSError as error:  # told, as this is no client that is gone
+                    raise ValueError(f"{error.filename}: {error.strerror}") from error
                 with self._speaking:
                     if self._program:
                         self._program.close()
-                    self.journal.surpass(self._beyond)
+                    self.journal.surpass(beyond)
                     if socket:
                         self._program = Socketed(self.journal, argv, env, cwd, socket, note)
                     else:
