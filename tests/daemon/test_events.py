@@ -14,7 +14,7 @@ from vibespace.app import feed as feed_module
 from vibespace.app.head import Head
 from vibespace.app.index import Wanted
 from vibespace.app.log import Log
-from vibespace.daemon import convert
+from vibespace.daemon import convert_events
 from vibespace.daemon.doctor import Doctor
 from vibespace.daemon.events import EventServicer
 from vibespace.daemon.guard import Guard
@@ -316,13 +316,13 @@ async def test_large_messages_take_no_place_of_small_ones(house: House, monkeypa
     await house.ask(create())
     recorded = house.log.read(0)[-1]
     log_id = house.feed.log_id
-    kept = convert.event_message(recorded, log_id)
-    assert convert.event_message(recorded, log_id) is kept
-    monkeypatch.setattr(convert, "_SMALL", len(recorded.state) - 1)
-    large = convert.event_message(recorded, log_id)
+    kept = convert_events.event_message(recorded, log_id)
+    assert convert_events.event_message(recorded, log_id) is kept
+    monkeypatch.setattr(convert_events, "_SMALL", len(recorded.state) - 1)
+    large = convert_events.event_message(recorded, log_id)
     assert large is not kept
     assert large == kept
-    assert convert.event_message(recorded, log_id) is large
-    assert convert._large_message.cache_parameters()["maxsize"] * convert._LARGE <= 4 << 20
-    monkeypatch.setattr(convert, "_LARGE", len(recorded.state) - 1)
-    assert convert.event_message(recorded, log_id) is not convert.event_message(recorded, log_id)
+    assert convert_events.event_message(recorded, log_id) is large
+    assert convert_events._large_message.cache_parameters()["maxsize"] * convert_events._LARGE <= 4 << 20
+    monkeypatch.setattr(convert_events, "_LARGE", len(recorded.state) - 1)
+    assert convert_events.event_message(recorded, log_id) is not convert_events.event_message(recorded, log_id)

@@ -46,6 +46,9 @@ from vibespace.app import agents, host, messages, vibespaces
 from vibespace.app.live import State
 from vibespace.app.recorder import Recorded
 from vibespace.daemon import convert
+from vibespace.daemon.convert_approvals import approval_message
+from vibespace.daemon.convert_conversations import conversation_message, message_message
+from vibespace.daemon.convert_credentials import credential_message
 from vibespace.domain.conversations import Conversation
 from vibespace.domain.transcripts import Transcript
 
@@ -71,20 +74,16 @@ def told(state: State) -> dict[str, Any]:
         ],
         "agents": [MessageToDict(convert.agent_message(found, state, known=True)) for found in state.agents()],
         "credentials": [
-            MessageToDict(convert.credential_message(found, state))
+            MessageToDict(credential_message(found, state))
             for _, held in sorted(state.credentials.items())
             for _, found in sorted(held.items())
         ],
         "conversations": [_conversation(found) for found in state.conversations.values()],
         "messages": [
-            MessageToDict(convert.message_message(found, state))
-            for held in state.messages.values()
-            for found in held.values()
+            MessageToDict(message_message(found, state)) for held in state.messages.values() for found in held.values()
         ],
         "approvals": [
-            MessageToDict(convert.approval_message(found))
-            for held in state.approvals.values()
-            for found in held.values()
+            MessageToDict(approval_message(found)) for held in state.approvals.values() for found in held.values()
         ],
         "transcripts": {
             found.subject: [*found.place, found.running, found.on_terminal, found.settings]
@@ -101,7 +100,7 @@ def told(state: State) -> dict[str, Any]:
 def _conversation(found: Conversation) -> dict[str, Any]:
     """With what the loop acts by, and the API does not tell."""
     remembered = ("begun", "turn", "interrupted", "insisted", "wants_terminal", "on_terminal")
-    said = MessageToDict(convert.conversation_message(found))
+    said = MessageToDict(conversation_message(found))
     return {**said, "remembered": {name: getattr(found, name) for name in remembered}}
 
 

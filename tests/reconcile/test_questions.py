@@ -18,7 +18,7 @@ from vibespace.reconcile.questions import LONGEST_NAME, MOST_WAITING, Questions
 
 
 def asked(request: str, words: str = "") -> ApprovalAsked:
-    return ApprovalAsked(conversation="c", request=request, tool="Bash", input={"command": words})
+    return ApprovalAsked(conversation="c", request=request, call="", tool="Bash", input={"command": words})
 
 
 def declined(event: Event) -> str:

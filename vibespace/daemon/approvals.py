@@ -12,6 +12,7 @@ from vibespace.app import approvals as commands
 from vibespace.app.feed import Feed
 from vibespace.app.writer import Writer
 from vibespace.daemon import convert, mutations
+from vibespace.daemon.convert_approvals import approval_message
 from vibespace.daemon.principal import request_of
 from vibespace.domain import names
 from vibespace.domain.approvals import ALLOWED, DENIED, Approval
@@ -29,7 +30,7 @@ class ApprovalServicer(ApprovalServiceServicer):
         self._writer = writer
 
     async def ListApprovals(self, request: v1.ListApprovalsRequest, context: Context) -> v1.ListApprovalsResponse:
-        waiting = [convert.approval_message(each) for each in self._waiting(self._parent(request.parent))]
+        waiting = [approval_message(each) for each in self._waiting(self._parent(request.parent))]
         cursor = convert.cursor(self._feed.log_id, self._feed.state.position)
         return v1.ListApprovalsResponse(approvals=waiting, cursor=cursor)
 
@@ -39,7 +40,7 @@ class ApprovalServicer(ApprovalServiceServicer):
         only = self._parent(request.parent)
         position, changed = self._feed.state.position, list(self._waiting(only))
         while True:
-            found = [convert.approval_message(each) for each in changed]
+            found = [approval_message(each) for each in changed]
             yield v1.WatchApprovalsResponse(approvals=found, cursor=convert.cursor(self._feed.log_id, position))
             while not (changed := self._changed(position, only)):
                 position = self._feed.state.position
@@ -80,4 +81,4 @@ class ApprovalServicer(ApprovalServiceServicer):
 
     async def _run(self, command: Any, request: Any) -> dict[str, Any]:
         found, cursor = await mutations.run(self._feed, self._writer, command, request_of(request), Approval)
-        return {"approval": convert.approval_message(found), "cursor": cursor}
+        return {"approval": approval_message(found), "cursor": cursor}

@@ -20,6 +20,7 @@ from vibespace.app.recorder import Recorded
 from vibespace.app.writer import Outcome, Request, Writer
 from vibespace.daemon import convert, mutations
 from vibespace.daemon.blocks import blocks_of
+from vibespace.daemon.convert_conversations import conversation_message, message_message
 from vibespace.daemon.merging import either
 from vibespace.daemon.principal import principal, request_of
 from vibespace.daemon.reaching import not_running, running
@@ -65,7 +66,7 @@ class ConversationServicer(ConversationServiceServicer):
             takes_over=request.take_over,
         )
         found, cursor = await mutations.run(self._feed, self._writer, command, request_of(request), Message)
-        return v1.SendMessageResponse(message=convert.message_message(found, self._feed.state), cursor=cursor)
+        return v1.SendMessageResponse(message=message_message(found, self._feed.state), cursor=cursor)
 
     async def StreamTranscript(
         self, request: v1.StreamTranscriptRequest, context: Context
@@ -108,7 +109,7 @@ class ConversationServicer(ConversationServiceServicer):
     def _told(self, agent: Agent, uids: Iterable[UUID]) -> list[v1.Message]:
         found = [self._message(uid) for uid in uids]
         its = [message for message in found if message and message.agent_uid == agent.uid]
-        return [convert.message_message(message, self._feed.state) for message in its]
+        return [message_message(message, self._feed.state) for message in its]
 
     def _message(self, uid: UUID) -> Message | None:
         gone = self._feed.state.gone.get(uid)
@@ -205,7 +206,7 @@ class ConversationServicer(ConversationServiceServicer):
 
     async def _run(self, command: Any, request: Any) -> dict[str, Any]:
         found, cursor = await mutations.run(self._feed, self._writer, command, request_of(request), Conversation)
-        return {"conversation": convert.conversation_message(found), "cursor": cursor}
+        return {"conversation": conversation_message(found), "cursor": cursor}
 
 
 def _uid(text: str) -> UUID:

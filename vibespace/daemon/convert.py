@@ -1,42 +1,24 @@
-"""Aggregates and recorded events -> protos. What is built here is what clients see, byte for byte."""
+"""Vibespaces, agents and the host -> protos, and settings from them. What is built here is what clients see, byte for
+byte; other nouns have a file of their own beside this one.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from vibespace.app import handing, mending
 from vibespace.app.live import State
-from vibespace.app.recorder import Recorded
-from vibespace.domain import approvals, credentials, messages, states, vibespaces, worktrees
+from vibespace.domain import states, vibespaces, worktrees
 from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate
-from vibespace.domain.approvals import Approval
-from vibespace.domain.conversations import Conversation
-from vibespace.domain.credentials import Credential
 from vibespace.domain.host import Host
-from vibespace.domain.messages import Message
 from vibespace.domain.repositories import HOME, ROOT
 from vibespace.domain.states import State as Condition
 from vibespace.domain.vibespaces import Vibespace
-from vibespace.errors import InvalidArgument
-from vibespace.v1 import (
-    agents_pb2,
-    approvals_pb2,
-    conversations_pb2,
-    credentials_pb2,
-    cursor_pb2,
-    events_pb2,
-    options_pb2,
-    system_pb2,
-    vibespaces_pb2,
-)
+from vibespace.v1 import agents_pb2, cursor_pb2, options_pb2, system_pb2, vibespaces_pb2
 
 AGENT_TYPES = {"claude-code": agents_pb2.AGENT_TYPE_CLAUDE_CODE, "codex": agents_pb2.AGENT_TYPE_CODEX}
 _AGENT_TYPE_NAMES = {number: name for name, number in AGENT_TYPES.items()}
@@ -50,40 +32,12 @@ _REPOSITORY_STATES = {
     vibespaces.READY: vibespaces_pb2.REPOSITORY_STATE_READY,
     vibespaces.FAILED: vibespaces_pb2.REPOSITORY_STATE_FAILED,
 }
-_MESSAGE_STATES = {
-    state: conversations_pb2.MessageState.Value(f"MESSAGE_STATE_{state.upper()}")
-    for state in (
-        messages.QUEUED,
-        messages.HANDED,
-        messages.ACKNOWLEDGED,
-        messages.DONE,
-        messages.FAILED,
-        messages.UNCERTAIN,
-    )
-}
-_APPROVAL_STATES = {
-    approvals.ASKED: approvals_pb2.APPROVAL_STATE_ASKED,
-    approvals.ALLOWED: approvals_pb2.APPROVAL_STATE_ALLOWED,
-    approvals.DENIED: approvals_pb2.APPROVAL_STATE_DENIED,
-    approvals.EXPIRED: approvals_pb2.APPROVAL_STATE_EXPIRED,
-    approvals.ANSWERED: approvals_pb2.APPROVAL_STATE_ANSWERED,
-}
 _WORKTREE_STATES = {
     vibespaces.PENDING: agents_pb2.WORKTREE_STATE_PENDING,
     vibespaces.READY: agents_pb2.WORKTREE_STATE_READY,
     vibespaces.FAILED: agents_pb2.WORKTREE_STATE_FAILED,
 }
-_CREDENTIAL_TYPES = {
-    type: credentials_pb2.CredentialType.Value(f"CREDENTIAL_TYPE_{type.upper()}") for type in credentials.TYPES
-}
-_CREDENTIAL_TYPE_NAMES = {number: name for name, number in _CREDENTIAL_TYPES.items()}
-_SCOPES = {
-    scope: credentials_pb2.CredentialScope.Value(f"CREDENTIAL_SCOPE_{scope.upper()}")
-    for scope in (credentials.HOST, credentials.VIBESPACE, credentials.AGENT)
-}
-_CREDENTIAL_TEXTS = ("username", "author_name", "author_email")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _KEPT = (ROOT, HOME)
 _TEXTS = [
     field.name
@@ -114,27 +68,6 @@ def agent_settings(message: agents_pb2.AgentSettings) -> dict[str, Any]:
                 found[field.name] = list(value)
         elif message.HasField(field.name):  # type: ignore[arg-type]  # it is one of its fields
             found[field.name] = value
-    return found
-
-
-def credential_type(settings: credentials_pb2.CredentialSettings) -> str:
-    """The type asked for; empty when none was."""
-    return _CREDENTIAL_TYPE_NAMES.get(settings.type, "")
-
-
-def credential_settings(message: credentials_pb2.CredentialSettings) -> credentials.Settings:
-    """What is said of a credential beside what it is for, as events hold it. Raises InvalidArgument TIME_INVALID."""
-    found = {
-        name: getattr(message, name)
-        for name in _CREDENTIAL_TEXTS
-        if message.HasField(name)  # type: ignore[arg-type]  # each is one of its fields
-    }
-    if message.HasField("expire_time"):
-        try:
-            found["expires"] = message.expire_time.ToDatetime(UTC).isoformat()
-        except (ValueError, OverflowError) as e:
-            text = "The time it expires at is in none of the years 1 to 9999."
-            raise InvalidArgument("TIME_INVALID", text, field="credential.expire_time") from e
     return found
 
 
@@ -199,7 +132,7 @@ def vibespace_message(found: Vibespace, state: State, *, known: bool) -> vibespa
         status=status,
         create_time=timestamp(found.created_on),
         data_uid=found.data_uid,
-        position=_position(found, state),
+        position=position(found, state),
     )
 
 
@@ -233,7 +166,7 @@ def agent_message(found: Agent, state: State, *, known: bool) -> agents_pb2.Agen
             worktree=_worktree(found) if vibespace is not None and vibespace.worktree else None,
         ),
         create_time=timestamp(found.created_on),
-        position=_position(found, state),
+        position=position(found, state),
     )
 
 
@@ -244,50 +177,6 @@ def _worktree(found: Agent) -> agents_pb2.Worktree:
         state=_WORKTREE_STATES[worktrees.STATES[found.worktree]],
         reason=found.worktree_reason,
         notes=found.worktree_notes,
-    )
-
-
-def credential_message(found: Credential, state: State) -> credentials_pb2.Credential:
-    """`found` as it is in `state`."""
-    settings = credentials_pb2.CredentialSettings(type=_CREDENTIAL_TYPES[found.type])
-    for name in _CREDENTIAL_TEXTS:
-        if name in found.settings:
-            setattr(settings, name, found.settings[name])
-    if found.type == credentials.GIT:
-        settings.host = found.key
-    elif found.key:
-        settings.variable = found.key
-    if "expires" in found.settings:
-        settings.expire_time.CopyFrom(timestamp(datetime.fromisoformat(found.settings["expires"])))
-    made = credentials_pb2.Credential(
-        name=found.subject,
-        uid=found.uid,
-        settings=settings,
-        scope=_SCOPES[found.scope],
-        used_by=[f"{agent.name}@{agent.vibespace}" for agent in handing.users(state, found)],
-        create_time=timestamp(found.created_on),
-        set_time=timestamp(found.modified_on),
-        position=_position(found, state),
-    )
-    place = found.parent.split("/")
-    if found.scope != credentials.HOST:
-        made.vibespace_id = place[1]
-    if found.scope == credentials.AGENT:
-        made.agent_id = place[3]
-    return made
-
-
-def login_message(parent: str, type: str, users: Sequence[Agent]) -> credentials_pb2.Credential:
-    """A login of that agent type, of the agent `parent`, or of the vibespace `parent` whose agents share it."""
-    shared = "/agents/" not in parent
-    return credentials_pb2.Credential(
-        name=f"{parent}/logins/{type}",
-        settings=credentials_pb2.CredentialSettings(type=credentials_pb2.CREDENTIAL_TYPE_LOGIN),
-        scope=_SCOPES[credentials.VIBESPACE if shared else credentials.AGENT],
-        vibespace_id=users[0].vibespace,
-        agent_id=None if shared else users[0].name,
-        agent_type=AGENT_TYPES[type],
-        used_by=[f"{agent.name}@{agent.vibespace}" for agent in users],
     )
 
 
@@ -313,97 +202,19 @@ def host_message(found: Host, *, reachable: bool) -> system_pb2.Host:
     )
 
 
-def conversation_message(found: Conversation) -> conversations_pb2.Conversation:
-    """A conversation."""
-    return conversations_pb2.Conversation(
-        name=found.subject,
-        uid=found.uid,
-        agent=f"{found.agent}@{found.vibespace}",
-        program_session=found.program_session,
-        working=found.working,
-        create_time=timestamp(found.created_on),
-    )
-
-
-def message_message(found: Message, state: State) -> conversations_pb2.Message:
-    """A message, as far as it is."""
-    return conversations_pb2.Message(
-        name=found.subject,
-        uid=found.uid,
-        author=found.author,
-        text=found.text,
-        state=_MESSAGE_STATES[found.state],
-        reason=found.reason,
-        create_time=timestamp(found.created_on),
-        trouble=found.trouble,
-        hint=mending.hint(found, state),
-    )
-
-
-def approval_message(found: Approval) -> approvals_pb2.Approval:
-    """What waits for a decision, or how that came out."""
-    waits, deadline = found.state == approvals.ASKED, found.deadline
-    return approvals_pb2.Approval(
-        name=found.subject,
-        uid=found.uid,
-        agent=f"{found.agent}@{found.vibespace}",
-        state=_APPROVAL_STATES[found.state if waits or found.state == approvals.EXPIRED else _decided(found)],
-        tool=found.tool,
-        input=found.input,
-        input_hash=found.input_hash,
-        rules=found.rules,
-        reason=found.why if waits else found.reason,
-        create_time=timestamp(found.created_on),
-        expire_time=timestamp(deadline) if deadline else None,
-    )
-
-
-def _decided(found: Approval) -> str:
-    return found.verdict or approvals.ANSWERED
-
-
-def event_message(recorded: Recorded, log_id: str) -> events_pb2.Event:
-    """One event of the history. Cached if it is not huge: all who follow get the same message; nobody may change it."""
-    size = len(recorded.state)
-    told = _small_message if size <= _SMALL else _large_message if size <= _LARGE else _event_message
-    return told(recorded, log_id)
-
-
-def _event_message(recorded: Recorded, log_id: str) -> events_pb2.Event:
-    body = recorded.body
-    event = events_pb2.Event(
-        actor=body["actor"],
-        cause=body["cause"],
-        request_id=body["request_id"],
-        type=recorded.topic,
-        subject=body["subject"],
-        uid=str(recorded.uid),
-        data=_json(recorded.data),
-    )
-    # In place: whoever follows from far behind waits for thousands of these.
-    event.cursor.log_id, event.cursor.position = log_id, recorded.position
-    event.time.seconds, event.time.nanos = _since_epoch(datetime.fromisoformat(recorded.time))
-    return event
-
-
-_SMALL, _LARGE = 4 << 10, 64 << 10
-# Apart, so that what they take is bounded: a line of an agent's program is up to 40 KiB, what it asks much more.
-_small_message = lru_cache(maxsize=1024)(_event_message)
-_large_message = lru_cache(maxsize=64)(_event_message)
-
-
 def timestamp(time: datetime) -> Timestamp:
     """As protobuf writes a time."""
-    seconds, nanos = _since_epoch(time)
+    seconds, nanos = since_epoch(time)
     return Timestamp(seconds=seconds, nanos=nanos)
 
 
-def _since_epoch(time: datetime) -> tuple[int, int]:
-    """What protobuf's own FromDatetime finds in five times as long."""
+def since_epoch(time: datetime) -> tuple[int, int]:
+    """Seconds and nanoseconds: what protobuf's own FromDatetime finds in five times as long."""
     since = time - _EPOCH
     return since.days * 86_400 + since.seconds, since.microseconds * 1000
 
 
-def _position(found: Aggregate, state: State) -> int:
+def position(found: Aggregate, state: State) -> int:
+    """Of the last event about it."""
     gone = state.gone.get(found.id)
     return gone.position if gone else state.positions.get(found.id, 0)

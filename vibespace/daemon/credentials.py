@@ -17,6 +17,7 @@ from vibespace.app.live import State
 from vibespace.app.vault import Vault
 from vibespace.app.writer import Command, Request, Writer
 from vibespace.daemon import convert, mutations, pages
+from vibespace.daemon.convert_credentials import credential_message, credential_settings, credential_type
 from vibespace.daemon.logins import Logins
 from vibespace.daemon.principal import request_of
 from vibespace.daemon.reaching import running
@@ -43,9 +44,9 @@ class CredentialServicer(CredentialServiceServicer):
 
     async def SetCredential(self, request: v1.SetCredentialRequest, context: Context) -> v1.SetCredentialResponse:
         asked, parent = request.credential, request.parent
-        type = convert.credential_type(asked)
+        type = credential_type(asked)
         key = domain.check_key(type, asked.host, asked.variable, "credential")
-        settings, value = convert.credential_settings(asked), request.value
+        settings, value = credential_settings(asked), request.value
         domain.check_settings(type, settings, "credential")
         domain.check_value(type, key, value, "value")
         command = partial(commands.set_credential, parent=parent, type=type, key=key, settings=settings)
@@ -65,7 +66,7 @@ class CredentialServicer(CredentialServiceServicer):
         state, parent = self._feed.state, names.parse_vibespace(request.parent or "vibespaces/-", "parent")
         only = "" if parent == names.ANY else state.vibespace(parent).subject
         kept = [each for each in self._all() if not only or _may_reach(each, only)]
-        found = {_place(each): convert.credential_message(each, state) for each in kept}
+        found = {_place(each): credential_message(each, state) for each in kept}
         unseen: list[str] = []
         if request.view == agents_pb2.VIEW_FULL:
             logins, unseen = await self._logins.found(state.agents(parent if only else None))
@@ -87,7 +88,7 @@ class CredentialServicer(CredentialServiceServicer):
     ) -> v1.DeleteCredentialResponse:
         if request.validate_only:
             cursor = convert.cursor(self._feed.log_id, self._feed.state.position)
-            found = convert.credential_message(self._feed.state.credential(request.name), self._feed.state)
+            found = credential_message(self._feed.state.credential(request.name), self._feed.state)
             return v1.DeleteCredentialResponse(credential=found, cursor=cursor)
 
         def held() -> str:
@@ -103,7 +104,7 @@ class CredentialServicer(CredentialServiceServicer):
 
     async def _run(self, command: Command, request: Request) -> dict[str, Any]:
         found, cursor = await mutations.run(self._feed, self._writer, command, request, Credential)
-        return {"credential": convert.credential_message(found, self._feed.state), "cursor": cursor}
+        return {"credential": credential_message(found, self._feed.state), "cursor": cursor}
 
 
 def findings(state: State, vault: Vault, now: datetime) -> Iterator[v1_system.Finding]:

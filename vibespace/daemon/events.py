@@ -17,6 +17,7 @@ from vibespace.app.log import Log
 from vibespace.app.recorder import Recorded
 from vibespace.daemon import asked, convert, moments
 from vibespace.daemon.auditor import Auditor
+from vibespace.daemon.convert_events import event_message
 from vibespace.domain import names
 from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate
@@ -142,7 +143,7 @@ class _Shared:
 
 
 def _events(page: Sequence[Recorded], upto: int, log_id: str, wanted: Wanted) -> v1.StreamEventsResponse:
-    events = [convert.event_message(r, log_id) for r in page if not wanted or wanted.has(r.body["subject"], r.topic)]
+    events = [event_message(r, log_id) for r in page if not wanted or wanted.has(r.body["subject"], r.topic)]
     return v1.StreamEventsResponse(events=events, cursor=convert.cursor(log_id, upto))
 
 

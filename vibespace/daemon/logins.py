@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from vibespace.app import logins
 from vibespace.app.feed import Feed
-from vibespace.daemon import convert
+from vibespace.daemon.convert_credentials import login_message
 from vibespace.domain import states
 from vibespace.domain.agents import Agent
 from vibespace.engine.base import LOGINS
@@ -40,7 +40,7 @@ class Logins:
                 parent = agent.subject.partition("/agents/")[0] if shared else agent.subject
                 users.setdefault((parent, agent.type), []).append(agent)
         unseen = [f"{agent.name}@{agent.vibespace}" for agent, where in zip(asked, seen, strict=True) if where is None]
-        return [convert.login_message(parent, type, held) for (parent, type), held in users.items()], unseen
+        return [login_message(parent, type, held) for (parent, type), held in users.items()], unseen
 
     async def _of(self, agent: Agent) -> str | None:
         """`own`, `shared`, empty for none; None when nobody can say."""
