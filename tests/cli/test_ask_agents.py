@@ -49,6 +49,18 @@ def test_the_answer_is_the_output(vibespace: Run, daemon: Daemon) -> None:
     assert (sent.parent, sent.text, sent.steer) == ("vibespaces/demo/agents/claude-1", "hello", False)
 
 
+def test_helpers_may_have_conversations_of_their_own(vibespace: Run, daemon: Daemon) -> None:
+    """What is said in another than the message was taken up in is not the answer, nor is what goes wrong there."""
+    said = [text("hello", by_user=True, message=UID), text("I help."), text("I look."), text("There.")]
+    broken = c.Block(error=c.ErrorBlock(trouble="other", text="It stumbled."), conversation="helper")
+    switched = c.Block(conversation_switched=c.ConversationSwitched(previous="own"), conversation="next")
+    for block, conversation in zip(said, ("own", "helper", "own", "next"), strict=True):
+        block.conversation = conversation
+    answering(daemon, *said[:3], broken, switched, said[3])
+    done = vibespace(*ASK, "hello")
+    assert (done.code, done.out) == (0, "I look.\nThere.\n")
+
+
 def test_what_is_just_said_is_not_said_again(vibespace: Run, daemon: Daemon) -> None:
     """A block that comes in pieces, is told again from its beginning after a resume, and comes whole at last."""
 

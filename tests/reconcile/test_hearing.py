@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,10 @@ from tests.app.house import House, create
 from tests.app.talking import program_started
 from tests.reconcile.journal import hear, hearing, record, tools
 from vibespace.domain.transcripts import Place
+from vibespace.harness.base import Harness
+from vibespace.harness.claude_code import ClaudeCode
+from vibespace.harness.codex import Codex
+from vibespace.harness.reading import encode
 from vibespace.reconcile.checkpoints import Checkpoint
 from vibespace.reconcile.live import Live
 from vibespace.reconcile.tools import Tools
@@ -62,3 +67,37 @@ async def test_large_records_are_heard_one_at_a_time(house: House, with_tools: T
     large = [record("stdout", seq, b"x" * (1 << 20)) for seq in range(2, 6)]
     far = await hear(hearing(house, with_tools), record("start", 1), *large)
     assert far[2:] == [Place(1, seq) for seq in range(2, 5)]
+
+
+OWN = {"id": "thread/start  open-1", "result": {"thread": {"id": "own"}}}
+
+
+def piece(conversation: str, words: str) -> dict[str, Any]:
+    params = {"threadId": conversation, "turnId": "t", "itemId": f"item of {conversation}", "delta": words}
+    return {"method": "item/agentMessage/delta", "params": params}
+
+
+def streamed(parent: str, words: str) -> dict[str, Any]:
+    event = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": words}}
+    return {"type": "stream_event", "parent_tool_use_id": parent, "api_message_id": f"m{parent}", "event": event}
+
+
+@pytest.mark.parametrize(
+    ("harness", "lines"),
+    [
+        (Codex(), [OWN, piece("helper", "I help."), piece("own", "I look.")]),
+        (ClaudeCode(), [{"type": "system", "subtype": "init"}, streamed("c-1", "I help."), streamed("", "I look.")]),
+    ],
+    ids=["codex", "claude-code"],
+)
+async def test_what_helpers_are_just_saying_is_not_shown(
+    house: House, tmp_path: Path, harness: Harness, lines: list[dict[str, Any]]
+) -> None:
+    """In a conversation of their own, or within a tool call: it is not what the agent says."""
+    used = tools(house, tmp_path, harness)
+    heard = hearing(house, used)
+    said = [record("stdout", seq, encode(line) + b"\n") for seq, line in enumerate(lines, 2)]
+    await hear(heard, record("start", 1), said[0])
+    await hear(heard, *said[1:])
+    following = used.deltas.follow(house.feed.state.agent("demo", "claude-1").uid)
+    assert (await anext(following)).text == "I look."

@@ -157,11 +157,11 @@ class Hearing:
             self._ended()
 
     def _show(self, events: Sequence[Event]) -> None:
-        """What is just being said, until it is whole."""
+        """What the agent is just saying, not its helpers, until it is whole."""
         deltas = self._tools.deltas
         for event in events:
             match event:
-                case Delta(stream=Stream.TEXT):
+                case Delta(stream=Stream.TEXT, parent="") if self.live.is_here(event):
                     deltas.add(self._uid, event.turn, event.block, event.text)
                 case Text(block=block) if block:
                     deltas.end(self._uid, block)

@@ -85,19 +85,23 @@ class Live:
         for event in events:
             self._take(event)
 
+    def is_here(self, event: Event) -> bool:
+        """It is about the conversation that is open, not a helper's own."""
+        return not (self.conversation and event.conversation) or event.conversation == self.conversation
+
     def _take(self, event: Event) -> None:
         match event:
-            case TurnStarted() if self._is_here(event):
+            case TurnStarted() if self.is_here(event):
                 self.turn, self.rounds, self.logged_out = event.turn, 0, False
-            case Error(trouble=Trouble.LOGIN, retrying=False) if self._is_here(event):
+            case Error(trouble=Trouble.LOGIN, retrying=False) if self.is_here(event):
                 self.logged_out = True
             case TurnEnded():
                 over = [name for name, each in self.asked.items() if each.conversation == event.conversation]
                 for name in over:
                     del self.asked[name]
-                if self._is_here(event):
+                if self.is_here(event):
                     self.turn = ""
-            case ToolCall(parent="") if self._is_here(event):
+            case ToolCall(parent="") if self.is_here(event):
                 self.rounds += 1
             case Text(by_user=True):
                 self.worked = True
@@ -118,7 +122,3 @@ class Live:
             self.replied[request] = self.replied.get(request) or refusal[:_LONGEST_REFUSAL]
             if len(self.replied) > _MOST:
                 del self.replied[next(iter(self.replied))]
-
-    def _is_here(self, event: Event) -> bool:
-        """It is about the conversation that is open, not a helper's own."""
-        return not (self.conversation and event.conversation) or event.conversation == self.conversation

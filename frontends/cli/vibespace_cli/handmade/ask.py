@@ -32,7 +32,7 @@ def ask(invocation: Invocation) -> None:
     following = v1.StreamTranscriptRequest(
         name=request.parent, after=sent.cursor, until_message=sent.message.uid, deltas=True
     )
-    printer = _Printer(session.output)
+    printer = _Printer(session.output, sent.message.uid)
     message = sent.message
     try:
         for response in session.client.follow(
@@ -55,8 +55,11 @@ def ask(invocation: Invocation) -> None:
 class _Printer:
     """What the agent says goes to stdout; what it does, and what stands in its way, beside it."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, message: str) -> None:
         self._output = output
+        self._message = message
+        self._conversation = ""
+        """That the message was taken up in, once it was: its helpers may have conversations of their own."""
         self._said: dict[str, int] = {}
         """Characters of a block that were printed as they came; -1: it is whole."""
         self._fault = ""
@@ -76,8 +79,13 @@ class _Printer:
             told = to_data(block)
             self._output.object({"block": {name: value for name, value in told.items() if value is not None}})
             return
+        helped = block.parent or (self._conversation and block.conversation not in ("", self._conversation))
         match block.WhichOneof("block"):
-            case "text" if not block.text.by_user and not block.parent:
+            case "text" if block.text.message == self._message:
+                self._conversation = block.conversation
+            case "conversation_switched":
+                self._conversation = block.conversation
+            case "text" if not block.text.by_user and not helped:
                 self._finish(block.text)
             case "tool_call":
                 called = block.tool_call
@@ -95,7 +103,7 @@ class _Printer:
                 )
             case "error" if block.error.retrying:
                 self._output.note(f"{shown.line(block.error.text)}, it tries again")
-            case "error" if block.error.trouble == "warning" or block.parent:
+            case "error" if block.error.trouble == "warning" or helped:
                 self._output.note(shown.line(block.error.text))
             case "error":
                 self._fault = shown.line(block.error.text)
