@@ -53,6 +53,20 @@ def test_no_shape_raises(name: str, data: st.DataObject) -> None:
     parser.lost()
 
 
+@pytest.mark.parametrize("name", recorded.NAMES)
+def test_no_long_name_is_remembered(name: str) -> None:
+    """Whatever is called by a megabyte is over with its line."""
+    parser = HARNESSES[recorded.program(name)].parser()
+    for said in SHAPES[name]:
+        changed = json.loads(json.dumps(said))
+        for place, key in places(changed):
+            if isinstance(place[key], str) and str(key).lower().endswith(("id", "tool", "tool_name")):
+                place[key] = "x" * (1 << 20)
+        parser.feed(json.dumps(changed).encode(), recorded.source(name))
+        assert len(json.dumps(parser.state())) < 1 << 20
+    assert len(repr(parser.lost())) < 1 << 20
+
+
 @pytest.mark.parametrize("program", HARNESSES)
 @settings(max_examples=300)
 @given(st.data())

@@ -19,7 +19,7 @@ from vibespace.harness.events import (
     Unparsed,
     Where,
 )
-from vibespace.harness.reading import Object, items, mapping, text, true
+from vibespace.harness.reading import Object, called, items, mapping, text, true
 from vibespace.harness.rules import parse_rule
 
 MOST_OPEN = 300
@@ -45,7 +45,7 @@ class Open:
         asked = ApprovalAsked(
             id=request,
             request=request,
-            call=text(said, "tool_use_id"),
+            call=called(said, "tool_use_id"),
             tool=text(said, "tool_name"),
             input=given,
             reason=text(said, "decision_reason"),
@@ -53,7 +53,7 @@ class Open:
             terminal=terminal,
             **where,
         )
-        self._asked[request] = replace(asked, input={}, reason="", rules=()), _digest(asked.tool, given)
+        self._asked[request] = replace(asked, tool="", input={}, reason="", rules=()), _digest(asked.tool, given)
         return asked
 
     def cancel(self, request: str) -> ApprovalAsked | None:
@@ -78,7 +78,7 @@ class Open:
     def used(self, said: Object) -> tuple[Event, ...]:
         """A hook tells that a tool has run, so that it was allowed; sooner than the transcript does."""
         digest = _digest(text(said, "tool_name"), mapping(said, "tool_input"))
-        return tuple(self._settled(text(said, "tool_use_id"), digest, True))
+        return tuple(self._settled(called(said, "tool_use_id"), digest, True))
 
     def close(self) -> tuple[Event, ...]:
         """The turn is over, and nobody waits any more for what it asked."""
@@ -112,7 +112,7 @@ def _digest(tool: str, given: Mapping[str, Any]) -> bytes:
 
 def _allowed(said: Object, call: str) -> bool | None:
     told = [
-        mapping(each, "permission_decision") for each in items(said, "tool_result_meta") if text(each, "id") == call
+        mapping(each, "permission_decision") for each in items(said, "tool_result_meta") if called(each, "id") == call
     ]
     decision = text(told[0] if told else mapping(said, "permissionDecision"), "decision")
     return {"accept": True, "reject": False}.get(decision)

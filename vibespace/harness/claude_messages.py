@@ -19,7 +19,19 @@ from vibespace.harness.events import (
     Usage,
     Where,
 )
-from vibespace.harness.reading import LARGEST, MOST_PARTS, Object, amount, count, items, mapping, text, true, whole
+from vibespace.harness.reading import (
+    LARGEST,
+    MOST_PARTS,
+    Object,
+    amount,
+    called,
+    count,
+    items,
+    mapping,
+    text,
+    true,
+    whole,
+)
 
 INTERRUPTED = "[Request interrupted by user"
 """What the program writes as if the user had said it."""
@@ -50,19 +62,19 @@ def message_events(said: Object, turn: str, block: tuple[str, int]) -> tuple[Eve
     if true(said, "isMeta") or true(said, "isCompactSummary"):
         return ()
     where: Where = {
-        "conversation": text(said, "session_id") or text(said, "sessionId"),
+        "conversation": called(said, "session_id") or called(said, "sessionId"),
         "turn": turn,
         "parent": text(said, "parent_tool_use_id") or ("sidechain" if true(said, "isSidechain") else ""),
     }
     content: Any = mapping(said, "message").get("content")
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else items(said, "message", "content")
     if not parts:
-        return (Unparsed(id=text(said, "uuid"), why="no content", kind=text(said, "type"), **where),)
+        return (Unparsed(id=called(said, "uuid"), why="no content", kind=text(said, "type"), **where),)
     if len(parts) > MOST_PARTS:
-        return (Unparsed(id=text(said, "uuid"), why=f"{len(parts)} parts", kind=text(said, "type"), **where),)
+        return (Unparsed(id=called(said, "uuid"), why=f"{len(parts)} parts", kind=text(said, "type"), **where),)
     found: list[Event] = []
     for place, part in enumerate(parts):
-        name = text(said, "uuid") + (f"#{place}" if place else "")
+        name = called(said, "uuid") + (f"#{place}" if place else "")
         found += _part(said, part, {"id": name, **where}, block)
     return tuple(found)
 
@@ -86,8 +98,8 @@ def retried(said: Object) -> Error:
     what = "no connection" if unreachable else word.replace("_", " ")
     number = f" ({status})" if status else ""
     return Error(
-        id=text(said, "uuid"),
-        conversation=text(said, "session_id"),
+        id=called(said, "uuid"),
+        conversation=called(said, "session_id"),
         trouble=Trouble.UNREACHABLE if unreachable else trouble_of(word, status),
         text=f"{what}{number}: attempt {count(said, 'attempt')} of {count(said, 'max_retries')}",
         status=status,
@@ -148,9 +160,9 @@ def _part(said: Object, part: object, where: _Named, block: tuple[str, int]) -> 
             return [Reasoning(text=text(part, "thinking"), block=_block(said, block), **where)]
         case "tool_use" | "server_tool_use" | "mcp_tool_use":
             given = mapping(part, "input")
-            return [ToolCall(call=text(part, "id"), tool=text(part, "name"), input=given, **where)]
+            return [ToolCall(call=called(part, "id"), tool=text(part, "name"), input=given, **where)]
         case "tool_result":
-            return [_result(part, where), *_changed(said, text(part, "tool_use_id"), where)]
+            return [_result(part, where), *_changed(said, called(part, "tool_use_id"), where)]
     kind = f"{text(said, 'type')}/{text(part, 'type')}"
     return [Unparsed(why="unknown kind", kind=kind, **where)]
 
@@ -171,7 +183,7 @@ def _user_text(said: Object, words: str, where: _Named) -> list[Event]:
 
 def _block(said: Object, block: tuple[str, int]) -> str:
     """What Delta calls it. The transcript says which, standard output only by the order of its lines."""
-    message = text(said, "message", "id")
+    message = called(said, "message", "id")
     place = whole(said, "apiBlockIndex")
     if place is None and block[0] == message:
         place = block[1]
@@ -181,7 +193,7 @@ def _block(said: Object, block: tuple[str, int]) -> str:
 def _result(part: object, where: _Named) -> ToolResult:
     content = mapping(part).get("content")
     words = content if isinstance(content, str) else "\n".join(_shown(each) for each in items(part, "content"))
-    return ToolResult(call=text(part, "tool_use_id"), text=words, failed=true(part, "is_error"), **where)
+    return ToolResult(call=called(part, "tool_use_id"), text=words, failed=true(part, "is_error"), **where)
 
 
 def _shown(part: object) -> str:

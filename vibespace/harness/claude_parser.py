@@ -42,7 +42,7 @@ from vibespace.harness.events import (
     Where,
     WorkEnded,
 )
-from vibespace.harness.reading import Object, amount, decode, items, mapping, percent, text, true, whole
+from vibespace.harness.reading import Object, amount, called, decode, items, mapping, percent, text, true, whole
 
 _OUTPUT = """
     keep_alive control_request_progress system/status system/permission_denied system/compact_boundary
@@ -116,8 +116,8 @@ class ClaudeParser:
             "system/turn_duration": lambda said: self._recorded_end(said, Reason.COMPLETED),
         }
         self._hook: dict[str, Callable[[Object], Events]] = {
-            "SessionStart": lambda said: self._switch(text(said, "session_id")),
-            "UserPromptSubmit": lambda said: self._typed_starts(said, text(said, "prompt_id")),
+            "SessionStart": lambda said: self._switch(called(said, "session_id")),
+            "UserPromptSubmit": lambda said: self._typed_starts(said, called(said, "prompt_id")),
             "PermissionRequest": self._hooked,
             "PermissionRequestGone": self._withdrawn,
             "PostToolUse": self._open.used,
@@ -138,7 +138,7 @@ class ClaudeParser:
             return handlers[kind](said)
         if kind in _SILENT[source]:
             return ()
-        return (Unparsed(id=text(said, "uuid"), conversation=_conversation(said), why="unknown kind", kind=kind),)
+        return (Unparsed(id=called(said, "uuid"), conversation=_conversation(said), why="unknown kind", kind=kind),)
 
     def lost(self) -> Events:
         cancelled = self._open.close()
@@ -180,8 +180,8 @@ class ClaudeParser:
     # Standard output
 
     def _init(self, said: Object) -> Events:
-        switched = self._switch(text(said, "session_id"))
-        self._turn, self._trouble = text(said, "uuid"), None
+        switched = self._switch(called(said, "session_id"))
+        self._turn, self._trouble = called(said, "uuid"), None
         return (*switched, TurnStarted(id=self._turn, turn=self._turn, conversation=self._conversation))
 
     def _message(self, said: Object) -> Events:
@@ -195,9 +195,9 @@ class ClaudeParser:
         event = mapping(said, "event")
         match text(event, "type"):
             case "message_start":
-                self._block = (text(event, "message", "id"), 0)
+                self._block = (called(event, "message", "id"), 0)
             case "content_block_start":
-                self._block = (text(said, "api_message_id") or self._block[0], whole(event, "index") or 0)
+                self._block = (called(said, "api_message_id") or self._block[0], whole(event, "index") or 0)
             case "content_block_delta":
                 stream, key = _DELTAS.get(text(event, "delta", "type"), (Stream.TEXT, ""))
                 piece = text(event, "delta", key)
@@ -211,7 +211,7 @@ class ClaudeParser:
         turn, self._turn = self._turn, ""
         reason, detail = ended(said)
         over = TurnEnded(
-            id=turn or text(said, "uuid"),
+            id=turn or called(said, "uuid"),
             turn=turn,
             conversation=_conversation(said),
             reason=reason,
@@ -223,7 +223,7 @@ class ClaudeParser:
         return (*self._open.close(), over, *self._idle(over.id, over.conversation))
 
     def _request(self, said: Object) -> Events:
-        request, name = mapping(said, "request"), text(said, "request_id")
+        request, name = mapping(said, "request"), called(said, "request_id")
         if text(request, "subtype") != "can_use_tool":
             kind = f"control_request/{text(request, 'subtype')}"
             return (Unparsed(why="unknown kind", kind=kind, request=name),)
@@ -231,7 +231,7 @@ class ClaudeParser:
         return (self._open.ask(request, name, mapping(request, "input"), where, terminal=False),)
 
     def _cancelled(self, said: Object) -> Events:
-        request = text(said, "request_id")
+        request = called(said, "request_id")
         self._open.cancel(request)
         return (ApprovalCancelled(id=request, request=request, conversation=self._conversation),)
 
@@ -239,7 +239,7 @@ class ClaudeParser:
         response = mapping(said, "response")
         refused = text(response, "subtype") == "error"
         refusal = text(response, "error") or "refused" if refused else ""
-        name = text(response, "request_id")
+        name = called(response, "request_id")
         return (Replied(id=name, request=name.partition(" ")[0], refusal=refusal),)
 
     def _rate_limit(self, said: Object) -> Events:
@@ -247,7 +247,7 @@ class ClaudeParser:
         used = amount(info, "utilization")
         return (
             RateLimit(
-                id=text(said, "uuid"),
+                id=called(said, "uuid"),
                 window=text(info, "rateLimitType"),
                 percent=percent(None if used is None else used * 100),
                 resets=whole(info, "resetsAt"),
@@ -257,16 +257,16 @@ class ClaudeParser:
 
     def _progress(self, said: Object) -> Events:
         seconds = whole(said, "elapsed_time_seconds")
-        return (ToolProgress(call=text(said, "tool_use_id"), seconds=seconds, **_where(said, self._turn)),)
+        return (ToolProgress(call=called(said, "tool_use_id"), seconds=seconds, **_where(said, self._turn)),)
 
     def _task(self, said: Object) -> Events:
         told = text(said, "summary") or text(said, "description")
-        return (ToolProgress(call=text(said, "tool_use_id"), text=told, **_where(said, self._turn)),)
+        return (ToolProgress(call=called(said, "tool_use_id"), text=told, **_where(said, self._turn)),)
 
     def _background(self, said: Object) -> Events:
         before = self._busy
         self._busy = any(not true(task, "ambient") for task in items(said, "tasks"))
-        return self._idle(text(said, "uuid")) if before and not (self._turn or self._typed) else ()
+        return self._idle(called(said, "uuid")) if before and not (self._turn or self._typed) else ()
 
     def _reset(self, said: Object) -> Events:
         return self._switch(text(said, "new_conversation_id"))
@@ -285,7 +285,7 @@ class ClaudeParser:
             return self._recorded_end(said, Reason.INTERRUPTED)
         started: Events = ()
         if own and words:
-            self._prompt = text(said, "promptId") or self._typed or text(said, "uuid")
+            self._prompt = called(said, "promptId") or self._typed or called(said, "uuid")
             started = self._typed_starts(said, self._prompt)
         turn = self._typed if typed else self._turn
         events = self._open.seen(said, message_events(said, turn, ("", 0)))
@@ -306,7 +306,7 @@ class ClaudeParser:
         attached = mapping(said, "attachment")
         if text(attached, "type") != "queued_command" or true(attached, "isMeta") or not text(attached, "prompt"):
             return ()
-        name = text(attached, "source_uuid") or text(said, "uuid")
+        name = called(attached, "source_uuid") or called(said, "uuid")
         turn = self._typed if text(said, "entrypoint") == "cli" else self._turn
         words = text(attached, "prompt")
         return (Text(id=name, message=name, text=words, by_user=True, **_where(said, turn)),)
@@ -332,13 +332,13 @@ class ClaudeParser:
 
     def _hooked(self, said: Object) -> Events:
         """The program gives no id, so whoever relays the hook adds a `request_id`."""
-        request = text(said, "request_id") or text(said, "prompt_id")
+        request = called(said, "request_id") or called(said, "prompt_id")
         where: Where = {"conversation": _conversation(said), "turn": self._typed}
         return (self._open.ask(said, request, mapping(said, "tool_input"), where, terminal=True),)
 
     def _withdrawn(self, said: Object) -> Events:
         """Not of the program: who relays hooks tells that this one has ended without an answer."""
-        asked = self._open.cancel(text(said, "request_id"))
+        asked = self._open.cancel(called(said, "request_id"))
         if not asked:
             return ()  # what was decided in the dialog is told already
         where: Where = {"conversation": asked.conversation, "turn": asked.turn}
@@ -371,7 +371,7 @@ class ClaudeParser:
 
 
 def _conversation(said: Object) -> str:
-    return text(said, "session_id") or text(said, "sessionId")
+    return called(said, "session_id") or called(said, "sessionId")
 
 
 def _where(said: Object, turn: str) -> Where:

@@ -17,7 +17,7 @@ from vibespace.harness.events import (
     Unparsed,
     Where,
 )
-from vibespace.harness.reading import MOST_PARTS, Object, decode, encode, items, mapping, text, whole
+from vibespace.harness.reading import MOST_PARTS, Object, called, decode, encode, items, mapping, text, whole
 
 _SILENT = frozenset(
     {"hookPrompt", "contextCompaction", "enteredReviewMode", "exitedReviewMode", "sleep", "subAgentActivity"}
@@ -69,13 +69,13 @@ def begun(item: Object, where: Where) -> ToolCall | None:
             tool, given = "WebSearch", {"query": text(item, "query")}
         case "imageView":
             tool, given = "Read", {"file_path": text(item, "path")}
-    name = text(item, "id")
+    name = called(item, "id")
     return ToolCall(id=name, call=name, tool=tool, input=given, **where) if tool else None
 
 
 def done(item: Object, where: Where) -> list[Event]:
     """What `item` is, now that it is whole."""
-    name = text(item, "id")
+    name = called(item, "id")
     match text(item, "type"):
         case "userMessage":
             words = "\n".join(_shown(part) for part in items(item, "content"))
@@ -119,7 +119,7 @@ def _said(message: str) -> str:
 
 
 def _files(item: Object, where: Where) -> list[Event]:
-    name, status = text(item, "id"), text(item, "status")
+    name, status = called(item, "id"), text(item, "status")
     found: list[Event] = [ToolResult(id=name, call=name, text=status, failed=status in _FAILED, **where)]
     changes = items(item, "changes") if status == "completed" else []
     if len(changes) > MOST_PARTS:

@@ -33,9 +33,11 @@ from vibespace.harness.events import (
 )
 from vibespace.harness.reading import (
     LARGEST,
+    LONGEST_NAME,
     MOST_PARTS,
     Object,
     amount,
+    called,
     count,
     decode,
     encode,
@@ -136,14 +138,16 @@ class CodexParser:
             return self._asked(said, method) if method else self._replied(said)
         params = mapping(said, "params")
         if method in self._handlers:
-            if self._full(text(params, "threadId")):
+            if self._full(called(params, "threadId")):
                 return (Unparsed(why="too many threads", kind=method, **_where(params)),)
             return self._handlers[method](params)
         if method in _DELTAS:
             stream, piece = _DELTAS[method], text(params, "delta")
-            return (Delta(block=text(params, "itemId"), stream=stream, text=piece, **_where(params)),)
+            return (Delta(block=called(params, "itemId"), stream=stream, text=piece, **_where(params)),)
         if method in _PROGRESS:
-            return (ToolProgress(call=text(params, "itemId"), text=text(params, _PROGRESS[method]), **_where(params)),)
+            return (
+                ToolProgress(call=called(params, "itemId"), text=text(params, _PROGRESS[method]), **_where(params)),
+            )
         return () if method in _SILENT else (Unparsed(why="unknown kind", kind=method, **_where(params)),)
 
     def lost(self) -> Events:
@@ -166,7 +170,7 @@ class CodexParser:
     # Replies and requests
 
     def _replied(self, said: Object) -> Events:
-        name = text(said, "id")
+        name = called(said, "id")
         method, _, rest = name.partition(" ")
         conversation, _, request = rest.rpartition(" ")
         if not request:
@@ -176,7 +180,7 @@ class CodexParser:
             return (Replied(id=name, request=request, conversation=conversation, refusal=refusal),)
         told: Events = ()
         if method in ("thread/start", "thread/resume"):
-            told = self._switch(text(said, "result", "thread", "id"))
+            told = self._switch(called(said, "result", "thread", "id"))
         elif method == ITEMS:
             told = self._listed(conversation, items(said, "result", "data"))
         elif method == CLEAN:
@@ -193,7 +197,7 @@ class CodexParser:
         for entry in sorted(reversed(entries), key=lambda entry: count(entry, "startedAtMs")):
             item = mapping(entry, "item")
             if text(item, "clientId"):
-                found += done(item, {"conversation": conversation, "turn": text(entry, "turnId")})
+                found += done(item, {"conversation": conversation, "turn": called(entry, "turnId")})
         return tuple(found)
 
     def _cleaned(self, conversation: str) -> Events:
@@ -207,12 +211,13 @@ class CodexParser:
         where = _where(params)
         if method not in _APPROVALS:
             return (Unparsed(why="unknown kind", kind=method, request=request, **where),)
-        if self._full(where["conversation"]) or sum(len(each.asked) for each in self._threads.values()) >= MOST_OPEN:
+        asked_so_far = sum(len(each.asked) for each in self._threads.values())
+        if self._full(where["conversation"]) or asked_so_far >= MOST_OPEN or len(request) > LONGEST_NAME:
             return (Unparsed(why="too many questions", kind=method, request=request, **where),)
-        call = text(params, "itemId")
+        call = called(params, "itemId")
         thread = self._amid(where)
         asked = ApprovalAsked(
-            id=text(params, "approvalId") or call,
+            id=called(params, "approvalId") or call,
             request=request,
             call=call,
             tool=_APPROVALS[method],
@@ -226,21 +231,21 @@ class CodexParser:
 
     def _resolved(self, params: Object) -> Events:
         request = json.dumps(params.get("requestId"))
-        thread = self._thread(text(params, "threadId"))
+        thread = self._thread(called(params, "threadId"))
         asked = thread.asked.pop(request, None)
         name, turn = (asked.id, asked.turn) if asked else (request, thread.turn)
-        return (ApprovalAnswered(id=name, request=request, conversation=text(params, "threadId"), turn=turn),)
+        return (ApprovalAnswered(id=name, request=request, conversation=called(params, "threadId"), turn=turn),)
 
     # Turns and items
 
     def _turn_started(self, params: Object) -> Events:
-        name, conversation = text(params, "turn", "id"), text(params, "threadId")
+        name, conversation = called(params, "turn", "id"), called(params, "threadId")
         thread = self._thread(conversation)
         thread.turn, thread.usage = name, Usage()
         return (TurnStarted(id=name, turn=name, conversation=conversation),)
 
     def _turn_completed(self, params: Object) -> Events:
-        name, conversation = text(params, "turn", "id"), text(params, "threadId")
+        name, conversation = called(params, "turn", "id"), called(params, "threadId")
         thread = self._thread(conversation)
         cancelled = _cancelled(thread)
         thread.turn, thread.ended = "", name
@@ -271,15 +276,15 @@ class CodexParser:
         """What was begun too, if it was not told: what is refused at once is not."""
         item, where = mapping(params, "item"), _where(params)
         thread = self._amid(where)
-        call = None if text(item, "id") in thread.running else begun(item, where)
-        was_running = thread.running.pop(text(item, "id"), None)
+        call = None if called(item, "id") in thread.running else begun(item, where)
+        was_running = thread.running.pop(called(item, "id"), None)
         idle = was_running and not thread.running and not thread.turn
-        last = (WorkEnded(id=text(item, "id"), conversation=where["conversation"]),) if idle else ()
+        last = (WorkEnded(id=called(item, "id"), conversation=where["conversation"]),) if idle else ()
         return (*((call,) if call else ()), *done(item, where), *last)
 
     def _spent(self, params: Object) -> Events:
         """After an interrupt it tells the same sum once more."""
-        thread = self._thread(text(params, "threadId"))
+        thread = self._thread(called(params, "threadId"))
         total, last = (_usage(mapping(params, "tokenUsage", key)) for key in ("total", "last"))
         if total != thread.total:
             thread.total, thread.usage = total, _sum(thread.usage, last)
@@ -291,10 +296,10 @@ class CodexParser:
         """A person has begun another one. Ephemeral ones are the program's own, those with a parent its helpers'."""
         thread = mapping(params, "thread")
         own = true(thread, "ephemeral") or bool(text(thread, "parentThreadId"))
-        return () if own else self._switch(text(thread, "id"))
+        return () if own else self._switch(called(thread, "id"))
 
     def _thread_closed(self, params: Object) -> Events:
-        name = text(params, "threadId")
+        name = called(params, "threadId")
         thread = self._threads.pop(name, None)
         return tuple(_gone(name, thread)) if thread else ()
 
@@ -348,7 +353,7 @@ class CodexParser:
 
 
 def _where(params: Object) -> Where:
-    return {"conversation": text(params, "threadId"), "turn": text(params, "turnId")}
+    return {"conversation": called(params, "threadId"), "turn": called(params, "turnId")}
 
 
 def _gone(name: str, thread: _Thread) -> list[Event]:
@@ -363,7 +368,7 @@ def _gone(name: str, thread: _Thread) -> list[Event]:
 
 def _small(call: ToolCall) -> ToolCall:
     """To be kept until it is asked about, for of a change to files only the call says what would change."""
-    return call if len(encode(call.input)) <= _KEPT else replace(call, input={})
+    return replace(call, tool="", input=call.input if len(encode(call.input)) <= _KEPT else {})
 
 
 def _usage(said: Object) -> Usage:

@@ -22,6 +22,9 @@ MOST = 100_000
 MOST_PARTS = 1000
 """Parts of one message that are told one by one: ten times as many as we ask for at once."""
 
+LONGEST_NAME = 500
+"""Characters of a name."""
+
 LARGEST = 2**53
 """Of whole numbers: what every reader of JSON can hold, and more than anything that is counted here."""
 
@@ -57,6 +60,12 @@ def text(value: object, *path: str) -> str:
     """The string at `path` within `value`; empty if there is none."""
     found = _at(value, path)
     return found if isinstance(found, str) else ""
+
+
+def called(value: object, *path: str) -> str:
+    """The name at `path`, of what may be remembered: empty too where it is longer than any that programs give."""
+    found = text(value, *path)
+    return found if len(found) <= LONGEST_NAME else ""
 
 
 def whole(value: object, *path: str) -> int | None:
