@@ -186,12 +186,17 @@ async def test_closing_commits_what_has_queued_and_refuses_what_comes(house: Hou
     assert e.value.reason == "STOPPING"
 
 
-async def fill(house: House) -> list[Error]:
-    """Create vibespaces, ten at a time, until the file may not grow; the refusals of the batch that failed."""
+def allow(house: House, more: int) -> None:
+    """The file may grow by so many pages."""
     # Of the pool's connections the last one returned is the next one used: nobody else writes.
     with house.log._recorder.datastore.get_connection(commit=True) as connection:
         pages = connection._sqlite_conn.execute("PRAGMA page_count").fetchone()[0]
-        connection._sqlite_conn.execute(f"PRAGMA max_page_count={pages + 2}")
+        connection._sqlite_conn.execute(f"PRAGMA max_page_count={pages + more}")
+
+
+async def fill(house: House) -> list[Error]:
+    """Create vibespaces, ten at a time, until the file may not grow; the refusals of the batch that failed."""
+    allow(house, 2)
     round_ = 0
     while True:
         outcomes = await house.together(
@@ -209,8 +214,7 @@ async def test_a_full_disk_refuses_the_whole_batch_and_leaves_the_state_right(ho
     assert {(type(error), error.reason) for error in refusals} == {(Exhausted, "DISK_FULL")}
     assert plain(house.feed.state) == plain(house.log.fold())
     known = len(house.feed.state.vibespaces)
-    with house.log._recorder.datastore.get_connection(commit=True) as connection:
-        connection._sqlite_conn.execute("PRAGMA max_page_count=100000")
+    allow(house, 10_000)
     await house.ask(create("again"))
     assert len(house.feed.state.vibespaces) == known + 1
     assert plain(house.feed.state) == plain(house.log.fold())
@@ -229,6 +233,28 @@ async def test_what_makes_room_is_decided_without_any(house: House, monkeypatch:
     assert topics(house)[-1] == "vibespace.deletion_requested"
     monkeypatch.undo()
     assert isinstance(await house.ask(create("no"), request_id="a"), Outcome)
+
+
+async def test_what_makes_room_is_decided_where_the_disk_is_found_to_be_full(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the room that is given back then; the rest of its batch is refused."""
+    await house.ask(create())
+    await fill(house)
+    reserve = house.log.reserve
+    reserve.short = False
+
+    def give_back() -> None:
+        allow(house, 10_000)
+        reserve.short = True
+
+    monkeypatch.setattr(reserve, "give_back", give_back)
+    monkeypatch.setattr(reserve, "has_room", lambda: not reserve.short)
+    outcomes = await house.together(
+        *((create(f"no-{n}"), Request("local", f"no-{n}", "d")) for n in range(10)), (delete(), Request("local"))
+    )
+    assert [type(outcome) for outcome in outcomes] == [Exhausted] * 10 + [Outcome]
+    assert plain(house.feed.state) == plain(house.log.fold())
 
 
 FAILING_COMMIT = """

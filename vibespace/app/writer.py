@@ -170,7 +170,8 @@ class Writer:
             _end_process(e)
         self._loop.call_soon_threadsafe(self._answer, batch, work)
 
-    def _commit(self, work: list[_Waiting]) -> Batch:
+    def _commit(self, work: list[_Waiting], *, again: bool = True) -> Batch:
+        """Where the disk is found to be full, what makes room is tried `again` in the room that is then given back."""
         batch = Batch()
         events: list[StoredEvent] = []
         has_room = self._log.reserve.has_room()
@@ -188,13 +189,13 @@ class Writer:
             except PersistenceError as e:
                 if not _disk_full(e):
                     raise
-                return self._refuse(work)
+                self._log.reserve.give_back()
+                self._state = self._log.load()
+                return self._commit(work, again=False) if again else self._refuse(work)
         return batch
 
     def _refuse(self, work: list[_Waiting]) -> Batch:
-        """The disk is full: everyone in the batch hears it, and the state is again what the log says."""
-        self._log.reserve.give_back()
-        self._state = self._log.load()
+        """The disk is full, and everyone in the batch hears it."""
         for waiting in work:
             waiting.outcome = _full()
         return Batch()
