@@ -61,6 +61,44 @@ def test_helpers_may_have_conversations_of_their_own(vibespace: Run, daemon: Dae
     assert (done.code, done.out) == (0, "I look.\nThere.\n")
 
 
+def saying(block: str, offset: int, words: str) -> c.StreamTranscriptResponse:
+    return c.StreamTranscriptResponse(deltas=[c.Delta(block=block, offset=offset, text=words)])
+
+
+def hearing(daemon: Daemon, *responses: c.StreamTranscriptResponse) -> None:
+    """It is told these, and then that the message is done."""
+    over = c.Message(uid=UID, state=DONE, reason="completed")
+    daemon.answers[SEND] = lambda _: c.SendMessageResponse(message=c.Message(uid=UID))
+    daemon.answers[FOLLOW] = lambda _: iter([*responses, c.StreamTranscriptResponse(messages=[over])])
+
+
+def test_what_comes_to_no_end_is_a_line(vibespace: Run, daemon: Daemon) -> None:
+    """What was interrupted, by another answer or altogether."""
+    hearing(daemon, saying("b1", 0, "I look"), saying("b2", 0, "There it"))
+    assert vibespace(*ASK, "hello").out == "I look\nThere it\n"
+
+
+def test_another_daemon_tells_it_from_its_beginning(vibespace: Run, daemon: Daemon) -> None:
+    """Only what is new of it is printed, however it is cut."""
+    pieces = (saying("b", 0, "I look"), saying("b", 0, "I"), saying("b", 1, " look a"), saying("b", 8, "round."))
+    hearing(daemon, *pieces, c.StreamTranscriptResponse(blocks=[text("I look around.", block="b")]))
+    assert vibespace(*ASK, "hello").out == "I look around.\n"
+
+
+@pytest.mark.parametrize(("said", "beside"), [(30, ""), (0, "It said more, which is no longer kept.")])
+def test_a_long_answer(vibespace: Run, daemon: Daemon, said: int, beside: str) -> None:
+    """All of it comes in pieces, as its block has but the beginning; else it says that there was more."""
+    hearing(
+        daemon,
+        saying("b", 0, ("x" * 30)[:said]),
+        c.StreamTranscriptResponse(blocks=[text("x" * 20, block="b", cut=True)]),
+    )
+    done = vibespace(*ASK, "hello")
+    assert done.out == "x" * max(said, 20) + "\n"
+    assert done.err.startswith(beside)
+    assert bool(done.err) == bool(beside)
+
+
 def test_what_is_just_said_is_not_said_again(vibespace: Run, daemon: Daemon) -> None:
     """A block that comes in pieces, is told again from its beginning after a resume, and comes whole at last."""
 

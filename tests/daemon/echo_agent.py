@@ -5,7 +5,9 @@ messages, of which it ignores repeats. On a terminal it also takes what somebody
 it removes, and ends when it is asked to leave. A message is commands, one a line:
 
     say TEXT          answers; `many N` N times, with numbers, and `more N` goes on from there
+    spell TEXT        answers in pieces and then whole; `begin TEXT` not whole
     call COMMAND      asks whether it may, and runs COMMAND of the shell
+    look AT           uses a tool that need not be allowed
     wait PATH         goes on when there is such a file; meanwhile it listens
     garbage | utf8 | long N | half       lines that are none, or have N bytes; after half a line it is gone
     child COMMAND     starts what outlives it
@@ -145,6 +147,19 @@ class Echo:
     def _do_say(self, text: str) -> None:
         tell("said", id=self._id(), text=text)
 
+    def _do_spell(self, text: str) -> None:
+        block = self._begin(text)
+        tell("said", id=self._id(), text=text, block=block)
+
+    def _do_begin(self, text: str) -> None:
+        self._begin(text)
+
+    def _begin(self, text: str) -> str:
+        block = self._id()
+        for at in range(0, len(text), 100):
+            tell("saying", id=self._id(), text=text[at : at + 100], block=block)
+        return block
+
     def _do_go_on(self, _: str) -> None:
         self._die("again")
         self._do_say("gone on")
@@ -157,6 +172,9 @@ class Echo:
         for _ in range(int(number)):
             self._do_say(f"{self._said}")
             self._said += 1
+
+    def _do_look(self, at: str) -> None:
+        tell("call", id=self._id(), tool="Shell", input={"command": at})
 
     def _do_call(self, command: str) -> None:
         name = self._id()

@@ -10,10 +10,12 @@ from vibespace.harness.events import (
     ApprovalAnswered,
     ApprovalAsked,
     ApprovalCancelled,
+    Delta,
     Event,
     Reason,
     Replied,
     Source,
+    Stream,
     Text,
     ToolCall,
     ToolResult,
@@ -43,7 +45,10 @@ class EchoParser:
             case "heard":
                 return (Text(id=name, text=text(said, "text"), by_user=True, message=name, turn=self._turn),)
             case "said":
-                return (Text(id=name, text=text(said, "text"), turn=self._turn),)
+                return (Text(id=name, text=text(said, "text"), turn=self._turn, block=text(said, "block")),)
+            case "saying":
+                block, words = text(said, "block"), text(said, "text")
+                return (Delta(id=name, turn=self._turn, block=block, stream=Stream.TEXT, text=words),)
             case "call":
                 given = mapping(said, "input")
                 return (ToolCall(id=name, call=name, tool=text(said, "tool"), input=given, turn=self._turn),)

@@ -99,5 +99,5 @@ async def test_what_helpers_are_just_saying_is_not_shown(
     said = [record("stdout", seq, encode(line) + b"\n") for seq, line in enumerate(lines, 2)]
     await hear(heard, record("start", 1), said[0])
     await hear(heard, *said[1:])
-    following = used.deltas.follow(house.feed.state.agent("demo", "claude-1").uid)
+    following = used.deltas.follow(house.feed.state.agent("demo", "claude-1").uid, lambda _: True)
     assert (await anext(following)).text == "I look."

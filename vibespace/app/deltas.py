@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from vibespace.app.vault import Pieces
+from vibespace.domain.transcripts import Place
 
 _LONGEST = 1 << 20
 """Characters of a block that are still told in pieces."""
@@ -32,6 +33,8 @@ class _Open:
     """One is no other that has its name."""
 
     turn: str
+    after: Place
+    """The last before it that the log has, or will have."""
     pieces: Pieces
     shown: str = ""
     """Without secret values; no part of one is at its end."""
@@ -40,6 +43,7 @@ class _Open:
 @dataclass
 class _Saying:
     blocks: dict[str, _Open] = field(default_factory=dict)
+    held: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
@@ -55,16 +59,36 @@ class Deltas:
         self._pieces = pieces
         self._agents: dict[str, _Saying] = {}
 
-    def add(self, agent_uid: str, turn: str, block: str, text: str) -> None:
-        """The agent says `text` next, in that block."""
+    def add(self, agent_uid: str, turn: str, block: str, text: str, after: Place) -> None:
+        """The agent says `text` next, in that block, which begins after that place."""
         saying = self._agents.setdefault(agent_uid, _Saying())
         if block not in saying.blocks and (len(saying.blocks) >= _MOST or len(turn + block) > _LONGEST_NAME):
             return
-        said = saying.blocks.setdefault(block, _Open(turn, self._pieces()))
+        said = saying.blocks.setdefault(block, _Open(turn, after, self._pieces()))
         if len(said.shown) > _LONGEST:
             return
         said.shown += said.pieces.feed(text)
         saying.wake()
+
+    def is_saying(self, agent_uid: str) -> bool:
+        """Whether it is amid a block."""
+        saying = self._agents.get(agent_uid)
+        return bool(saying and saying.blocks)
+
+    def hold(self, agent_uid: str) -> None:
+        """What comes now was said before: none of it is told before `show`, by when some may be whole."""
+        self._agents.setdefault(agent_uid, _Saying()).held = True
+
+    def show(self, agent_uid: str) -> None:
+        """What is still open is being said."""
+        if (saying := self._agents.get(agent_uid)) and saying.held:
+            saying.held = False
+            saying.wake()
+
+    def wake(self, agent_uid: str) -> None:
+        """Who follows it may be due more."""
+        if saying := self._agents.get(agent_uid):
+            saying.wake()
 
     def end(self, agent_uid: str, block: str) -> None:
         """The block is whole."""
@@ -82,18 +106,17 @@ class Deltas:
             saying.blocks.clear()
             saying.wake()
 
-    async def follow(self, agent_uid: str) -> AsyncIterator[Piece]:
-        """What it is saying, each block from its beginning; for ever."""
+    async def follow(self, agent_uid: str, is_due: Callable[[Place], bool]) -> AsyncIterator[Piece]:
+        """What it is saying, each block from its beginning, once what it is said after `is_due`; for ever."""
         told: dict[_Open, int] = {}
         while True:
             saying = self._agents.setdefault(agent_uid, _Saying())
             told = {said: told.get(said, 0) for said in saying.blocks.values()}
+            changed = saying.changed
             for block, said in list(saying.blocks.items()):
                 offset = told[said]
-                if text := said.shown[offset:]:
+                if not saying.held and is_due(said.after) and (text := said.shown[offset:]):
                     told[said] = len(said.shown)
                     yield Piece(said.turn, block, offset, text)
-            if saying is self._agents.get(agent_uid) and all(
-                len(said.shown) == told.get(said, 0) for said in saying.blocks.values()
-            ):
-                await saying.changed.wait()
+            if saying is self._agents.get(agent_uid) and changed is saying.changed:
+                await changed.wait()

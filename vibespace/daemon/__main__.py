@@ -131,7 +131,7 @@ class Daemon:
             self._repositories = Git(self._shell)
             self._worktrees = GitWorktrees(self._shell, BARE, WORKTREES)
             self._logins = Logins(self._feed, InsideLoginLooker(self._shell))
-            self._deltas = Deltas(self._vault.pieces)
+            self._deltas, self._blobs = Deltas(self._vault.pieces), Blobs(self._state.blobs)
             self._drivers = Drivers(self._tools())
             self._timeouts = Timeouts(self._feed, self._writer, _now)
             grpc_server = await server.serve(self._state, self._feed, self._servicers(log), self._installed.require)
@@ -246,7 +246,7 @@ class Daemon:
             writer=self._writer,
             programs=RunnerPrograms(self._shell),
             harnesses=HARNESSES,
-            blobs=Blobs(self._state.blobs),
+            blobs=self._blobs,
             deltas=self._deltas,
             checkpoints=Checkpoints(self._state.programs, self._vault.mask),
             mask=self._vault.mask,
@@ -316,7 +316,7 @@ class Daemon:
                 Programs(feed),
             ),
             "vibespace.v1.ConversationService": ConversationServicer(
-                feed, writer, self._deltas, Doors(feed, HARNESSES, wanted, self._directory).command
+                feed, writer, self._deltas, self._blobs, Doors(feed, HARNESSES, wanted, self._directory).command
             ),
             "vibespace.v1.ApprovalService": ApprovalServicer(feed, writer),
             "vibespace.v1.CredentialService": CredentialServicer(feed, writer, sealing, self._logins),

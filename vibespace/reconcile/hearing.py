@@ -57,6 +57,7 @@ class Hearing:
 
     def _resume(self) -> None:
         """Where nothing is kept of the program, it is read from its beginning: so its parser is what it was."""
+        self._tools.deltas.hold(self._uid)
         self.seen = Place(self.recorded.epoch, 0)
         if kept := self._tools.checkpoints.read(self._uid, self.recorded):
             self.seen, self.live = kept.place, Live.of(kept.live)
@@ -83,7 +84,9 @@ class Hearing:
             events = () if record.kind == "transcript" and not on_terminal else self._lines.read(record)
             recording = await self._begin(record, events)
             read, since = read + 1, since + 1
-            state = self._lines.state() if since >= checkpoints.EVERY else None
+            # Of what it is amid saying, pieces that are in no checkpoint were told.
+            is_due = since >= checkpoints.EVERY and not self._tools.deltas.is_saying(self._uid)
+            state = self._lines.state() if is_due else None
             since = 0 if state else since
             await self._reading.put(_Read(record, events, recording, self.recorded, state))
             if len(record.data) > _LARGE:
@@ -131,9 +134,10 @@ class Hearing:
     async def _begin(self, record: Record, events: Sequence[Event]) -> asyncio.Task[Outcome] | None:
         """Its way into the log; None where nothing of it is to be there, or is there already."""
         place = Place(record.epoch, record.seq)
+        self._show(events)
         if place <= self._known or (record.kind == "transcript" and not events):
             return None
-        self._show(events)
+        self._tools.deltas.show(self._uid)
         command = await self._lines.command(record, events, self.recorded, alone=place in self._spoilt)
         if command is None:
             return None
@@ -162,7 +166,7 @@ class Hearing:
         for event in events:
             match event:
                 case Delta(stream=Stream.TEXT, parent="") if self.live.is_here(event):
-                    deltas.add(self._uid, event.turn, event.block, event.text)
+                    deltas.add(self._uid, event.turn, event.block, event.text, self.recorded)
                 case Text(block=block) if block:
                     deltas.end(self._uid, block)
                 case TurnEnded():

@@ -62,6 +62,8 @@ class _Printer:
         """That the message was taken up in, once it was: its helpers may have conversations of their own."""
         self._said: dict[str, int] = {}
         """Characters of a block that were printed as they came; -1: it is whole."""
+        self._open: str | None = None
+        """The block whose end has not been printed."""
         self._fault = ""
         """What went wrong last: it is in the end's own words, if the turn ends by it."""
 
@@ -69,8 +71,9 @@ class _Printer:
         """The next of what is just being said."""
         if self._output.as_json:
             self._output.object({"delta": to_data(delta)})
-        elif self._said.get(delta.block, 0) == delta.offset:
-            self._write(delta.text)
+        elif 0 <= (known := self._said.get(delta.block, 0) - delta.offset) < len(delta.text):
+            self._begin(delta.block)
+            self._write(delta.text[known:])  # after a daemon that is gone, it is told from its beginning
             self._said[delta.block] = delta.offset + len(delta.text)
 
     def show(self, block: v1.Block) -> None:
@@ -110,6 +113,7 @@ class _Printer:
 
     def end(self, message: v1.Message) -> None:
         """How it ended. Raises what became of a message that was not done."""
+        self._begin(None)
         if self._output.as_json:
             self._output.object({"message": to_data(message)})
         if message.state == v1.MESSAGE_STATE_FAILED:
@@ -140,9 +144,21 @@ class _Printer:
                 )
 
     def _finish(self, block: v1.TextBlock) -> None:
-        self._write(block.text[self._said.get(block.block, 0) if block.block else 0 :] + "\n")
+        if (said := self._said.get(block.block, 0) if block.block else 0) < 0:
+            return
+        self._begin(block.block)
+        self._write(block.text[said:] + "\n")
+        self._open = None
+        if block.cut and said <= len(block.text):
+            self._output.note("It said more, which is no longer kept. 'vibespace doctor' looks for the cause.")
         if block.block:
             self._said[block.block] = -1
+
+    def _begin(self, block: str | None) -> None:
+        """What came before it and has no end, for it was interrupted, is a line of its own."""
+        if self._open not in (None, block):
+            self._write("\n")
+        self._open = block
 
     def _write(self, text: str) -> None:
         sys.stdout.write(shown.text(text) if sys.stdout.isatty() else text)
