@@ -980,7 +980,7 @@ class StreamTranscriptRequest(message.Message):
     done, failed or uncertain.
     """
     deltas: builtins.bool
-    """Also what is just being said, piece by piece."""
+    """Also what is just being said, piece by piece; and before a text that is cut, the rest of it."""
     resumed: builtins.bool
     """It goes on after a daemon that is gone: when everything is at rest it ends with AT_REST, as it would have there."""
     @builtins.property
