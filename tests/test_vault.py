@@ -8,6 +8,7 @@ import sys
 import tracemalloc
 from base64 import b64encode, urlsafe_b64encode
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from vibespace.domain import environment
 from vibespace.errors import Exhausted, InvalidArgument
-from vibespace.vault import Vault
+from vibespace.vault import DEEPEST, Vault
 
 UID, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 VALUE = "correct horse battery"
@@ -150,6 +151,19 @@ def test_masked_however_it_is_written(directory: Path, value: str) -> None:
             assert "[redacted]" in masked
             left = masked.removeprefix("Authorization: Basic ").partition("[redacted]")
             assert len(left[0]) <= (len(user) + 1) * 4 // 3 + 3
+
+
+@pytest.mark.parametrize("value", ['{"key": "planted-inner"}', "C:\\planted\\inner", "plänted-\t-inner"])
+def test_masked_in_json_in_json(directory: Path, value: str) -> None:
+    """What a tool printed as JSON stands in the JSON of who tells it; each writes other letters in its way."""
+    directory.parent.mkdir()
+    vault = Vault(directory)
+    vault.store(UID, {"A": value})
+    for ways in product((True, False), repeat=DEEPEST):
+        text = value
+        for ascii_only in ways:
+            text = json.dumps(f"A={text}", ensure_ascii=ascii_only)
+            assert "inner" not in vault.mask(text)
 
 
 LETTERS = st.text("ab", min_size=8, max_size=12)

@@ -28,6 +28,9 @@ MASKED = "[redacted]"
 SHORTEST_MASKED = 8
 """Characters. Shorter values are also words of other sentences, which must stay readable."""
 
+DEEPEST = 4
+"""Times that a value may be JSON inside JSON, which is how a program tells what a tool has printed, or a file holds."""
+
 _KEY, _NONCE, _TAG = 32, 12, 16
 
 
@@ -78,7 +81,7 @@ class Vault:
         return hmac.digest(self._master(), b"fingerprint\0" + value.encode(), "sha256").hex()
 
     def mask(self, text: str) -> str:
-        """`text` without any value we hold, nor a line of one, also as JSON, URLs and base64 write them."""
+        """`text` without any value we hold, nor a line of one, also as JSON (in JSON), URLs and base64 write them."""
         for secret in self._secrets:
             text = text.replace(secret, MASKED)
         return text
@@ -176,9 +179,7 @@ def _safe(text: str, secrets: Sequence[str]) -> int:
 
 def _forms(part: str) -> Iterator[str]:
     """How others write it: as it is, in JSON, in a URL, and inside base64, such as that of a login over HTTP."""
-    yield part
-    yield json.dumps(part)[1:-1]
-    yield json.dumps(part, ensure_ascii=False)[1:-1]
+    yield from _in_json(part)
     yield quote(part, safe="")
     raw = part.encode(errors="replace")
     for before, dependent in ((0, 0), (1, 2), (2, 3)):
@@ -186,3 +187,12 @@ def _forms(part: str) -> Iterator[str]:
         whole = b64encode(bytes(before) + raw).decode()[dependent : (before + len(raw)) * 8 // 6]
         yield whole
         yield whole.replace("+", "-").replace("/", "_")
+
+
+def _in_json(part: str) -> set[str]:
+    """It, and how each JSON around another one writes it, as ASCII or not: most values are the same in all."""
+    forms = deepest = {part}
+    for _ in range(DEEPEST):
+        deepest = {json.dumps(form, ensure_ascii=way)[1:-1] for form in deepest for way in (True, False)} - forms
+        forms = forms | deepest
+    return forms
