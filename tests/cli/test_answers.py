@@ -359,3 +359,16 @@ def test_every_error_says_what_to_do_next(vibespace: Run, daemon: Daemon, kind: 
     done = vibespace("list")
     assert done.json["error"]["hint"]
     assert done.err == f"vibespace: It is so. {done.json['error']['hint']}\n"
+
+
+HOSTILE = "\x7f\x9b2J\u202e\u2066\u2028\U000e0041\ud800"
+
+
+def test_json_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not to be seen is a number in it, and means the same; letters of any language are themselves."""
+    answers = output.Output()
+    for tell in (answers.object, answers.data):
+        tell({"text": f"é漢👍 {HOSTILE}"})
+        told = capsys.readouterr().out
+        assert r"é漢👍 \u007f\u009b2J\u202e\u2066\u2028\udb40\udc41\ud800" in told
+        assert f"é漢👍 {HOSTILE}" in (json.loads(told).get("data") or json.loads(told))["text"]

@@ -182,7 +182,7 @@ def test_what_an_agent_says_does_not_flood_its_history(daemon: Daemon) -> None:
 
 @pytest.mark.usefixtures("narrow")
 def test_what_an_agent_says_is_whole_with_verbose(vibespace: Run, daemon: Daemon) -> None:
-    """-v has every word of it, --json the event as it is, but for what is no character."""
+    """-v has every word of it, --json the event as it is."""
     words = [f"word-{n}" for n in range(500)]
     told(line_read(f"{HOSTILE} {' '.join(words)}"), daemon)
     code, seen = on_terminal("events", "-v")
@@ -190,7 +190,7 @@ def test_what_an_agent_says_is_whole_with_verbose(vibespace: Run, daemon: Daemon
     assert [word for word in words if word not in "".join(seen.split())] == []
     assert [c for c in "\x07\u202e\x1b" if c in re.sub(r"\x1b\[\d+m", "", seen)] == []
     done = vibespace("events", "--json")
-    said = f"{HOSTILE} {' '.join(words)}".replace("\ud800", "?")
+    said = f"{HOSTILE} {' '.join(words)}"
     assert (done.code, json.loads(done.out)["data"]["blocks"][0]["text"]) == (0, said)
 
 

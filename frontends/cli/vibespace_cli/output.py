@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from vibespace import errors
+from vibespace_cli import shown
 
 EXIT_CODES: dict[type[errors.Error], int] = {
     errors.Internal: 1,
@@ -79,7 +80,7 @@ class Output:
 
     def object(self, data: Any) -> None:
         """One object of a stream, on a line of its own, at once."""
-        sys.stdout.write(json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n")
+        sys.stdout.write(shown.as_json(json.dumps(data, ensure_ascii=False, separators=(",", ":"))) + "\n")
         sys.stdout.flush()
 
     def line(self, line: str) -> None:
@@ -127,7 +128,7 @@ class Output:
         took = int((time.monotonic() - self._started) * 1000)
         answer["meta"] = {"request_id": self.request_id, "duration_ms": took}
         indent = 2 if sys.stdout.isatty() else None
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=indent) + "\n")
+        sys.stdout.write(shown.as_json(json.dumps(answer, ensure_ascii=False, indent=indent)) + "\n")
         sys.stdout.flush()
 
 

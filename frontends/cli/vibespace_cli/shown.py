@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 
 _BRIEF = 160
@@ -31,6 +32,11 @@ def brief(given: str) -> str:
     command = fields.pop("command", None)
     fields.pop("description", None)
     return line(command) if isinstance(command, str) and not fields else line(given)
+
+
+def as_json(written: str) -> str:
+    """The same JSON: it has numbers of its own for what is not to be seen."""
+    return re.sub(r"[^\n -~]", lambda found: found[0] if _plain(found[0]) else json.dumps(found[0])[1:-1], written)
 
 
 def _plain(character: str) -> bool:
