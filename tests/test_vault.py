@@ -235,3 +235,5 @@ def test_environment_variables() -> None:
         environment.parse([f"A={'x' * 70_000}"], "f")
     with pytest.raises(InvalidArgument):
         environment.parse([f"A{n}=x" for n in range(300)], "f")
+    with pytest.raises(InvalidArgument):
+        environment.parse([f"A{n}={'x' * 60_000}" for n in range(9)], "f")

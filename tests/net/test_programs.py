@@ -118,6 +118,15 @@ async def test_a_record_without_bounds() -> None:
     assert [(record.size, len(record.data) < 1 << 20) for record in seen] == [(size, True), (2, True)]
 
 
+async def test_too_much_to_start_with() -> None:
+    """What the runner would not read is not sent: who waits for the program hears what is wrong."""
+    attached = await attach(HELLO)
+    env = {f"V{n}": "x" * 65_000 for n in range(17)}
+    with pytest.raises(FailedPrecondition) as e:
+        await attached.start(["true"], env, socket="", files={}, note={}, beyond=0)
+    assert e.value.reason == "ENVIRONMENT_TOO_LARGE"
+
+
 async def test_an_image_without_python() -> None:
     """It is said what the image lacks."""
     with pytest.raises(FailedPrecondition) as e:

@@ -10,6 +10,8 @@ from vibespace.errors import InvalidArgument
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 LONGEST = 64 * 1024
 """Bytes of a value; Linux takes no single one over 128 KiB."""
+MOST_TOGETHER = 512 * 1024
+"""Bytes of all values. Linux starts nothing with more than 2 MiB; as much again may come by credentials."""
 _MOST = 200
 _TAKEN = frozenset(
     (
@@ -37,6 +39,8 @@ def parse(entries: Iterable[str], field: str) -> dict[str, str]:
         found[name] = value
     if len(found) > _MOST:
         raise _invalid(f"More than {_MOST} environment variables were given.", field)
+    if sum(len(value.encode(errors="replace")) for value in found.values()) > MOST_TOGETHER:
+        raise _invalid(f"The values have more than {MOST_TOGETHER // 1024} KiB together.", field)
     return found
 
 

@@ -40,6 +40,7 @@ os.execv(sys.executable, [sys.executable, "-I", "-S", program, "attach", "--afte
 """Has the runner sent in where it is not there yet. What it starts outlives this command, so it sheds its mark."""
 
 _LONGEST_HEAD = 1 << 20
+"""Bytes, its newline included, of which the runner reads no more either."""
 LONGEST = 64 << 20
 """Bytes of a record that are taken; of a longer one its beginning."""
 _BEGINNING = 16 << 10
@@ -163,8 +164,14 @@ class Attached:
 
     async def _ask(self, request: dict[str, Any], data: bytes = b"") -> dict[str, Any]:
         ref = next(self._refs)
-        asked = self._asked[ref] = asyncio.get_running_loop().create_future()
         head = json.dumps({**request, "ref": ref, **({"length": len(data)} if data else {})}).encode()
+        if len(head) >= _LONGEST_HEAD:  # only that of a start has anything to grow by
+            raise FailedPrecondition(
+                "ENVIRONMENT_TOO_LARGE",
+                "The agent's program would be started with more than 1 MiB of environment and settings.",
+                hint="Put what is long into files; 'vibespace credential list' shows what it gets.",
+            )
+        asked = self._asked[ref] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(_REPLY):
                 await self._process.write(head + b"\n" + data)
