@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from io import BytesIO, TextIOWrapper
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from vibespace_cli import human
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
 from tests.cli.process import on_terminal
+from vibespace.app import messages
 from vibespace.v1 import approvals_pb2 as a
 from vibespace.v1 import conversations_pb2 as c
 
@@ -47,6 +49,15 @@ def test_the_answer_is_the_output(vibespace: Run, daemon: Daemon) -> None:
     assert (done.code, done.out) == (0, "I look.\nThere\x1b[31m.\n")
     [sent] = daemon.asked(SEND)
     assert (sent.parent, sent.text, sent.steer) == ("vibespaces/demo/agents/claude-1", "hello", False)
+
+
+def test_what_is_read_can_be_refused(vibespace: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard input without end is read until it is more than any message, and the daemon says that it is."""
+    answering(daemon, text("Hm."))
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b"x" * (10 << 20))))
+    assert vibespace(*ASK, "-").code == 0
+    [sent] = daemon.asked(SEND)
+    assert messages.LONGEST < len(sent.text) < 4 << 20
 
 
 def test_helpers_may_have_conversations_of_their_own(vibespace: Run, daemon: Daemon) -> None:

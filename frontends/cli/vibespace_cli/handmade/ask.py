@@ -13,6 +13,9 @@ from vibespace_cli.invocation import Invocation
 from vibespace_cli.output import Output
 from vibespace_cli.shape import to_data
 
+_ENOUGH = 1 << 20
+"""Bytes of standard input: more than a message may have, which the daemon says, and less than gRPC refuses to carry."""
+
 
 def command(words: tuple[str, ...]) -> click.Command:
     """The command."""
@@ -26,7 +29,7 @@ def ask(invocation: Invocation) -> None:
     if invocation.params["queue"] and request.steer:
         raise errors.InvalidArgument("ARGUMENTS_CONTRADICT", "Say --queue or --steer, not both.", field="steer")
     if request.text == "-":
-        request.text = sys.stdin.buffer.read().decode(errors="replace")
+        request.text = sys.stdin.buffer.read(_ENOUGH).decode(errors="replace")
     sent = run.call(invocation)
     session.output.streaming = True
     following = v1.StreamTranscriptRequest(
