@@ -12,7 +12,10 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from tests.daemon.running import DEMO, IMAGE, PRIMARY, Running, create, error_of, quiet, refused, serving, whole
+from tests.domain import things
 from vibespace import errors
+from vibespace.daemon.reaching import not_running
+from vibespace.domain.states import State
 from vibespace.engine.fake_world import World
 from vibespace.v1 import agents_pb2 as a
 from vibespace.v1 import events_pb2 as ev
@@ -34,6 +37,20 @@ async def test_exec_in_an_agent_at_rest_says_so(demo: Running) -> None:
     assert (error.reason, bool(error.hint)) == ("AGENT_NOT_RUNNING", True)
     assert error.metadata == {"agent": "claude-1", "vibespace": "demo"}
     assert (await refused(call(f"{DEMO}/agents/nobody"))).reason == "AGENT_NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("condition", "resting", "hint"),
+    [
+        (State.STOPPED, False, "'vibespace start demo' brings it back."),
+        (State.STOPPED, True, "'vibespace start' brings it back."),
+        (State.DELETING, False, "'vibespace agent info claude-1@demo' shows how far that is."),
+        (State.DELETING, True, "'vibespace agent info claude-1@demo' shows how far that is."),
+    ],
+)
+def test_what_brings_an_agent_back(condition: State, resting: bool, hint: str) -> None:
+    """Nothing does once it is being deleted."""
+    assert not_running(things.new_agent(), condition, resting, "").hint == hint
 
 
 async def test_dial_refuses_what_is_no_port(demo: Running) -> None:

@@ -39,13 +39,16 @@ async def running(feed: Feed, vibespace_id: str, agent_id: str) -> tuple[Agent, 
         raise not_running(agent, condition, resting, reason) from None
 
 
-def _starts(agent: Agent, resting: bool) -> str:
-    """What has to be typed: the intent that is stop decides."""
+def _hint(agent: Agent, condition: State, resting: bool) -> str:
+    """What has to be typed: the intent that is not to run decides."""
+    name = f"{agent.name}@{agent.vibespace}"
+    if condition == State.DELETING:
+        return f"'vibespace agent info {name}' shows how far that is."
     if resting:
-        return "'vibespace start'"
+        return "'vibespace start' brings it back."
     if agent.started:
-        return f"'vibespace start {agent.vibespace}'"
-    return f"'vibespace agent start {agent.name}@{agent.vibespace}'"
+        return f"'vibespace start {agent.vibespace}' brings it back."
+    return f"'vibespace agent start {name}' brings it back."
 
 
 def not_running(agent: Agent, condition: State, resting: bool, reason: str) -> FailedPrecondition:
@@ -54,7 +57,7 @@ def not_running(agent: Agent, condition: State, resting: bool, reason: str) -> F
     return FailedPrecondition(
         "AGENT_NOT_RUNNING",
         f"Agent '{agent.name}' of '{agent.vibespace}' is {condition}{why}.",
-        hint=f"{_starts(agent, resting)} brings it back.",
+        hint=_hint(agent, condition, resting),
         agent=agent.name,
         vibespace=agent.vibespace,
     )
