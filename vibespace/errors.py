@@ -19,9 +19,8 @@ class Error(Exception):
     @property
     def sentence(self) -> str:
         """What went wrong and what to do next, in one line: what is recorded as a reason, for nothing else of it is."""
-        message = self.message.rstrip()
-        stop = "." if self.hint and message and message[-1] not in ".!?:;" else ""
-        return " ".join(f"{message}{stop} {self.hint}".split())
+        message = ended(self.message) if self.hint and self.message else self.message
+        return " ".join(f"{message} {self.hint}".split())
 
 
 class InvalidArgument(Error):
@@ -66,6 +65,12 @@ class Cancelled(Error):
 
 class Internal(Error):
     """A defect of ours."""
+
+
+def ended(sentence: str) -> str:
+    """With a stop, where what it ends with, such as somebody else's reason, has none of its own."""
+    said = sentence.rstrip()
+    return said if said.endswith(tuple(".!?:;…")) else f"{said}."
 
 
 def at_rest() -> FailedPrecondition:

@@ -51,6 +51,15 @@ def test_the_answer_is_the_output(vibespace: Run, daemon: Daemon) -> None:
     assert (sent.parent, sent.text, sent.steer) == ("vibespaces/demo/agents/claude-1", "hello", False)
 
 
+@pytest.mark.parametrize("reason", ["it was withdrawn", "it ends again and again: try '--help'.", "is it there?"])
+def test_one_stop_ends_what_is_said(vibespace: Run, daemon: Daemon, reason: str) -> None:
+    """Whether or not the reason is a sentence of its own."""
+    answering(daemon, state=FAILED, reason=reason)
+    done = vibespace(*ASK, "hello", "--no-color")
+    said = reason if reason.endswith((".", "?")) else f"{reason}."
+    assert done.err.startswith(f"vibespace: The agent did not work on it: {said} Try again;")
+
+
 def test_what_is_read_can_be_refused(vibespace: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     """Standard input without end is read until it is more than any message, and the daemon says that it is."""
     answering(daemon, text("Hm."))

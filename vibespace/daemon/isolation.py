@@ -17,7 +17,7 @@ from vibespace.domain import names
 from vibespace.domain.agents import RUNNING
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine.base import FAKE, SSHD_PORT
-from vibespace.errors import Error, FailedPrecondition, Unavailable
+from vibespace.errors import Error, FailedPrecondition, Unavailable, ended
 from vibespace.net.base import Prober, Seen, Target
 from vibespace.v1.system_pb2 import SEVERITY_WARNING, Finding
 
@@ -216,7 +216,7 @@ def _neighbours(name: str, located: Mapping[str, Sequence[str]]) -> tuple[list[T
 
 
 def _untried(vibespace: Vibespace, why: Error) -> Finding:
-    text = f"not tried: anything: {why.message.removesuffix('.')}."
+    text = ended(f"not tried: anything: {why.message}")
     return Finding(severity=SEVERITY_WARNING, subject=_subject(vibespace), message=text, hint=why.hint)
 
 

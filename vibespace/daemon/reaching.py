@@ -9,7 +9,7 @@ from vibespace.domain import states
 from vibespace.domain.agents import Agent
 from vibespace.domain.states import State
 from vibespace.domain.vibespaces import Vibespace
-from vibespace.errors import FailedPrecondition, Unavailable
+from vibespace.errors import FailedPrecondition, Unavailable, ended
 
 _PATIENCE = 60.0
 """Seconds that a command waits for an agent that is on its way up."""
@@ -53,10 +53,10 @@ def _hint(agent: Agent, condition: State, resting: bool) -> str:
 
 def not_running(agent: Agent, condition: State, resting: bool, reason: str) -> FailedPrecondition:
     """What to say of an agent that is in that condition."""
-    why = f": {reason.removesuffix('.')}" if reason else ""
+    why = f": {reason}" if reason else ""
     return FailedPrecondition(
         "AGENT_NOT_RUNNING",
-        f"Agent '{agent.name}' of '{agent.vibespace}' is {condition}{why}.",
+        ended(f"Agent '{agent.name}' of '{agent.vibespace}' is {condition}{why}"),
         hint=_hint(agent, condition, resting),
         agent=agent.name,
         vibespace=agent.vibespace,

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from vibespace.engine.api import Api
-from vibespace.errors import Aborted, Error, InvalidArgument, NotFound, Unavailable
+from vibespace.errors import Aborted, Error, InvalidArgument, NotFound, Unavailable, ended
 from vibespace.setup.context import pieces
 
 DEFAULT = "docker.io/library/debian:bookworm-slim"
@@ -133,5 +133,5 @@ def _unreachable(name: str, cause: Error) -> Error:
         "or as image.base in config.yaml."
     )
     return Unavailable(
-        "BASE_UNREACHABLE", f"The base {name} cannot be pulled: {cause.message.rstrip('.')}.", field="base", hint=hint
+        "BASE_UNREACHABLE", ended(f"The base {name} cannot be pulled: {cause.message}"), field="base", hint=hint
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vibespace.engine.api import Api
-from vibespace.errors import Aborted, Error, Exhausted
+from vibespace.errors import Aborted, Error, Exhausted, ended
 from vibespace.setup import context
 from vibespace.setup.programs import Program
 
@@ -97,7 +97,7 @@ def _failed(log: Path) -> Error:
         return _no_space(log.parent)
     return Aborted(
         "IMAGE_BUILD_FAILED",
-        f"The image could not be built: {why[:300].rstrip('.')}.",
+        ended(f"The image could not be built: {why[:300]}"),
         hint=f"All that was said is in {log}. The image of before, if there was one, is still in use.",
     )
 

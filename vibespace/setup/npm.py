@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vibespace.engine.api import Api
-from vibespace.errors import Error, NotFound, Unavailable
+from vibespace.errors import Error, NotFound, Unavailable, ended
 from vibespace.setup.context import ca_bundle
 from vibespace.setup.programs import Pack
 
@@ -104,7 +104,7 @@ def _failed(package: str, output: str) -> Error:
     why = next((line for line in lines if line and not line.startswith(("code ", "npm warn"))), "it did not say why")
     return Unavailable(
         "PROGRAM_UNREACHABLE",
-        f"npm could not fetch {package}: {why.rstrip('.')}.",
+        ended(f"npm could not fetch {package}: {why}"),
         hint=f"See that 'npm view {package}' answers on this machine, then try again.",
         package=package,
     )

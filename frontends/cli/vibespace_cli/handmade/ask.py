@@ -120,7 +120,7 @@ class _Printer:
         if self._output.as_json:
             self._output.object({"message": to_data(message)})
         if message.state == v1.MESSAGE_STATE_FAILED:
-            raise errors.Aborted("MESSAGE_FAILED", f"The agent did not work on it: {message.reason}.")
+            raise errors.Aborted("MESSAGE_FAILED", errors.ended(f"The agent did not work on it: {message.reason}"))
         if message.state == v1.MESSAGE_STATE_UNCERTAIN:
             raise errors.Aborted(
                 "MESSAGE_UNCERTAIN",
