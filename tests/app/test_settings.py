@@ -19,6 +19,11 @@ WRONG = [
         ("claude-code", {"approval_timeout": said}, "TIMEOUT_INVALID", "approval_timeout")
         for said in ("10", "0s", "-1s", "1h30m", "53w", "999999999w", "never" * 1000)
     ),
+    *(
+        (program, {"model": said}, "MODEL_INVALID", "model")
+        for program in ("claude-code", "codex")
+        for said in (" ", "op\nus", "\x1b[31mopus", "opus ", "op\0us")
+    ),
     ("codex", {"effort": "max"}, "EFFORT_UNSUPPORTED", "effort"),
     ("codex", {"allowed_tools": ["Read"]}, "TOOL_RULE_UNSUPPORTED", "allowed_tools"),
     ("codex", {"system_prompt": "Be brief."}, "PROMPT_NEEDS_MODEL", "system_prompt"),
@@ -47,6 +52,7 @@ def test_what_is_refused(agent_type: str, stored: dict[str, Any], reason: str, f
         ("codex", {"approval_timeout": "0"}),
         ("claude-code", {"approval_timeout": ""}),
         ("codex", {"model": "gpt-5", "system_prompt": "Be brief.", "allowed_tools": ["Bash(git status:*)"]}),
+        ("claude-code", {"model": "arn:aws:bedrock:eu-1:1:a/é[1m]"}),
     ],
 )
 def test_what_is_taken(agent_type: str, stored: dict[str, Any]) -> None:

@@ -104,6 +104,13 @@ def test_a_change_names_what_was_typed(
     assert list(request.update_mask.paths) == [f"settings.{path}" for path in paths]
 
 
+@pytest.mark.parametrize("entry", [",,,", " , ", " "])
+def test_commas_alone_take_nothing_away(vibespace: Run, daemon: Daemon, entry: str) -> None:
+    """An empty value does, for that is said on purpose."""
+    done = vibespace("config", "set", WHO, "--allowed-tools", entry)
+    assert (done.code, done.json["error"]["reason"], daemon.requests) == (2, "NOTHING_NAMED", [])
+
+
 def test_a_change_of_nothing(vibespace: Run, daemon: Daemon) -> None:
     """Says where to see what can be changed, and asks nothing of the daemon."""
     done = vibespace("config", "set", WHO)

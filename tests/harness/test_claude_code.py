@@ -188,7 +188,6 @@ def test_a_request_of_tomorrow_is_declined() -> None:
         (Settings(system_prompt="x" * 100_001), "PROMPT_TOO_LONG"),
         (Settings(allowed_tools=("Bash(",)), "TOOL_RULE_INVALID"),
         (Settings(system_prompt="be\0kind"), "ARGUMENT_INVALID"),
-        (Settings(model="op\0us"), "ARGUMENT_INVALID"),
         (Settings(model="x" * 100_001), "MODEL_TOO_LONG"),
         (Settings(disallowed_tools=("Bash(ls:*)",) * 10_000), "RULES_TOO_LONG"),
         (Settings(allowed_tools=(f"Read({'é' * 20_000})",)), "RULES_TOO_LONG"),

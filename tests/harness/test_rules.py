@@ -23,7 +23,9 @@ def test_rules_are_read(written: str, rule: Rule) -> None:
     assert parse_rule(written, "allowed_tools") == rule
 
 
-@pytest.mark.parametrize("written", ["", "Bash(", "Bash()", "(git:*)", "Bash(a)b", "Bash(a\n)", "Bash(\u202ea)", "-x"])
+@pytest.mark.parametrize(
+    "written", ["", "Bash(", "Bash()", "Bash(*)(*)", "(git:*)", "Bash(a)b", "Bash(a\n)", "Bash(\u202ea)", "-x"]
+)
 def test_what_is_no_rule(written: str) -> None:
     """It is refused, naming the setting, and shown without what could mislead."""
     with pytest.raises(InvalidArgument) as caught:

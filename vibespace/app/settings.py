@@ -58,6 +58,13 @@ def check_settings(agent_type: str, stored: Mapping[str, Any], field: str) -> No
                 field="max_turns",
                 hint="Give 1 or more; 0 leaves it to the program.",
             )
+        if not settings.model.isprintable() or settings.model != settings.model.strip():
+            raise InvalidArgument(
+                "MODEL_INVALID",
+                f"{settings.model[:60]!a} is no name of a model.",
+                field="model",
+                hint="Give it on one line, without spaces around it; empty leaves it to the program.",
+            )
         timeout_of(stored.get("approval_timeout", ""))
         HARNESSES[agent_type].check(settings)
         for name in _PROGRAMS:

@@ -42,13 +42,12 @@ class ClaudeCode:
                 field="effort",
                 hint=f"It takes {', '.join(EFFORTS)}.",
             )
-        for field in ("model", "system_prompt"):
-            if "\0" in getattr(settings, field):
-                raise InvalidArgument(
-                    "ARGUMENT_INVALID",
-                    f"Claude Code takes no NUL character in {field}, which is an argument of its command.",
-                    field=field,
-                )
+        if "\0" in settings.system_prompt:
+            raise InvalidArgument(
+                "ARGUMENT_INVALID",
+                "Claude Code takes no NUL character in system_prompt, which is an argument of its command.",
+                field="system_prompt",
+            )
         _bound(settings.model, "model", "MODEL_TOO_LONG", "a model's name")
         _bound(settings.system_prompt, "system_prompt", "PROMPT_TOO_LONG", "a system prompt", _ELSEWHERE)
         for field in ("allowed_tools", "disallowed_tools"):

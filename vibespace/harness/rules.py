@@ -27,7 +27,7 @@ class Rule:
 def parse_rule(written: str, field: str) -> Rule:
     """Raises InvalidArgument TOOL_RULE_INVALID, naming `field`."""
     found = _RULE.fullmatch(written)
-    if not found or not written.isprintable():
+    if not found or not written.isprintable() or ")(" in written:  # two of one tool
         raise InvalidArgument(
             "TOOL_RULE_INVALID",
             f"{written[:60]!a} is not a tool rule.",

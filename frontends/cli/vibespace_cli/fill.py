@@ -56,7 +56,7 @@ def _value(session: Session, method: Method, flag: Flag, params: dict[str, Any])
     if typed and flag.environment:
         return [_with_value(flag, entry) for entry in typed]
     if typed and flag.separated:
-        return [value for entry in typed for value in separate(entry)]
+        return [value for entry in typed for value in _separated(flag, entry)]
     return None if typed == () else typed
 
 
@@ -70,6 +70,19 @@ def separate(entry: str) -> list[str]:
         else:
             values[-1] += character
     return [value.strip() for value in values if value.strip()]
+
+
+def _separated(flag: Flag, entry: str) -> list[str]:
+    """An empty entry takes away what was set; commas alone are no way to say that."""
+    values = separate(entry)
+    if entry and not values:
+        raise InvalidArgument(
+            "NOTHING_NAMED",
+            f"{entry[:60]!a} names nothing.",
+            field=".".join(flag.path),
+            hint=f"To take away what was set, say --{flag.word} ''.",
+        )
+    return values
 
 
 def _with_value(flag: Flag, entry: str) -> str:
