@@ -231,6 +231,9 @@ def test_environment_variables() -> None:
             environment.parse([wrong], "settings.env")
         assert (refused.value.reason, refused.value.field) == ("ENV_INVALID", "settings.env")
         assert "hunter2" not in refused.value.message
+    for taken in ("PATH", "CLAUDE_CONFIG_DIR", "CODEX_HOME"):
+        with pytest.raises(InvalidArgument, match=f"^{taken} is for"):
+            environment.check_name(taken, "settings.env")
     with pytest.raises(InvalidArgument):
         environment.parse([f"A={'x' * 70_000}"], "f")
     with pytest.raises(InvalidArgument):

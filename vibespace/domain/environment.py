@@ -15,11 +15,14 @@ MOST_TOGETHER = 512 * 1024
 _MOST = 200
 _TAKEN = frozenset(
     (
-        *("HOME", "LOGNAME", "USER", "SHELL", "PWD", "OLDPWD", "SHLVL", "TERM", "_"),
+        *("HOME", "LOGNAME", "USER", "SHELL", "PWD", "OLDPWD", "SHLVL", "TERM", "PATH", "_"),
         *("UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "BASH_ENV", "ENV", "VIBESPACE_COMMAND"),
+        *("CLAUDE_CONFIG_DIR", "CODEX_HOME"),
     )
 )
-"""Made by the login, constant in the shell, or read by it as a program."""
+"""Made by the login, constant in the shell, or read by it as a program; and what moves away what we look for in the
+homes of agents' programs: their conversations, and where they are spoken with.
+"""
 
 
 def parse(entries: Iterable[str], field: str) -> dict[str, str]:
@@ -50,7 +53,7 @@ def check_name(name: str, field: str) -> None:
         text = "The name of an environment variable has at most 100 letters, digits and '_', and no digit first."
         raise _invalid(text, field)
     if name in _TAKEN or name.startswith(("SSH_", "BASH_FUNC_")):
-        raise _invalid(f"{name} is set by the login or the shell itself and cannot be given.", field)
+        raise _invalid(f"{name} is for the login, the shell or vibespace to set, and cannot be given.", field)
 
 
 def _invalid(sentence: str, field: str) -> InvalidArgument:
