@@ -40,6 +40,15 @@ def test_an_agent_is_named_with_its_vibespace_or_beside_it(vibespace: Run, daemo
     assert [r.name for r in daemon.asked(GET)] == ["vibespaces/demo/agents/claude-1"]
 
 
+@pytest.mark.parametrize(
+    "line", [["info", ""], ["info", "", "--vibespace", "demo"], ["stop", "", "--vibespace", "demo"]]
+)
+def test_an_empty_name_is_none(vibespace: Run, daemon: Daemon, line: list[str]) -> None:
+    """Of a variable that is not set in a script: the primary is meant where nothing is said."""
+    done = vibespace("agent", *line)
+    assert (done.code, done.json["error"]["reason"]) == (2, "NAME_INVALID")
+
+
 def test_the_environment_names_the_vibespace(vibespace: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     """VIBESPACE_NAME stands where --vibespace would."""
     _exist(daemon, "one", "two")

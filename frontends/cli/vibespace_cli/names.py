@@ -52,7 +52,7 @@ def agent(session: Session, typed: str | None, beside: str | None, *, explicit: 
     if at and beside is not None and beside != place:
         raise InvalidArgument("VIBESPACE_CONTRADICTED", f"{typed} is not in --vibespace {beside}: leave one out.")
     parent = vibespace(session, place if at else beside, _BESIDE_AGENT, explicit=explicit)
-    if name:
+    if name or typed == "":  # a variable in a script that is not set: no word for the primary
         return f"{parent}/agents/{_bare(name, '')}"
     return _primary(session, parent)
 
