@@ -68,11 +68,12 @@ async def refused(house: House, command: Any) -> Error:
     [
         ("", "MESSAGE_EMPTY"),
         (" \n\t", "MESSAGE_EMPTY"),
+        ("\ufeff \u200b", "MESSAGE_EMPTY"),
         ("a\0b", "MESSAGE_INVALID"),
         ("x" * (LONGEST + 1), "MESSAGE_TOO_LONG"),
         ("é" * (LONGEST // 2) + "x", "MESSAGE_TOO_LONG"),
     ],
-    ids=["empty", "blank", "NUL", "long", "long in bytes"],
+    ids=["empty", "blank", "invisible", "NUL", "long", "long in bytes"],
 )
 async def test_what_is_no_message_is_refused(house: House, text: str, reason: str) -> None:
     """Nothing, NUL, and what is longer than 64 KiB as UTF-8; no conversation is begun by it."""
@@ -163,6 +164,20 @@ async def test_what_was_handed_waits_again_when_the_program_ends(house: House) -
         "message.resumed",
         "transcript.program_ended",
     ]
+
+
+async def test_what_a_turn_took_and_did_not_repeat_is_over_with_it(house: House) -> None:
+    """Its end is the message's, and the next one is not waited for in vain; that one the turn says nothing of."""
+    said = await house.ask(say(text="/help", is_command=True))
+    await house.ask(say(text="next"))
+    await house.ask(program_started())
+    await house.ask(with_first(messages.hand_message, *WHOSE))
+    over = {"kind": "turn_ended", "turn": "t", "reason": "failed", "detail": "no", "message": FIRST}
+    await house.ask(line(*WHOSE, BEGUN, over))
+    assert states(house) == [QUEUED]
+    done = house.feed.state.gone[said.uid].aggregate
+    assert isinstance(done, Message)
+    assert (done.state, done.reason) == (DONE, "failed: no")
 
 
 async def test_the_same_line_twice_is_no_news(house: House) -> None:

@@ -11,7 +11,10 @@ from tests.e2e.agents import KEY, bash, claude, codex, waiting
 from tests.e2e.installation import Installation
 from tests.e2e.person import person
 from tests.models.script import Call, say
+from vibespace.client import Client
 from vibespace.reconcile.conversations import GO_ON
+from vibespace.state import State
+from vibespace.v1 import conversations_pb2 as v1
 
 pytestmark = pytest.mark.here("the scripted model listens where the engine is, and config.yaml opens the way to it")
 
@@ -46,6 +49,19 @@ def test_claude_works_and_remembers(own: Installation) -> None:
         assert asked[-1].texts("user")[-1] == "what did I ask for?"
         assert "make flour" in asked[-1].texts("user")
         assert [said.kind for said in asked[-1].history if said.kind in ("call", "result")] == ["call", "result"]
+
+
+def test_claude_is_done_with_what_it_does_not_repeat(own: Installation) -> None:
+    """A command that it has on a terminal only, and then it goes on to the next message."""
+    with claude(own, [say("Yes.")]):
+        client, name = Client(State(own.home)), "vibespaces/shop/agents/claude-1"
+        request = v1.SendMessageRequest(parent=name, text="/help", is_command=True)
+        asked = client.unary("ConversationService/SendMessage", request, v1.SendMessageResponse)
+        assert own.ok("ask", "-a", "claude-1@shop", "are you there?", timeout=60) == "Yes.\n"
+        follow = v1.StreamTranscriptRequest(name=name, after=asked.cursor, until_message=asked.message.uid)
+        told = list(client.follow("ConversationService/StreamTranscript", follow, v1.StreamTranscriptResponse))
+        assert told[-1].messages[0].state == v1.MESSAGE_STATE_DONE
+        assert any("/help" in block.text.text for each in told for block in each.blocks)
 
 
 def test_codex_works_and_remembers(own: Installation) -> None:

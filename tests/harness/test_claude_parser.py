@@ -292,6 +292,15 @@ def test_a_dropped_message_is_told() -> None:
     assert told(line) == [MessageDropped(id="m-1", conversation="c-1")]
 
 
+def test_the_end_of_a_turn_names_the_message_that_it_took() -> None:
+    """Some are never repeated: a command that there is not here, and what is blank to the program."""
+    taken = {"type": "command_lifecycle", "command_uuid": "m-1", "state": "started", "session_id": "c-1"}
+    begun = {"type": "system", "subtype": "init", "uuid": "t-1", "session_id": "c-1"}
+    over = {"type": "result", "subtype": "success", "uuid": "r-1", "session_id": "c-1"}
+    ends = [event for event in told(taken, begun, over, begun, over) if isinstance(event, TurnEnded)]
+    assert [end.message for end in ends] == ["m-1", ""]
+
+
 def test_a_helper_is_told_apart() -> None:
     """What a helper of the agent says names the call that it works for."""
     line = {"type": "assistant", "uuid": "u-1", "parent_tool_use_id": "toolu_1", "message": {"content": [

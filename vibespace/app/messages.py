@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import category
+
 from vibespace.app import host
 from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain.agents import Agent
@@ -13,6 +15,8 @@ MOST_WAITING = 100
 """Messages to one agent."""
 LONGEST = 64 * 1024
 """Bytes of a message, as UTF-8."""
+_INVISIBLE = ("Cc", "Cf", "Zl", "Zp", "Zs")
+"""What a text has nothing beside is blank to programs, whichever of these they know."""
 
 
 def say(
@@ -59,7 +63,7 @@ def say(
 
 def check_text(text: str) -> None:
     """Raises InvalidArgument MESSAGE_EMPTY, MESSAGE_INVALID, MESSAGE_TOO_LONG."""
-    if not text.strip():
+    if all(category(character) in _INVISIBLE for character in text):
         raise InvalidArgument("MESSAGE_EMPTY", "There is nothing to say.", field="text", hint="Give a message.")
     if "\0" in text:
         raise InvalidArgument("MESSAGE_INVALID", "A message cannot hold a NUL character.", field="text")

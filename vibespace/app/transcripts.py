@@ -235,7 +235,8 @@ class _Consequences:
         told = {"usage": block.get("usage", {}), "cost": block.get("cost")}
         wanted = bool(conversation.interrupted or conversation.insisted)
         conversation.end_turn(block.get("turn", ""), reason, detail, **told)
-        worked_on = [draft for draft in self._messages() if draft.state == ACKNOWLEDGED]
+        taken = block.get("message")
+        worked_on = [draft for draft in self._messages() if draft.state == ACKNOWLEDGED or draft.delivery == taken]
         if reason == "lost" and self._resumes and not wanted and all(draft.can_resume for draft in worked_on):
             for draft in worked_on[:1]:  # those that joined it wait for its end
                 draft.resume()

@@ -77,6 +77,8 @@ class ClaudeParser:
     def __init__(self) -> None:
         self._conversation = ""
         self._turn = ""
+        self._taken = ""
+        """The message that it took last in the headless turn: one that goes to no model it does not repeat."""
         self._typed = ""
         """The terminal's turn."""
         self._over: deque[str] = deque(maxlen=_REMEMBERED)
@@ -159,6 +161,7 @@ class ClaudeParser:
         return {
             "conversation": self._conversation,
             "turn": self._turn,
+            "taken": self._taken,
             "typed": self._typed,
             "over": list(self._over),
             "prompt": self._prompt,
@@ -170,6 +173,7 @@ class ClaudeParser:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._conversation, self._turn, self._typed = state["conversation"], state["turn"], state["typed"]
+        self._taken = state["taken"]
         self._over.extend(state["over"])
         self._prompt, self._busy = state["prompt"], state["busy"]
         self._trouble = Trouble(state["trouble"]) if state["trouble"] else None
@@ -208,7 +212,7 @@ class ClaudeParser:
         return ()
 
     def _result(self, said: Object) -> Events:
-        turn, self._turn = self._turn, ""
+        turn, taken, self._turn, self._taken = self._turn, self._taken, "", ""
         reason, detail = ended(said)
         over = TurnEnded(
             id=turn or called(said, "uuid"),
@@ -219,6 +223,7 @@ class ClaudeParser:
             trouble=self._trouble if reason is Reason.FAILED else None,
             usage=spent(said),
             cost=cost(said),
+            message=taken,
         )
         return (*self._open.close(), over, *self._idle(over.id, over.conversation))
 
@@ -272,8 +277,11 @@ class ClaudeParser:
         return self._switch(text(said, "new_conversation_id"))
 
     def _lifecycle(self, said: Object) -> Events:
-        dropped = text(said, "state") in ("discarded", "refused")
-        return (MessageDropped(id=text(said, "command_uuid"), conversation=_conversation(said)),) if dropped else ()
+        message, state = called(said, "command_uuid"), text(said, "state")
+        if state == "started":
+            self._taken = message
+        dropped = state in ("discarded", "refused")
+        return (MessageDropped(id=message, conversation=_conversation(said)),) if dropped else ()
 
     # The transcript
 

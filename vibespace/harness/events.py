@@ -101,6 +101,8 @@ class TurnEnded(Event):
     usage: Usage | None = None
     cost: int | None = None
     """Millionths of a US dollar; None where the program does not count it."""
+    message: str = ""
+    """Our id of the message that the program took last, where it tells: that is over too, be it repeated or not."""
 
 
 @dataclass(frozen=True, kw_only=True)
