@@ -125,4 +125,4 @@ async def test_news_of_the_engine_wakes_who_waits(house: House) -> None:
     assert not again.done()
     house.feed.engine_is_seen(False)
     await again
-    assert house.feed.mood == (False, False, "")
+    assert house.feed.mood == (False, False, "", ())

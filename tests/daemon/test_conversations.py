@@ -14,7 +14,9 @@ from tests.daemon.echoing import DONE, FAILED, Talk, echoing, home_of, prepare, 
 from tests.daemon.running import DEMO, PRIMARY, Running, create, error_of, quiet, refused
 from tests.runner.runners import serving as runners
 from vibespace.engine.fake_world import World
+from vibespace.errors import Exhausted
 from vibespace.reconcile.conversations import GO_ON
+from vibespace.v1 import agents_pb2 as a
 from vibespace.v1 import approvals_pb2 as p
 from vibespace.v1 import conversations_pb2 as c
 from vibespace.v1 import credentials_pb2 as k
@@ -123,6 +125,22 @@ async def test_a_new_conversation_is_another_program(talk: Talk, demo: Running) 
     kinds = [block.WhichOneof("block") for block in await talk.transcript(created.cursor)]
     assert kinds[:2] == ["program_ended", "program_started"]
     assert [held.uid for held in demo.feed.state.conversations.values()] == [created.conversation.uid]
+
+
+async def test_who_waits_for_a_program_that_is_held_hears_it(talk: Talk, demo: Running) -> None:
+    """At once, and what was said before; it is worked on all the same."""
+    sent = await talk.say("call true")
+    approval = await asked(demo, talk)
+    uid = next(demo.feed.state.agents()).uid
+    demo.feed.hold(uid, Exhausted("HOME_FULL", "The agent's home is full."))
+    with pytest.raises(grpc.aio.AioRpcError) as e:
+        await talk.outcome(sent)
+    assert e.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    found = await demo.agents.GetAgent(a.GetAgentRequest(name=talk.name))
+    assert found.agent.status.reason == "The agent's home is full."
+    await allow(talk, approval, approval.input_hash)
+    demo.feed.hold(uid, None)
+    assert (await talk.outcome(sent)).state == DONE
 
 
 async def test_an_agent_has_no_past_of_another_of_its_name(talk: Talk, demo: Running) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.net.running import AGENT, until
 from tests.net.sshd import Sshd
 from vibespace.errors import Error, FailedPrecondition, Unavailable
-from vibespace.net.base import Attachment, Exit, Output, Process, Record, Shell
+from vibespace.net.base import Attachment, Exit, Output, Process, Record, Room, Shell
 from vibespace.net.files import MISSING
 from vibespace.net.programs import LONGEST, RunnerPrograms
 from vibespace.net.shell import SshShell
@@ -56,6 +56,7 @@ async def heard(there: Attachment) -> tuple[list[Record], Error]:
     seen: list[Record] = []
     try:
         async for record in there.records():
+            assert isinstance(record, Record)
             seen.append(record)
     except Error as e:
         return seen, e
@@ -106,6 +107,13 @@ async def test_wrong_frames(said: bytes) -> None:
         attached = await attach(HELLO, good, said)
         seen, error = await heard(attached)
     assert ([record.data for record in seen], error.reason) == ([b"one"], "RUNNER_BROKEN")
+
+
+async def test_whether_there_is_room_is_told() -> None:
+    """In between the records, which wait where there is none."""
+    attached = await attach(HELLO, b'{"full": true}\n', b'{"full": false}\n')
+    told = attached.records()
+    assert [await anext(told), await anext(told)] == [Room(left=False), Room(left=True)]
 
 
 async def test_a_record_without_bounds() -> None:
@@ -163,6 +171,7 @@ async def test_a_program_over_cuts(shell: SshShell, sshd: Sshd) -> None:
 
     async def hear(there: Attachment) -> None:
         async for record in there.records():
+            assert isinstance(record, Record)
             seen.append(record)
 
     async with attached(shell, sshd) as there:

@@ -14,7 +14,7 @@ from vibespace.app.deltas import Deltas
 from vibespace.app.settings import wanted
 from vibespace.domain.transcripts import Place
 from vibespace.harness.base import Harness
-from vibespace.net.base import Attachment, Programs, Record
+from vibespace.net.base import Attachment, Programs, Record, Room
 from vibespace.reconcile.checkpoints import Checkpoints
 from vibespace.reconcile.hearing import Hearing
 from vibespace.reconcile.tools import Tools
@@ -24,11 +24,11 @@ from vibespace.vault import Vault
 class Journal:
     """An attachment that has these records."""
 
-    def __init__(self, records: Sequence[Record], given: Callable[[], None]) -> None:
+    def __init__(self, records: Sequence[Record | Room], given: Callable[[], None]) -> None:
         self._records = records
         self._given = given
 
-    async def records(self) -> AsyncIterator[Record]:
+    async def records(self) -> AsyncIterator[Record | Room]:
         for record in self._records:
             self._given()
             yield record
@@ -63,9 +63,10 @@ def hearing(house: House, tools: Tools) -> Hearing:
     return Hearing(uid, tools.harnesses["claude-code"], tools, set(), lambda: None)
 
 
-async def hear(hearing: Hearing, *records: Record) -> list[Place]:
+async def hear(hearing: Hearing, *records: Record | Room) -> list[Place]:
     """All of them, to the end of the journal; how far it was when it was given each."""
     last, far = records[-1], list[Place]()
+    assert isinstance(last, Record)
     await hearing.await_all((last.epoch, last.seq), running=True)
     async with asyncio.TaskGroup() as group:
         recording = group.create_task(hearing.record())

@@ -13,7 +13,7 @@ from tests.reconcile.journal import tools
 from tests.reconcile.site import Site, site
 from tests.reconcile.virtual import in_virtual_time
 from vibespace.domain.messages import FAILED, Message
-from vibespace.errors import Unavailable
+from vibespace.errors import Exhausted, Unavailable
 from vibespace.reconcile.drivers import Drivers
 
 
@@ -50,6 +50,23 @@ async def test_who_waits_for_what_is_not_reached_is_told(tmp_path: Path) -> None
         broken = Broken(Unavailable("AGENT_UNREACHABLE", "It is not reached."))
         assert await outcome(made, tmp_path, broken) == "It is not reached."
         assert [int(after - before) for before, after in pairwise(broken.tries)] == [0, 1, 5, 20, 20]
+
+
+@in_virtual_time
+async def test_what_waits_for_room_is_not_given_up(tmp_path: Path) -> None:
+    """However long: who waits can know, and it goes on by itself when there is some."""
+    async with site(tmp_path) as made, made.reconciling():
+        await made.house.ask(create())
+        await made.until(quiet)
+        broken = Broken(Exhausted("DISK_FULL", "The disk is full."))
+        driving = asyncio.create_task(Drivers(tools(made.house, tmp_path, programs=broken)).run())
+        said = await made.house.ask(say())
+        await asyncio.sleep(600)
+        assert said.uid in made.feed.state.aggregates
+        assert [why.reason for why in made.feed.held.values()] == ["DISK_FULL"]
+        driving.cancel()
+        await asyncio.wait([driving])
+        assert made.feed.held == {}
 
 
 async def outcome(made: Site, tmp_path: Path, programs: object) -> str:

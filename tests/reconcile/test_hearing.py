@@ -16,6 +16,7 @@ from vibespace.harness.base import Harness
 from vibespace.harness.claude_code import ClaudeCode
 from vibespace.harness.codex import Codex
 from vibespace.harness.reading import encode
+from vibespace.net.base import Room
 from vibespace.reconcile.checkpoints import Checkpoint
 from vibespace.reconcile.live import Live
 from vibespace.reconcile.tools import Tools
@@ -40,6 +41,14 @@ async def test_what_was_given_to_the_program_may_be_any_bytes(house: House, with
     heard = hearing(house, with_tools)
     await hear(heard, record("start", 1), record("input", 2, b"\xff-greet-0\n{}\n"), record("input", 3, b"1-open-0\n"))
     assert "1-open-0" in heard.live.written
+
+
+async def test_what_has_no_room_is_held(house: House, with_tools: Tools) -> None:
+    """Who waits for its program can know; until there is room again."""
+    await hear(hearing(house, with_tools), record("start", 1), Room(left=False), record("stderr", 2))
+    assert [why.reason for why in house.feed.held.values()] == ["HOME_FULL"]
+    await hear(hearing(house, with_tools), Room(left=True), record("stderr", 3))
+    assert house.feed.held == {}
 
 
 async def test_a_journal_that_is_lost_takes_with_it_what_was_kept_of_its_program(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from vibespace.app.index import Wanted
 from vibespace.app.live import State
@@ -12,7 +12,7 @@ from vibespace.app.log import Log
 from vibespace.app.recorder import Recorded
 from vibespace.app.writer import Batch
 from vibespace.domain import states
-from vibespace.errors import FailedPrecondition, at_rest
+from vibespace.errors import Error, FailedPrecondition, at_rest
 
 _RING = 2000
 """Recent events kept in memory, so that followers close to the end never touch the disk. One is 0.7 kB, and 2.4 kB once
@@ -34,6 +34,8 @@ class Feed:
         """Of the newest event."""
         self.engine_seen = False
         """The engine has shown everything at least once since the daemon started, and still answers."""
+        self.held: dict[str, Error] = {}
+        """Agents, by uid, whose programs wait, and what for: it may take for ever, and nothing of it is in the log."""
         self._log = log
         self._ring: deque[Recorded] = deque()
         self._ring_bytes = 0
@@ -47,11 +49,11 @@ class Feed:
         return self.state.host.uid
 
     @property
-    def mood(self) -> tuple[bool, bool, str]:
+    def mood(self) -> tuple[object, ...]:
         """What every resource's state depends on besides the resource: when it changes, all may have changed."""
         host = self.state.host
         why_unseen = host.reason if host and not self.engine_seen else ""
-        return self.engine_seen, bool(host and host.resting), why_unseen
+        return self.engine_seen, bool(host and host.resting), why_unseen, tuple(self.held)
 
     @property
     def at_rest(self) -> bool:
@@ -84,6 +86,14 @@ class Feed:
         """Note whether what is known of the engine is complete."""
         if seen != self.engine_seen:
             self.engine_seen = seen
+            self._wake()
+
+    def hold(self, agent_uid: str, why: Error | None) -> None:
+        """Note what that agent's program waits for; None: it goes on."""
+        before = self.held.pop(agent_uid, None)
+        if why:
+            self.held[agent_uid] = why
+        if why or before:
             self._wake()
 
     def _wake(self) -> None:
@@ -119,12 +129,19 @@ class Feed:
         return position
 
     async def events(
-        self, after: int, *, follow: bool, resumed: bool = False, wanted: Wanted = EVERYTHING
+        self,
+        after: int,
+        *,
+        follow: bool,
+        resumed: bool = False,
+        wanted: Wanted = EVERYTHING,
+        check: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[tuple[list[Recorded], int]]:
         """Events after position `after`, in order, some at a time, and the place up to which they are all.
 
         Those of long ago are the `wanted` ones, those of late all. With `follow` it never ends,
         but raises FailedPrecondition AT_REST where `news` does; if `resumed`, also from another daemon than that one.
+        Whenever all is told, it raises what `check` does.
         """
         while True:
             while after < self.state.position:
@@ -134,6 +151,7 @@ class Feed:
                 return
             if resumed and self.at_rest:
                 raise at_rest()
+            check()
             await self.news()
 
     async def _select(self, wanted: Wanted, after: int) -> tuple[list[Recorded], int]:

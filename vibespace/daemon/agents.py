@@ -175,4 +175,5 @@ class AgentServicer(AgentServiceServicer):
         return {"agent": self._message(found), "cursor": cursor}
 
     def _message(self, found: Agent) -> v1.Agent:
-        return convert.agent_message(found, self._feed.state, known=self._feed.engine_seen)
+        feed = self._feed
+        return convert.agent_message(found, feed.state, known=feed.engine_seen, held=feed.held.get(found.uid))

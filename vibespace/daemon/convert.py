@@ -18,6 +18,7 @@ from vibespace.domain.host import Host
 from vibespace.domain.repositories import HOME, ROOT
 from vibespace.domain.states import State as Condition
 from vibespace.domain.vibespaces import Vibespace
+from vibespace.errors import Error
 from vibespace.v1 import agents_pb2, cursor_pb2, options_pb2, system_pb2, vibespaces_pb2
 
 AGENT_TYPES = {"claude-code": agents_pb2.AGENT_TYPE_CLAUDE_CODE, "codex": agents_pb2.AGENT_TYPE_CODEX}
@@ -136,8 +137,8 @@ def vibespace_message(found: Vibespace, state: State, *, known: bool) -> vibespa
     )
 
 
-def agent_message(found: Agent, state: State, *, known: bool) -> agents_pb2.Agent:
-    """`found` as it is in `state`; see vibespace_message."""
+def agent_message(found: Agent, state: State, *, known: bool, held: Error | None = None) -> agents_pb2.Agent:
+    """`found` as it is in `state`, and what its program waits for; see vibespace_message."""
     host, vibespace = state.host, state.vibespaces.get(found.vibespace)
     assert host is not None
     condition = states.agent_state(found, vibespace, host) if vibespace else Condition.DELETING
@@ -147,7 +148,7 @@ def agent_message(found: Agent, state: State, *, known: bool) -> agents_pb2.Agen
         condition, reason = Condition.UNKNOWN, host.reason
     else:
         assert vibespace is not None
-        reason = states.agent_reason(found, vibespace, host)
+        reason = states.agent_reason(found, vibespace, host) or (held.message if held else "")
     return agents_pb2.Agent(
         name=found.subject,
         agent_id=found.name,

@@ -193,7 +193,8 @@ def _change(feed: Feed, found: Aggregate) -> v1.Change:
     if isinstance(found, Vibespace):
         return v1.Change(vibespace=convert.vibespace_message(found, feed.state, known=feed.engine_seen))
     assert isinstance(found, Agent)
-    return v1.Change(agent=convert.agent_message(found, feed.state, known=feed.engine_seen))
+    held = feed.held.get(found.uid)
+    return v1.Change(agent=convert.agent_message(found, feed.state, known=feed.engine_seen, held=held))
 
 
 def _belongs(found: Aggregate, only: str) -> bool:

@@ -50,7 +50,9 @@ class TranscriptStream:
         self._saying = _Saying(deltas, blobs, self._agent.uid) if follows and request.deltas else None
 
     async def responses(self) -> AsyncIterator[v1.StreamTranscriptResponse]:
-        """Raises FailedPrecondition AGENT_NOT_RUNNING where what is waited for does not come."""
+        """Raises FailedPrecondition AGENT_NOT_RUNNING where what is waited for does not come, Exhausted where it may
+        take for ever.
+        """
         feed, wanted = self._feed, Wanted(vibespace=self._agent.vibespace)
         if self._awaited:
             if self._is_over(self._awaited) and self._after == feed.state.position:
@@ -60,7 +62,8 @@ class TranscriptStream:
             self._waits = await self._is_to_begin(self._awaited)
         follow = self._request.follow or self._awaited is not None
         self._tell((), self._after)
-        events = feed.events(self._after, follow=follow, resumed=self._request.resumed, wanted=wanted)
+        resumed, check = self._request.resumed, self._must_go_on
+        events = feed.events(self._after, follow=follow, resumed=resumed, wanted=wanted, check=check)
         async for told in either(events, self._saying.pieces() if self._saying else None):
             if isinstance(told, Piece):
                 yield v1.StreamTranscriptResponse(deltas=[v1.Delta(**told._asdict())])
@@ -149,6 +152,12 @@ class TranscriptStream:
             if _is_end(recorded, uid):
                 return shown, recorded.position
         return shown, upto
+
+    def _must_go_on(self) -> None:
+        """Raises what holds the agent's program while the message waits; it is worked on all the same."""
+        message = self._message(self._awaited) if self._awaited else None
+        if message and not message.gone and (why := self._feed.held.get(self._agent.uid)):
+            raise why
 
     def _is_over(self, uid: UUID) -> bool:
         """Nothing more will come of that message. Raises FailedPrecondition AGENT_NOT_RUNNING, NotFound."""

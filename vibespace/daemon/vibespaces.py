@@ -81,9 +81,12 @@ class VibespaceServicer(VibespaceServiceServicer):
         return v1.CreateVibespaceResponse(**created)
 
     async def GetVibespace(self, request: v1.GetVibespaceRequest, context: Context) -> v1.GetVibespaceResponse:
-        state, known = self._feed.state, self._feed.engine_seen
+        state, known, held = self._feed.state, self._feed.engine_seen, self._feed.held
         found = state.vibespace(names.parse_vibespace(request.name))
-        agents = [convert.agent_message(agent, state, known=known) for agent in state.agents(found.name)]
+        agents = [
+            convert.agent_message(agent, state, known=known, held=held.get(agent.uid))
+            for agent in state.agents(found.name)
+        ]
         response = v1.GetVibespaceResponse(
             vibespace=convert.vibespace_message(found, state, known=known), agents=agents
         )

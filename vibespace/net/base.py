@@ -158,6 +158,13 @@ class Record:
     """Bytes that it has in the journal: of what is too long, `data` is the beginning."""
 
 
+@dataclass(frozen=True)
+class Room:
+    """Whether there is any for the journal: a program is held where there is none for what it says."""
+
+    left: bool
+
+
 class Attachment(Protocol):
     """The way to an agent's program, through the runner that keeps it. All raise Unavailable when it breaks."""
 
@@ -165,8 +172,11 @@ class Attachment(Protocol):
     hook: str
     """A shell command for inside, which hands on what a program tells its hooks."""
 
-    def records(self) -> AsyncIterator[Record]:
-        """Every record after the place that was asked for, in order, and new ones as they come. Once."""
+    def records(self) -> AsyncIterator[Record | Room]:
+        """Every record after the place that was asked for, in order, and new ones as they come. Once.
+
+        In between, when there is no room for more, and when there is again.
+        """
 
     async def start(
         self,

@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any
 
 from vibespace.errors import Error, FailedPrecondition, Unavailable
-from vibespace.net.base import Hello, Process, Record, Shell
+from vibespace.net.base import Hello, Process, Record, Room, Shell
 from vibespace.net.command import TAIL
 from vibespace.net.files import MISSING, PYTHON
 from vibespace.net.runner_zip import packed
@@ -98,7 +98,7 @@ class Attached:
             first, last = ((int(epoch), int(seq)) for epoch, seq in (head["first"], head["last"]))
             self.hello = Hello(int(head["hello"]), bool(head["running"]), first, last)
 
-    async def records(self) -> AsyncIterator[Record]:
+    async def records(self) -> AsyncIterator[Record | Room]:
         """See Attachment. Replies to requests arrive only while this is read."""
         try:
             while True:
@@ -108,6 +108,8 @@ class Attached:
                         size, epoch, seq = int(head.get("length", 0)), int(head["epoch"]), int(head["seq"])
                         record = Record(str(head["record"]), epoch, seq, data, size)
                     yield record
+                elif "full" in head:
+                    yield Room(head["full"] is not True)
                 elif "reply" in head:
                     self._reply(head)
                 elif "error" in head:

@@ -61,6 +61,12 @@ class Driver:
 
     async def run(self) -> None:
         """Until cancelled, or until there is neither a program nor anything to tell one."""
+        try:
+            await self._drive()
+        finally:
+            self._tools.feed.hold(self._uid, None)
+
+    async def _drive(self) -> None:
         tries = 0
         while (agent := self._agent()) and is_wanted(self._tools.feed, self._uid):
             begun = asyncio.get_running_loop().time()
@@ -69,12 +75,15 @@ class Driver:
             except Error as e:
                 _log.info("the program of %s is not reached: %s", self._uid, e.message)
                 tries = 1 if asyncio.get_running_loop().time() - begun > _LASTING else tries + 1
-                if isinstance(e, FailedPrecondition) or tries >= _MOST_TRIES:
+                if e.reason == "DISK_FULL":
+                    self._tools.feed.hold(self._uid, e)  # it goes on by itself when there is room
+                elif isinstance(e, FailedPrecondition) or tries >= _MOST_TRIES:
                     await self._withdraw(e.sentence)
                     tries = 1
                 await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES)) - 1])
 
     async def _attach(self, agent: Agent) -> None:
+        self._tools.feed.hold(self._uid, None)  # as far as is known
         self._hearing = hearing = Hearing(self._uid, self._harness, self._tools, self._spoilt, self._ended)
         self._attachment = await self._tools.programs.attach(self._uid, hearing.seen, self._tools.directory(agent))
         hello = self._attachment.hello

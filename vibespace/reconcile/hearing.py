@@ -11,10 +11,10 @@ from typing import Any
 from vibespace.app import transcripts
 from vibespace.app.writer import Outcome, Request
 from vibespace.domain.transcripts import Place
-from vibespace.errors import Internal
+from vibespace.errors import Exhausted, Internal
 from vibespace.harness.base import Harness
 from vibespace.harness.events import Delta, Event, Stream, Text, TurnEnded
-from vibespace.net.base import Attachment, Record
+from vibespace.net.base import Attachment, Record, Room
 from vibespace.reconcile import checkpoints
 from vibespace.reconcile.checkpoints import Checkpoint
 from vibespace.reconcile.lines import Lines, note, told
@@ -77,6 +77,9 @@ class Hearing:
         """Each record on its way into the log, in order."""
         read, since, on_terminal = 0, 0, self.live.on_terminal
         async for record in attachment.records():
+            if isinstance(record, Room):
+                self._tools.feed.hold(self._uid, None if record.left else _home_full())
+                continue
             if record.kind == "start":
                 on_terminal = _begun(record).on_terminal
                 self._lines.begin()
@@ -184,6 +187,14 @@ class _Read:
     """The last up to it that goes into the log."""
     state: Mapping[str, Any] | None
     """Of the parser after it, where that is to be kept."""
+
+
+def _home_full() -> Exhausted:
+    return Exhausted(
+        "HOME_FULL",
+        "The agent's home is full, and its program waits until there is room.",
+        hint="Make room, as with 'vibespace exec'; what was said to the agent then goes on by itself.",
+    )
 
 
 def _begun(record: Record) -> Live:

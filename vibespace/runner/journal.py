@@ -31,6 +31,8 @@ _SUM = struct.Struct(">I")
 """A CRC over the text and what is before it."""
 HEADER = _HEAD.size + _SUM.size
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_MOST_TRIES = 4
+"""Of what finds no room, half a second apart, before who is attached is told: a tool may yet give back what it took."""
 
 
 class Journal:
@@ -121,13 +123,16 @@ class Journal:
 
     def patiently(self, do: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """What `do` gives, again and again while the volume is full: a trim wakes, other room nobody tells of."""
+        tried = 0
         while True:
             try:
                 done = do(*args, **named)
             except OSError as error:
                 if error.errno not in _FULL:
                     raise
-                self._tell(True)
+                tried += 1
+                if tried > _MOST_TRIES:
+                    self._tell(True)
                 with self.changed:
                     self.changed.wait(0.5)
                 continue
