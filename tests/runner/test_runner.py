@@ -292,6 +292,20 @@ def test_a_full_volume_holds_the_program_and_drops_nothing(home: Path) -> None:
         assert output(client.records) == b"".join(b"%d\n" % number for number in range(30000))
 
 
+def test_a_program_is_started_when_there_is_room_for_its_files(home: Path) -> None:
+    """Until then who is attached is told, and nothing of it is left half done."""
+    with Client(home) as client:
+        client.hello()
+        pid = serving(home)[0]
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        cat = {"do": "start", "argv": ["cat", f"{home}/set"], "env": {}, "cwd": "/", "files": {"set": "text\n"}}
+        client.send(cat)
+        client.until(lambda head, _: head.get("full") is True)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert client.exit(1) == {"code": 0}
+        assert (client.told, output(client.records)) == ([True, False], b"text\n")
+
+
 def test_what_cannot_be_started_says_so(home: Path) -> None:
     """An unknown program ends with 127 and a line; the next one starts."""
     with Client(home) as client:

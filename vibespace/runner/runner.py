@@ -68,7 +68,7 @@ class Runner:
             started = not self.running
             if started:
                 try:
-                    put(request.get("files", {}))
+                    self.journal.patiently(put, request.get("files", {}))
                 except OSError as error:  # told, as this is no client that is gone
                     raise ValueError(f"{error.filename}: {error.strerror}") from error
                 with self._speaking:
