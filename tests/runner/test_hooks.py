@@ -51,6 +51,25 @@ def test_what_a_hook_is_told_is_kept(home: Path) -> None:
         assert told(client, 2)["request_id"] != first["request_id"]
 
 
+def test_a_conversation_that_begins_is_followed(home: Path) -> None:
+    """Nobody has to be attached: its transcript is from then on the one that lines come of, after all of the former."""
+    one, two = home / "one.jsonl", home / "two.jsonl"
+    begins = {"hook_event_name": "SessionStart", "source": "clear", "transcript_path": f"{two}"}
+    with Client(home) as client:
+        client.hello()
+        one.write_bytes(b"first\n")
+        client.ask({"do": "tail", "path": one.name})
+    one.write_bytes(b"first\nlast\n")
+    assert over(hook(home, begins)) == (0, b"", b"")
+    one.write_bytes(b"first\nlast\nof nobody\n")
+    two.write_bytes(b"new\n")
+    with Client(home) as client:
+        client.record("transcript", b"new\n")
+        lines = [(kind, data) for *_, kind, data in client.records if kind in ("hook", "transcript")]
+        assert [data for kind, data in lines if kind == "transcript"] == [b"first\n", b"last\n", b"new\n"]
+        assert [kind for kind, _ in lines] == ["transcript", "transcript", "hook", "transcript"]
+
+
 def test_a_question_waits_for_its_answer(home: Path) -> None:
     """Also when who is attached changes; the bytes are printed as they are, and only once."""
     with Client(home) as client:

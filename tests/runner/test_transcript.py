@@ -142,6 +142,29 @@ def test_another_conversation_and_back(home: Path) -> None:
         assert marks(client) == [(NAME, 0), ("notes/c-2.jsonl", 0), (NAME, 4)]
 
 
+def test_what_is_written_when_it_is_named_is_of_the_life_before(home: Path) -> None:
+    """A program that is started next has not written it; that is so of a transcript that is named again, too."""
+    one, two = transcript(home), transcript(home, "notes/c-2.jsonl")
+    one.write_bytes(b"one\n")
+    with Client(home) as client:
+        tail(client)
+        client.python("pass")
+        client.exit(1)
+        one.write_bytes(b"one\nmore\n")
+        tail(client)
+        client.python("pass")
+        client.exit(2)
+        two.write_bytes(b"two\n")
+        tail(client, "notes/c-2.jsonl")
+        client.python("pass")
+        client.exit(3)
+        assert [(epoch, data) for epoch, _, kind, data in client.records if kind == "transcript"] == [
+            (0, b"one\n"),
+            (1, b"more\n"),
+            (2, b"two\n"),
+        ]
+
+
 def test_another_file_in_its_place_is_read_from_its_beginning(home: Path) -> None:
     """One that became shorter, too; it is told that it begins again."""
     path = transcript(home)

@@ -8,9 +8,12 @@ import sys
 import uuid
 from typing import Any
 
-from vibespace.runner.places import HOME, connect
+from vibespace.runner.places import HOME, USER, connect
 
 _ASKS = "PermissionRequest"
+_BEGINS = "SessionStart"
+"""The program comes to a conversation, which may be another than before; until the hook is over it does nothing there.
+"""
 
 
 def hook() -> int:
@@ -33,11 +36,16 @@ def _told(said: dict[str, Any]) -> bytes:
     client = connect()
     if not client:
         return b""
+    path = said.get("transcript_path")
+    if said.get("hook_event_name") == _BEGINS and isinstance(path, str) and path:
+        tail = {"do": "tail", "path": path.removeprefix(f"{USER}/")}
+        client.sendall(json.dumps(tail).encode() + b"\n")
     name = str(uuid.uuid4())  # the program gives no id of its own
     line = json.dumps({**said, "request_id": name}).encode() + b"\n"
     waits = said.get("hook_event_name") == _ASKS
     head = {"do": "hook", "request": name, "waits": waits, "length": len(line)}
     client.sendall(json.dumps(head).encode() + b"\n" + line)
     with client.makefile("rb") as replies:
-        reply = json.loads(replies.readline())
+        while (reply := json.loads(replies.readline()))["reply"] != "hook":
+            pass
         return replies.read(reply.get("length", 0))

@@ -31,15 +31,19 @@ class Transcript:
             self._start()
 
     def tail(self, path: str) -> None:
-        """From now on its lines come, and those of no other: from where they had come before.
+        """From now on its lines come, and those of no other: from where they had come before. All that are in the
+        former by now, and in this one, come before what is journalled next.
 
         Raises ValueError for what can be no path.
         """
         in_home(path)
         with self._looking:
+            if self._journal.tailed:
+                self._look()
             if self._journal.tailed != path:
                 self._journal.tail(path)
                 self._forget()
+                self._look()
             if not self._thread:
                 self._start()
 

@@ -1,0 +1,51 @@
+"""Another conversation that is begun inside the programs, by the real ones on models that say what is written down."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.agents import KEY, claude
+from tests.e2e.installation import Installation
+from tests.e2e.person import Person, person
+from tests.models.script import say
+
+pytestmark = pytest.mark.here("the scripted model listens where the engine is, and config.yaml opens the way to it")
+
+
+def texts(own: Installation) -> list[str]:
+    """What the history has of what was said."""
+    lines = own.events("--vibespace", "shop", "--type", "transcript.line_read")
+    return [block["text"] for line in lines for block in line["data"]["blocks"] if block["kind"] == "text"]
+
+
+def enter(there: Person, words: str) -> None:
+    """Type it, and Enter once it is on the screen."""
+    there.type(words)
+    there.sees(".{1,12}".join(words.split()[-2:]))
+    there.type("\r")
+
+
+def test_claude_clears(own: Installation) -> None:
+    """A new conversation, and what is said in it is in the history with the rest; with it `ask` goes on."""
+    script = [say("First answer."), say("Second answer."), say("Third answer.")]
+    with claude(own, script) as model:
+        own.ok("ask", "-a", "claude-1@shop", "first words")
+        with person(own, "connect", "claude-1@shop") as there:
+            there.sees("First.{1,12}answer")
+            enter(there, "/clear")
+            enter(there, "second words")
+            there.sees("Second.{1,12}answer")
+            enter(there, "/exit")
+            there.wait()
+        assert own.ok("ask", "-a", "claude-1@shop", "third words") == "Third answer.\n"
+        said = [text for text in texts(own) if text.endswith(("words", "answer."))]
+        assert said == [
+            "first words",
+            "First answer.",
+            "second words",
+            "Second answer.",
+            "third words",
+            "Third answer.",
+        ]
+        words = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
+        assert words == ["second words", "third words"]
