@@ -267,14 +267,14 @@ def test_until_when_it_waits_is_shown(vibespace: Run, daemon: Daemon) -> None:
 
 
 def test_a_decision_is_about_what_was_shown(vibespace: Run, daemon: Daemon) -> None:
-    """It carries the digest; a beginning that is too short is none."""
+    """It carries the digest; of what does not wait, none was shown."""
     daemon.answers[LIST] = lambda _: a.ListApprovalsResponse(approvals=[waiting("ls")])
     daemon.answers[ALLOW] = lambda _: a.AllowApprovalResponse(approval=waiting("ls"))
     daemon.answers[DENY] = lambda _: a.DenyApprovalResponse(approval=waiting("ls"))
     done = vibespace("approval", "allow", UID[:8], "--always")
     assert done.code == 0
     assert "Bash(ls:*)" in done.err
-    assert vibespace("approval", "deny", UID[:3], "--reason", "no").code == 0
+    assert vibespace("approval", "deny", "0000", "--reason", "no").code == 0
     [allowed], [denied] = daemon.asked(ALLOW), daemon.asked(DENY)
     assert (allowed.name, allowed.input_hash, allowed.always) == (UID[:8], "h", True)
-    assert (denied.name, denied.input_hash, denied.reason) == (UID[:3], "", "no")
+    assert (denied.name, denied.input_hash, denied.reason) == ("0000", "", "no")

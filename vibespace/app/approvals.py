@@ -9,6 +9,9 @@ from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain.approvals import Approval
 from vibespace.errors import InvalidArgument, NotFound
 
+_SHORTEST = 4
+"""Characters of an id: with fewer a slip of the hand hits what was not meant."""
+
 
 def decide(
     transaction: Transaction,
@@ -47,22 +50,20 @@ def expire_all(transaction: Transaction, agent_uid: str, reason: str) -> None:
 
 
 def find(state: State, approval_id: str) -> Approval:
-    """By its id, or 8 characters or more of its beginning: with fewer one hits what was not meant. Of what is over it
-    can be said how it ended.
+    """By its id, or as much of its beginning as is no other's. Of what is over it can be said how it ended; it counts
+    as another, so that who means it never hits what waits by now.
 
     Raises NotFound APPROVAL_NOT_FOUND, InvalidArgument APPROVAL_AMBIGUOUS.
     """
-    waiting = [approval for each in state.approvals.values() for approval in each.values()]
-    over = [gone.aggregate for gone in state.gone.values() if isinstance(gone.aggregate, Approval)]
-    found: list[Approval] = []
-    for those in (waiting, over):
-        found = found or [each for each in those if len(approval_id) >= 8 and each.uid.startswith(approval_id)]
+    known = [approval for each in state.approvals.values() for approval in each.values()]
+    known += [gone.aggregate for gone in state.gone.values() if isinstance(gone.aggregate, Approval)]
+    found = [each for each in known if len(approval_id) >= _SHORTEST and each.uid.startswith(approval_id)]
     if not found:
         raise NotFound(
             "APPROVAL_NOT_FOUND",
             f"Nothing that waits for a decision has the id {approval_id[:60]!a}.",
             field="name",
-            hint="'vibespace approval list' shows what waits.",
+            hint=f"'vibespace approval list' shows what waits; {_SHORTEST} characters of its id or more will do.",
         )
     if len(found) > 1:
         raise InvalidArgument(

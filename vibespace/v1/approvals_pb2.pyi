@@ -74,7 +74,7 @@ class Approval(message.Message):
     name: builtins.str
     """Resource name, `vibespaces/{vibespace}/agents/{agent}/approvals/{uid}`."""
     uid: builtins.str
-    """Never used twice. Its first characters will do where they are no other's."""
+    """Never used twice. Its first characters, four or more, will do where they are no other's."""
     agent: builtins.str
     """The agent that asks, `agent@vibespace`."""
     state: ApprovalState.ValueType
@@ -229,7 +229,7 @@ class AllowApprovalRequest(message.Message):
     ALWAYS_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Its uid, or the first characters of that."""
+    """Its uid, or the first characters of that, four or more."""
     input_hash: builtins.str
     """Of the tool and input that were shown; with it, nothing else is allowed. Empty: whatever it is."""
     always: builtins.bool
@@ -289,7 +289,7 @@ class DenyApprovalRequest(message.Message):
     REASON_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Its uid, or the first characters of that."""
+    """Its uid, or the first characters of that, four or more."""
     input_hash: builtins.str
     """Of the tool and input that were shown. Empty: whatever it is."""
     reason: builtins.str

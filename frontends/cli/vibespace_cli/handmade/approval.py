@@ -14,8 +14,6 @@ from vibespace_cli.invocation import Invocation
 from vibespace_cli.output import Output
 from vibespace_cli.shape import to_data
 
-_SHORTEST = 8
-"""Characters of an id: with fewer one hits what was not meant."""
 _LIST, _WATCH = "ApprovalService/ListApprovals", "ApprovalService/WatchApprovals"
 
 
@@ -51,9 +49,7 @@ def decide(invocation: Invocation) -> None:
     """Allow or deny, and show what: what is shown is what is decided about."""
     request, output = invocation.request, invocation.session.output
     waiting = invocation.session.call(_LIST, v1.ListApprovalsRequest()).approvals
-    found = [
-        approval for approval in waiting if len(request.name) >= _SHORTEST and approval.uid.startswith(request.name)
-    ]
+    found = [approval for approval in waiting if approval.uid.startswith(request.name)]
     always = bool(getattr(request, "always", False))
     if len(found) == 1:
         request.input_hash = found[0].input_hash
