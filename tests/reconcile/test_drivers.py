@@ -64,6 +64,10 @@ async def test_what_waits_for_room_is_not_given_up(tmp_path: Path) -> None:
         await asyncio.sleep(600)
         assert said.uid in made.feed.state.aggregates
         assert [why.reason for why in made.feed.held.values()] == ["DISK_FULL"]
+        tried = len(broken.tries)
+        await made.house.ask(say())
+        await asyncio.sleep(0.01)
+        assert len(broken.tries) == tried + 1
         driving.cancel()
         await asyncio.wait([driving])
         assert made.feed.held == {}

@@ -80,7 +80,19 @@ class Driver:
                 elif isinstance(e, FailedPrecondition) or tries >= _MOST_TRIES:
                     await self._withdraw(e.sentence)
                     tries = 1
-                await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES)) - 1])
+                await self._pause(_PAUSES[min(tries, len(_PAUSES)) - 1])
+
+    async def _pause(self, seconds: float) -> None:
+        """Where there is no room, until somebody else finds some: who asks then is not told that there is none."""
+        feed = self._tools.feed
+        if self._uid not in feed.held:
+            await asyncio.sleep(seconds)
+            return
+        position = feed.state.position
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while feed.state.position == position:
+                    await feed.news()
 
     async def _attach(self, agent: Agent) -> None:
         self._tools.feed.hold(self._uid, None)  # as far as is known
