@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,9 +84,10 @@ def looking(environment: dict[str, str]) -> Iterator[Looking]:
         somebody.close()
 
 
-def alive_below(pid: int) -> bool:
-    found = subprocess.run(("ps", "-o", "stat=", "--ppid", str(pid)), capture_output=True, text=True)
-    return any(not state.startswith("Z") for state in found.stdout.split())
+def below(pid: int) -> list[str]:
+    """What its children that live are called: what hears of the end `tmux: client`, what hears us `sh`."""
+    found = subprocess.run(("ps", "-o", "comm=", "--ppid", str(pid)), capture_output=True, text=True)
+    return [name.partition(":")[0] for name in found.stdout.splitlines() if not name.endswith("<defunct>")]
 
 
 def test_it_is_taken_from_who_looks(tmp_path: Path, environment: dict[str, str]) -> None:
@@ -101,6 +103,33 @@ def test_it_is_taken_from_who_looks(tmp_path: Path, environment: dict[str, str])
         assert somebody.process.wait(60) == 0
         assert program.wait(60) == 0
         assert (tmp_path / "ended").read_text() == "asked to end\n"
+
+
+def test_who_looks_hears_that_it_has_ended(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Whole, however slow he is: what runs it ends tmux with all that is left, and does not see him."""
+
+    def tmux(*words: str) -> str:
+        return subprocess.run(
+            ("tmux", "-L", "vibespace", *words), env=environment, capture_output=True, text=True
+        ).stdout
+
+    with kept(tmp_path, environment) as program, looking(environment) as somebody:
+        somebody.sees("I am here")
+        server, leader = map(int, tmux("list-panes", "-a", "-F", "#{pid} #{pane_pid}").split())
+        handle = os.pidfd_open(server)
+        while "tmux" not in below(program.pid):
+            pass
+        somebody.process.send_signal(signal.SIGSTOP)
+        os.kill(leader, signal.SIGKILL)
+        while "tmux" in below(program.pid):
+            pass
+        if program.poll() is not None:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        somebody.process.send_signal(signal.SIGCONT)
+        assert program.wait(60) == 0
+        os.close(handle)
+        assert somebody.process.wait(60) == 0
+        somebody.sees(r"\[exited\]")
 
 
 def test_who_joins_waits_until_it_is_there(tmp_path: Path, environment: dict[str, str]) -> None:
@@ -127,7 +156,7 @@ def test_it_goes_on_when_nothing_is_said_to_it_any_more(tmp_path: Path, environm
         somebody.sees("I am here")
         assert program.stdin
         program.stdin.close()
-        while alive_below(program.pid):
+        while "sh" in below(program.pid):
             pass
         somebody.type("words\r")
         somebody.sees("heard words")

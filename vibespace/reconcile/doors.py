@@ -24,21 +24,29 @@ FILES = {
 }
 _TMUX = ("tmux", "-L", "vibespace", "-f", f"/home/agent/{_SETTINGS}")
 _SESSION = "agent"
+_FAREWELL = 5
+"""Seconds."""
 LEAVE = b"leave"
 """A line to what `in_tmux` runs: who looks at it is told why it goes, and it is asked to end."""
 _WHY = "A message takes over (vibespace ask --take-over). To join the agent again: vibespace connect"
 _KEEP = f"""\
 exec 3<&0
-tmux -L vibespace -f "$HOME/{_SETTINGS}" new-session -d -s {_SESSION} -x 120 -y 40 -- "$@" 3<&- || exit
+server=$(
+    tmux -L vibespace -f "$HOME/{_SETTINGS}" new-session -d -P -F '#{{pid}}' -s {_SESSION} -x 120 -y 40 -- "$@" 3<&-
+) || exit
 (
     read -r _ <&3 || exit
     tmux -L vibespace detach-client -s ={_SESSION} -E 'echo "{_WHY}"'
     for leader in $(tmux -L vibespace list-panes -a -F '#{{pane_pid}}'); do kill -s TERM -- "-$leader"; done
 ) &
 exec 3<&-
-exec tmux -L vibespace wait-for {_SESSION}-over
+tmux -L vibespace wait-for {_SESSION}-over
+exec timeout {_FAREWELL} tail --pid="$server" -s 0.02 -f /dev/null
 """
-"""Lives as long as the server does, which goes with its only session."""
+"""Lives as long as the server does, which goes with its only session. The wait-for ends before the server has told who
+looks: were this the end, the server would be killed with all that the program leaves, and a client says to that
+"server exited unexpectedly". One that is stuck is not waited for.
+"""
 _JOIN = f"""\
 for _ in $(seq 250); do tmux -L vibespace has-session -t ={_SESSION} 2>/dev/null && break; sleep 0.02; done
 exec tmux -L vibespace attach-session -t ={_SESSION}
