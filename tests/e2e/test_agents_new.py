@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.agents import KEY, claude
+from tests.e2e.agents import KEY, claude, codex
 from tests.e2e.installation import Installation
 from tests.e2e.person import Person, person
 from tests.models.script import say
@@ -38,6 +38,33 @@ def test_claude_clears(own: Installation) -> None:
             enter(there, "/exit")
             there.wait()
         assert own.ok("ask", "-a", "claude-1@shop", "third words") == "Third answer.\n"
+        said = [text for text in texts(own) if text.endswith(("words", "answer."))]
+        assert said == [
+            "first words",
+            "First answer.",
+            "second words",
+            "Second answer.",
+            "third words",
+            "Third answer.",
+        ]
+        words = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
+        assert words == ["second words", "third words"]
+
+
+def test_codex_begins_a_new_one(own: Installation) -> None:
+    """There, it is the agent's: what is said in it is in the history, and `ask` goes on with it."""
+    script = [say("First answer."), say("Second answer."), say("Third answer.")]
+    with codex(own, script) as model:
+        own.ok("ask", "-a", "codex-1@shop", "first words")
+        with person(own, "connect", "codex-1@shop") as there:
+            there.sees("First.{1,12}answer")
+            enter(there, "/new")
+            while "conversation.superseded" not in own.types("--vibespace", "shop", "--type", "conversation"):
+                pass
+            enter(there, "second words")
+            there.sees("Second.{1,12}answer")
+            assert own.ok("ask", "-a", "codex-1@shop", "third words") == "Third answer.\n"
+            there.sees("Third.{1,12}answer")
         said = [text for text in texts(own) if text.endswith(("words", "answer."))]
         assert said == [
             "first words",

@@ -179,7 +179,7 @@ def test_claude_is_said_it_again_and_codex_is_asked_first() -> None:
     said = plan(view(ClaudeCode(), messages=[again], live=greeted))
     assert isinstance(said, Write)
     assert said.message == again
-    opened = running(written=("1-greet-0", "1-greet-1", "1-open-0", "1-name-0"), conversation="thread")
+    opened = running(written=("1-greet-0", "1-greet-1", "1-open-0", "1-name-thread-0"), conversation="thread")
     look = plan(view(Codex(), messages=[again], live=opened))
     assert isinstance(look, Write)
     assert (look.message, b"thread/items/list" in look.line) == (None, True)
@@ -213,6 +213,42 @@ def test_codex_is_greeted_logged_in_and_opened_for_each_connection() -> None:
     begin = [*greeting, ("thread/start", False), ("thread/name/set", False)]
     again = [*greeting, ("thread/resume", False), ("thread/settings/update", False)]
     assert said == [*begin, *again]
+
+
+def test_a_conversation_that_codex_comes_to_is_opened_as_well() -> None:
+    """Else nothing that is said in it would be told; first it is named, and nothing is said before it is open."""
+    moved = conversation(lambda it: it.enter("t-2"))
+    live = running(
+        ConversationSwitched(conversation="t-2", previous="t-1"), written=("1-greet-0", "1-greet-1", "1-open-0")
+    )
+    waiting: dict[str, Any] = {"conversation": moved, "started_for": "another", "live": live, "messages": [message(1)]}
+    methods = []
+    while isinstance(action := plan(view(Codex(), **waiting)), Write) or action is None:
+        assert action
+        live.written.add(action.name)
+        asked_for = json.loads(action.line)
+        methods.append(asked_for["method"])
+        assert asked_for["params"]["threadId"] == "t-2"
+        if methods[-1] != "thread/settings/update":
+            assert not isinstance(plan(view(Codex(), **waiting)), Hand)
+            live.saw([Replied(request=asked_for["id"].rpartition(" ")[2])])
+    assert action == Hand(waiting["messages"][0])
+    assert methods == ["thread/name/set", "thread/resume", "thread/settings/update"]
+
+
+def test_a_conversation_that_codex_has_lost_is_begun_anew() -> None:
+    """Once: what cannot be had then is told."""
+    known = conversation(lambda it: it.enter("t-1"))
+    live = running(written=("1-greet-0", "1-greet-1", "1-open-0", "1-open-1"))
+    lost: dict[str, Any] = {"conversation": known, "resumed": True, "live": live, "messages": [message(1)]}
+    live.saw([Replied(request="open-1", refusal="no rollout found for thread id t-1")])
+    begun = plan(view(Codex(), **lost))
+    assert isinstance(begun, Write)
+    assert json.loads(begun.line)["method"] == "thread/start"
+    live.written.add(begun.name)
+    assert plan(view(Codex(), **lost)) is None
+    live.saw([Replied(request="anew-1")])
+    assert isinstance(plan(view(Codex(), **lost)), Fail)
 
 
 @pytest.mark.parametrize("verdict", [ALLOWED, DENIED])
@@ -307,7 +343,7 @@ def test_a_message_that_takes_over_comes_before_a_terminal() -> None:
     assert (
         plan(view(conversation=wanted, live=running(written=(f"1-message-{handed.uid}-1",)), messages=[handed])) is None
     )
-    opened = running(written=("1-greet-0", "1-greet-1", "1-open-0", "1-name-0"), conversation="thread")
+    opened = running(written=("1-greet-0", "1-greet-1", "1-open-0", "1-name-thread-0"), conversation="thread")
     assert plan(view(Codex(), conversation=wanted, live=opened, messages=[over])) == Hand(over)
 
 

@@ -154,6 +154,9 @@ class Harness(Protocol):
         Nothing where a process has one conversation, that of its command line.
         """
 
+    def has_lost(self, refusal: str) -> bool:
+        """Whether it refuses so to go on with a conversation because it has none of that id any more."""
+
     def name(self, conversation: str, name: str, request: str) -> tuple[bytes, ...]:
         """Names a conversation that is open, where the program would otherwise ask its model for a name."""
 

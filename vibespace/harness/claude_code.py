@@ -98,6 +98,9 @@ class ClaudeCode:
     def open(self, settings: Settings, conversation: str, directory: str, request: str) -> tuple[bytes, ...]:
         return ()
 
+    def has_lost(self, refusal: str) -> bool:
+        return False
+
     def name(self, conversation: str, name: str, request: str) -> tuple[bytes, ...]:
         return ()
 

@@ -101,6 +101,10 @@ class Codex:
         resumed = _call("thread/resume", request, threadId=conversation, excludeTurns=True, **where)
         return (resumed, *self._renew(conversation, settings, request))
 
+    def has_lost(self, refusal: str) -> bool:
+        """One that was begun, and neither named nor used, is nowhere but in the process."""
+        return refusal.startswith("no rollout found")
+
     def name(self, conversation: str, name: str, request: str) -> tuple[bytes, ...]:
         return (_call("thread/name/set", request, threadId=conversation, name=name),)
 

@@ -150,7 +150,7 @@ def plan(view: View) -> Action:
         return _answer(view) or _take_over(view, conversation)
     if not live.listens:
         return None
-    if view.started_for != conversation.uid:
+    if view.started_for != conversation.uid and not _has_moved(view, conversation):
         return End()
     if _yields(view, conversation) or _is_logged_out(view, conversation):
         return End()
@@ -223,21 +223,47 @@ def _prepare(view: View, conversation: Conversation) -> Action:
     login = harness.login(view.env, _named(live, kind := _once(live, "login")))
     if action := _unwritten(live, kind, login):
         return replace(action, secret=True)
-    opening, kind = _opening(view, conversation), _once(live, "open")
+    if _has_moved(view, conversation):  # what has no name is not on the disk yet, where it looks for what it opens
+        action, named = _name(view, conversation, conversation.program_session)
+        if action or not named:
+            return action
+    opening, kind = _opening(view, conversation), _open(view, conversation)
     if action := _unwritten(live, kind, opening):
         return action
-    refusal = live.replied.get(_named(live, kind))
+    refusal = live.replied.get(_named(live, kind), "")
+    if refusal and harness.has_lost(refusal):
+        anew = _once(live, "anew")
+        lines = harness.open(view.settings, "", view.directory, request := _named(live, anew))
+        if request not in live.replied:
+            return _unwritten(live, anew, lines)
     if refusal and view.messages:
         return Fail(view.messages[0], refusal)
-    if opening and live.conversation:
-        return _unwritten(live, "name", harness.name(live.conversation, conversation.subject, _named(live, "name")))
-    return None
+    return _name(view, conversation, live.conversation)[0] if opening and live.conversation else None
+
+
+def _name(view: View, conversation: Conversation, session: str) -> tuple[Write | None, bool]:
+    """What names it, and whether it is named already, or needs no name."""
+    kind = f"name-{_word(session)}"
+    lines = view.harness.name(session, conversation.subject, request := _named(view.live, kind))
+    return _unwritten(view.live, kind, lines), not lines or request in view.live.replied
 
 
 def _opening(view: View, conversation: Conversation) -> Sequence[bytes]:
     live, begun = view.live, conversation.begun
-    session = conversation.program_session if view.resumed or (live.connections > 1 and begun) else ""
-    return view.harness.open(view.settings, session, view.directory, _named(live, _once(live, "open")))
+    known = view.resumed or _has_moved(view, conversation) or (live.connections > 1 and begun)
+    session = conversation.program_session if known else ""
+    return view.harness.open(view.settings, session, view.directory, _named(live, _open(view, conversation)))
+
+
+def _open(view: View, conversation: Conversation) -> str:
+    """What opens it is called so: another that the program comes to is opened as well, or it would not be heard."""
+    moved = _has_moved(view, conversation)
+    return _once(view.live, f"open-{_word(conversation.program_session)}" if moved else "open")
+
+
+def _has_moved(view: View, conversation: Conversation) -> bool:
+    """The program has come to it by itself: one that was asked for has not begun."""
+    return conversation.begun and view.started_for != conversation.uid
 
 
 def _answer(view: View) -> Action:
@@ -301,7 +327,9 @@ def _settle(view: View, conversation: Conversation) -> Action:
 
 def _is_open(view: View, conversation: Conversation) -> bool:
     """The program is in the conversation."""
-    return not _opening(view, conversation) or bool(view.live.conversation)
+    opened = view.live.replied.get(_named(view.live, _open(view, conversation))) == ""
+    there = opened if _has_moved(view, conversation) else bool(view.live.conversation)
+    return there or not _opening(view, conversation)
 
 
 def _handed(view: View) -> list[Message]:
