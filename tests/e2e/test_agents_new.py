@@ -76,3 +76,23 @@ def test_codex_begins_a_new_one(own: Installation) -> None:
         ]
         words = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
         assert words == ["second words", "third words"]
+
+
+def test_codex_leaves_a_former_conversation(own: Installation) -> None:
+    """A terminal that was on it, looked at or not, is over when another is begun; `connect` is on that one."""
+    script = [say("First answer."), say("Second answer."), say("Third answer.")]
+    with codex(own, script) as model:
+        own.ok("ask", "-a", "codex-1@shop", "first words")
+        with person(own, "connect", "codex-1@shop") as there:
+            there.sees("First.{1,12}answer")
+            own.ok("agent", "new-conversation", "codex-1@shop")
+            assert own.ok("ask", "-a", "codex-1@shop", "second words") == "Second answer.\n"
+            there.sees("Another conversation was begun")
+            there.wait()
+        with person(own, "connect", "codex-1@shop") as there:
+            there.sees("Second.{1,12}answer")
+            enter(there, "third words")
+            there.sees("Third.{1,12}answer")
+        assert "Third answer." in texts(own)
+        words = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
+        assert words == ["second words", "third words"]

@@ -161,3 +161,14 @@ def test_it_goes_on_when_nothing_is_said_to_it_any_more(tmp_path: Path, environm
         somebody.type("words\r")
         somebody.sees("heard words")
         assert program.poll() is None
+
+
+def test_nobody_stays_on_a_former_conversation(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Who looks is told, and what he looked at is over, before the program for another one runs; if anybody does."""
+    with kept(tmp_path, environment) as program, looking(environment) as somebody:
+        somebody.sees("I am here")
+        for _ in range(2):
+            begun = subprocess.run(doors.alone(Command(("echo", "begun"))).argv, env=environment, capture_output=True)
+            assert (begun.returncode, begun.stdout, begun.stderr) == (0, b"begun\n", b"")
+        somebody.sees("Another conversation was begun .*vibespace connect\r\n")
+        assert somebody.process.wait(60) == program.wait(60) == 0

@@ -54,6 +54,17 @@ exec tmux -L vibespace attach-session -t ={_SESSION}
 JOIN = ("/bin/sh", "-c", _JOIN)
 """What joins it. That a program was started is told before tmux has it; tmux, asked too soon, begins a server of its
 own, in which there is none."""
+_MOVED = "Another conversation was begun (vibespace agent new-conversation). To join it: vibespace connect"
+_ALONE = f"""\
+tmux -L vibespace detach-client -s ={_SESSION} -E 'echo "{_MOVED}"' 2>/dev/null
+tmux -L vibespace kill-server 2>/dev/null
+exec "$@"
+"""
+
+
+def alone(command: Command) -> Command:
+    """The command, once nobody has a former conversation on a terminal: what is said there nobody else would hear."""
+    return replace(command, argv=("/bin/sh", "-c", _ALONE, "sh", *command.argv))
 
 
 def in_tmux(command: Command) -> Command:

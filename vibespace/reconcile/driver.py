@@ -214,6 +214,8 @@ class Driver:
                     env={**self._tools.values(agent), **given},
                 )
             )
+        elif self._harness.shares and not resumed:
+            command = doors.alone(command)
         environment = {name: value for name, value in command.env.items() if name not in agent.env}
         start = {"conversation": conversation.uid, "resumed": resumed, "on_terminal": on_terminal}
         if record := self._harness.record(session, view.directory):
