@@ -38,8 +38,9 @@ take. An object or a time that is not there is null, and so is an amount that is
 protos and not set; any other text is "" then, and a list of nothing []. Streams are one object a line, without an
 envelope.
 
-In a pipe every answer is JSON, but for what is used as it is: what `completion`, `config path`, `connect`, `cp`,
-`exec`, `logs`, `ssh-config` and `ssh-proxy` write is the same in a pipe, and so is `--version`.
+In a pipe every answer is JSON, but for what is used as it is: what `ask`, `completion`, `config path`, `connect`, `cp`,
+`exec`, `logs`, `ssh-config` and `ssh-proxy` write is the same in a pipe, and so is `--version`. When one of
+these fails, it says so on standard error alone, unless `--json` is given.
 
 | exit code | |
 |---|---|
