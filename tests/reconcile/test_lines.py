@@ -59,6 +59,16 @@ async def test_values_are_masked(lines: Lines) -> None:
     assert lines.last_words.endswith("*** was wrong")
 
 
+async def test_colours_of_standard_error_are_not_kept(lines: Lines) -> None:
+    """Nor do they hide what is to be masked."""
+    said = record(
+        "stderr", f"\x1b[2mnow\x1b[0m \x1b[31;1mERROR\x1b[0m {SECRET[:3]}\x1b[1m{SECRET[3:]}\x1b[0m [0m\n".encode()
+    )
+    command = await lines.command(said, lines.read(said), Place(1, 1))
+    assert "'text': 'now ERROR *** [0m'" in repr(command)
+    assert lines.last_words == "now ERROR *** [0m"
+
+
 def question(name: str, size: int = 1) -> Record:
     return record("stdout", encode({"is": "may", "id": name, "tool": "Shell", "input": {"command": "x" * size}}))
 

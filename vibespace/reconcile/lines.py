@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,6 +26,8 @@ from vibespace.reconcile.questions import Questions
 SOURCES = {"stdout": Source.OUTPUT, "transcript": Source.RECORD, "hook": Source.HOOK}
 _WORDS = 4096
 """Bytes of standard error that are looked at for its last words."""
+_DRESS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+"""Colours and the like, for the terminal that standard error is not. Without its escape the rest is litter."""
 INLINE = 16 * 1024
 """Bytes of a line that an event holds; of a longer one it holds the beginning, and the name of the rest."""
 
@@ -74,7 +77,7 @@ class Lines:
         if record.kind == "input" and is_limit(name := record.data.partition(b"\n")[0].decode(errors="replace")):
             self._limited = name
         if record.kind == "stderr":
-            self.last_words = self._mask(record.data[-_WORDS:].decode(errors="replace").strip())[-300:]
+            self.last_words = self._mask(_undressed(record.data[-_WORDS:]).strip())[-300:]
         return self._parser.lost() if record.kind == "exit" else ()
 
     def _ended(self, event: Event) -> Event:
@@ -103,7 +106,7 @@ class Lines:
                 end = partial(transcripts.end_program, agent_uid=self._agent_uid, place=place, after=after)
                 return partial(end, how=told(record.data), blocks=blocks)
             case "stderr":
-                text = self._mask(record.data.decode(errors="replace").rstrip("\n"))
+                text = self._mask(_undressed(record.data).rstrip("\n"))
                 blocks = [{"kind": "diagnostic", "text": text}]
         if not blocks:
             return None
@@ -126,6 +129,11 @@ class Lines:
         text = self._text(record)
         whole = json.dumps({"line": text, "blocks": blocks}, ensure_ascii=False)
         return text, self._blobs.put(whole.encode())
+
+
+def _undressed(data: bytes) -> str:
+    """Before it is masked: a colour amid a secret value would hide it."""
+    return _DRESS.sub("", data.decode(errors="replace"))
 
 
 def told(data: bytes) -> dict[str, Any]:
