@@ -79,7 +79,7 @@ class Conversation(Aggregate):
             raise FailedPrecondition(
                 "AGENT_IDLE",
                 f"'{self.agent}' of '{self.vibespace}' works on nothing.",
-                hint=f"'vibespace ask -a {self.agent}@{self.vibespace}' gives it something to do.",
+                hint=f"'vibespace ask -a {self.agent}@{self.vibespace} MESSAGE' gives it something to do.",
             )
 
     def want_terminal(self) -> None:
