@@ -13,7 +13,10 @@ import pytest
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
 from tests.cli.process import on_terminal, start
+from vibespace.errors import Unavailable
+from vibespace.resume import LOST
 from vibespace.v1.agents_pb2 import ExecExit, ExecRequest, ExecResponse
+from vibespace.v1.conversations_pb2 import OpenTerminalResponse
 from vibespace.v1.credentials_pb2 import GetLoginResponse
 
 EXEC = "AgentService/Exec"
@@ -133,6 +136,19 @@ def test_connect_needs_a_terminal(vibespace: Run, daemon: Daemon, more: tuple[st
     assert (done.code, daemon.requests) == (2, [])
     assert "'vibespace ask'" in done.err
     assert "'vibespace exec AGENT -- COMMAND'" in done.err
+
+
+def test_who_was_joined_to_a_program_hears_that_it_goes_on(daemon: Daemon) -> None:
+    """When the daemon ends; a shell has ended with it."""
+
+    def lost(_: Requests) -> Iterator[ExecResponse]:
+        raise Unavailable(LOST, "The daemon ended.")
+
+    daemon.answers["ConversationService/OpenTerminal"] = lambda _: [OpenTerminalResponse(command=["join"])]
+    daemon.answers[EXEC] = lost
+    code, seen = on_terminal("connect", "a@demo")
+    assert (code, "'vibespace connect a@demo' joins it again" in " ".join(seen.split())) == (15, True)
+    assert "joins it again" not in on_terminal("connect", "a@demo", "--shell")[1]
 
 
 @pytest.mark.parametrize("line", [("login",), ("credential", "login")])

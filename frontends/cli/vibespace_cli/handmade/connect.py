@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from vibespace.errors import InvalidArgument
+from vibespace.errors import InvalidArgument, Unavailable
+from vibespace.resume import LOST
 from vibespace.v1.agents_pb2 import ExecRequest, ExecStart
 from vibespace.v1.conversations_pb2 import OpenTerminalRequest, OpenTerminalResponse
 from vibespace_cli import complete, names
@@ -53,7 +54,12 @@ def run(session: Session, agent: str | None, vibespace: str | None, shell: bool,
     name = names.agent(session, agent, vibespace)
     command = _SHELL if shell else _program(session, name, take_over)
     start = ExecStart(name=name, command=command, terminal=described())
-    return attach(session, ExecRequest(start=start), reads=True)
+    try:
+        return attach(session, ExecRequest(start=start), reads=True)
+    except Unavailable as error:
+        if error.reason == LOST and not shell:
+            error.hint = f"The program goes on: 'vibespace connect {names.short(name)}' joins it again."
+        raise
 
 
 def _program(session: Session, name: str, take_over: bool) -> Sequence[str]:
