@@ -8,7 +8,7 @@ from io import BytesIO, TextIOWrapper
 from typing import Any
 
 import pytest
-from vibespace_cli import human
+from vibespace_cli import human, shown
 
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
@@ -238,9 +238,32 @@ def test_nothing_hides_what_waits(vibespace: Run, daemon: Daemon) -> None:
     """All of it is shown, and what would turn the text around, or clear the screen, as a number."""
     hidden = "ls" + " " * 300 + "; rm -rf ~\n\x1b[2J\u202egnp.exe"
     daemon.answers[LIST] = lambda _: a.ListApprovalsResponse(approvals=[waiting(hidden)])
-    shown = vibespace("approval", "list", "--plain").out
-    assert ("rm -rf ~" in shown, "\x1b" in shown, "\u202e" in shown, shown.count("\n")) == (True, False, False, 1)
-    assert shown.count("\t") == 5
+    seen = vibespace("approval", "list", "--plain").out
+    assert ("rm -rf ~" in seen, "\x1b" in seen, "\u202e" in seen, seen.count("\n")) == (True, False, False, 1)
+    assert seen.count("\t") == 5
+
+
+@pytest.mark.parametrize("approvals", [[], ["ls"]])
+def test_its_columns_have_names(vibespace: Run, daemon: Daemon, approvals: list[str]) -> None:
+    """With --header, also where nothing waits."""
+    daemon.answers[LIST] = lambda _: a.ListApprovalsResponse(approvals=[waiting(each) for each in approvals])
+    head, *rows = vibespace("approval", "list", "--plain", "--header").out.splitlines()
+    assert head == "UID\tAGENT\tSTATE\tTOOL\tINPUT\tEXPIRE TIME"
+    assert len(rows) == len(approvals)
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [
+        ({"command": "/bin/bash -lc 'ls'", "cwd": "/work"}, "/bin/bash -lc 'ls'"),
+        ({"command": "ls", "description": "Look"}, "ls"),
+        ({"command": "ls", "cwd": "/", "grantRoot": "/"}, '{"command": "ls", "cwd": "/", "grantRoot": "/"}'),
+        ({"path": "a"}, '{"path": "a"}'),
+    ],
+)
+def test_of_a_command_its_words_are_shown(given: dict[str, str], seen: str) -> None:
+    """Not where it runs, nor what for; but nothing else that it is given is left out."""
+    assert shown.brief(json.dumps(given)) == seen
 
 
 def test_nothing_hides_in_what_its_fields_are_called(daemon: Daemon) -> None:

@@ -22,7 +22,7 @@ def line(written: str) -> str:
 
 
 def brief(given: str) -> str:
-    """What a tool is given (JSON), on one line; of a command, that and how much more there is."""
+    """What a tool is given (JSON), on one line: of a command that, if beside it is only what for and where."""
     try:
         fields = json.loads(given)
     except ValueError:
@@ -30,7 +30,8 @@ def brief(given: str) -> str:
     if not isinstance(fields, dict):
         return line(given)
     command = fields.pop("command", None)
-    fields.pop("description", None)
+    for beside in ("description", "cwd"):
+        fields.pop(beside, None)
     return line(command) if isinstance(command, str) and not fields else line(given)
 
 

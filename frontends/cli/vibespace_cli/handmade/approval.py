@@ -14,6 +14,7 @@ from vibespace_cli.invocation import Invocation
 from vibespace_cli.output import Output
 from vibespace_cli.shape import to_data
 
+_COLUMNS = ("UID", "AGENT", "STATE", "TOOL", "INPUT", "EXPIRE TIME")
 _LIST, _WATCH = "ApprovalService/ListApprovals", "ApprovalService/WatchApprovals"
 
 
@@ -32,6 +33,7 @@ def show(invocation: Invocation) -> None:
         if output.as_json:
             run.run(invocation)
             return
+        _head(output)
         found = invocation.session.call(_LIST, request).approvals
         for approval in found:
             _print(output, approval)
@@ -39,6 +41,7 @@ def show(invocation: Invocation) -> None:
             output.note("Nothing waits for a decision.")
         return
     output.streaming = True
+    _head(output)
     watching = v1.WatchApprovalsRequest(parent=request.parent)
     for response in invocation.session.client.stream(_WATCH, watching, v1.WatchApprovalsResponse):
         for approval in response.approvals:
@@ -62,6 +65,11 @@ def decide(invocation: Invocation) -> None:
             if output.live and sys.stdin.isatty():
                 ask.ask("Allow it?", request.name)
     run.run(invocation)
+
+
+def _head(output: Output) -> None:
+    if output.plain and output.header:
+        output.line("\t".join(_COLUMNS))
 
 
 def _print(output: Output, approval: v1.Approval) -> None:
