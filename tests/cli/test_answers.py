@@ -194,6 +194,28 @@ def test_message_and_hint_are_two_sentences(vibespace: Run, daemon: Daemon) -> N
     assert not {"\n", "\t"} & set(message)
 
 
+def test_what_is_said_fits_the_terminal(vibespace: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken between words; a command in quotes, and what somebody may want to copy, stays in one piece. In a pipe it
+    is one line.
+    """
+    path = "/" + "long/" * 12
+
+    def refuse(_: object) -> None:
+        raise errors.NotFound("SOME_REASON", f"Nothing is at {path}", hint="Look with 'vibespace list --usage' for it.")
+
+    daemon.answers["VibespaceService/GetVibespace"] = refuse
+    monkeypatch.setenv("COLUMNS", "40")
+    said = f"vibespace: Nothing is at {path}. Look with 'vibespace list --usage' for it.\n"
+    assert vibespace("info", "demo", "--plain").err == said
+    _, seen = on_terminal("info", "demo", "--no-color")
+    assert seen.splitlines() == [
+        "vibespace: Nothing is at",
+        f"{path}.",
+        "Look with 'vibespace list --usage' for",
+        "it.",
+    ]
+
+
 def test_a_defect_of_ours_is_one_sentence(vibespace: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes wrong inside, no traceback is shown; with VIBESPACE_DEBUG=1 it is in debug.log."""
     monkeypatch.setattr("vibespace_cli.render.render", lambda *_: 1 / 0)

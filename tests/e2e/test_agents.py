@@ -146,7 +146,7 @@ def test_claude_has_one_owner(own: Installation) -> None:
         assert "another claude, process " in done.stderr
         assert ".." not in done.stderr
         with person(own, "connect", "claude-1@shop") as there:
-            there.sees("another claude, process ")
+            there.sees(r"another\s+claude,\s+process\s")
             typed.communicate(timeout=60)
             there.sees("First.{1,12}answer")
             there.type("/exit")

@@ -91,7 +91,7 @@ def test_agent_or_daemon_goes(own: Installation) -> None:
             end()
             assert there.wait() == 15
             assert there.restored
-            there.sees(r"vibespace:\S* [A-Z].*\.\s")
+            there.sees(r"vibespace:\S* [A-Z](?s:.*)\.\s")
 
 
 def test_not_interactive(vs: Installation, agent: str) -> None:

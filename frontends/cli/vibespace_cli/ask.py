@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from vibespace.errors import Cancelled, InvalidArgument
+from vibespace_cli.output import fitted
 
 
 def ask(question: str, thing: str) -> None:
@@ -13,7 +14,7 @@ def ask(question: str, thing: str) -> None:
         raise InvalidArgument(
             "FORCE_NEEDED", f"{thing} cannot be brought back.", hint="Where nobody can be asked, say --force."
         )
-    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.write(fitted(f"{question} [y/N]") + " ")
     sys.stderr.flush()
     if _typed().strip().lower() not in ("y", "yes"):
         raise Cancelled("NOT_CONFIRMED", "Nothing was deleted.")

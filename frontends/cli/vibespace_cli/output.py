@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+import textwrap
 import time
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 from vibespace import errors
-from vibespace_cli import shown
+from vibespace_cli import shown, table
 
 EXIT_CODES: dict[type[errors.Error], int] = {
     errors.Internal: 1,
@@ -41,6 +43,7 @@ _HINTS: dict[type[errors.Error], str] = {
 """What to do next where whoever refused did not know better. InvalidArgument says what is right."""
 
 _CODES: dict[type[errors.Error], str] = {errors.Exhausted: "RESOURCE_EXHAUSTED"}
+_COMMAND = re.compile(r"'vibespace [^'\n]*'")
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 
 
@@ -94,12 +97,12 @@ class Output:
     def note(self, sentence: str) -> None:
         """Something beside the answer."""
         if not self.quiet:
-            _beside(sentence + "\n")
+            _beside(fitted(sentence) + "\n")
 
     def step(self, sentence: str) -> None:
         """Something that is done now, for whoever watches."""
         if self.live:
-            _beside(sentence + "\n")
+            _beside(fitted(sentence) + "\n")
 
     def error(self, error: errors.Error) -> int:
         """Say what went wrong, and what to do next; returns the exit code."""
@@ -113,7 +116,9 @@ class Output:
                 "details": {**error.metadata, **({"field": error.field} if error.field else {})},
             }
             self._envelope({"success": False, "data": None, "error": told})
-        _beside(self.paint("vibespace:", "red", sys.stderr) + f" {_sentence(error)}\n")
+        who = "vibespace:"
+        sentence = fitted(f"{who} {_sentence(error)}").removeprefix(who)
+        _beside(f"{self.paint(who, 'red', sys.stderr)}{sentence}\n")
         return EXIT_CODES.get(type(error), 1)
 
     def paint(self, text: str, colour: str, stream: Any = None) -> str:
@@ -130,6 +135,26 @@ class Output:
         indent = 2 if sys.stdout.isatty() else None
         sys.stdout.write(shown.as_json(json.dumps(answer, ensure_ascii=False, indent=indent)) + "\n")
         sys.stdout.flush()
+
+
+def fitted(text: str) -> str:
+    """`text` in lines as wide as the terminal, where stderr is one: broken between words, but not within a command that
+    it names, nor within a path or an address, which somebody may want to copy.
+    """
+    if not sys.stderr.isatty():
+        return text
+    lines: list[str] = []
+    for line in _COMMAND.sub(lambda found: found[0].replace(" ", "\0"), text).split("\n"):
+        lines += textwrap.wrap(
+            line,
+            table.terminal_width(),
+            subsequent_indent=line[: len(line) - len(line.lstrip())],
+            expand_tabs=False,
+            replace_whitespace=False,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [line]
+    return "\n".join(lines).replace("\0", " ")
 
 
 def _beside(text: str) -> None:
