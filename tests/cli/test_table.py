@@ -42,6 +42,22 @@ def test_sentences_take_what_room_is_left_or_stand_below() -> None:
     assert table.lines(header, rows, 24, prose=True)[1] == ["storage", "      volumes have no", "      quotas here"]
 
 
+def test_words_are_not_broken_while_values_can_stand_behind_their_names() -> None:
+    """Columns are as narrow as their words at least; longer ones are broken, as nothing would be gained."""
+    header, row = ["TYPE", "VARIABLE", "USED BY"], ["environment", "DATABASE_URL", "claude-1@shop, codex-1@shop"]
+    assert table.lines(header, [row], 43)[1] == [
+        "environment  DATABASE_URL  claude-1@shop,",
+        "                           codex-1@shop",
+    ]
+    assert table.lines(header, [row], 40)[1] == [
+        "TYPE: environment",
+        "VARIABLE: DATABASE_URL",
+        "USED BY: claude-1@shop, codex-1@shop",
+        "",
+    ]
+    assert table.lines(["NAME", "N"], [["a-name-that-is-long", "1"]], 19)[1] == ["a-name-that-is-   1", "long"]
+
+
 def test_columns_keep_their_widths_over_batches() -> None:
     """What comes later stands under what came before."""
     widths: list[int] = []

@@ -9,6 +9,8 @@ from vibespace_cli import cells
 GAP = "  "
 _NARROWEST = 8
 """Columns below which nobody reads a column any more."""
+_WORD = 16
+"""Columns of a word, up to which no column is made so narrow that it breaks; longer ones are broken at a mark."""
 _PROSE = 24
 """Columns below which a sentence is read more easily in lines of its own."""
 
@@ -38,10 +40,12 @@ def lines(
         count -= 1
     fitted = natural[:count]
     room = width - len(GAP) * (count - 1)
+    least = [max(_NARROWEST, *(_longest_word(row[i]) for row in table)) for i in range(count)]
     if prose and count == len(natural):
-        _narrow(fitted, room, [count - 1], _PROSE)
-    _narrow(fitted, room, [i for i in range(count) if i not in whole], _NARROWEST)
-    _narrow(fitted, room, range(count), _NARROWEST)
+        least[-1] = _NARROWEST
+        _narrow(fitted, room, [count - 1], [_PROSE] * count)
+    _narrow(fitted, room, [i for i in range(count) if i not in whole], least)
+    _narrow(fitted, room, range(count), least)
     if sum(fitted) > room:
         return _records(table, width)
     return [[*_aligned(row, fitted), *_below(row[count:], fitted, width)] for row in table]
@@ -52,13 +56,14 @@ def _left(natural: Sequence[int], width: int) -> int:
     return width - sum(natural[:-1]) - len(GAP) * (len(natural) - 1)
 
 
-def _narrow(widths: list[int], room: int, columns: Sequence[int], narrowest: int) -> None:
-    """Take from the widest of `columns` until all fit, or all of these are `narrowest`."""
-    while columns and sum(widths) > room:
-        widest = max(columns, key=widths.__getitem__)
-        if widths[widest] <= narrowest:
-            return
-        widths[widest] -= 1
+def _longest_word(cell: str) -> int:
+    return min(_WORD, max(map(cells.width, cell.split()), default=0))
+
+
+def _narrow(widths: list[int], room: int, columns: Sequence[int], least: Sequence[int]) -> None:
+    """Take from the widest of `columns` that is wider than its `least`, until all fit, or there is none."""
+    while sum(widths) > room and (wide := [i for i in columns if widths[i] > least[i]]):
+        widths[max(wide, key=widths.__getitem__)] -= 1
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
