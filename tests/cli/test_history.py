@@ -196,10 +196,12 @@ def test_what_an_agent_says_is_whole_with_verbose(vibespace: Run, daemon: Daemon
 
 @pytest.mark.usefixtures("narrow")
 def test_a_line_that_tells_little_is_told_by_that(daemon: Daemon) -> None:
-    """Without a text the tool, without anything the kind."""
+    """Without a text the tool, without anything the kind; what it was told is no text of its own."""
     event = line_read("")
     told(event, daemon)
     assert "text, tool_call: Bash\n" in on_terminal("events")[1]
+    event.data = json.dumps({"blocks": [{"kind": "text", "by_user": True, "text": "Look"}]})
+    assert "message: Look\n" in on_terminal("events")[1]
     event.data = json.dumps({"line": "secret words", "blocks": [{"kind": "work_ended"}]})
     assert "work_ended\n" in (seen := on_terminal("events")[1])
     assert "secret words" not in seen

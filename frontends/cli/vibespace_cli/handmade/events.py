@@ -159,7 +159,12 @@ def _is_known(name: str, value: str, subject: str) -> bool:
 
 def _told(blocks: list[Any]) -> str:
     """By a line of an agent's program: of what kinds it is, and how the first thing begins that is said in it."""
-    kinds = ", ".join(dict.fromkeys(str(block["kind"]) for block in blocks))
+    kinds = ", ".join(dict.fromkeys(_kind(block) for block in blocks))
     said = (block[name] for block in blocks for name in _WORDS if block.get(name))
     begins = " ".join(str(next(said, "")).split())
     return cells.cut(f"{kinds}: {begins}" if begins else kinds, _BRIEF)
+
+
+def _kind(block: Any) -> str:
+    """What the agent was told is a text, too: whose it is must be seen where a conversation is read."""
+    return "message" if block.get("by_user") else str(block["kind"])
