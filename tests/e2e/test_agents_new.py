@@ -96,3 +96,28 @@ def test_codex_leaves_a_former_conversation(own: Installation) -> None:
         assert "Third answer." in texts(own)
         words = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
         assert words == ["second words", "third words"]
+
+
+def test_claude_goes_on_with_what_is_locked(own: Installation) -> None:
+    """`claude --continue` in a shell takes what was begun there, and leaves the agent's own to the agent."""
+    script = [say("First answer."), say("Second answer."), say("Third answer."), say("Fourth answer.")]
+    with claude(own, script):
+        with person(own, "connect", "claude-1@shop") as there:  # so that it asks nothing when it is typed
+            there.sees("for.{1,12}agents")
+            enter(there, "/exit")
+            there.wait()
+        own.ok("agent", "new-conversation", "claude-1@shop")
+        with person(own, "exec", "-it", "claude-1@shop", "--", "claude") as there:
+            there.sees("for.{1,12}agents")
+            enter(there, "typed words")
+            there.sees("First.{1,12}answer")
+            enter(there, "/exit")
+            there.wait()
+        assert own.ok("ask", "-a", "claude-1@shop", "later words") == "Second answer.\n"
+        with person(own, "exec", "-it", "claude-1@shop", "--", "claude", "--continue") as there:
+            there.sees("First.{1,12}answer")
+            assert own.ok("ask", "-a", "claude-1@shop", "last words") == "Third answer.\n"
+            enter(there, "more words")
+            there.sees("Fourth.{1,12}answer")
+            done = own.run("exec", "claude-1@shop", "--", "sh", "-c", "claude -p --continue hello")
+            assert (done.returncode, done.stdout) == (1, "")

@@ -21,7 +21,7 @@ import pytest
 
 from tests.runner.runners import SECONDS, Client, kill, serving
 from vibespace.image import claude
-from vibespace.image.claude import ANY, COMMANDS, LOCKS, claims
+from vibespace.image.claude import ANY, COMMANDS, LOCKS, chosen, claims
 from vibespace.runner.processes import stat
 
 OURS, OTHER = "06489360-2b30-46ce-9415-0aa9d853845c", "79ed1971-6e08-4fa6-9efc-144ac26dbba9"
@@ -51,11 +51,11 @@ class Home:
         (first / "claude").chmod(0o755)
         self.env = {"HOME": str(path), "PATH": f"{first}:{bins}:/usr/bin:/bin"}
 
-    def conversation(self, name: str, age: int = 0, directory: str = "") -> None:
+    def conversation(self, name: str, age: int = 0, directory: str = "", told: str = "") -> None:
         """One that is there."""
         folder = self.path / ".claude/projects" / re.sub("[^A-Za-z0-9]", "-", directory or str(self.work))
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.jsonl").touch()
+        (folder / f"{name}.jsonl").write_text(told)
         os.utime(folder / f"{name}.jsonl", (10**9 - age, 10**9 - age))
 
     def moves(self, pid: int, name: str, start: str = "") -> None:
@@ -87,7 +87,7 @@ class Home:
         with self.started(*words) as process:
             assert process.stdout
             said = json.loads(process.stdout.readline())
-            assert said[0] == list(words)
+            assert said[0] == [f"--resume={OURS}" if word == "-c" else word for word in words]
             assert said[1] == process.pid
             yield process.pid
 
@@ -149,7 +149,39 @@ def test_what_a_start_takes(words: str, wanted: list[str], home: Home, monkeypat
     home.conversation(OTHER, 1)
     home.conversation("notes", 0)
     monkeypatch.chdir(home.work)
-    assert claims(words.split(), str(home.path)) == wanted
+    assert claims(chosen(words.split(), str(home.path)), str(home.path)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "passed"),
+    [
+        ("-c", f"--resume={OURS}"),
+        ("--continue hello", f"--resume={OURS} hello"),
+        ("-dc", "-dc"),
+        ("-p -c hello -- -c", f"-p --resume={OTHER} hello -- -c"),
+        ("-cp hello", f"--resume={OTHER} -p hello"),
+        ("-pcd hello", f"--resume={OTHER} -pd hello"),
+        ("--print --continue", f"--print --resume={OTHER}"),
+        ("mcp -c", "mcp -c"),
+        ("-r", "-r"),
+    ],
+)
+def test_what_is_gone_on_with(words: str, passed: str, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The latest is handed on by its id, so that it is the one that is locked: as the program does it, of those begun
+    on a terminal, but of all when it only prints.
+    """
+    home.conversation(OURS, 2, told='{"type": "mode"}\n{"entrypoint":"cli"}\n{"entrypoint":"sdk-cli"}\n')
+    home.conversation(OTHER, 1, told='{"entrypoint":"sdk-cli"}\n{"entrypoint":"cli"}\n')
+    monkeypatch.chdir(home.work)
+    assert chosen(words.split(), str(home.path)) == passed.split()
+
+
+def test_what_the_program_may_find_else(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are only others, none is handed on, and it may be any."""
+    home.conversation(OTHER, told='{"entrypoint":"sdk-cli"}\n')
+    monkeypatch.chdir(home.work)
+    assert chosen(["-c"], str(home.path)) == ["-c"]
+    assert claims(["-c"], str(home.path)) == [ANY]
 
 
 def test_there_is_nothing_to_go_on_with(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

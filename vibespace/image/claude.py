@@ -6,6 +6,9 @@ and the turns of one get lost. So who goes on with a conversation locks it first
 it or somebody has typed it. The lock is the kernel's, and this process's: the process still has it when it has become
 the program, none that the program starts has it, and however the program ends, the lock is gone.
 
+Which conversation --continue takes is the program's choice, which we could only guess: so we make it, as the program
+was seen to, and hand it on by its id. What is locked is then what is taken, whichever it is.
+
 What a program has come to since it began, by /clear or /resume, stands in the program's own register of those that
 live.
 """
@@ -37,6 +40,9 @@ _FLOCK = "hhqqi4x"
 """`struct flock`: type, whence, start, length, pid."""
 _MARK = b"VIBESPACE_PROGRAM="
 """In the environment of what the runner started (vibespace/runner/places.py)."""
+_ENTRYPOINT = b'"entrypoint":'
+_BEGINNING = 1 << 20
+"""Bytes of a transcript in which is said how it was begun."""
 _LONGEST = 200
 """Of a directory's name; the program shortens a longer one, in its own way."""
 
@@ -48,6 +54,7 @@ def main(words: list[str]) -> int:
     home = os.path.expanduser("~")
     locks = LOCKS + home.replace("/", "-")
     try:
+        words = chosen(words, home)
         wanted = claims(words, home)
         file = os.open(locks, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o200) if wanted else -1
         for conversation in wanted:
@@ -78,12 +85,39 @@ def claims(words: list[str], home: str) -> list[str]:
             case "--session-id":
                 begun.append(value)
             case "-c" | "--continue":
-                resumed.append(_latest(home))
+                resumed.append(_latest(words, home) and ANY)
             case "-r" | "--resume" | "--from-pr":
                 resumed.append(value if _place(value) else ANY)
             case "--fork-session":
                 copied = True
     return [found for found in begun + ([] if copied else resumed) if found]
+
+
+def chosen(words: list[str], home: str) -> list[str]:
+    """The words, with the conversation by its id in place of --continue."""
+    names = {name for name, _ in _options(words)}
+    if (words[:1] and words[0] in COMMANDS.split()) or not names & {"-c", "--continue"}:
+        return words
+    latest = _latest(words, home)
+    if not _place(latest):
+        return words
+    found: list[str] = []
+    for at, word in enumerate(words):
+        if word == "--":
+            return found + words[at:]
+        rest = _without(word)
+        found += [word] if rest == word else [f"--resume={latest}", *([rest] if rest else [])]
+    return found
+
+
+def _without(word: str) -> str:
+    """What is left of it without --continue, which may be a letter among others."""
+    if word == "--continue":
+        return ""
+    letters = word[1:] if word[:1] == "-" != word[1:2] else ""
+    rest = letters.lstrip("cp")
+    left = letters[: len(letters) - len(rest)].replace("c", "") + rest
+    return word if left == letters else left and f"-{left}"
 
 
 def _options(words: list[str]) -> list[tuple[str, str]]:
@@ -103,21 +137,32 @@ def _options(words: list[str]) -> list[tuple[str, str]]:
     return found
 
 
-def _latest(home: str) -> str:
-    """What --continue takes; empty where there is nothing to go on with."""
+def _latest(words: list[str], home: str) -> str:
+    """What --continue takes: one that was begun on a terminal, or, where it only prints, any. Empty: there is none."""
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in os.getcwd())
     if len(name) > _LONGEST:
         return ANY
-    newest, latest = 0, ""
+    prints = any(name in ("-p", "--print") for name, _ in _options(words))
+    found = []
     try:
         with os.scandir(f"{home}/.claude/projects/{name}") as entries:
             for entry in entries:
                 conversation, _, kind = entry.name.rpartition(".")
-                if kind == "jsonl" and _place(conversation) and entry.stat().st_mtime_ns > newest:
-                    newest, latest = entry.stat().st_mtime_ns, conversation
+                if kind == "jsonl" and _place(conversation):
+                    found.append((entry.stat().st_mtime_ns, conversation, entry.path))
     except FileNotFoundError:
         pass  # or it went while we looked
-    return latest
+    for _, conversation, path in sorted(found, reverse=True):
+        if prints or _on_terminal(path):
+            return conversation
+    return ANY if found else ""
+
+
+def _on_terminal(transcript: str) -> bool:
+    """Whether a conversation was begun there; older ones do not say how."""
+    with open(transcript, "rb") as file:
+        _, said, entrypoint = file.read(_BEGINNING).partition(_ENTRYPOINT)
+    return not said or entrypoint.startswith(b'"cli"')
 
 
 def _place(conversation: str) -> int:
