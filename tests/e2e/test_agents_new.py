@@ -27,7 +27,7 @@ def enter(there: Person, words: str) -> None:
 
 def test_claude_clears(own: Installation) -> None:
     """A new conversation, and what is said in it is in the history with the rest; with it `ask` goes on."""
-    script = [say("First answer."), say("Second answer."), say("Third answer.")]
+    script = [say(f"{number} answer.") for number in ("First", "Second", "Third", "Fourth")]
     with claude(own, script) as model:
         own.ok("ask", "-a", "claude-1@shop", "first words")
         with person(own, "connect", "claude-1@shop") as there:
@@ -49,6 +49,13 @@ def test_claude_clears(own: Installation) -> None:
         ]
         words = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
         assert words == ["second words", "third words"]
+        with person(own, "connect", "claude-1@shop") as there:
+            there.sees("Third.{1,12}answer")
+            enter(there, "/clear")
+            while own.types("--vibespace", "shop", "--type", "conversation").count("conversation.superseded") < 2:
+                pass
+            taken = own.ok("ask", "--take-over", "-a", "claude-1@shop", "fourth words")  # nothing is at work there
+            assert taken == "Fourth answer.\n"
 
 
 def test_codex_begins_a_new_one(own: Installation) -> None:

@@ -404,6 +404,13 @@ def test_a_helper_does_not_end_the_turn(line: dict[str, Any]) -> None:
     assert [event for event in told if isinstance(event, TurnStarted | TurnEnded | ApprovalCancelled)] == []
 
 
+def test_a_command_of_the_program_is_no_turn() -> None:
+    """It is carried out when the transcript has it; what is asked next may have its id, and is one."""
+    cleared = typed("p-1", "<command-name>/clear</command-name>")
+    assert turns([cleared]) == []
+    assert turns([cleared, prompted("p-1"), typed("p-1"), stopped("p-1")]) == ["+p-1", "-p-1"]
+
+
 @pytest.mark.parametrize("used", [False, True])
 def test_a_hook_that_ended_unanswered_asks_no_more(used: bool) -> None:
     """The person has decided in the dialog; where the tool's run has told that already, there is nothing to add."""

@@ -65,6 +65,10 @@ _DELTAS = {
     "input_json_delta": (Stream.INPUT, "partial_json"),
 }
 
+_COMMAND = "<command-name>"
+"""What the transcript says of a command of the program's own begins so: it is carried out when that is written, and the
+prompt that follows may have its id."""
+
 _REMEMBERED = 64
 """Turns by which the transcript may be behind the hooks."""
 
@@ -294,7 +298,8 @@ class ClaudeParser:
         started: Events = ()
         if own and words:
             self._prompt = called(said, "promptId") or self._typed or called(said, "uuid")
-            started = self._typed_starts(said, self._prompt)
+            if not words.startswith(_COMMAND):  # by a hook, where it is one for the model
+                started = self._typed_starts(said, self._prompt)
         turn = self._typed if typed else self._turn
         events = self._open.seen(said, message_events(said, turn, ("", 0)))
         failure = next((event for event in events if isinstance(event, Error)), None)
