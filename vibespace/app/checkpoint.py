@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+
+from eventsourcing import domain
 
 from vibespace.app import disposable
 from vibespace.app.live import Answered, Gone, State
@@ -60,8 +61,8 @@ def read(path: Path) -> Checkpoint | None:
 def build() -> str:
     """What decides how events fold: another build may come to another state from the same log."""
     package = Path(__file__).parents[1]
-    sources = (*sorted((package / "domain").glob("*.py")), package / "app" / "live.py", Path(__file__))
-    return disposable.build(sources, version("eventsourcing"))
+    ours = (*sorted((package / "domain").glob("*.py")), package / "app" / "live.py", Path(__file__))
+    return disposable.build((*ours, Path(domain.__file__)))
 
 
 def _values(checkpoint: Checkpoint) -> Iterator[Any]:

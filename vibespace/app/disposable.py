@@ -43,11 +43,11 @@ def read(path: Path, build: str) -> list[Any] | None:
     return values if by == build else None
 
 
-def build(sources: Iterable[Path], *others: str) -> str:
-    """A name for what these files and `others` say."""
+def build(sources: Iterable[Path]) -> str:
+    """A name for what these files say."""
     digest = sha256()
-    for part in (*(source.read_bytes() for source in sources), *(other.encode() for other in others)):
-        digest.update(sha256(part).digest())
+    for source in sources:
+        digest.update(sha256(source.read_bytes()).digest())
     return digest.hexdigest()
 
 
