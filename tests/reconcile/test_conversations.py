@@ -195,7 +195,9 @@ def test_claude_is_said_it_again_and_codex_is_asked_first() -> None:
 
 
 def test_codex_is_greeted_logged_in_and_opened_for_each_connection() -> None:
-    """In this order; its key is secret; after another connection it goes on with what it was in."""
+    """In this order; its key is secret, and taken before it is opened; after another connection it goes on with what it
+    was in.
+    """
     live = running(listens=False)
     key = {"OPENAI_API_KEY": "sk-one"}
     assert plan(view(Codex(), live=live, env=key, messages=[message(1)])) is None
@@ -207,6 +209,9 @@ def test_codex_is_greeted_logged_in_and_opened_for_each_connection() -> None:
             said.append((json.loads(action.line)["method"], action.secret))
             assert key["OPENAI_API_KEY"] not in repr(action)
             live.written.add(action.name)
+            if b"account/login" in action.line:
+                assert plan(view(Codex(), live=live, env=key, messages=[], conversation=home)) is None
+                live.saw([Replied(id="l", request=json.loads(action.line)["id"].partition(" ")[2])])
             if b"thread/start" in action.line or b"thread/resume" in action.line:
                 live.saw([ConversationSwitched(id="s", conversation="thread", previous="")])
     greeting = [("initialize", False), ("initialized", False), ("account/login/start", True)]

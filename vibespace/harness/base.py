@@ -142,7 +142,7 @@ class Harness(Protocol):
     def login(self, env: Mapping[str, str], request: str) -> tuple[bytes, ...]:
         """What a process that was greeted is told to be logged in, where it does not look into that environment.
 
-        It is secret.
+        It is secret, and nothing else is asked of the process before it has replied.
         """
 
     def own_login(self) -> OwnLogin:

@@ -223,6 +223,8 @@ def _prepare(view: View, conversation: Conversation) -> Action:
     login = harness.login(view.env, _named(live, kind := _once(live, "login")))
     if action := _unwritten(live, kind, login):
         return replace(action, secret=True)
+    if login and _named(live, kind) not in live.replied:
+        return None  # Codex begins no conversation while it is being logged in: it says that a permission was revoked
     if _has_moved(view, conversation):  # what has no name is not on the disk yet, where it looks for what it opens
         action, named = _name(view, conversation, conversation.program_session)
         if action or not named:
