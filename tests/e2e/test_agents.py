@@ -277,3 +277,20 @@ def test_a_program_that_dies_is_told_to_go_on(own: Installation, program: str) -
         assert model.surprises == []
         told = [text for text in model.asked(KEY)[-1].texts("user") if text in ("make flour", GO_ON)]
         assert told == ["make flour", GO_ON]
+
+
+def test_codex_has_one_writer(own: Installation) -> None:
+    """Another process of it in a shell inside is kept from the agent's conversation by Codex itself."""
+    script = [say("First answer."), say("Another's answer."), say("Second answer.")]
+    with codex(own, script) as model:
+        assert own.ok("ask", "-a", "codex-1@shop", "first words") == "First answer.\n"
+        typed = ("exec", "codex-1@shop", "--", "codex", "exec", "--skip-git-repo-check")
+        done = own.run(*typed, "resume", "--last", "hello")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "already has an active writer" in done.stderr
+        assert own.ok(*typed, "hello") == "Another's answer.\n"
+        assert own.ok("ask", "-a", "codex-1@shop", "second words") == "Second answer.\n"
+        assert [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")] == [
+            "first words",
+            "second words",
+        ]
