@@ -237,8 +237,9 @@ def test_what_an_owner_leaves_running_is_no_owner(home: Home) -> None:
         assert process.stdout
         child = int(process.stdout.readline())
         assert process.wait(SECONDS) == 3
+        (home.path / "bin/claude").write_text("#!/bin/sh\nexit 4\n")  # which leaves nothing
         try:
-            assert home.typed("-r", OURS)[0] == 3
+            assert home.typed("-r", OURS)[0] == 4
         finally:
             kill(child)
 
