@@ -31,8 +31,7 @@ from vibespace.harness.events import (
     TurnStarted,
     Unparsed,
 )
-from vibespace.reconcile.conversations import (
-    MOST_TRIES,
+from vibespace.reconcile.actions import (
     End,
     Fail,
     Hand,
@@ -41,11 +40,10 @@ from vibespace.reconcile.conversations import (
     Settle,
     Start,
     Tell,
-    View,
     Withdraw,
     Write,
-    plan,
 )
+from vibespace.reconcile.conversations import MOST_TRIES, View, plan
 from vibespace.reconcile.doors import LEAVE
 from vibespace.reconcile.live import Live
 

@@ -18,7 +18,7 @@ from vibespace.domain.agents import Agent
 from vibespace.domain.transcripts import Place
 from vibespace.errors import Error, FailedPrecondition, NotFound
 from vibespace.reconcile import doors
-from vibespace.reconcile.conversations import (
+from vibespace.reconcile.actions import (
     Action,
     End,
     Fail,
@@ -28,12 +28,10 @@ from vibespace.reconcile.conversations import (
     Settle,
     Start,
     Tell,
-    View,
     Withdraw,
     Write,
-    plan,
-    session_for,
 )
+from vibespace.reconcile.conversations import View, plan, session_for
 from vibespace.reconcile.hearing import Hearing
 from vibespace.reconcile.tools import Tools
 
