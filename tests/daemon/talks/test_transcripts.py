@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,14 +17,6 @@ LONG = " ".join(f"word{number}" for number in range(6000))
 """More than an event holds."""
 
 
-@pytest.fixture
-async def demo(home: Path, world: World) -> AsyncIterator[Running]:
-    async with echoing(home, world) as running:
-        await prepare(running)
-        yield running
-
-
-@pytest.fixture
 def talk(demo: Running) -> Talk:
     return Talk(demo.channel)
 

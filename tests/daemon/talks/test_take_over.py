@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
@@ -27,23 +26,8 @@ def _no_tmux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doors, "in_tmux", lambda command: command)
 
 
-@pytest.fixture
-async def demo(home: Path, world: World) -> AsyncIterator[Running]:
-    """With a vibespace `demo` whose agent is an echo."""
-    async with echoing(home, world) as running:
-        await prepare(running)
-        yield running
-
-
-@pytest.fixture
 def talk(demo: Running) -> Talk:
     return Talk(demo.channel)
-
-
-@pytest.fixture
-def inside(demo: Running, world: World) -> Path:
-    """The agent's home."""
-    return home_of(demo, world)
 
 
 async def connect(talk: Talk) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
@@ -25,23 +24,8 @@ from vibespace.v1 import vibespaces_pb2 as v
 KILLED = "its program was killed by signal 9"
 
 
-@pytest.fixture
-async def demo(home: Path, world: World) -> AsyncIterator[Running]:
-    """With a vibespace `demo` whose agent is an echo."""
-    async with echoing(home, world) as running:
-        await prepare(running)
-        yield running
-
-
-@pytest.fixture
 def talk(demo: Running) -> Talk:
     return Talk(demo.channel)
-
-
-@pytest.fixture
-def inside(demo: Running, world: World) -> Path:
-    """The agent's home."""
-    return home_of(demo, world)
 
 
 async def asked(demo: Running, talk: Talk) -> p.Approval:
