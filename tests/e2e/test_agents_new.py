@@ -7,6 +7,7 @@ import pytest
 from tests.e2e.agents import KEY, claude, codex
 from tests.e2e.installation import Installation
 from tests.e2e.person import Person, person
+from tests.models.endpoint import Endpoint
 from tests.models.script import say
 
 pytestmark = pytest.mark.here("the scripted model listens where the engine is, and config.yaml opens the way to it")
@@ -25,6 +26,14 @@ def enter(there: Person, words: str) -> None:
     there.type("\r")
 
 
+def all_is_there(own: Installation, model: Endpoint) -> None:
+    """What was said to it and by it, once and in order; the model was told what was since the new one was begun."""
+    said = [text for text in texts(own) if text.endswith(("words", "answer."))]
+    assert said == [each for n in ("first", "second", "third") for each in (f"{n} words", f"{n.title()} answer.")]
+    words = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
+    assert words == ["second words", "third words"]
+
+
 def test_claude_clears(own: Installation) -> None:
     """A new conversation, and what is said in it is in the history with the rest; with it `ask` goes on."""
     script = [say(f"{number} answer.") for number in ("First", "Second", "Third", "Fourth")]
@@ -38,17 +47,7 @@ def test_claude_clears(own: Installation) -> None:
             enter(there, "/exit")
             there.wait()
         assert own.ok("ask", "-a", "claude-1@shop", "third words") == "Third answer.\n"
-        said = [text for text in texts(own) if text.endswith(("words", "answer."))]
-        assert said == [
-            "first words",
-            "First answer.",
-            "second words",
-            "Second answer.",
-            "third words",
-            "Third answer.",
-        ]
-        words = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
-        assert words == ["second words", "third words"]
+        all_is_there(own, model)
         with person(own, "connect", "claude-1@shop") as there:
             there.sees("Third.{1,12}answer")
             enter(there, "/clear")
@@ -72,17 +71,7 @@ def test_codex_begins_a_new_one(own: Installation) -> None:
             there.sees("Second.{1,12}answer")
             assert own.ok("ask", "-a", "codex-1@shop", "third words") == "Third answer.\n"
             there.sees("Third.{1,12}answer")
-        said = [text for text in texts(own) if text.endswith(("words", "answer."))]
-        assert said == [
-            "first words",
-            "First answer.",
-            "second words",
-            "Second answer.",
-            "third words",
-            "Third answer.",
-        ]
-        words = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
-        assert words == ["second words", "third words"]
+        all_is_there(own, model)
 
 
 def test_codex_leaves_a_former_conversation(own: Installation) -> None:
