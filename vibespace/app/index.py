@@ -55,6 +55,8 @@ class Index:
         """Whether the file was found whole, which is asked once: it takes 0.1 s for a million events."""
         self._spoilt = False
         """Whether something else was found in it since."""
+        self._counted = 0
+        """The place up to which its numbers were found to add up, which is asked once for each: it takes 5 ms."""
 
     def find(self, wanted: Wanted, after: int, until: int, limit: int) -> list[int]:
         """Up to `limit` positions of events that are `wanted`, in order. Raises UNUSABLE."""
@@ -79,7 +81,9 @@ class Index:
         with self._open() as connection:
             places.fill(connection, until)
             connection.execute("BEGIN")
-            places.check(connection)
+            if (position := places.upto(connection)) != self._counted:
+                places.check(connection)
+                self._counted = position
             yield connection
 
     @contextmanager
@@ -89,7 +93,7 @@ class Index:
         try:
             yield connection
         except sqlite3.DatabaseError as e:
-            self._looked, self._spoilt = False, self._spoilt or _is_to_blame(e)
+            self._looked, self._counted, self._spoilt = False, 0, self._spoilt or _is_to_blame(e)
             raise
         finally:
             connection.close()

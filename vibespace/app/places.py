@@ -62,7 +62,7 @@ def fill(connection: sqlite3.Connection, until: int) -> None:
     while True:
         connection.execute("BEGIN IMMEDIATE")
         try:
-            [(after,)] = connection.execute("SELECT position FROM upto").fetchall()
+            after = upto(connection)
             if after < until:
                 for statement in _FILL:
                     connection.execute(statement, {"after": after, "last": min(after + _STEP, until)})
@@ -72,6 +72,12 @@ def fill(connection: sqlite3.Connection, until: int) -> None:
             raise
         if after + _STEP >= until:
             return
+
+
+def upto(connection: sqlite3.Connection) -> int:
+    """The position of the last event that was taken in. Raises ValueError where there is not one number."""
+    [(position,)] = connection.execute("SELECT position FROM upto").fetchall()
+    return int(position)
 
 
 def check(connection: sqlite3.Connection) -> None:
