@@ -28,7 +28,7 @@ from vibespace.app.messages import LONGEST, MOST_WAITING
 from vibespace.app.transcripts import Line
 from vibespace.app.writer import Command
 from vibespace.domain.approvals import EXPIRED, Approval
-from vibespace.domain.messages import ACKNOWLEDGED, DONE, FAILED, HANDED, QUEUED, Message
+from vibespace.domain.messages import ACKNOWLEDGED, DONE, FAILED, HANDED, QUEUED, UNCERTAIN, Message
 from vibespace.domain.transcripts import Place
 from vibespace.errors import Error, Exhausted
 
@@ -360,6 +360,38 @@ async def test_what_leads_to_less_is_decided_on_a_full_disk(house: House, monkey
     state = house.feed.state
     assert (state.messages, state.approvals, state.conversations[agent.uid].working) == ({}, {}, False)
     assert plain(state) == plain(house.log.fold())
+
+
+async def test_what_a_program_may_work_on_is_uncertain_when_it_is_given_up(house: House) -> None:
+    """What waits is refused, in words; of what was handed nobody knows, and whoever has the terminal keeps it."""
+    for command in (say(), with_first(messages.hand_message, *WHOSE), program_started(on_terminal=True)):
+        await house.ask(command)
+    await house.ask(line(*WHOSE, ENTERED, BEGUN, TAKEN))
+    for command in (say(), say()):
+        await house.ask(command)
+    uid = house.feed.state.agent(*WHOSE).uid
+    said = list(house.feed.state.messages[uid])
+    await house.ask(partial(messages.withdraw, agent_uid=uid, reason="it is not reached"))
+    ends = [(over.state, over.reason) for each in said if (over := _over(house, each))]
+    assert ends == [(UNCERTAIN, ""), (FAILED, "it is not reached"), (FAILED, "it is not reached")]
+    assert house.feed.state.conversations[uid].on_terminal
+
+
+async def test_nothing_waits_for_a_decision_while_its_agent_is_stopped(house: House) -> None:
+    """Its end is heard of at its next start alone; until then somebody could decide for nobody."""
+    for command in (say(), program_started(), line(*WHOSE, ENTERED, BEGUN, ASKED)):
+        await house.ask(command)
+    agent = house.feed.state.agent(*WHOSE)
+    for state, left in (("failed", 1), ("stopped", 0)):
+        observed = partial(agents.observe_agent, vibespace="demo", name="claude-1", state=state)
+        await house.ask(partial(observed, generation=1, vibespace_generation=1))
+        assert len(house.feed.state.approvals.get(agent.uid, {})) == left
+
+
+def _over(house: House, message: UUID) -> Message:
+    over = house.feed.state.gone[message].aggregate
+    assert isinstance(over, Message)
+    return over
 
 
 SECRET = "k-of-the-mill"

@@ -186,7 +186,7 @@ class HarnessContract:
         """Nothing is sent and nothing restarts for settings that are in force."""
         for each in (Settings(), Settings(model="m", effort="low", allowed_tools=("Bash(git:*)",), max_turns=3)):
             update = self.harness.update("c-1", each, replace(each), "r-1")
-            assert (update.lines, update.restart) == ((), ())
+            assert (update.lines, update.restart) == ({}, ())
 
     def test_it_is_started_by_its_name(self) -> None:
         """Both doors have a command."""

@@ -145,4 +145,4 @@ class Echo:
         return encode({"do": "answer", "id": request, "allow": False})
 
     def update(self, conversation: str, old: Settings, new: Settings, request: str) -> Update:
-        return Update((encode({"do": "set", "id": request, "model": new.model}),) if old != new else ())
+        return Update({request: encode({"do": "set", "id": request, "model": new.model})} if old != new else {})

@@ -130,13 +130,13 @@ def test_what_needs_a_new_process(change: dict[str, Any], subtypes: list[str], r
     """A living process is told what it can be told; for the rest the settings are named."""
     old = Settings(allowed_tools=("Bash(git:*)",))
     update = CLAUDE.update("c-1", old, replace(old, **change), "r-1")
-    assert [sent(line)["request"]["subtype"] for line in update.lines] == subtypes
+    assert [sent(line)["request"]["subtype"] for line in update.lines.values()] == subtypes
     assert update.restart == restart
 
 
 def test_permissions_can_be_asked_for_again() -> None:
     """A process that asked nobody can be told to ask."""
-    (line,) = CLAUDE.update("c-1", Settings(skip_permissions=True), Settings(), "r-1").lines
+    (line,) = CLAUDE.update("c-1", Settings(skip_permissions=True), Settings(), "r-1").lines.values()
     assert sent(line)["request"] == {"subtype": "set_permission_mode", "mode": "default"}
 
 

@@ -260,16 +260,16 @@ def test_clear_begins_another_conversation() -> None:
 
 def test_a_refused_request_says_why() -> None:
     """What the program will not do is not taken for done."""
-    line = {"type": "control_response", "response": {"subtype": "error", "request_id": "r-1 mode", "error": "no"}}
-    assert told(line) == [Replied(id="r-1 mode", request="r-1", refusal="no")]
+    line = {"type": "control_response", "response": {"subtype": "error", "request_id": "r-1-mode", "error": "no"}}
+    assert told(line) == [Replied(id="r-1-mode", request="r-1-mode", refusal="no")]
 
 
 def test_each_line_of_a_request_has_a_reply_of_its_own() -> None:
     """A refusal is not taken for a repeat of what was done before it."""
     update = CLAUDE.update("c-1", Settings(), Settings(model="opus", effort="low"), "r-1")
-    names = [sent(line)["request_id"] for line in update.lines]
+    names = [sent(line)["request_id"] for line in update.lines.values()]
     events = told(*({"type": "control_response", "response": {"subtype": "success", "request_id": n}} for n in names))
-    assert [event.request for event in events if isinstance(event, Replied)] == ["r-1", "r-1"]
+    assert [event.request for event in events if isinstance(event, Replied)] == [*update.lines]
     assert len({event.id for event in events}) == 2
 
 

@@ -213,8 +213,9 @@ def test_codex_is_greeted_logged_in_and_opened_for_each_connection() -> None:
             if b"thread/start" in action.line or b"thread/resume" in action.line:
                 live.saw([ConversationSwitched(id="s", conversation="thread", previous="")])
     greeting = [("initialize", False), ("initialized", False), ("account/login/start", True)]
-    begin = [*greeting, ("thread/start", False), ("thread/name/set", False)]
-    again = [*greeting, ("thread/resume", False), ("thread/settings/update", False)]
+    named = ("thread/name/set", False)
+    begin = [*greeting, ("thread/start", False), named]
+    again = [*greeting, ("thread/resume", False), ("thread/settings/update", False), named]
     assert said == [*begin, *again]
 
 
@@ -286,6 +287,34 @@ def test_another_connection_is_asked_anew() -> None:
     answer = plan(view(approvals=[approval(lambda a: a.decide(ALLOWED, "h"))], live=live))
     assert isinstance(answer, Write)
     assert answer.approval
+
+
+def test_what_was_said_over_a_connection_that_is_lost_is_said_again() -> None:
+    """What was asked is asked again under another name; a message is looked for first."""
+    turn: tuple[Change, ...] = (lambda c: c.enter("thread"), lambda c: c.start_turn("t"), lambda c: c.interrupt())
+    handed, named = message(1, HANDED), Settings(model="n")
+    for more, method in (
+        ({"conversation": conversation(*turn)}, "turn/interrupt"),
+        ({"settings": named}, "thread/settings/update"),
+        ({"messages": [handed]}, "turn/start"),
+    ):
+        said: list[list[str]] = []
+        live = running(listens=False)
+        for _ in range(2):
+            live.connect()
+            live.turn = "t" if method == "turn/interrupt" else ""
+            said.append([])
+            whole = {"conversation": conversation(lambda c: c.enter("thread")), "resumed": True, **more}
+            while isinstance(action := plan(view(Codex(), live=live, **whole)), Write):
+                asked_for = json.loads(action.line)
+                said[-1].append(asked_for["method"])
+                live.written.add(action.name)
+                live.saw([ConversationSwitched(id="s", conversation="thread", previous="")])
+                if asked_for["method"] == "thread/items/list" or "settings" not in action.name:
+                    live.saw([Replied(id="r", request=str(asked_for.get("id", "")).rpartition(" ")[2])])
+        assert [method in each for each in said] == [True, True], said
+    assert "thread/items/list" in said[1]
+    assert "thread/items/list" not in said[0]
 
 
 def test_interrupts_end_the_turn_and_insisting_the_program() -> None:
@@ -373,6 +402,17 @@ def test_settings_come_into_force() -> None:
     assert (
         plan(view(**changed, live=running(Replied(id="x", request="settings-7-1"), written=(told.name,)))) == Settle()
     )
+    more: dict[str, Any] = {**changed, "settings": Settings(model="b", effort="high")}
+    for replies in range(3):
+        live, greeting = running(written=("1-greet-0", "1-name-0"), conversation="c"), Replied(request="greet-1")
+        live.saw([greeting])
+        lines: list[Write] = []
+        while isinstance(action := plan(view(ClaudeCode(), **more, live=live)), Write):
+            live.written.add(action.name)
+            lines.append(action)
+        for line in lines[:replies]:
+            live.saw([Replied(request=json.loads(line.line)["request_id"])])
+        assert (len(lines), plan(view(ClaudeCode(), **more, live=live))) == (2, Settle() if replies == 2 else None)
     refused = running(Replied(id="x", request="settings-7-1", refusal="no"), written=(told.name,))
     assert plan(view(**changed, live=refused)) == End()
     prompt: dict[str, Any] = {"settings": Settings(system_prompt="b"), "generation": 7}

@@ -6,14 +6,16 @@ import asyncio
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from tests.app.house import create
-from tests.app.talking import say
+from tests.app.talking import program_started, say
 from tests.daemon.running import quiet
 from tests.reconcile.journal import tools
 from tests.reconcile.site import Site, site
 from tests.reconcile.virtual import in_virtual_time
 from vibespace.domain.messages import FAILED, Message
-from vibespace.errors import Exhausted, Unavailable
+from vibespace.errors import Exhausted, FailedPrecondition, Unavailable
 from vibespace.reconcile.drivers import Drivers
 
 
@@ -67,10 +69,34 @@ async def test_what_waits_for_room_is_not_given_up(tmp_path: Path) -> None:
         tried = len(broken.tries)
         await made.house.ask(say())
         await asyncio.sleep(0.01)
-        assert len(broken.tries) == tried + 1
+        assert len(broken.tries) > tried
         driving.cancel()
         await asyncio.wait([driving])
         assert made.feed.held == {}
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        FailedPrecondition("SECRET_UNREADABLE", "A credential cannot be opened."),
+        Unavailable("AGENT_UNREACHABLE", "It is not reached."),
+        ValueError("it cannot be"),
+    ],
+)
+@in_virtual_time
+async def test_a_living_program_that_is_not_reached_is_tried_ever_later(tmp_path: Path, why: Exception) -> None:
+    """It may be reached again, whatever is wrong; until then nobody is kept busy by it."""
+    async with site(tmp_path) as made, made.reconciling():
+        await made.house.ask(create())
+        await made.until(quiet)
+        await made.house.ask(program_started())
+        broken = Broken(why)
+        driving = asyncio.create_task(Drivers(tools(made.house, tmp_path, programs=broken)).run())
+        await asyncio.sleep(600)
+        assert 10 < len(broken.tries) < 50
+        assert broken.tries[-1] - broken.tries[-2] > 15
+        driving.cancel()
+        await asyncio.wait([driving])
 
 
 async def outcome(made: Site, tmp_path: Path, programs: object) -> str:

@@ -10,7 +10,7 @@ from vibespace.app import approvals, credentials, host
 from vibespace.app.settings import CHANGEABLE, check_settings
 from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain import names
-from vibespace.domain.agents import Agent
+from vibespace.domain.agents import STOPPED, Agent
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.errors import AlreadyExists, InvalidArgument, NotFound
 
@@ -146,8 +146,10 @@ def observe_agent(
     generation: int,
     vibespace_generation: int,
 ) -> Agent:
-    """What the engine shows of it."""
+    """What the engine shows of it. Nothing that it asked waits while it is stopped."""
     draft = transaction.change(transaction.state.agent(vibespace, name))
+    if state == STOPPED:
+        approvals.expire_all(transaction, draft.uid, "its agent was stopped")
     draft.observe(state, transaction.mask(reason), image, generation, vibespace_generation)
     return draft
 

@@ -8,7 +8,7 @@ from vibespace.app import host
 from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain.agents import Agent
 from vibespace.domain.conversations import Conversation
-from vibespace.domain.messages import HANDED, Message
+from vibespace.domain.messages import HANDED, QUEUED, Message
 from vibespace.errors import Exhausted, FailedPrecondition, InvalidArgument, NotFound
 
 MOST_WAITING = 100
@@ -143,15 +143,21 @@ def want_terminal(transaction: Transaction, *, vibespace: str, agent: str, takes
 
 @makes_room
 def withdraw(transaction: Transaction, *, agent_uid: str, reason: str) -> Conversation:
-    """Its program cannot be had: what was said to it, and whoever wants it on a terminal, hears why."""
+    """Its program cannot be had: what it was not handed it will not work on, and whoever wants it on a terminal goes
+    without. What it was handed it may well be working on.
+    """
     conversation = transaction.state.conversations.get(agent_uid)
     if conversation is None:
         raise NotFound("NO_CONVERSATION", "Nothing was said to that agent.")
     draft = transaction.change(conversation)
-    if draft.wants_terminal:
+    if not draft.on_terminal:
         draft.detach_terminal()
     for message in list(transaction.state.messages.get(agent_uid, {}).values()):
-        transaction.change(message).fail(transaction.mask(reason))
+        changed = transaction.change(message)
+        if changed.state == QUEUED:
+            changed.fail(transaction.mask(reason))
+        else:
+            changed.lose()
     return draft
 
 

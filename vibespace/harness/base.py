@@ -43,8 +43,8 @@ class Command:
 class Update:
     """How changed settings come into force."""
 
-    lines: tuple[bytes, ...] = ()
-    """To send to the living program."""
+    lines: Mapping[str, bytes] = field(default_factory=dict)
+    """To send to the living program, each by the request that it is replied to under."""
     restart: tuple[str, ...] = ()
     """Settings that only a new process takes."""
 
@@ -103,7 +103,8 @@ class Parser(Protocol):
 class Harness(Protocol):
     """What is to know about one agent program. All methods are pure; ids are given from outside and unique.
 
-    Lines to send are without their newline. A `request` has no spaces; each line that asks is replied to under it.
+    Lines to send are without their newline. A `request` has no spaces; each line that asks is replied to under it,
+    or under one of an Update's own.
     """
 
     shares: bool

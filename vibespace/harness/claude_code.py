@@ -130,12 +130,12 @@ class ClaudeCode:
         return _reply(subtype="error", request_id=request, error="not supported")
 
     def update(self, conversation: str, old: Settings, new: Settings, request: str) -> Update:
-        lines: list[bytes] = []
+        asked: dict[str, dict[str, Any]] = {}
         restart = [name for name in ("system_prompt", "max_turns") if getattr(old, name) != getattr(new, name)]
         if old.model != new.model:
-            lines.append(_ask(f"{request} model", subtype="set_model", model=new.model or "default"))
+            asked["model"] = {"subtype": "set_model", "model": new.model or "default"}
         if old.skip_permissions and not new.skip_permissions:
-            lines.append(_ask(f"{request} mode", subtype="set_permission_mode", mode="default"))
+            asked["mode"] = {"subtype": "set_permission_mode", "mode": "default"}
         elif old.skip_permissions != new.skip_permissions:
             restart.append("skip_permissions")  # refused to a process that was not started so
         added: dict[str, Any] = {}
@@ -150,8 +150,9 @@ class ClaudeCode:
             elif set(getattr(old, name)) != set(getattr(new, name)):
                 added["permissions"] = _permissions(new)
         if added:
-            lines.append(_ask(f"{request} flags", subtype="apply_flag_settings", settings=added))
-        return Update(tuple(lines), tuple(restart))
+            asked["flags"] = {"subtype": "apply_flag_settings", "settings": added}
+        lines = {name: _ask(name, **what) for kind, what in asked.items() if (name := f"{request}-{kind}")}
+        return Update(lines, tuple(restart))
 
 
 def _command(

@@ -249,7 +249,7 @@ class ClaudeParser:
         refused = text(response, "subtype") == "error"
         refusal = text(response, "error") or "refused" if refused else ""
         name = called(response, "request_id")
-        return (Replied(id=name, request=name.partition(" ")[0], refusal=refusal),)
+        return (Replied(id=name, request=name, refusal=refusal),)
 
     def _rate_limit(self, said: Object) -> Events:
         info = mapping(said, "rate_limit_info")

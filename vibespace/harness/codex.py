@@ -99,7 +99,7 @@ class Codex:
                 where["developerInstructions"] = settings.system_prompt
             return (_call("thread/start", request, **where),)
         resumed = _call("thread/resume", request, threadId=conversation, excludeTurns=True, **where)
-        return (resumed, *self._renew(conversation, settings, request))
+        return (resumed, *self._renew(conversation, settings, request).values())
 
     def has_lost(self, refusal: str) -> bool:
         """One that was begun, and neither named nor used, is nowhere but in the process."""
@@ -157,9 +157,9 @@ class Codex:
         changed = [name for name in live if getattr(old, name) != getattr(new, name)]
         if "system_prompt" in changed and not new.model:
             restart.append("system_prompt")  # it is given together with a model only
-        return Update(self._renew(conversation, new, request) if changed else (), tuple(restart))
+        return Update(self._renew(conversation, new, request) if changed else {}, tuple(restart))
 
-    def _renew(self, conversation: str, settings: Settings, request: str) -> tuple[bytes, ...]:
+    def _renew(self, conversation: str, settings: Settings, request: str) -> dict[str, bytes]:
         """Instructions given when a conversation is resumed have no effect; these do, from its next turn on."""
         change: dict[str, Any] = {"approvalPolicy": _policy(settings), "sandboxPolicy": {"type": "dangerFullAccess"}}
         if settings.effort:
@@ -172,7 +172,7 @@ class Codex:
                 "developer_instructions": settings.system_prompt or None,
             }
             change["collaborationMode"] = {"mode": "default", "settings": instructions}
-        return (_call("thread/settings/update", request, threadId=conversation, **change),)
+        return {request: _call("thread/settings/update", request, threadId=conversation, **change)}
 
 
 def _rules(settings: Settings) -> dict[str, str]:

@@ -175,7 +175,7 @@ def _prepare(view: View, conversation: Conversation) -> Action:
 
 def _name(view: View, conversation: Conversation, session: str) -> tuple[Write | None, bool]:
     """What names it, and whether it is named already, or needs no name."""
-    kind = f"name-{_word(session)}"
+    kind = _once(view.live, f"name-{_word(session)}")
     lines = view.harness.name(session, conversation.subject, request := _named(view.live, kind))
     return _unwritten(view.live, kind, lines), not lines or request in view.live.replied
 
@@ -219,7 +219,7 @@ def _interrupt(view: View, conversation: Conversation) -> Action:
     live = view.live
     if not conversation.interrupted or conversation.interrupted != live.turn:
         return None
-    kind = f"interrupt-{_word(live.turn)}"
+    kind = _once(live, f"interrupt-{_word(live.turn)}")
     return _unwritten(live, kind, view.harness.interrupt(live.conversation, live.turn, _named(live, kind)))
 
 
@@ -228,7 +228,7 @@ def _limit(view: View) -> Action:
     live = view.live
     if "max_turns" not in view.harness.counted or not 0 < view.in_force.max_turns < live.rounds or not live.turn:
         return None
-    kind = f"{LIMIT}-{_word(live.turn)}"
+    kind = _once(live, f"{LIMIT}-{_word(live.turn)}")
     return _unwritten(live, kind, view.harness.interrupt(live.conversation, live.turn, _named(live, kind)))
 
 
@@ -247,14 +247,13 @@ def _settle(view: View, conversation: Conversation) -> Action:
         return between
     if view.settings == view.in_force or not _is_open(view, conversation):
         return None
-    kind = f"settings-{view.generation}"
-    request = _named(view.live, kind)
-    update = view.harness.update(view.live.conversation, view.in_force, view.settings, request)
-    if update.restart or view.live.replied.get(request):
+    live, kind = view.live, _once(view.live, f"settings-{view.generation}")
+    update = view.harness.update(live.conversation, view.in_force, view.settings, _named(live, kind))
+    if update.restart or any(live.replied.get(request) for request in update.lines):
         return between
-    if action := _unwritten(view.live, kind, update.lines):
+    if action := _unwritten(live, kind, [*update.lines.values()]):
         return action
-    return Settle() if not update.lines or request in view.live.replied else None
+    return Settle() if update.lines.keys() <= live.replied.keys() else None
 
 
 def _is_open(view: View, conversation: Conversation) -> bool:
@@ -276,7 +275,7 @@ def _say(view: View, conversation: Conversation) -> Action:
     for message in handed:
         if refusal := live.replied.get(message.delivery):
             return Requeue(message) if message.steers else Fail(message, refusal)
-        if (name := f"{live.epoch}-message-{message.uid}-{message.tries}") not in live.written:
+        if (name := f"{live.epoch}-{_once(live, f'message-{message.uid}-{message.tries}')}") not in live.written:
             return _write(view, conversation, message, name)
     if handed and idle:
         return None  # it is about to be taken up
@@ -289,10 +288,12 @@ def _say(view: View, conversation: Conversation) -> Action:
 
 
 def _write(view: View, conversation: Conversation, message: Message, name: str) -> Action:
-    """Where an earlier program may have it and would not notice a repeat, it is looked for first."""
+    """Where an earlier program may have it, or this one over an earlier connection, and would not notice a repeat, it
+    is looked for first.
+    """
     live, session = view.live, view.live.conversation or session_for(conversation)
-    if message.tries > 1:
-        kind = f"look-{message.uid}-{message.tries}"
+    if message.tries > 1 or live.connections > 1:
+        kind = _once(live, f"look-{message.uid}-{message.tries}")
         request = _named(live, kind)
         looking = view.harness.look_up(session, request)
         if action := _unwritten(live, kind, looking):
@@ -322,7 +323,7 @@ def _once(live: Live, kind: str) -> str:
 
 
 def _named(live: Live, kind: str) -> str:
-    """A request of that kind; there is one a life of the program."""
+    """A request of that kind; there is one a life of the program, or a connection of `_once`."""
     return f"{kind}-{live.epoch}"
 
 

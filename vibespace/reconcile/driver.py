@@ -38,8 +38,9 @@ from vibespace.reconcile.tools import Tools
 _PAUSES = (0.2, 1.0, 5.0, 20.0)
 """Seconds before the way to a program is tried again."""
 _MOST_TRIES = 6
-"""Times that it is tried before who waits is told; after this many seconds in between, the next counts as the first."""
+"""Times that it is tried before who waits is told."""
 _LASTING = 60.0
+"""After so many seconds of it the next failure counts as the first."""
 _FAREWELL = 5.0
 """Seconds that a program has to end by itself once nothing more is said to it."""
 
@@ -75,9 +76,8 @@ class Driver:
                 tries = 1 if asyncio.get_running_loop().time() - begun > _LASTING else tries + 1
                 if e.reason == "DISK_FULL":
                     self._tools.feed.hold(self._uid, e)  # it goes on by itself when there is room
-                elif isinstance(e, FailedPrecondition) or tries >= _MOST_TRIES:
+                elif isinstance(e, FailedPrecondition) or tries % _MOST_TRIES == 0:
                     await self._withdraw(e.sentence)
-                    tries = 1
                 await self._pause(_PAUSES[min(tries, len(_PAUSES)) - 1])
 
     async def _pause(self, seconds: float) -> None:
@@ -280,7 +280,7 @@ async def _first(*works: Coroutine[Any, Any, None]) -> None:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def is_wanted(feed: Feed, agent_uid: str) -> bool:

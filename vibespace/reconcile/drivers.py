@@ -25,7 +25,8 @@ from vibespace.reconcile.driver import Driver, is_wanted
 from vibespace.reconcile.tools import Tools
 
 _PAUSE = 1.0
-"""Seconds until a driver that met a defect begins anew."""
+"""Seconds until a driver that met a defect begins anew; as often as it has met one."""
+_LONGEST_PAUSE = 60.0
 _LASTING = 60.0
 """After so many seconds of a driver its defect counts as the first."""
 
@@ -109,9 +110,10 @@ class Drivers:
         return agent if running and vibespace.repository != PENDING else None
 
     async def _drive(self, agent: Agent) -> None:
-        """Where that meets a defect again and again, who waits is told."""
+        """Where that meets a defect again and again, who waits is told, and it is tried ever later."""
         time, defects = asyncio.get_running_loop().time, 0
-        while defects < MOST_TRIES:
+        reason = "the daemon met a defect of its own with its program"
+        while True:
             begun = time()
             try:
                 await Driver(agent, self._tools).run()
@@ -119,9 +121,11 @@ class Drivers:
                 _log.exception("the program of %s is not driven", agent.uid)
                 self._tools.checkpoints.forget(agent.uid)
                 defects = 1 if time() - begun > _LASTING else defects + 1
-                await asyncio.sleep(_PAUSE)
+                if defects % MOST_TRIES == 0:
+                    with suppress(Error):
+                        await self._tools.writer.run(
+                            partial(withdraw, agent_uid=agent.uid, reason=reason), Request("daemon")
+                        )
+                await asyncio.sleep(min(defects * _PAUSE, _LONGEST_PAUSE))
             else:
                 return
-        reason = "the daemon met a defect of its own with its program"
-        with suppress(Error):
-            await self._tools.writer.run(partial(withdraw, agent_uid=agent.uid, reason=reason), Request("daemon"))
