@@ -384,6 +384,19 @@ def test_a_transcript_behind_the_hooks_begins_and_ends_nothing(
     assert turns(steps) == expected
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_what_is_said_on_the_terminal_is_of_its_turn_and_conversation(late: bool) -> None:
+    """Also where the hook that tells of the turn's end is there before it; of two ids of conversations, the line's."""
+    words = {"content": [{"type": "text", "text": "done"}]}
+    answer = {"type": "assistant", "uuid": "u-1", "entrypoint": "cli", "sessionId": "c-2", "session_id": "c-1"}
+    steps = [prompted("p-1"), typed("p-1"), (Source.RECORD, {**answer, "message": words}), stopped("p-1")]
+    parser = CLAUDE.parser()
+    for at in (0, 1, 3, 2) if late else range(4):
+        told = parser.feed(encode(steps[at][1]), steps[at][0])
+        said = [(event.turn, event.conversation) for event in told if isinstance(event, Text) and not event.by_user]
+        assert said == ([("p-1", "c-2")] if at == 2 else [])
+
+
 @pytest.mark.parametrize(
     "line",
     [

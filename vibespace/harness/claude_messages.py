@@ -62,7 +62,7 @@ def message_events(said: Object, turn: str, block: tuple[str, int]) -> tuple[Eve
     if true(said, "isMeta") or true(said, "isCompactSummary"):
         return ()
     where: Where = {
-        "conversation": called(said, "session_id") or called(said, "sessionId"),
+        "conversation": conversation_of(said),
         "turn": turn,
         "parent": text(said, "parent_tool_use_id") or ("sidechain" if true(said, "isSidechain") else ""),
     }
@@ -77,6 +77,11 @@ def message_events(said: Object, turn: str, block: tuple[str, int]) -> tuple[Eve
         name = called(said, "uuid") + (f"#{place}" if place else "")
         found += _part(said, part, {"id": name, **where}, block)
     return tuple(found)
+
+
+def conversation_of(said: Object) -> str:
+    """In which a line was said. One of the transcript may have both: then the other is of the process's first one."""
+    return called(said, "sessionId") or called(said, "session_id")
 
 
 def user_said(said: Object) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 from vibespace.harness.claude_approvals import Open
 from vibespace.harness.claude_messages import (
     INTERRUPTED,
+    conversation_of,
     cost,
     ended,
     message_events,
@@ -144,7 +145,7 @@ class ClaudeParser:
             return handlers[kind](said)
         if kind in _SILENT[source]:
             return ()
-        return (Unparsed(id=called(said, "uuid"), conversation=_conversation(said), why="unknown kind", kind=kind),)
+        return (Unparsed(id=called(said, "uuid"), conversation=conversation_of(said), why="unknown kind", kind=kind),)
 
     def lost(self) -> Events:
         cancelled = self._open.close()
@@ -221,7 +222,7 @@ class ClaudeParser:
         over = TurnEnded(
             id=turn or called(said, "uuid"),
             turn=turn,
-            conversation=_conversation(said),
+            conversation=conversation_of(said),
             reason=reason,
             detail=detail,
             trouble=self._trouble if reason is Reason.FAILED else None,
@@ -285,7 +286,7 @@ class ClaudeParser:
         if state == "started":
             self._taken = message
         dropped = state in ("discarded", "refused")
-        return (MessageDropped(id=message, conversation=_conversation(said)),) if dropped else ()
+        return (MessageDropped(id=message, conversation=conversation_of(said)),) if dropped else ()
 
     # The transcript
 
@@ -300,12 +301,16 @@ class ClaudeParser:
             self._prompt = called(said, "promptId") or self._typed or called(said, "uuid")
             if not words.startswith(_COMMAND):  # by a hook, where it is one for the model
                 started = self._typed_starts(said, self._prompt)
-        turn = self._typed if typed else self._turn
+        turn = self._recorded_turn() if typed else self._turn
         events = self._open.seen(said, message_events(said, turn, ("", 0)))
         failure = next((event for event in events if isinstance(event, Error)), None)
         # No other line of the transcript tells that a turn is over whose request failed.
         over = self._recorded_end(said, Reason.FAILED, failure) if own and failure else ()
         return (*started, *events, *over)
+
+    def _recorded_turn(self) -> str:
+        """The terminal's, that the transcript is in: hooks may have told of its end by then."""
+        return self._prompt if self._prompt in self._over else self._typed
 
     def _recorded_end(self, said: Object, reason: Reason, failure: Error | None = None) -> Events:
         """Of a turn before the one that hooks have told of it says nothing new."""
@@ -320,7 +325,7 @@ class ClaudeParser:
         if text(attached, "type") != "queued_command" or true(attached, "isMeta") or not text(attached, "prompt"):
             return ()
         name = called(attached, "source_uuid") or called(said, "uuid")
-        turn = self._typed if text(said, "entrypoint") == "cli" else self._turn
+        turn = self._recorded_turn() if text(said, "entrypoint") == "cli" else self._turn
         words = text(attached, "prompt")
         return (Text(id=name, message=name, text=words, by_user=True, **_where(said, turn)),)
 
@@ -332,21 +337,21 @@ class ClaudeParser:
             return ()
         before = self._typed_ends(said, Reason.INTERRUPTED)
         self._typed = turn
-        return (*before, TurnStarted(id=turn, turn=turn, conversation=_conversation(said)))
+        return (*before, TurnStarted(id=turn, turn=turn, conversation=conversation_of(said)))
 
     def _typed_ends(self, said: Object, reason: Reason, detail: str = "", trouble: Trouble | None = None) -> Events:
         turn, self._typed = self._typed, ""
         if not turn:
             return ()
         self._over.append(turn)
-        where: Where = {"conversation": _conversation(said), "turn": turn}
+        where: Where = {"conversation": conversation_of(said), "turn": turn}
         over = TurnEnded(id=turn, reason=reason, detail=detail, trouble=trouble, **where)
         return (*self._open.close(), over, *self._idle(turn, over.conversation))
 
     def _hooked(self, said: Object) -> Events:
         """The program gives no id, so whoever relays the hook adds a `request_id`."""
         request = called(said, "request_id") or called(said, "prompt_id")
-        where: Where = {"conversation": _conversation(said), "turn": self._typed}
+        where: Where = {"conversation": conversation_of(said), "turn": self._typed}
         return (self._open.ask(said, request, mapping(said, "tool_input"), where, terminal=True),)
 
     def _withdrawn(self, said: Object) -> Events:
@@ -383,9 +388,5 @@ class ClaudeParser:
         return (ConversationSwitched(id=conversation, conversation=conversation, previous=previous),)
 
 
-def _conversation(said: Object) -> str:
-    return called(said, "session_id") or called(said, "sessionId")
-
-
 def _where(said: Object, turn: str) -> Where:
-    return {"conversation": _conversation(said), "turn": turn, "parent": text(said, "parent_tool_use_id")}
+    return {"conversation": conversation_of(said), "turn": turn, "parent": text(said, "parent_tool_use_id")}
