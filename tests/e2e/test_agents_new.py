@@ -94,6 +94,32 @@ def test_codex_leaves_a_former_conversation(own: Installation) -> None:
         assert words == ["second words", "third words"]
 
 
+def test_codex_is_connected_to_as_soon_as_it_is_started(own: Installation) -> None:
+    """Its program is begun for whoever connects; what is said there is in the history."""
+    with codex(own, [say("First answer."), say("Second answer.")]):
+        own.ok("ask", "-a", "codex-1@shop", "first words")
+        for verb in ("stop", "start"):
+            own.ok("agent", verb, "codex-1@shop")
+        with person(own, "connect", "codex-1@shop") as there:
+            there.sees("First.{1,12}answer")
+            enter(there, "second words")
+            there.sees("Second.{1,12}answer")
+        while texts(own)[-1] != "Second answer.":
+            pass
+
+
+def test_codex_in_a_shell_is_another_program(own: Installation) -> None:
+    """It serves nobody, so that the agent's own has its place, before, meanwhile and after."""
+    with codex(own, [say("Typed answer."), say("First answer."), say("Second answer.")]):
+        with person(own, "exec", "-it", "codex-1@shop", "--", "codex") as there:
+            there.sees("gpt|model")
+            enter(there, "typed words")
+            there.sees("Typed.{1,12}answer")
+            assert own.ok("ask", "-a", "codex-1@shop", "first words") == "First answer.\n"
+        assert own.ok("ask", "-a", "codex-1@shop", "second words") == "Second answer.\n"
+        assert "Typed answer." not in texts(own)
+
+
 def test_claude_goes_on_with_what_is_locked(own: Installation) -> None:
     """`claude --continue` in a shell takes what was begun there, and leaves the agent's own to the agent."""
     script = [say("First answer."), say("Second answer."), say("Third answer."), say("Fourth answer.")]

@@ -14,9 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.app.house import create
+from tests.app.talking import line, program_started, say
+from tests.harness.echo import Echo
+from tests.reconcile.site import site
+from vibespace.app.settings import wanted
 from vibespace.harness.base import Command
 from vibespace.reconcile import doors
+from vibespace.reconcile.doors import Doors
 
+WHOSE = ("demo", "claude-1")
 PROGRAM = """\
 trap 'echo "asked to end" > ended; exit 7' TERM
 echo "I am here"
@@ -161,3 +168,16 @@ def test_nobody_stays_on_a_former_conversation(tmp_path: Path, environment: dict
             assert (begun.returncode, begun.stdout, begun.stderr) == (0, b"begun\n", b"")
         somebody.sees("Another conversation was begun .*vibespace connect\r\n")
         assert somebody.process.wait(60) == program.wait(60) == 0
+
+
+async def test_what_a_daemon_does_not_hear_nobody_is_sent_to(tmp_path: Path) -> None:
+    """The log may have a program that is gone: one that a person began in its place would not be heard at all."""
+    async with site(tmp_path) as made:
+        for command in (create(), say(), program_started(on_terminal=True)):
+            await made.house.ask(command)
+        await made.house.ask(line(*WHOSE, {"kind": "conversation_switched", "conversation": "c"}))
+        agent = made.agent()
+        there = Doors(made.feed, {"claude-code": Echo()}, wanted, lambda agent: "/vibespace")
+        assert there.command(agent) == ()
+        made.feed.hear(agent.uid, heard=True)
+        assert there.command(agent)

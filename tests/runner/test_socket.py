@@ -6,14 +6,13 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.runner.runners import MOST, Client, kill, output, private, program, serving, whole
-from tests.runner.websockets import accept, listen
+from tests.runner.websockets import listen
 
 ROOT = Path(__file__).parents[2]
 IMPORT = "import os, signal, socket, sys\nfrom tests.runner.websockets import *\n"
@@ -219,22 +218,19 @@ signal.pause()
         assert serve(client, ECHO)["started"]
 
 
-def test_who_else_serves_there_does_not_hold_the_exit(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that ends because its place is taken has ended, though the runner is connected to the other one."""
+def test_who_else_serves_there_is_told_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that ends because its place is taken has ended; what has the place is none of ours."""
     monkeypatch.setenv("HOME", str(home))
     os.mkfifo(home / "gate")
-    server = listen()
-    other = threading.Thread(target=lambda: found.append(accept(server)))
-    found: list[Any] = []
-    other.start()
-    with Client(home) as client:
+    with listen() as server, Client(home) as client:
         serve(client, "open(os.path.join(os.environ['HOME'], 'gate')).read(); sys.exit(1)")
-        client.record("connected")
+        for _ in range(2):  # and it is looked again whether the place is the program's by now
+            with server.accept()[0] as visitor:
+                assert visitor.recv(1) == b""
+        assert client.ask({"do": "input", "input": "one"}, b"x\n")["state"] == "refused"
         (home / "gate").write_text("go")
         assert client.exit(1) == {"code": 1}
-    other.join()
-    found[0].close()
-    server.close()
+    assert "connected" not in kinds(client)
 
 
 def test_a_runner_that_is_killed_connects_to_the_next_program(home: Path) -> None:

@@ -36,6 +36,8 @@ class Feed:
         """The engine has shown everything at least once since the daemon started, and still answers."""
         self.held: dict[str, Error] = {}
         """Agents, by uid, whose programs wait, and what for: it may take for ever, and nothing of it is in the log."""
+        self.heard: set[str] = set()
+        """Agents, by uid, whose programs this daemon hears: what the log has of them is so now."""
         self._log = log
         self._ring: deque[Recorded] = deque()
         self._ring_bytes = 0
@@ -94,6 +96,12 @@ class Feed:
         if why:
             self.held[agent_uid] = why
         if why or before:
+            self._wake()
+
+    def hear(self, agent_uid: str, *, heard: bool) -> None:
+        """Note whether that agent's program is heard."""
+        if heard != (agent_uid in self.heard):
+            (self.heard.add if heard else self.heard.remove)(agent_uid)
             self._wake()
 
     def _wake(self) -> None:

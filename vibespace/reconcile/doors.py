@@ -91,7 +91,7 @@ class Doors:
         """What to run on a terminal inside to have it; empty while it is not there."""
         state, harness = self._feed.state, self._harnesses[agent.type]
         transcript, conversation = state.transcript(agent.uid), state.conversations.get(agent.uid)
-        if not transcript or not transcript.running or not conversation:
+        if not transcript or not transcript.running or not conversation or agent.uid not in self._feed.heard:
             return ()
         if not harness.shares:
             return JOIN if transcript.on_terminal else ()

@@ -101,6 +101,7 @@ class Driver:
             await hearing.await_all(hello.last, running=hello.running)
             await _first(hearing.read(self._attachment), hearing.record(), self._act(), self._follow())
         finally:
+            self._tools.feed.hear(self._uid, heard=False)
             await self._attachment.close()
             await hearing.close()
 
@@ -134,6 +135,7 @@ class Driver:
         while True:
             self._hearing.changed.clear()
             if self._hearing.is_current:
+                self._tools.feed.hear(self._uid, heard=True)
                 view = self._view()
                 action = plan(view)
                 if action is None and not self._hearing.live.running and not is_wanted(self._tools.feed, self._uid):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 
@@ -73,12 +74,23 @@ class Socketed(Pipes):
             pause = _SOON if self._converse() else min(2 * pause, _LATE)
             self._gone.wait(pause)
 
+    def _is_mine(self, connection: WebSocket) -> bool:
+        """Another program may have taken the place, one that was typed in a shell: what is said to it is lost to us."""
+        try:
+            return os.getsid(connection.server) == self.pid
+        except OSError:
+            return False  # it is gone
+
     def _converse(self) -> bool:
         """One connection, for as long as it lasts; whether anything was said on it."""
         try:
-            connection = self._connection = WebSocket(self._path)
+            connection = WebSocket(self._path)
         except OSError:
             return False  # nobody listens there yet, or not any more
+        if not self._is_mine(connection):
+            connection.close()
+            return False
+        self._connection = connection
         draft = Draft(self._journal, "stdout", "message")
         said = False
         try:

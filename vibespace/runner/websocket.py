@@ -6,6 +6,7 @@ import binascii
 import hashlib
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -39,6 +40,11 @@ class WebSocket:
             self._socket.close()
             raise
         self._input = self._socket.makefile("rb", buffering=PIECE)
+
+    @property
+    def server(self) -> int:
+        """The process that listens."""
+        return int.from_bytes(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 4), sys.byteorder)
 
     def open(self) -> None:
         """Both agree to speak so. Raises OSError when they do not."""
