@@ -110,14 +110,15 @@ def test_codex_is_connected_to_as_soon_as_it_is_started(own: Installation) -> No
 
 def test_codex_in_a_shell_is_another_program(own: Installation) -> None:
     """It serves nobody, so that the agent's own has its place, before, meanwhile and after."""
-    with codex(own, [say("Typed answer."), say("First answer."), say("Second answer.")]):
-        with person(own, "exec", "-it", "codex-1@shop", "--", "codex") as there:
-            there.sees("gpt|model")
-            enter(there, "typed words")
-            there.sees("Typed.{1,12}answer")
-            assert own.ok("ask", "-a", "codex-1@shop", "first words") == "First answer.\n"
-        assert own.ok("ask", "-a", "codex-1@shop", "second words") == "Second answer.\n"
-        assert "Typed answer." not in texts(own)
+    with codex(own, [say("An answer.")] * 10):  # it asks for titles as well
+        for words in ("typed words", "other words"):
+            with person(own, "exec", "-it", "codex-1@shop", "--", "codex") as there:
+                there.sees("model")
+                enter(there, words)
+                there.sees("An.{1,12}answer")
+                assert own.ok("ask", "-a", "codex-1@shop", "said meanwhile") == "An answer.\n"
+            assert own.ok("ask", "-a", "codex-1@shop", "said after it") == "An answer.\n"
+        assert texts(own) == ["said meanwhile", "An answer.", "said after it", "An answer."] * 2
 
 
 def test_claude_goes_on_with_what_is_locked(own: Installation) -> None:

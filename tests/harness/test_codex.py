@@ -124,10 +124,11 @@ def test_rules_are_in_a_file_of_ours() -> None:
         }
 
 
-def test_it_is_spoken_with_over_the_socket_that_a_terminal_finds() -> None:
-    """The terminal has pipes, and looks for that socket by itself."""
-    assert CODEX.headless(Settings(), "", resume=False).socket == ".codex/app-server-control/app-server-control.sock"
-    assert CODEX.terminal(Settings(), "c-1", resume=True, hook="hook", directory="/w", env={}).socket == ""
+def test_it_is_spoken_with_over_the_socket_that_a_terminal_is_told() -> None:
+    """Not over the one where any codex looks; the terminal itself has pipes."""
+    assert CODEX.headless(Settings(), "", resume=False).socket == ".vibespace/codex.sock"
+    terminal = CODEX.terminal(Settings(), "c-1", resume=True, hook="hook", directory="/w", env={})
+    assert (terminal.socket, terminal.argv[1:3]) == ("", ("--remote", "unix:///home/agent/.vibespace/codex.sock"))
 
 
 @pytest.mark.parametrize("feature", ["unbounded_connection_retries", "shell_snapshot"])

@@ -18,7 +18,9 @@ LONGEST_MESSAGE = 1 << 20
 """Characters that the program takes as input of a turn."""
 KEY = "OPENAI_API_KEY"
 RULES = ".codex/rules/vibespace.rules"
-SOCKET = ".codex/app-server-control/app-server-control.sock"
+SOCKET = ".vibespace/codex.sock"
+"""Not in the place of its own, where a codex that is typed in a shell looks for a server, or begins one."""
+_ADDRESS = f"unix:///home/agent/{SOCKET}"
 
 _WITHOUT = ("-c", "features.unbounded_connection_retries=false", "-c", "features.shell_snapshot=false")
 """With the one it would wait for ever for a service that cannot be reached, and so would who asks; with the other its
@@ -57,7 +59,7 @@ class Codex:
     ) -> Command:
         """What it is logged in with by us it keeps in memory; a login of its own it looks for in its file."""
         store = ("-c", 'cli_auth_credentials_store="ephemeral"') if KEY in env else ()
-        argv = ("codex", "app-server", *_WITHOUT, *store, "--listen", "unix://")
+        argv = ("codex", "app-server", *_WITHOUT, *store, "--listen", _ADDRESS)
         return Command(argv, files=_rules(settings), socket=SOCKET)
 
     def terminal(
@@ -65,7 +67,7 @@ class Codex:
     ) -> Command:
         """Without a conversation it begins one, for there is none of an empty name."""
         resumed = ("resume", conversation) if conversation else ()
-        return Command(("codex", *resumed), files=_rules(settings))
+        return Command(("codex", "--remote", _ADDRESS, *resumed), files=_rules(settings))
 
     def record(self, conversation: str, directory: str) -> str:
         return ""
