@@ -63,7 +63,7 @@ def decide(invocation: Invocation) -> None:
             for rule in found[0].rules:
                 output.note(f"  {_one_line(rule)}")
             if output.live and sys.stdin.isatty():
-                ask.ask("Allow it?", request.name)
+                ask.agree("Allow it?", "Nothing was allowed.")
     run.run(invocation)
 
 
