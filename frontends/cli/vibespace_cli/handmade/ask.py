@@ -8,7 +8,7 @@ import click
 
 from vibespace import errors
 from vibespace.v1 import conversations_pb2 as v1
-from vibespace_cli import build, run, shown
+from vibespace_cli import build, names, run, shown
 from vibespace_cli.invocation import Invocation
 from vibespace_cli.output import Output
 from vibespace_cli.shape import to_data
@@ -49,8 +49,7 @@ def ask(invocation: Invocation) -> None:
             if (before.state, message.state) == (v1.MESSAGE_STATE_ACKNOWLEDGED, v1.MESSAGE_STATE_QUEUED):
                 session.output.note("Its program went away in the midst of it. Another one is started, and goes on.")
     except KeyboardInterrupt:
-        agent = request.parent.split("/")
-        session.output.note(f"It works on. To end that: vibespace agent interrupt {agent[3]}@{agent[1]}")
+        session.output.note(f"It works on. To end that: vibespace agent interrupt {names.short(request.parent)}")
         raise
     printer.end(message)
 
