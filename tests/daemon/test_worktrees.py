@@ -134,6 +134,8 @@ async def test_an_agent_with_work_is_not_deleted(shared: Running) -> None:
     assert await says(shared, PRIMARY, "ls -A ..") == "claude-1"
     assert await says(shared, PRIMARY, "git rev-parse claude-2") == commit
     assert (await shared.agents.DeleteAgent(forced)).agent.name == SECOND
+    rehearsed = a.DeleteAgentRequest(name=SECOND, validate_only=True, request_id="once")
+    assert (await refused(shared.agents.DeleteAgent(rehearsed))).reason == "AGENT_NOT_FOUND"
 
 
 async def test_a_clean_agent_is_deleted(shared: Running) -> None:

@@ -117,7 +117,7 @@ class AgentServicer(AgentServiceServicer):
 
     async def DeleteAgent(self, request: v1.DeleteAgentRequest, context: Context) -> v1.DeleteAgentResponse:
         vibespace, name = names.parse_agent(request.name)
-        if request.request_id not in self._feed.state.requests:  # what was accepted is answered again, whatever is now
+        if request.validate_only or mutations.is_new(self._feed, request):
             found = self._feed.state.agent(vibespace, name)
             found.check_deletion()
             if not request.force:

@@ -52,7 +52,8 @@ class ConversationServicer(ConversationServiceServicer):
     async def SendMessage(self, request: v1.SendMessageRequest, context: Context) -> v1.SendMessageResponse:
         vibespace, agent = names.parse_agent(request.parent, "parent")
         commands.check_text(request.text)
-        await running(self._feed, vibespace, agent)
+        if mutations.is_new(self._feed, request):
+            await running(self._feed, vibespace, agent)
         command = partial(
             commands.say,
             vibespace=vibespace,

@@ -7,11 +7,17 @@ from typing import TypeVar
 from vibespace.app.feed import Feed
 from vibespace.app.writer import Command, Request, Writer
 from vibespace.daemon import convert
+from vibespace.daemon.principal import Mutation
 from vibespace.domain.aggregate import Aggregate
 from vibespace.errors import NotFound
 from vibespace.v1.cursor_pb2 import Cursor
 
 A = TypeVar("A", bound=Aggregate)
+
+
+def is_new(feed: Feed, message: Mutation) -> bool:
+    """Whether it may still be refused: what was accepted is answered again, whatever has changed around it."""
+    return message.request_id not in feed.state.requests
 
 
 async def run(feed: Feed, writer: Writer, command: Command, request: Request, kind: type[A]) -> tuple[A, Cursor]:

@@ -62,7 +62,7 @@ class VibespaceServicer(VibespaceServiceServicer):
     async def CreateVibespace(self, request: v1.CreateVibespaceRequest, context: Context) -> v1.CreateVibespaceResponse:
         values = environment.parse(request.agent.env, "agent.env")
         spec = convert.spec(request.spec)
-        if self._is_new(request):
+        if mutations.is_new(self._feed, request):
             spec = await self._possible(spec)
         command = partial(
             commands.create_vibespace,
@@ -110,7 +110,7 @@ class VibespaceServicer(VibespaceServiceServicer):
         fields = masks.fields(request.update_mask, "spec")
         name = names.parse_vibespace(request.vibespace.name, "vibespace.name")
         spec = convert.spec(request.vibespace.spec)
-        if self._is_new(request):
+        if mutations.is_new(self._feed, request):
             self._feed.state.vibespace(name)  # one that is not there is told first
             await self._measuring.check({field: spec[field] for field in fields if field in spec})
         command = partial(commands.change_vibespace, name=name, spec=spec, fields=fields)
@@ -177,10 +177,6 @@ class VibespaceServicer(VibespaceServiceServicer):
                 "AGENT_NOT_RUNNING", f"Agent '{primary.name}' of '{name}' is not running.", hint="Wait, or start it."
             )
         return found
-
-    def _is_new(self, request: v1.CreateVibespaceRequest | v1.UpdateVibespaceRequest) -> bool:
-        """Whether it may still be refused: what was accepted is answered again, whatever has changed around it."""
-        return request.request_id not in self._feed.state.requests
 
     async def _possible(self, spec: Spec) -> Spec:
         """As it is agreed to. Raises what this machine, its engine or the image cannot do."""

@@ -355,6 +355,18 @@ async def test_a_stop_amid_a_turn(talk: Talk, demo: Running, inside: Path) -> No
     assert (await talk.outcome(second)).state == DONE
 
 
+async def test_what_was_accepted_is_answered_again(talk: Talk, demo: Running) -> None:
+    """Whatever has become of the agent since: who has not heard the answer must not take it for a refusal."""
+    await talk.ask("say before")
+    sent = await talk.say("say once", request_id="once")
+    assert (await talk.outcome(sent)).state == DONE
+    await demo.agents.StopAgent(a.StopAgentRequest(name=PRIMARY))
+    await demo.until(quiet)
+    again = await talk.say("say once", request_id="once")
+    assert (again.message.uid, again.cursor) == (sent.message.uid, sent.cursor)
+    assert (await refused(talk.say("say twice", request_id="twice"))).reason == "AGENT_NOT_RUNNING"
+
+
 async def test_stopped_and_started_at_once(talk: Talk, demo: Running) -> None:
     """However soon it is started again, what is said is answered."""
     for number in range(5):
