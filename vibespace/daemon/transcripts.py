@@ -27,6 +27,8 @@ from vibespace.errors import Error, InvalidArgument, NotFound
 from vibespace.v1 import conversations_pb2 as v1
 
 _ENDS = ("message.done", "message.failed", "message.uncertain")
+_BACK = 500
+"""Events before its beginning in which a stream looks first."""
 _PIECE = 64 * 1024
 """Characters that are told at once of what lies apart."""
 
@@ -43,10 +45,8 @@ class TranscriptStream:
         self._agent = feed.state.agent(*names.parse_agent(request.name))
         self._transcript = transcript_id(self._agent.uid)
         self._after = feed.check(request.after.log_id, request.after.position) if request.HasField("after") else 0
-        self._awaited = _uid(request.until_message) if request.until_message else None
-        self._waits = self._awaited is not None
-        """The turn of the message has not begun."""
-        follows = request.follow or self._waits
+        self._awaited = _Awaited(_uid(request.until_message)) if request.until_message else None
+        follows = request.follow or self._awaited is not None
         self._saying = _Saying(deltas, blobs, self._agent.uid) if follows and request.deltas else None
 
     async def responses(self) -> AsyncIterator[v1.StreamTranscriptResponse]:
@@ -54,13 +54,14 @@ class TranscriptStream:
         take for ever.
         """
         feed, wanted = self._feed, Wanted(vibespace=self._agent.vibespace)
-        if self._awaited:
-            if self._is_over(self._awaited) and self._after == feed.state.position:
+        if awaited := self._awaited:
+            if self._is_over(awaited.uid) and self._after == feed.state.position:
                 cursor = convert.cursor(feed.log_id, self._after)
-                yield v1.StreamTranscriptResponse(messages=self._told([self._awaited]), cursor=cursor)
+                yield v1.StreamTranscriptResponse(messages=self._told([awaited.uid]), cursor=cursor)
                 return
-            self._waits = await self._is_to_begin(self._awaited)
-        follow = self._request.follow or self._awaited is not None
+            for recorded in await self._past(awaited.uid):
+                awaited.take(recorded)
+        follow = self._request.follow or awaited is not None
         self._tell((), self._after)
         resumed, check = self._request.resumed, self._must_go_on
         events = feed.events(self._after, follow=follow, resumed=resumed, wanted=wanted, check=check)
@@ -72,9 +73,9 @@ class TranscriptStream:
             async for response in self._parts(page, upto):
                 yield response
             self._tell(page, upto)
-            if self._awaited and any(_is_end(each, self._awaited) for each in page[-1:]):
+            if awaited and any(_is_end(each, awaited.uid) for each in page[-1:]):
                 return
-            if self._awaited and upto == feed.state.position and self._is_over(self._awaited):
+            if awaited and upto == feed.state.position and self._is_over(awaited.uid):
                 return
 
     async def _parts(self, page: Sequence[Recorded], upto: int) -> AsyncIterator[v1.StreamTranscriptResponse]:
@@ -111,7 +112,7 @@ class TranscriptStream:
         transcript = self._feed.state.transcript(self._agent.uid)
         if transcript and upto == self._feed.state.position:
             place = transcript.place
-        self._saying.tell(place, begun=not self._waits)
+        self._saying.tell(place, begun=not (self._awaited and self._awaited.waits))
 
     def _told(self, uids: Iterable[UUID]) -> list[v1.Message]:
         found = [self._message(uid) for uid in uids]
@@ -123,39 +124,46 @@ class TranscriptStream:
         found = gone.aggregate if gone else self._feed.state.aggregates.get(uid)
         return found if isinstance(found, Message) else None
 
-    async def _is_to_begin(self, uid: UUID) -> bool:
-        """Whether the turn of that message had not begun where the stream begins.
-
-        One that joins a turn waits until it is acknowledged; any other has a turn of its own from when it is handed on,
-        in which requests to a model may fail before it is acknowledged.
+    async def _past(self, uid: UUID) -> list[Recorded]:
+        """What happened to that message up to where the stream begins: its next event says how much that is, and it is
+        looked for ever farther back until it is all there.
         """
         message = self._message(uid)
         assert message
-        version, wanted = message.version, Wanted(vibespace=self._agent.vibespace, type="message")
-        async for page, _ in self._feed.events(self._after, follow=False, wanted=wanted):
-            if its := [recorded for recorded in page if recorded.uid == uid]:
-                version = its[0].version - 1
-                break
-        return version < (3 if message.steers else 2)
+        count, past, begin, back = message.version, list[Recorded](), self._after, _BACK
+        async for later in self._events_of(uid, self._after, self._feed.state.position):
+            count = later.version - 1
+            break
+        while begin and len(past) < count:
+            begin, end, back = max(0, begin - back), begin, 2 * back
+            past = [each async for each in self._events_of(uid, begin, end)] + past
+        return past
+
+    async def _events_of(self, uid: UUID, after: int, until: int) -> AsyncIterator[Recorded]:
+        wanted = Wanted(vibespace=self._agent.vibespace, type="message")
+        async for page, upto in self._feed.events(after, follow=False, wanted=wanted):
+            for recorded in page:
+                if recorded.uid == uid and recorded.position <= until:
+                    yield recorded
+            if upto >= until:
+                return
 
     def _of_turn(self, page: Sequence[Recorded], upto: int) -> tuple[Sequence[Recorded], int]:
         """Of what happened while the message waits, only how far it got; and nothing after its end."""
-        if (uid := self._awaited) is None:
+        if (awaited := self._awaited) is None:
             return page, upto
-        message = self._message(uid)
-        begun = {"message.acknowledged"} | ({"message.handed"} if message and not message.steers else set())
         shown = list[Recorded]()
         for recorded in page:
-            self._waits = self._waits and not (recorded.uid == uid and recorded.topic in begun)
-            if recorded.uid == uid or not self._waits:
+            awaited.take(recorded)
+            if recorded.uid == awaited.uid or not awaited.waits:
                 shown.append(recorded)
-            if _is_end(recorded, uid):
+            if _is_end(recorded, awaited.uid):
                 return shown, recorded.position
         return shown, upto
 
     def _must_go_on(self) -> None:
         """Raises what holds the agent's program while the message waits; it is worked on all the same."""
-        message = self._message(self._awaited) if self._awaited else None
+        message = self._message(self._awaited.uid) if self._awaited else None
         if message and not message.gone and (why := self._feed.held.get(self._agent.uid)):
             raise why
 
@@ -174,6 +182,32 @@ class TranscriptStream:
             reason = states.agent_reason(now, home, state.host)
             raise not_running(now, condition, state.host.resting, reason)
         return False
+
+
+class _Awaited:
+    """A message whose end a stream waits for, as far as what happened to it was taken."""
+
+    def __init__(self, uid: UUID) -> None:
+        self.uid = uid
+        self.waits = True
+        """What happens is not for it: its turn has not begun, or the one that it is to join goes on without it."""
+        self._joins = False
+
+    def take(self, recorded: Recorded) -> None:
+        """The next event. One that joins a turn waits until it is acknowledged; any other has a turn of its own from
+        when it is handed on, in which requests to a model may fail before it is acknowledged.
+        """
+        match recorded.topic if recorded.uid == self.uid else "":
+            case "message.said":
+                self._joins = recorded.data["steers"]
+            case "message.handed":
+                self.waits = self.waits and self._joins
+            case "message.acknowledged":
+                self.waits = False
+            case "message.queued_again":
+                self.waits, self._joins = True, False
+            case "message.resumed":
+                self._joins = False
 
 
 class _Saying:
