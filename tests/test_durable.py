@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from vibespace import durable
+from vibespace.errors import Error, Exhausted, Unavailable
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640])
@@ -71,3 +73,21 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         durable.replace(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, Exhausted),
+        (errno.EDQUOT, Exhausted),
+        (errno.EFBIG, Exhausted),
+        (errno.EACCES, Unavailable),
+        (errno.EROFS, Unavailable),
+        (errno.EIO, Unavailable),
+    ],
+)
+def test_only_who_lacks_room_is_told_to_make_some(tmp_path: Path, number: int, kind: type[Error]) -> None:
+    """What else hinders is said as it is, with where."""
+    refused = durable.refusal(OSError(number, os.strerror(number)), tmp_path)
+    assert type(refused) is kind
+    assert refused.message == f"Nothing can be kept in {tmp_path}: {os.strerror(number)}."

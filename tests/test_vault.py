@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vibespace.domain import environment
-from vibespace.errors import Exhausted, InvalidArgument
+from vibespace.errors import InvalidArgument, Unavailable
 from vibespace.vault import DEEPEST, Vault
 
 UID, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
@@ -113,12 +113,13 @@ def test_what_is_stored_at_once_is_all_held(directory: Path) -> None:
     assert {uid: again.values(uid) for uid in wanted} == wanted
 
 
-def test_a_full_disk_is_a_sentence(directory: Path) -> None:
+def test_a_directory_that_cannot_be_written_to_is_said(directory: Path) -> None:
     """And nothing is held of what could not be kept."""
     directory.parent.write_text("no directory")
     vault = Vault(directory)
-    with pytest.raises(Exhausted):
+    with pytest.raises(Unavailable) as e:
         vault.store(UID, {"A": VALUE})
+    assert (e.value.reason, str(directory) in e.value.message) == ("HOME_NOT_USABLE", True)
     assert vault.values(UID) == {}
 
 

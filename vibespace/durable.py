@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from pathlib import Path
+
+from vibespace.errors import Error, Exhausted, Unavailable
 
 
 def write_new(path: Path, data: bytes) -> None:
@@ -60,3 +63,13 @@ def sync_directory(path: Path) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def refusal(error: OSError, directory: Path) -> Error:
+    """What to raise where a file in `directory` was not written: Exhausted DISK_FULL, Unavailable HOME_NOT_USABLE."""
+    sentence = f"Nothing can be kept in {directory}: {error.strerror}."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return Exhausted("DISK_FULL", sentence, hint="Make room.")
+    return Unavailable(
+        "HOME_NOT_USABLE", sentence, hint="See that the daemon can write there, and that its disk is sound."
+    )

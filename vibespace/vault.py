@@ -20,8 +20,7 @@ from urllib.parse import quote
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from vibespace.durable import make_directory, write_new
-from vibespace.errors import Exhausted
+from vibespace.durable import make_directory, refusal, write_new
 
 MASTER = "master"
 MASKED = "[redacted]"
@@ -55,7 +54,7 @@ class Vault:
                 self._hold(owned.name, {name: value for name, value in self._opened(owned) if value is not None})
 
     def store(self, uid: str, values: Mapping[str, str]) -> None:
-        """Seal `values`; on the disk when this returns. Raises Exhausted DISK_FULL."""
+        """Seal `values`; on the disk when this returns. Raises `refusal`."""
         owned = self._directory / uid
         try:
             make_directory(self._directory)
@@ -63,7 +62,7 @@ class Vault:
             for name, value in values.items():
                 write_new(owned / name, self._seal(value.encode(), f"{uid}/{name}".encode()))
         except OSError as e:
-            raise Exhausted("DISK_FULL", f"The values could not be kept: {e.strerror}.", hint="Make room.") from e
+            raise refusal(e, self._directory) from e
         self._hold(uid, values)
 
     def values(self, uid: str) -> Mapping[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from vibespace.app.blobs import Blobs
-from vibespace.errors import Exhausted, NotFound
+from vibespace.errors import Exhausted, NotFound, Unavailable
 
 CONTENT = b"a long line" * 1000
 
@@ -105,3 +105,11 @@ def test_a_full_disk_is_said(directory: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.undo()
     assert [path.name for path in directory.iterdir()] == [sha256(b"before").hexdigest()]
     assert blobs.get(blobs.put(CONTENT)) == CONTENT
+
+
+def test_a_directory_that_cannot_be_written_to_is_said(directory: Path) -> None:
+    """It is named, and nobody is told to make room, which would not help."""
+    directory.write_text("no directory")
+    with pytest.raises(Unavailable) as e:
+        Blobs(directory).put(CONTENT)
+    assert (e.value.reason, str(directory) in e.value.message) == ("HOME_NOT_USABLE", True)

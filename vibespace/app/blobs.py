@@ -7,8 +7,8 @@ import secrets
 from hashlib import sha256
 from pathlib import Path
 
-from vibespace.durable import make_directory, sync_directory, write_new
-from vibespace.errors import Exhausted, NotFound
+from vibespace.durable import make_directory, refusal, sync_directory, write_new
+from vibespace.errors import NotFound
 
 
 class Blobs:
@@ -18,7 +18,7 @@ class Blobs:
         self._directory = directory
 
     def put(self, content: bytes) -> str:
-        """Its name, once it is on the disk; one that was damaged is whole again. Raises Exhausted DISK_FULL."""
+        """Its name, once it is on the disk; one that was damaged is whole again. Raises `refusal`."""
         name = sha256(content).hexdigest()
         path = self._directory / name
         try:
@@ -28,7 +28,7 @@ class Blobs:
             elif self._read(name) != content:
                 self._mend(path, content)
         except OSError as e:
-            raise Exhausted("DISK_FULL", f"It could not be kept: {e.strerror}.", hint="Make room.") from e
+            raise refusal(e, self._directory) from e
         return name
 
     def get(self, name: str) -> bytes:

@@ -10,7 +10,7 @@ class Vault(Protocol):
     """Values by the uid of who has them, an agent or a credential's value, and name."""
 
     def store(self, uid: str, values: Mapping[str, str]) -> None:
-        """On the disk when this returns. Raises Exhausted DISK_FULL."""
+        """On the disk when this returns. Raises Exhausted DISK_FULL, Unavailable HOME_NOT_USABLE."""
 
     def values(self, uid: str) -> Mapping[str, str]:
         """All that can be read of its. Does not wait for the disk."""

@@ -93,7 +93,7 @@ class Lines:
 
         Nothing follows from one that is kept `alone`.
 
-        Raises Exhausted DISK_FULL.
+        Raises Exhausted DISK_FULL, Unavailable HOME_NOT_USABLE.
         """
         place = Place(record.epoch, record.seq)
         blocks = blocks_of(events, self._mask)
