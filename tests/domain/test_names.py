@@ -57,6 +57,8 @@ def test_resource_names_are_read_as_written() -> None:
     """Names that are put together come apart again."""
     assert names.parse_vibespace(names.vibespace_name("demo")) == "demo"
     assert names.parse_agent(names.agent_name("demo", "claude-1")) == ("demo", "claude-1")
+    assert names.short(names.agent_name("demo", "claude-1")) == names.called("demo", "claude-1") == "claude-1@demo"
+    assert names.short(names.vibespace_name("demo")) == "demo"
 
 
 @pytest.mark.parametrize(

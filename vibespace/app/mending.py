@@ -6,7 +6,7 @@ from uuid import UUID
 
 from vibespace.app import handing
 from vibespace.app.live import State
-from vibespace.domain import credentials
+from vibespace.domain import credentials, names
 from vibespace.domain.agents import Agent
 from vibespace.domain.credentials import Credential
 from vibespace.domain.messages import Message
@@ -26,7 +26,7 @@ def hint(message: Message, state: State) -> str:
     agent = state.aggregates.get(UUID(message.agent_uid))
     if not isinstance(agent, Agent):
         return ""
-    who = f"{agent.name}@{agent.vibespace}"
+    who = agent.called
     if message.reason.partition(":")[0] == Reason.LOST:
         return f"Ask again: {who} goes on with the conversation, and files that were changed stay so."
     if message.trouble == Trouble.LOGIN:
@@ -41,7 +41,7 @@ def _login(agent: Agent, state: State) -> str:
     type, own = handing.own_keys(agent)
     if own:
         return f"It was given {own[0]} by --env, which stays as it is: create an agent with another value."
-    login = f"Log it in with 'vibespace credential login {agent.name}@{agent.vibespace}'"
+    login = f"Log it in with 'vibespace credential login {agent.called}'"
     if not type:
         return f"{login}."
     held = handing.in_use(state, agent).get((type, ""))
@@ -57,8 +57,7 @@ def _whose(held: Credential | None) -> str:
     """The flag that says whose it is."""
     if held is None or held.scope == credentials.HOST:
         return ""
-    name = "@".join(reversed(held.parent.removeprefix("vibespaces/").split("/agents/")))
-    return f" --{held.scope} {name}"
+    return f" --{held.scope} {names.short(held.parent)}"
 
 
 def _unreached(agent: Agent, state: State) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vibespace.daemon.convert import timestamp
-from vibespace.domain import approvals
+from vibespace.domain import approvals, names
 from vibespace.domain.approvals import Approval
 from vibespace.v1 import approvals_pb2 as v1
 
@@ -22,7 +22,7 @@ def approval_message(found: Approval) -> v1.Approval:
     return v1.Approval(
         name=found.subject,
         uid=found.uid,
-        agent=f"{found.agent}@{found.vibespace}",
+        agent=names.called(found.vibespace, found.agent),
         state=_STATES[found.state if waits or found.state == approvals.EXPIRED else _decided(found)],
         tool=found.tool,
         input=found.input,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vibespace.app import mending
 from vibespace.app.live import State
 from vibespace.daemon.convert import timestamp
-from vibespace.domain import messages
+from vibespace.domain import messages, names
 from vibespace.domain.conversations import Conversation
 from vibespace.domain.messages import Message
 from vibespace.v1 import conversations_pb2 as v1
@@ -28,7 +28,7 @@ def conversation_message(found: Conversation) -> v1.Conversation:
     return v1.Conversation(
         name=found.subject,
         uid=found.uid,
-        agent=f"{found.agent}@{found.vibespace}",
+        agent=names.called(found.vibespace, found.agent),
         program_session=found.program_session,
         working=found.working,
         create_time=timestamp(found.created_on),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from vibespace.app import handing
 from vibespace.app.live import State
 from vibespace.daemon.convert import AGENT_TYPES, position, timestamp
-from vibespace.domain import credentials
+from vibespace.domain import credentials, names
 from vibespace.domain.agents import Agent
 from vibespace.domain.credentials import Credential
 from vibespace.errors import InvalidArgument
@@ -61,16 +61,15 @@ def credential_message(found: Credential, state: State) -> v1.Credential:
         uid=found.uid,
         settings=settings,
         scope=_SCOPES[found.scope],
-        used_by=[f"{agent.name}@{agent.vibespace}" for agent in handing.users(state, found)],
+        used_by=[agent.called for agent in handing.users(state, found)],
         create_time=timestamp(found.created_on),
         set_time=timestamp(found.modified_on),
         position=position(found, state),
     )
-    place = found.parent.split("/")
-    if found.scope != credentials.HOST:
-        made.vibespace_id = place[1]
+    if found.scope == credentials.VIBESPACE:
+        made.vibespace_id = names.parse_vibespace(found.parent)
     if found.scope == credentials.AGENT:
-        made.agent_id = place[3]
+        made.vibespace_id, made.agent_id = names.parse_agent(found.parent)
     return made
 
 
@@ -84,5 +83,5 @@ def login_message(parent: str, type: str, users: Sequence[Agent]) -> v1.Credenti
         vibespace_id=users[0].vibespace,
         agent_id=None if shared else users[0].name,
         agent_type=AGENT_TYPES[type],
-        used_by=[f"{agent.name}@{agent.vibespace}" for agent in users],
+        used_by=[agent.called for agent in users],
     )

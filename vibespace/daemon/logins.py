@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from vibespace.app import logins
 from vibespace.app.feed import Feed
 from vibespace.daemon.convert_credentials import login_message
-from vibespace.domain import states
+from vibespace.domain import names, states
 from vibespace.domain.agents import Agent
 from vibespace.engine.base import LOGINS
 from vibespace.errors import Error
@@ -37,9 +37,9 @@ class Logins:
             if where:
                 # What an agent says is believed of itself alone: only who was given the store can be in it.
                 shared = where == "shared" and agent.shares_login
-                parent = agent.subject.partition("/agents/")[0] if shared else agent.subject
+                parent = names.vibespace_name(agent.vibespace) if shared else agent.subject
                 users.setdefault((parent, agent.type), []).append(agent)
-        unseen = [f"{agent.name}@{agent.vibespace}" for agent, where in zip(asked, seen, strict=True) if where is None]
+        unseen = [agent.called for agent, where in zip(asked, seen, strict=True) if where is None]
         return [login_message(parent, type, held) for (parent, type), held in users.items()], unseen
 
     async def _of(self, agent: Agent) -> str | None:

@@ -41,14 +41,13 @@ async def running(feed: Feed, vibespace_id: str, agent_id: str) -> tuple[Agent, 
 
 def _hint(agent: Agent, condition: State, resting: bool) -> str:
     """What has to be typed: the intent that is not to run decides."""
-    name = f"{agent.name}@{agent.vibespace}"
     if condition == State.DELETING:
-        return f"'vibespace agent info {name}' shows how far that is."
+        return f"'vibespace agent info {agent.called}' shows how far that is."
     if resting:
         return "'vibespace start' brings it back."
     if agent.started:
         return f"'vibespace start {agent.vibespace}' brings it back."
-    return f"'vibespace agent start {name}' brings it back."
+    return f"'vibespace agent start {agent.called}' brings it back."
 
 
 def not_running(agent: Agent, condition: State, resting: bool, reason: str) -> FailedPrecondition:

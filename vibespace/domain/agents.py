@@ -63,6 +63,11 @@ class Agent(Aggregate):
         return names.agent_name(self.vibespace, self.name)
 
     @property
+    def called(self) -> str:
+        """As people say it."""
+        return names.called(self.vibespace, self.name)
+
+    @property
     def gone(self) -> bool:
         return self.deleted
 
@@ -102,7 +107,7 @@ class Agent(Aggregate):
             raise FailedPrecondition(
                 "AGENT_IS_PRIMARY",
                 f"'{self.name}' is the primary agent of '{self.vibespace}' and goes only with it.",
-                hint=f"Stop it with 'vibespace agent stop {self.name}@{self.vibespace}', or delete the vibespace.",
+                hint=f"Stop it with 'vibespace agent stop {self.called}', or delete the vibespace.",
             )
 
     def request_deletion(self, force: bool = False) -> None:

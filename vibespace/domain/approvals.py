@@ -120,7 +120,7 @@ class Approval(Aggregate):
                 hint="'vibespace events --type approval' shows by whom.",
             )
         if self._is_late:
-            who = f"{self.agent}@{self.vibespace}"
+            who = names.called(self.vibespace, self.agent)
             raise FailedPrecondition(
                 "APPROVAL_TIMED_OUT",
                 f"Nobody decided within {self.timeout}: it is denied.",

@@ -43,6 +43,10 @@ class Conversation(Aggregate):
         return names.conversation_name(self.vibespace, self.agent, self.uid)
 
     @property
+    def _who(self) -> str:
+        return names.called(self.vibespace, self.agent)
+
+    @property
     def gone(self) -> bool:
         return self.superseded
 
@@ -79,7 +83,7 @@ class Conversation(Aggregate):
             raise FailedPrecondition(
                 "AGENT_IDLE",
                 f"'{self.agent}' of '{self.vibespace}' works on nothing.",
-                hint=f"'vibespace ask -a {self.agent}@{self.vibespace} MESSAGE' gives it something to do.",
+                hint=f"'vibespace ask -a {self._who} MESSAGE' gives it something to do.",
             )
 
     def want_terminal(self) -> None:
@@ -109,7 +113,7 @@ class Conversation(Aggregate):
             raise FailedPrecondition(
                 "AGENT_WORKING",
                 f"'{self.agent}' of '{self.vibespace}' is at work.",
-                hint=f"Wait for it, or end that with 'vibespace agent interrupt {self.agent}@{self.vibespace}'.",
+                hint=f"Wait for it, or end that with 'vibespace agent interrupt {self._who}'.",
             )
         self._supersede()
 

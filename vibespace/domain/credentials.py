@@ -7,7 +7,7 @@ from typing import Any
 
 from eventsourcing.domain import event
 
-from vibespace.domain import environment
+from vibespace.domain import environment, names
 from vibespace.domain.aggregate import Aggregate
 from vibespace.errors import InvalidArgument
 
@@ -61,8 +61,7 @@ class Credential(Aggregate):
     @property
     def called(self) -> str:
         """As people say it."""
-        _, _, place = self.parent.partition("/")
-        whose = "@".join(reversed(place.split("/agents/"))) or "every vibespace"
+        whose = names.short(self.parent) if self.parent else "every vibespace"
         return f"credential {f'{self.type} {self.key}'.strip()} of {whose}"
 
     def replace(self, settings: Settings, sealed: str) -> None:

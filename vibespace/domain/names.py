@@ -76,6 +76,16 @@ def parse_agent(name: str, field: str = "name") -> tuple[str, str]:
     raise _malformed(name, "vibespaces/NAME/agents/AGENT", field)
 
 
+def called(vibespace_id: str, agent_id: str) -> str:
+    """An agent as people say it."""
+    return f"{agent_id}@{vibespace_id}"
+
+
+def short(name: str) -> str:
+    """A vibespace or an agent as people say it; `name` is its resource name."""
+    return called(*parse_agent(name)) if "/agents/" in name else parse_vibespace(name)
+
+
 def _malformed(name: str, form: str, field: str) -> InvalidArgument:
     return InvalidArgument(
         "RESOURCE_NAME_INVALID", f"{_shown(name)} is not a resource name of the form {form}.", field=field
