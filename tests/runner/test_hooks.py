@@ -140,6 +140,14 @@ def test_what_is_no_hook_is_nothing(home: Path, said: bytes) -> None:
         assert [kind for *_, kind, _ in client.records] == ["start", "exit"]
 
 
+@pytest.mark.parametrize("path", ["a\0b", "x" * 5000], ids=["of no file", "too long"])
+def test_a_hook_that_is_refused_says_nothing(home: Path, path: str) -> None:
+    """The program is not held up by what it has told wrong."""
+    with Client(home) as client:
+        client.hello()
+        assert over(hook(home, {"hook_event_name": "SessionStart", "transcript_path": path})) == (0, b"", b"")
+
+
 @pytest.mark.parametrize(("name", "line"), [("one", b"{}\n{}\n"), ("one", b"{}"), ("two words", b"{}\n"), (7, b"{}\n")])
 def test_who_relays_no_hook_is_refused(home: Path, name: Any, line: bytes) -> None:
     """A record is one line, and a question has an id."""

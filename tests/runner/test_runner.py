@@ -322,6 +322,8 @@ def test_what_cannot_be_started_says_so(home: Path) -> None:
         b"[]\n",
         b'{"do": "fly"}\n',
         b'{"do": "input", "length": 1e99}\n',
+        b'{"do": "input", "length": 1e999}\n',
+        b'{"do": "attach", "after": [1e999, 0]}\n',
         b'{"do": "tail", "path": ""}\n',
         b'{"do": "tail", "path": "a\\u0000b"}\n',
         b'{"do": "tail", "path": "\\ud800"}\n',

@@ -36,7 +36,7 @@ class Attachment:
             with self._client.makefile("rb") as requests:
                 while self._request(requests):
                     pass
-        except (ValueError, TypeError, AttributeError, RuntimeError) as error:
+        except (ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:  # of 1e999
             self._end(f"{error}")
         except OSError:
             pass  # the client is gone

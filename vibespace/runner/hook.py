@@ -19,7 +19,7 @@ _BEGINS = "SessionStart"
 def hook() -> int:
     """Hand on what comes on stdin; print the answer to what asks. Of anything else that it did, the program would tell.
 
-    It ends well and says nothing where no runner serves, and where it stops while somebody waits.
+    It ends well and says nothing where no runner serves or takes it, and where it stops while somebody waits.
     """
     try:
         said = json.loads(sys.stdin.buffer.read())
@@ -46,6 +46,7 @@ def _told(said: dict[str, Any]) -> bytes:
     head = {"do": "hook", "request": name, "waits": waits, "length": len(line)}
     client.sendall(json.dumps(head).encode() + b"\n" + line)
     with client.makefile("rb") as replies:
-        while (reply := json.loads(replies.readline()))["reply"] != "hook":
-            pass
-        return replies.read(reply.get("length", 0))
+        for reply in map(json.loads, replies):
+            if reply.get("reply") == "hook":
+                return replies.read(reply.get("length", 0))
+    return b""
