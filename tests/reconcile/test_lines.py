@@ -84,14 +84,6 @@ def test_what_waits_for_decisions_has_a_limit(lines: Lines) -> None:
     assert isinstance(lines.read(question("n" * 201))[0], Unparsed)
 
 
-def test_what_was_asked_has_a_limit(lines: Lines) -> None:
-    """No name is for two questions, and there are so many names."""
-    for number in range(10_000):
-        assert isinstance(lines.read(question(f"{number}"))[0], ApprovalAsked)
-        lines.read(record("stdout", encode({"is": "did", "id": f"{number}", "text": ""})))
-    assert isinstance(lines.read(question("one more"))[0], Unparsed)
-
-
 @pytest.mark.parametrize(("letter", "held"), [("x", INLINE), ("ẍ", INLINE - 2)])
 async def test_a_long_line_lies_apart(lines: Lines, tmp_path: Path, letter: str, held: int) -> None:
     """The event has as many bytes of the beginning as make whole letters, and the name of the whole."""

@@ -47,9 +47,22 @@ def test_what_waits_at_once_is_bounded(over: Event) -> None:
 
 
 def test_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is kept for as long as the program lives."""
-    monkeypatch.setattr(questions, "MOST_ASKED", 2)
-    found = Questions()
-    assert declined(found.take(asked("n" * (LONGEST_NAME + 1)))) == "too many questions"
-    assert [declined(found.take(asked(name))) for name in "abc"] == ["", "", "too many questions"]
-    assert found.named() == ["a", "b"]
+    """However often a program asks in its life: those over for the longest are forgotten, none that waits."""
+    monkeypatch.setattr(questions, "MOST_REMEMBERED", 2)
+    found = Questions(["earlier"])
+    assert declined(found.take(asked("n" * (LONGEST_NAME + 1)))) == "a question under too long a name"
+    assert [declined(found.take(asked(name))) for name in ("waits", *"abcd")] == [""] * 5
+    for name in "abc":
+        found.take(ApprovalAnswered(conversation="c", request=name))
+    again = [declined(found.take(asked(name))) for name in ("earlier", "a", "b", "c", "d", "waits")]
+    assert again == ["", "", *["a question under the name of an earlier one"] * 4]
+    found.take(TurnEnded(conversation="c", reason=Reason.COMPLETED))
+    assert len(found.named()) == 2
+
+
+def test_names_are_kept() -> None:
+    """By whom they are kept, in the order in which they are forgotten."""
+    found = Questions(["z", "y"])
+    found.take(asked("x"))
+    assert found.named() == ["z", "y", "x"]
+    assert declined(Questions(found.named()).take(asked("x"))) == "a question under the name of an earlier one"
