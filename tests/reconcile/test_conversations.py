@@ -458,7 +458,7 @@ def test_a_helpers_conversation_is_not_the_agents() -> None:
 
 
 def test_what_is_known_of_a_program_has_a_limit() -> None:
-    """Whatever it asks and answers, and whatever is said to have been written to it; the newest answers count."""
+    """Whatever it asks and answers, and whatever is said to have been written to it; the newest count."""
     live = running(*(Unparsed(why="unknown kind", request=f"{number}") for number in range(2000)))
     live.saw([Replied(id="x", request=f"{number}", refusal="no" * 1000) for number in range(2000)])
     for number in range(60_000):
@@ -466,5 +466,5 @@ def test_what_is_known_of_a_program_has_a_limit() -> None:
     live.wrote("n" * 201)
     live.saw([Unparsed(why="unknown kind", request="n" * 201), Replied(id="x", request="n" * 201)])
     assert (len(live.unknown), len(live.replied), len(live.written)) == (1000, 1000, 50_000)
-    assert live.replied["1999"] == "no" * 500
+    assert (live.unknown[-1], live.replied["1999"]) == ("1999", "no" * 500)
     assert max(map(len, (*live.unknown, *live.replied, *live.written))) < 200

@@ -112,8 +112,8 @@ class Live:
             case ApprovalAnswered() | ApprovalCancelled():
                 self.asked.pop(event.request, None)
             case Unparsed(request=request) if request:
-                if request not in self.unknown and len(self.unknown) < _MOST and len(request) <= _LONGEST:
-                    self.unknown.append(request)
+                if request not in self.unknown and len(request) <= _LONGEST:
+                    self.unknown = [*self.unknown, request][-_MOST:]  # the oldest is declined long since
             case Replied():
                 self._hear(event.request, event.refusal)
 
