@@ -317,6 +317,16 @@ def test_one_thread_too_many_is_not_kept() -> None:
     assert len([event for event in parser.lost() if isinstance(event, ApprovalCancelled)]) == MOST_THREADS
 
 
+def test_a_reply_makes_no_thread() -> None:
+    """What is not under way does not become so by the end of what ran there."""
+    parser = CODEX.parser()
+    name = sent(CODEX.interrupt("c-1", "t-1", "r-1")[1])["id"]
+    assert parser.feed(encode({"id": name, "result": {}})) == (Replied(id=name, request="r-1", conversation="c-1"),)
+    state = parser.state()
+    assert state
+    assert state["threads"] == {}
+
+
 def test_a_person_begins_another_thread() -> None:
     """What is begun on the attached terminal is a switch."""
     events = told({"method": "thread/started", "params": {"thread": {"id": "c-2", "ephemeral": False}}})

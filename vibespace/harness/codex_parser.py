@@ -201,9 +201,11 @@ class CodexParser:
         return tuple(found)
 
     def _cleaned(self, conversation: str) -> Events:
-        thread = self._thread(conversation)
-        was_running, thread.running = bool(thread.running), {}
-        return (WorkEnded(conversation=conversation),) if was_running and not thread.turn else ()
+        thread = self._threads.get(conversation)
+        if not (thread and thread.running):
+            return ()
+        thread.running = {}
+        return () if thread.turn else (WorkEnded(conversation=conversation),)
 
     def _asked(self, said: Object, method: str) -> Events:
         request = json.dumps(said.get("id"))
