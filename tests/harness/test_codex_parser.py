@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from vibespace.harness.base import Settings
+from vibespace.harness.base import Parser, Settings
 from vibespace.harness.codex import Codex
-from vibespace.harness.codex_parser import MOST_OPEN, MOST_THREADS
+from vibespace.harness.codex_threads import MOST_KEPT, MOST_OPEN, MOST_THREADS
 from vibespace.harness.events import (
     ApprovalAsked,
     ApprovalCancelled,
@@ -300,6 +300,34 @@ def test_one_question_too_many_can_be_declined() -> None:
     assert {type(event) for event in events[:-1]} == {ApprovalAsked}
     assert isinstance(events[-1], Unparsed)
     assert sent(CODEX.decline(events[-1].request))["id"] == MOST_OPEN
+
+
+def test_what_is_shown_of_calls_is_bounded() -> None:
+    """Of all threads together: one beyond it is asked about without what would change, until another is done."""
+
+    def change(name: str, *frames: str) -> list[dict[str, Any]]:
+        where = {"threadId": f"c-{name}", "turnId": "t-1"}
+        changes = [{"path": name, "kind": {"type": "add"}, "diff": "+" * (MOST_KEPT // 8)}]
+        said = {"type": "fileChange", "id": name, "changes": changes, "status": "completed"}
+        return [{"method": f"item/{frame}", "params": {**where, "item": said}} for frame in frames]
+
+    def shown(parser: Parser, name: str) -> bool:
+        params = {"threadId": f"c-{name}", "turnId": "t-1", "itemId": name}
+        asks = {"id": 1, "method": "item/fileChange/requestApproval", "params": params}
+        (asked,) = parser.feed(encode(asks))
+        parser.feed(encode({"method": "serverRequest/resolved", "params": {**params, "requestId": 1}}))
+        assert isinstance(asked, ApprovalAsked)
+        return bool(asked.input)
+
+    parser = CODEX.parser()
+    for name in "abcdefgh":
+        for frame in change(name, "started"):
+            parser.feed(encode(frame))
+    assert [shown(parser, name) for name in "abcdefgh"] == [True] * 7 + [False]
+    assert len(json.dumps(parser.state())) < 1.1 * MOST_KEPT
+    for frame in (*change("a", "completed"), *change("i", "started")):
+        parser.feed(encode(frame))
+    assert [shown(parser, name) for name in "ghi"] == [True, False, True]
 
 
 def test_one_thread_too_many_is_not_kept() -> None:

@@ -1,0 +1,155 @@
+"""What is under way in Codex's conversations, which it calls threads, and what each has spent: as much as is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, astuple, dataclass, field
+from typing import Any
+
+from vibespace.harness.events import (
+    ApprovalAsked,
+    ApprovalCancelled,
+    Event,
+    Reason,
+    ToolCall,
+    TurnEnded,
+    Usage,
+    Where,
+    WorkEnded,
+)
+from vibespace.harness.reading import LARGEST, Object, count, encode, mapping
+
+MOST_THREADS = 100
+"""That are under way at once; each helper of an agent is one."""
+
+MOST_OPEN = 300
+"""Calls, and questions, of all threads at once."""
+
+MOST_KEPT = 4 << 20
+"""Characters of the inputs of all open calls at once; what one has beyond that is not shown when it is asked about."""
+
+
+@dataclass
+class Thread:
+    """What is under way in one."""
+
+    turn: str = ""
+    ended: str = ""
+    """The turn before."""
+    running: dict[str, str] = field(default_factory=dict)
+    """The input of each open call, as JSON: of a change to files only the call says what would change."""
+    asked: dict[str, ApprovalAsked] = field(default_factory=dict)
+    """Without what was shown."""
+    total: Usage = field(default_factory=Usage)
+    """What it last said to have spent altogether."""
+    usage: Usage = field(default_factory=Usage)
+    """What its turn has spent."""
+
+    def given(self, call: str) -> dict[str, Any]:
+        """The input of an open call; empty where it is not known."""
+        found: dict[str, Any] = json.loads(self.running.get(call, "{}"))
+        return found
+
+    def spend(self, said: Object) -> None:
+        """After an interrupt it tells the same sum once more."""
+        total, last = (_usage(mapping(said, key)) for key in ("total", "last"))
+        if total != self.total:
+            self.total, self.usage = total, _sum(self.usage, last)
+
+    def cancel(self) -> list[Event]:
+        """Nobody waits any more for what it asked."""
+        asked, self.asked = self.asked, {}
+        return [
+            ApprovalCancelled(id=each.id, request=name, conversation=each.conversation, turn=each.turn)
+            for name, each in asked.items()
+        ]
+
+
+class Threads:
+    """All of one program."""
+
+    def __init__(self) -> None:
+        self._threads: dict[str, Thread] = {}
+
+    def at(self, name: str) -> Thread:
+        """The one that is called so, begun if need be: only where they are not `full`."""
+        return self._threads.setdefault(name, Thread())
+
+    def amid(self, where: Where) -> Thread:
+        """As `at`. After a resume amid a turn nothing tells that it had started."""
+        thread = self.at(where["conversation"])
+        if not (thread.turn or thread.ended):
+            thread.turn = where["turn"]
+        return thread
+
+    def full(self, name: str) -> bool:
+        """Whether one more thread is too many, though those with nothing under way are forgotten for it."""
+        if not name or name in self._threads or len(self._threads) < MOST_THREADS:
+            return False
+        self._threads = {
+            each: thread for each, thread in self._threads.items() if thread.turn or thread.running or thread.asked
+        }
+        return len(self._threads) >= MOST_THREADS
+
+    def asked(self) -> int:
+        """Questions that wait."""
+        return sum(len(each.asked) for each in self._threads.values())
+
+    def begin(self, call: ToolCall, where: Where) -> None:
+        """A call is open."""
+        thread = self.amid(where)
+        kept = [given for each in self._threads.values() for given in each.running.values()]
+        if len(kept) < MOST_OPEN:
+            given = encode(call.input).decode()
+            thread.running[call.call] = given if sum(map(len, kept)) + len(given) <= MOST_KEPT else "{}"
+
+    def clean(self, name: str) -> list[Event]:
+        """What ran in one is ended, and with it its work if its turn is over."""
+        thread = self._threads.get(name)
+        if not (thread and thread.running):
+            return []
+        thread.running = {}
+        return [] if thread.turn else [WorkEnded(conversation=name)]
+
+    def close(self, name: str) -> list[Event]:
+        """What ends with one, whatever was under way in it."""
+        thread = self._threads.pop(name, None)
+        if thread is None:
+            return []
+        found = thread.cancel()
+        if thread.turn:
+            found.append(TurnEnded(id=thread.turn, turn=thread.turn, conversation=name, reason=Reason.LOST))
+        if thread.turn or thread.running:
+            found.append(WorkEnded(id=thread.turn, conversation=name))
+        return found
+
+    def lost(self) -> list[Event]:
+        """What ends with all of them."""
+        return [event for name in list(self._threads) for event in self.close(name)]
+
+    def state(self) -> dict[str, Any] | None:
+        """See Parser.state."""
+        return None if self.asked() else {name: asdict(thread) for name, thread in self._threads.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """See Parser.restore."""
+        self._threads = {
+            name: Thread(**{**told, "total": Usage(**told["total"]), "usage": Usage(**told["usage"])})
+            for name, told in state.items()
+        }
+
+
+def _usage(said: Object) -> Usage:
+    return Usage(
+        input=max(count(said, "inputTokens"), 0),
+        output=max(count(said, "outputTokens"), 0),
+        cache_read=max(count(said, "cachedInputTokens"), 0),
+        cache_write=max(count(said, "cacheWriteInputTokens"), 0),
+        reasoning=max(count(said, "reasoningOutputTokens"), 0),
+    )
+
+
+def _sum(before: Usage, spent: Usage) -> Usage:
+    """However often and much is told, numbers that can be kept."""
+    return Usage(*(min(sum(pair), LARGEST) for pair in zip(astuple(before), astuple(spent), strict=True)))
