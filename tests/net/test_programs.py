@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ from tests.net.sshd import Sshd
 from vibespace.errors import Error, FailedPrecondition, Unavailable
 from vibespace.net.base import Attachment, Exit, Output, Process, Record, Room, Shell
 from vibespace.net.files import MISSING
-from vibespace.net.programs import LONGEST, RunnerPrograms
+from vibespace.net.programs import BEGIN, LONGEST, RunnerPrograms
 from vibespace.net.shell import SshShell
 
 HELLO = b'{"hello": 0, "running": false, "first": [1, 1], "last": [0, 0]}\n'
@@ -146,6 +148,16 @@ async def test_its_last_words() -> None:
     """What it wrote to its standard error is in the sentence."""
     with pytest.raises(Unavailable, match=r"ended with code 1 \(no space left\)"):
         await attach(stderr=b"Traceback\nno space left\n")
+
+
+def test_a_full_home_is_not_filled_further(tmp_path: Path) -> None:
+    """However often the runner cannot be sent in, nothing of it is left."""
+    python = (sys.executable, "-I", "-S", "-B")  # no module of its own is to be compiled into half a file
+    words = (*python, "-c", BEGIN, "digest", "3000", AGENT, "0", "0")
+    limited = ("/bin/sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *words)
+    done = subprocess.run(limited, input=bytes(3000), capture_output=True, env={"HOME": str(tmp_path)}, check=False)
+    assert (done.returncode, b"File too large" in done.stderr) == (1, True)
+    assert list((tmp_path / ".vibespace").iterdir()) == []
 
 
 @asynccontextmanager

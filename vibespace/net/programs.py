@@ -30,9 +30,13 @@ if not os.path.exists(program):
             sys.exit(1)
         data += piece
     new = program + "." + str(os.getpid())
-    with open(new, "wb") as file:
-        file.write(data)
-    os.rename(new, program)
+    try:
+        with open(new, "wb") as file:
+            file.write(data)
+        os.rename(new, program)
+    finally:
+        if os.path.exists(new):
+            os.unlink(new)
 os.environ.pop("VIBESPACE_COMMAND", None)
 os.environ["VIBESPACE_RUNNER"] = sys.argv[3]
 os.execv(sys.executable, [sys.executable, "-I", "-S", program, "attach", "--after", *sys.argv[4:]])
