@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import resource
@@ -198,6 +199,24 @@ def test_twenty_at_once_start_one(home: Path) -> None:
         assert len(serving(home)) == 1
         for client in clients:
             client.cut()
+
+
+def test_former_builds_go(home: Path) -> None:
+    """Nothing that lives names one when a runner begins, unless there is another in the same home."""
+    place = home / ".vibespace"
+    (place / "other").mkdir(parents=True)
+    former = {place / "runner-1", place / "runner-1.12"}
+    for path in former:
+        path.touch()
+    with open(place / "other" / "lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with Client(home) as client:
+            client.hello()
+    assert former < set(place.iterdir())
+    kill(*serving(home))
+    with Client(home) as client:
+        client.hello()
+    assert set(place.iterdir()) == {place / "other", place / "runner"}
 
 
 def test_a_start_changes_nothing_under_what_runs(home: Path) -> None:

@@ -11,7 +11,7 @@ import threading
 from contextlib import suppress
 
 from vibespace.runner.attachment import Attachment
-from vibespace.runner.places import connect
+from vibespace.runner.places import HOME, connect
 from vibespace.runner.processes import end_former
 from vibespace.runner.runner import Runner
 
@@ -32,6 +32,7 @@ def serve(starting: int, ready: int = -1) -> int:
     if ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl")
     end_former()
+    _remove_former()
     threading.stack_size(1 << 18)
     threading.excepthook = _fail
     runner = Runner()
@@ -51,6 +52,30 @@ def serve(starting: int, ready: int = -1) -> int:
             Attachment(runner, client)
         except RuntimeError:
             client.close()  # no room for a thread: the container's limit of processes
+
+
+def _remove_former() -> None:
+    """Other builds that were sent in: what named one for its hooks has ended, if nobody else serves in this home."""
+    above, here = os.path.split(HOME)
+    names = os.listdir(above)
+    if any(_serves(os.path.join(above, name, "lock")) for name in names if name != here):
+        return
+    for name in names:
+        if name.startswith("runner-") and name != os.path.basename(sys.argv[0]):
+            with suppress(OSError):  # it does no harm
+                os.unlink(os.path.join(above, name))
+
+
+def _serves(lock: str) -> bool:
+    """Whether a runner holds that lock."""
+    try:
+        with open(lock, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass  # it is none
+    return False
 
 
 def _fail(error: threading.ExceptHookArgs) -> None:
