@@ -45,8 +45,7 @@ def say(
             f"{MOST_WAITING} messages wait for '{agent}' of '{vibespace}' already.",
             hint="Wait until it has worked on some.",
         )
-    current(transaction, found)
-    return transaction.add(
+    message = transaction.add(
         Message.create(
             transaction.new_id(),
             agent_uid=found.uid,
@@ -59,6 +58,8 @@ def say(
             takes_over=takes_over,
         )
     )
+    current(transaction, found)  # later: a request that comes again is answered with what it changed first
+    return message
 
 
 def check_text(text: str) -> None:
@@ -187,8 +188,9 @@ def new_conversation(transaction: Transaction, *, vibespace: str, agent: str) ->
             f"Messages to '{agent}' of '{vibespace}' are not done yet.",
             hint=f"Wait for them, or end the work with 'vibespace agent interrupt {agent}@{vibespace}'.",
         )
+    begun = begin(transaction, found)  # first: a request that comes again is answered with what it changed first
     transaction.change(conversation).supersede()
-    return begin(transaction, found)
+    return begun
 
 
 def current(transaction: Transaction, agent: Agent) -> Conversation:

@@ -357,13 +357,15 @@ async def test_a_stop_amid_a_turn(talk: Talk, demo: Running, inside: Path) -> No
 
 async def test_what_was_accepted_is_answered_again(talk: Talk, demo: Running) -> None:
     """Whatever has become of the agent since: who has not heard the answer must not take it for a refusal."""
-    await talk.ask("say before")
     sent = await talk.say("say once", request_id="once")
     assert (await talk.outcome(sent)).state == DONE
     await demo.agents.StopAgent(a.StopAgentRequest(name=PRIMARY))
     await demo.until(quiet)
     again = await talk.say("say once", request_id="once")
     assert (again.message.uid, again.cursor) == (sent.message.uid, sent.cursor)
+    begins = c.CreateConversationRequest(parent=PRIMARY, request_id="anew")
+    begun = [await talk.stub.CreateConversation(begins) for _ in range(2)]
+    assert begun[0].conversation.uid == begun[1].conversation.uid
     assert (await refused(talk.say("say twice", request_id="twice"))).reason == "AGENT_NOT_RUNNING"
 
 
