@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from vibespace.net.base import Record
 from vibespace.reconcile.blocks import blocks_of, shortened
 from vibespace.reconcile.conversations import is_limit
 from vibespace.reconcile.questions import Questions
+from vibespace.reconcile.unfinished import Unfinished
 
 SOURCES = {"stdout": Source.OUTPUT, "transcript": Source.RECORD, "hook": Source.HOOK}
 _WORDS = 4096
@@ -46,16 +47,18 @@ class Lines:
         self._limited = ""
         """What ended, last, a turn that had too many rounds."""
         self._questions = Questions()
+        self._unfinished = Unfinished()
 
     def begin(self) -> None:
         """Another program."""
         self._parser = self._harness.parser()
         self._limited = ""
         self._questions = Questions()
+        self._unfinished = Unfinished()
 
     def state(self) -> Mapping[str, Any] | None:
         """None while it must not be kept."""
-        parser = self._parser.state()
+        parser = None if self._unfinished.is_open else self._parser.state()
         return parser and {"parser": parser, "limited": self._limited, "named": self._questions.named()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -71,14 +74,19 @@ class Lines:
             return (Unparsed(why=f"a line of {record.size} bytes"),)
         if record.kind in SOURCES:
             told = self._parser.feed(record.data.removesuffix(b"\n"), SOURCES[record.kind])
-            return [self._questions.take(self._ended(event)) for event in told]
+            return self._whole(self._questions.take(self._ended(event)) for event in told)
         if record.kind == "connected":
             self._questions = Questions()  # what still waits is asked again, under the name that it had
+            self._unfinished = Unfinished()  # what was said in between is missing
         if record.kind == "input" and is_limit(name := record.data.partition(b"\n")[0].decode(errors="replace")):
             self._limited = name
         if record.kind == "stderr":
             self.last_words = self._mask(_undressed(record.data[-_WORDS:]).strip())[-300:]
-        return self._parser.lost() if record.kind == "exit" else ()
+        return self._whole(self._parser.lost()) if record.kind == "exit" else ()
+
+    def _whole(self, events: Iterable[Event]) -> Sequence[Event]:
+        """With what came to no end."""
+        return [each for event in events for each in self._unfinished.take(event)]
 
     def _ended(self, event: Event) -> Event:
         """Why, when the program was told to end it: it knows no limit."""

@@ -1,0 +1,46 @@
+"""What an agent was saying when its turn ended is in the record, once."""
+
+from __future__ import annotations
+
+from vibespace.harness.events import Delta, Event, Reason, Stream, Text, TurnEnded
+from vibespace.reconcile.unfinished import LONGEST, Unfinished
+
+OVER = TurnEnded(id="t", turn="t", conversation="c", reason=Reason.INTERRUPTED)
+
+
+def piece(text: str, block: str = "b", turn: str = "t", **more: str) -> Delta:
+    return Delta(block=block, stream=Stream.TEXT, text=text, turn=turn, conversation="c", **more)
+
+
+def texts(*events: Event) -> list[tuple[str, str]]:
+    """The texts that are told of, by block."""
+    unfinished = Unfinished()
+    told = [each for event in events for each in unfinished.take(event)]
+    assert [each for each in told if each in events] == [*events]
+    assert not unfinished.is_open
+    return [(each.block, each.text) for each in told if isinstance(each, Text)]
+
+
+def test_what_comes_to_no_end_is_told_before_the_end_of_its_turn() -> None:
+    """As far as it got, in its turn and conversation."""
+    unfinished = Unfinished()
+    *_, said, over = [each for event in (piece("one "), piece("two"), OVER) for each in unfinished.take(event)]
+    assert said == Text(id="b", text="one two", block="b", turn="t", conversation="c")
+    assert over == OVER
+
+
+def test_what_is_whole_is_told_once() -> None:
+    """By the program; what it says of its helpers, and thinks, is none of it."""
+    whole = Text(id="i", text="one two", block="b", turn="t", conversation="c")
+    thought = Delta(block="r", stream=Stream.REASONING, text="hm", turn="t")
+    assert texts(piece("one "), piece("two"), whole, thought, piece("x", parent="p"), OVER) == [("b", "one two")]
+
+
+def test_what_is_begun_anew_is_told_as_it_was_said_last() -> None:
+    """A request that fails amid an answer is made again, and answered from the beginning."""
+    assert texts(piece("one "), piece("one two", block="b2"), OVER) == [("b2", "one two")]
+
+
+def test_it_has_a_limit() -> None:
+    """Who rules inside may say anything."""
+    assert texts(*(piece("x" * 1000) for _ in range(LONGEST // 1000 + 10)), OVER) == [("b", "x" * LONGEST)]

@@ -1,0 +1,48 @@
+"""What an agent was saying when its turn ended: programs tell a text again when it is whole, and else not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vibespace.harness.events import Delta, Event, Stream, Text, TurnEnded
+
+LONGEST = 1 << 20
+"""Characters of it that are kept."""
+
+
+class Unfinished:
+    """Of one program. A text that is begun anew after a failure is in place of the one before."""
+
+    def __init__(self) -> None:
+        self._begun: Delta | None = None
+        """The piece that it began with."""
+        self._pieces: list[str] = []
+        self._size = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is just being said."""
+        return self._begun is not None
+
+    def take(self, event: Event) -> Iterator[Event]:
+        """The event, and before the end of a turn what was being said in it."""
+        match event:
+            case Delta(stream=Stream.TEXT, parent=""):
+                self._add(event)
+            case Text(block=block) if self._begun and block == self._begun.block:
+                self._begun = None
+            case TurnEnded(turn=turn) if self._begun and turn == self._begun.turn:
+                yield self._end(self._begun)
+        yield event
+
+    def _add(self, piece: Delta) -> None:
+        if self._begun is None or (piece.block, piece.turn) != (self._begun.block, self._begun.turn):
+            self._begun, self._pieces, self._size = piece, [], 0
+        if self._size < LONGEST:
+            self._pieces.append(piece.text[: LONGEST - self._size])
+            self._size += len(self._pieces[-1])
+
+    def _end(self, begun: Delta) -> Text:
+        self._begun = None
+        said = "".join(self._pieces)
+        return Text(id=begun.block, text=said, block=begun.block, turn=begun.turn, conversation=begun.conversation)
