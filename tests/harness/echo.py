@@ -132,7 +132,7 @@ class Echo:
     def say(self, conversation: str, text: str, message: str, *, turn: str = "", command: bool = False) -> bytes:
         return encode({"do": "say", "id": message, "text": text})
 
-    def look_up(self, conversation: str, request: str) -> tuple[bytes, ...]:
+    def look_up(self, conversation: str, message: str, request: str) -> tuple[bytes, ...]:
         return ()
 
     def interrupt(self, conversation: str, turn: str, request: str) -> tuple[bytes, ...]:

@@ -384,6 +384,13 @@ def test_a_transcript_behind_the_hooks_begins_and_ends_nothing(
     assert turns(steps) == expected
 
 
+def test_what_a_branch_begins_with_is_told_already() -> None:
+    """The new transcript has all of the former again."""
+    line = {"type": "user", "uuid": "u-1", "sessionId": "c-2", "entrypoint": "cli", "message": {"content": "hi"}}
+    assert told({**line, "forkedFrom": {"sessionId": "c-1", "messageUuid": "u-1"}}, source=Source.RECORD) == []
+    assert only(told(line, source=Source.RECORD), Text)
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_what_is_said_on_the_terminal_is_of_its_turn_and_conversation(late: bool) -> None:
     """Also where the hook that tells of the turn's end is there before it; of two ids of conversations, the line's."""

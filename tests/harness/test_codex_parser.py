@@ -93,10 +93,11 @@ def test_each_line_of_a_request_has_a_reply_of_its_own() -> None:
 
 
 def test_a_message_that_arrived_is_found() -> None:
-    """Before it is sent again it is looked for, and told as if it came now."""
-    (line,) = CODEX.look_up("c-1", "r-1")
+    """Before it is sent again it is looked for, and told as if it came now: it alone, for all others were told."""
+    (line,) = CODEX.look_up("c-1", "m-1", "r-1")
     found = {"type": "userMessage", "id": "i-1", "clientId": "m-1", "content": [{"type": "text", "text": "hello"}]}
-    events = told({"id": sent(line)["id"], "result": {"data": [{"turnId": "t-1", "item": found}]}})
+    items = [{"turnId": "t-1", "item": each} for each in (found, {**found, "clientId": "m-0"}, {"type": "plan"})]
+    events = told({"id": sent(line)["id"], "result": {"data": items}})
     assert [event.message for event in events if isinstance(event, Text)] == ["m-1"]
     assert isinstance(events[-1], Replied)
     assert events[-1].request == "r-1"
@@ -104,7 +105,7 @@ def test_a_message_that_arrived_is_found() -> None:
 
 def test_a_reply_is_to_the_conversation_that_was_asked_about() -> None:
     """Though the program is in another one by then: what ran in the first is ended, and its items are its own."""
-    (listing,) = CODEX.look_up("c-1", "r-1")
+    (listing,) = CODEX.look_up("c-1", "m-1", "r-1")
     _, clean = CODEX.interrupt("c-1", "t-1", "r-2")
     found = {"type": "userMessage", "id": "i-1", "clientId": "m-1", "content": []}
     events = told(
@@ -117,6 +118,18 @@ def test_a_reply_is_to_the_conversation_that_was_asked_about() -> None:
     )
     after = [(type(event), event.conversation) for event in events if not isinstance(event, ConversationSwitched)][-4:]
     assert after == [(Text, "c-1"), (Replied, "c-1"), (WorkEnded, "c-1"), (Replied, "c-1")]
+
+
+def test_whoever_enters_another_thread_takes_the_agent_there() -> None:
+    """Whether it was there before or not; into its helpers' and its own only the person goes."""
+    helper = {"method": "thread/started", "params": {"thread": {"id": "c-3", "parentThreadId": "c-1"}}}
+
+    def entered(name: str, how: str = "cleared") -> dict[str, Any]:
+        return {"method": f"thread/goal/{how}", "params": {"threadId": name}}
+
+    steps = (entered("c-1"), entered("c-2", "updated"), helper, entered("c-3"), entered("c-2"), entered("c-1"))
+    switched = [event.conversation for event in told(*steps) if isinstance(event, ConversationSwitched)]
+    assert switched == ["c-1", "c-2", "c-1"]
 
 
 def test_a_change_to_files_is_shown_before_it_is_decided() -> None:

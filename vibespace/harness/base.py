@@ -168,8 +168,8 @@ class Harness(Protocol):
         Raises InvalidArgument for what the program does not take.
         """
 
-    def look_up(self, conversation: str, request: str) -> tuple[bytes, ...]:
-        """Asks for the latest items, to be told as events again: for where a message may have arrived.
+    def look_up(self, conversation: str, message: str, request: str) -> tuple[bytes, ...]:
+        """Asks whether a message has arrived, which is then told as any that does.
 
         Nothing where a repeat is ignored by the program, so that sending again is safe.
         """

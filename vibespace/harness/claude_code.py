@@ -109,7 +109,7 @@ class ClaudeCode:
             text = f" {text}"  # with anything before the slash it is no command
         return encode({"type": "user", "message": {"role": "user", "content": text}, "uuid": message})
 
-    def look_up(self, conversation: str, request: str) -> tuple[bytes, ...]:
+    def look_up(self, conversation: str, message: str, request: str) -> tuple[bytes, ...]:
         return ()
 
     def interrupt(self, conversation: str, turn: str, request: str) -> tuple[bytes, ...]:

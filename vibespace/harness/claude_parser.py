@@ -137,6 +137,8 @@ class ClaudeParser:
         said = decode(line)
         if isinstance(said, Unparsed):
             return (said,)
+        if source is Source.RECORD and "forkedFrom" in said:
+            return ()  # /branch begins a transcript with all of the former, which has told it
         kind = text(said, "hook_event_name") if source is Source.HOOK else text(said, "type")
         if kind == "system":
             kind = f"system/{text(said, 'subtype')}"

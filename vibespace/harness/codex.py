@@ -129,8 +129,8 @@ class Codex:
             return _call("turn/steer", message, expectedTurnId=turn, **said)
         return _call("turn/start", message, **said)
 
-    def look_up(self, conversation: str, request: str) -> tuple[bytes, ...]:
-        return (_call(ITEMS, request, threadId=conversation, limit=_LATEST, sortDirection="desc"),)
+    def look_up(self, conversation: str, message: str, request: str) -> tuple[bytes, ...]:
+        return (_call(ITEMS, f"{message} {request}", threadId=conversation, limit=_LATEST, sortDirection="desc"),)
 
     def interrupt(self, conversation: str, turn: str, request: str) -> tuple[bytes, ...]:
         """The turn ends by the first, and only by the second what it runs."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from vibespace.harness.codex_items import begun, done, failure
-from vibespace.harness.codex_threads import MOST_OPEN, Threads
+from vibespace.harness.codex_threads import MOST_OPEN, MOST_THREADS, Threads
 from vibespace.harness.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -36,7 +37,6 @@ from vibespace.harness.reading import (
     Object,
     amount,
     called,
-    count,
     decode,
     items,
     mapping,
@@ -52,7 +52,7 @@ PERMISSIONS = "Permissions"
 """The tool of an approval that asks for more than one call."""
 
 _KNOWN = """
-    thread/status/changed thread/readState/changed thread/name/updated thread/goal/updated thread/goal/cleared
+    thread/status/changed thread/readState/changed thread/name/updated
     thread/settings/updated thread/archived thread/unarchived thread/compacted thread/queue/changed
     turn/diff/updated turn/plan/updated item/fileChange/patchUpdated item/reasoning/summaryPartAdded
     item/commandExecution/terminalInteraction account/login/completed account/updated remoteControl/status/changed
@@ -88,6 +88,8 @@ class CodexParser:
     def __init__(self) -> None:
         self._conversation = ""
         self._threads = Threads()
+        self._own: deque[str] = deque(maxlen=MOST_THREADS)
+        """Threads that are the program's own, or its helpers'."""
         self._handlers: dict[str, Callable[[Object], Events]] = {
             "turn/started": self._turn_started,
             "turn/completed": self._turn_completed,
@@ -95,6 +97,8 @@ class CodexParser:
             "item/completed": self._item_completed,
             "thread/started": self._thread_started,
             "thread/closed": self._thread_closed,
+            "thread/goal/cleared": self._thread_entered,
+            "thread/goal/updated": self._thread_entered,
             "thread/tokenUsage/updated": self._spent,
             "serverRequest/resolved": self._resolved,
             "account/rateLimits/updated": self._rate_limits,
@@ -128,18 +132,22 @@ class CodexParser:
 
     def state(self) -> dict[str, Any] | None:
         threads = self._threads.state()
-        return None if threads is None else {"conversation": self._conversation, "threads": threads}
+        return (
+            None if threads is None else {"conversation": self._conversation, "threads": threads, "own": [*self._own]}
+        )
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._conversation = state["conversation"]
         self._threads.restore(state["threads"])
+        self._own.extend(state["own"])
 
     # Replies and requests
 
     def _replied(self, said: Object) -> Events:
         name = called(said, "id")
         method, _, rest = name.partition(" ")
-        conversation, _, request = rest.rpartition(" ")
+        where, _, request = rest.rpartition(" ")
+        conversation, _, message = where.partition(" ")
         if not request:
             return (Unparsed(why="a reply to nothing of ours"),)
         if "error" in said:
@@ -149,21 +157,19 @@ class CodexParser:
         if method in ("thread/start", "thread/resume"):
             told = self._switch(called(said, "result", "thread", "id"))
         elif method == ITEMS:
-            told = self._listed(conversation, items(said, "result", "data"))
+            told = self._listed(conversation, message, items(said, "result", "data"))
         elif method == CLEAN:
             told = self._threads.clean(conversation)
         return (*told, Replied(id=name, request=request, conversation=conversation))
 
-    def _listed(self, conversation: str, entries: list[Any]) -> Events:
-        """The messages that it has, oldest first, for they are asked for newest first. The rest was told when it was
-        said.
-        """
+    def _listed(self, conversation: str, message: str, entries: list[Any]) -> Events:
+        """The message that was looked for, where it is there. The rest was told when it was said."""
         if len(entries) > MOST_PARTS:
             return (Unparsed(why=f"{len(entries)} parts", kind=ITEMS, conversation=conversation),)
         found: list[Event] = []
-        for entry in sorted(reversed(entries), key=lambda entry: count(entry, "startedAtMs")):
+        for entry in entries:
             item = mapping(entry, "item")
-            if text(item, "clientId"):
+            if message and text(item, "clientId") == message:
                 found += done(item, {"conversation": conversation, "turn": called(entry, "turnId")})
         return tuple(found)
 
@@ -251,8 +257,17 @@ class CodexParser:
     def _thread_started(self, params: Object) -> Events:
         """A person has begun another one. Ephemeral ones are the program's own, those with a parent its helpers'."""
         thread = mapping(params, "thread")
-        own = true(thread, "ephemeral") or bool(text(thread, "parentThreadId"))
-        return () if own else self._switch(called(thread, "id"))
+        if true(thread, "ephemeral") or text(thread, "parentThreadId"):
+            self._own.append(called(thread, "id"))
+            return ()
+        return self._switch(called(thread, "id"))
+
+    def _thread_entered(self, params: Object) -> Events:
+        """Whoever enters a thread is told its goal, or that there is none, and so are all others: a person has gone
+        back to an earlier one, of which nothing else is told to who is not in it.
+        """
+        name = called(params, "threadId")
+        return () if name in self._own else self._switch(name)
 
     def _thread_closed(self, params: Object) -> Events:
         return tuple(self._threads.close(called(params, "threadId")))
