@@ -92,6 +92,18 @@ def test_the_first_piece_says_what_it_is(vibespace: Run, daemon: Daemon, work: P
     assert all(len(r.data) <= 1 << 20 for r in received)
 
 
+def test_a_tag_that_is_called_as_the_branch_is_not_the_branch(work: Path) -> None:
+    """Git then has a longer word for the branch."""
+    git(work, "tag", "main")
+    assert repository.read(str(work)).branch == "main"
+
+
+def test_an_origin_that_is_on_this_machine_is_left_out(work: Path) -> None:
+    """Inside there is nothing at that place."""
+    git(work, "remote", "add", "origin", "file:///srv/website.git")
+    assert repository.read(str(work)).origin == ""
+
+
 def test_a_detached_head_has_no_branch(work: Path) -> None:
     """HEAD is sent as a commit."""
     git(work, "checkout", "--quiet", "--detach")

@@ -75,6 +75,18 @@ async def test_commits_on_no_branch(shared: Shared, source: Source) -> None:
     assert shared.refs("refs/heads") == ["refs/heads/main"]
 
 
+async def test_a_tag_that_is_called_as_the_branch(shared: Shared, source: Source) -> None:
+    """It hides nothing of what is on that branch alone."""
+    source.commit()
+    await shared.receive(source)
+    await shared.make("claude-1")
+    await shared.says("claude-1", "switch", "-q", "-c", "feature")
+    await shared.says("claude-1", "tag", "feature")
+    await shared.commit("claude-1")
+    seen = await shared.look("claude-1")
+    assert (seen.branch, seen.unpushed) == ("feature", 1)
+
+
 async def test_removal(shared: Shared, source: Source) -> None:
     """Files go, and the branch unless it has what is nowhere else; what is not committed stays without force."""
     source.commit()

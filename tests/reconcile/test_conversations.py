@@ -44,7 +44,7 @@ from vibespace.reconcile.actions import (
     Write,
 )
 from vibespace.reconcile.conversations import MOST_TRIES, View, plan
-from vibespace.reconcile.doors import LEAVE
+from vibespace.reconcile.doors import INTERRUPT, LEAVE
 from vibespace.reconcile.live import Live
 
 AGENT: dict[str, Any] = {"agent_uid": str(UUID(int=3)), "vibespace": "demo", "agent": "claude-1"}
@@ -331,6 +331,17 @@ def test_interrupts_end_the_turn_and_insisting_the_program() -> None:
     assert plan(view(conversation=insisted, live=running(TURN))) == End(at_once=True)
     unbegun = conversation(lambda c: c.interrupt(handed=True))
     assert plan(view(conversation=unbegun, live=running())) == End(at_once=True)
+
+
+def test_who_has_a_terminal_is_interrupted_there_and_asked_there() -> None:
+    """What runs it takes words of ours, and no line that is for the program."""
+    turned = conversation(lambda c: c.start_turn("t"), lambda c: c.interrupt())
+    there: dict[str, Any] = {"conversation": turned, "on_terminal": True}
+    stop = plan(view(ClaudeCode(), **there, live=running(TURN, on_terminal=True)))
+    assert isinstance(stop, Write)
+    assert stop.line == INTERRUPT
+    unknown = running(TURN, Unparsed(why="unknown kind", request="r-1"), on_terminal=True, written=(stop.name,))
+    assert plan(view(ClaudeCode(), **there, live=unknown)) is None
 
 
 def test_a_terminal_waits_for_an_idle_program() -> None:

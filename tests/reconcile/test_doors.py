@@ -112,6 +112,22 @@ def test_it_is_taken_from_who_looks(tmp_path: Path, environment: dict[str, str])
         assert (tmp_path / "ended").read_text() == "asked to end\n"
 
 
+def test_it_is_interrupted_by_its_key(tmp_path: Path, environment: dict[str, str]) -> None:
+    """As often as is asked, whoever looks; it goes on."""
+    with kept(tmp_path, environment) as program, looking(environment) as somebody:
+        somebody.sees("I am here")
+        assert program.stdin
+        for words in ("one", "two"):
+            program.stdin.write(doors.INTERRUPT + b"\n")
+            program.stdin.flush()
+            somebody.sees(r"\^\[")
+            somebody.type(f"{words}\r")
+            somebody.sees(f"heard .*{words[1:]}")  # after an escape a letter does not show
+        program.stdin.write(doors.LEAVE + b"\n")
+        program.stdin.flush()
+        assert program.wait(60) == 0
+
+
 def test_who_looks_hears_that_it_has_ended(tmp_path: Path, environment: dict[str, str]) -> None:
     """Though what runs it then ends tmux with all that is left, and does not see him."""
     with kept(tmp_path, environment) as program, looking(environment) as somebody:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ from tests.harness.echo import Echo
 from vibespace.app.blobs import Blobs
 from vibespace.domain.transcripts import Place
 from vibespace.harness.codex import Codex
-from vibespace.harness.events import ApprovalAsked, Reason, TurnEnded, Unparsed
+from vibespace.harness.events import ApprovalAsked, RateLimit, Reason, ToolCall, TurnEnded, Unparsed
 from vibespace.harness.reading import encode
 from vibespace.net.base import Record
+from vibespace.reconcile.blocks import blocks_of
 from vibespace.reconcile.lines import INLINE, Lines, note, told
 
 SECRET = "k-of-the-mill"
@@ -57,6 +59,16 @@ async def test_values_are_masked(lines: Lines) -> None:
     assert repr(command).count("it is ***") == 3
     lines.read(record("stderr", b"x" * 200 + f"{SECRET} was wrong\n".encode()))
     assert lines.last_words.endswith("*** was wrong")
+
+
+def test_numbers_are_masked() -> None:
+    """A value of digits alone is a number in what a tool is given; all others stay numbers, as what we count does."""
+    given = {"pin": 4111, "most": [4111.5, 30], "is": True, "none": None}
+    call = ToolCall(id="c", call="c", tool="Bash", input=given)
+    limit = RateLimit(window="w", percent=1, resets=4111, reached=False)
+    block, other = blocks_of([call, limit], lambda text: text.replace("4111", "***"))
+    assert other["resets"] == 4111
+    assert json.loads(block["input"]) == {"pin": "***", "most": ["***.5", 30], "is": True, "none": None}
 
 
 async def test_colours_of_standard_error_are_not_kept(lines: Lines) -> None:

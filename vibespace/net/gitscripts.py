@@ -110,7 +110,8 @@ if [ -n "$status" ]; then
     printf '%s\\n' "$status" | tail -n 3 | cut -c 1-200
     changed=$(printf '%s\\n' "$status" | grep -c '')
 fi
-branch=$(git symbolic-ref -q --short HEAD) || branch=
+branch=$(git symbolic-ref -q HEAD) || branch=
+branch=${branch#refs/heads/}
 base=$(git config --get vibespace.base) || base=HEAD
 apart= unpushed=0 modules=
 if git rev-parse -q --verify 'HEAD^{commit}' >/dev/null; then

@@ -254,7 +254,7 @@ def _understood() -> Iterator[None]:
     """Whoever rules inside may say anything in the runner's place."""
     try:
         yield
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError):
         raise _broken(_STRANGE) from None
 
 

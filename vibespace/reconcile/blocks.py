@@ -41,7 +41,8 @@ def _is_kept(event: Event) -> bool:
 def _block(event: Event, mask: Callable[[str], str]) -> Block:
     told: Block = {"kind": _kind(type(event).__name__)}
     for field in fields(event):
-        value = _plain(getattr(event, field.name), mask)
+        value = getattr(event, field.name)
+        value = value if isinstance(value, int | float) else _plain(value, mask)
         if value != field.default and value not in ("", None):
             told[field.name] = value
     if "input" in told or isinstance(event, ApprovalAsked):
@@ -61,6 +62,8 @@ def _plain(value: Any, mask: Callable[[str], str]) -> Any:
             return value.value
         case str():
             return mask(value)
+        case int() | float():
+            return value if mask(written := json.dumps(value)) == written else mask(written)
         case Mapping():
             return {mask(str(key)): _plain(inner, mask) for key, inner in value.items()}
         case list() | tuple():

@@ -24,7 +24,7 @@ from vibespace.reconcile.actions import (
     Withdraw,
     Write,
 )
-from vibespace.reconcile.doors import LEAVE
+from vibespace.reconcile.doors import INTERRUPT, LEAVE
 from vibespace.reconcile.live import Live
 
 LIMIT = "limit"
@@ -77,7 +77,7 @@ def plan(view: View) -> Action:
     if conversation.insisted:
         return End(at_once=True)
     if view.on_terminal:
-        return _answer(view) or _take_over(view, conversation)
+        return _answer(view) or _interrupt(view, conversation) or _take_over(view, conversation)
     if not live.listens:
         return None
     if view.started_for != conversation.uid and not _has_moved(view, conversation):
@@ -199,7 +199,7 @@ def _has_moved(view: View, conversation: Conversation) -> bool:
 
 
 def _answer(view: View) -> Action:
-    for request in view.live.unknown:
+    for request in () if view.on_terminal else view.live.unknown:  # there the person is asked
         kind = _once(view.live, f"decline-{_word(request)}")
         if action := _unwritten(view.live, kind, [view.harness.decline(request)]):
             return action
@@ -220,6 +220,8 @@ def _interrupt(view: View, conversation: Conversation) -> Action:
     if not conversation.interrupted or conversation.interrupted != live.turn:
         return None
     kind = _once(live, f"interrupt-{_word(live.turn)}")
+    if view.on_terminal:
+        return _unwritten(live, kind, (INTERRUPT,))
     return _unwritten(live, kind, view.harness.interrupt(live.conversation, live.turn, _named(live, kind)))
 
 
@@ -295,7 +297,7 @@ def _write(view: View, conversation: Conversation, message: Message, name: str) 
     if message.tries > 1 or live.connections > 1:
         kind = _once(live, f"look-{message.uid}-{message.tries}")
         request = _named(live, kind)
-        looking = view.harness.look_up(session, request)
+        looking = view.harness.look_up(session, message.delivery, request)
         if action := _unwritten(live, kind, looking):
             return action
         if looking and request not in live.replied:

@@ -28,6 +28,8 @@ _FAREWELL = 5
 """Seconds."""
 LEAVE = b"leave"
 """A line to what `in_tmux` runs: who looks at it is told why it goes, and it is asked to end."""
+INTERRUPT = b"interrupt"
+"""Another: it is to end what it works on, as by the key."""
 _WHY = "A message takes over (vibespace ask --take-over). To join the agent again: vibespace connect"
 _KEEP = f"""\
 exec 3<&0
@@ -35,7 +37,9 @@ server=$(
     tmux -L vibespace -f "$HOME/{_SETTINGS}" new-session -d -P -F '#{{pid}}' -s {_SESSION} -x 120 -y 40 -- "$@" 3<&-
 ) || exit
 (
-    read -r _ <&3 || exit
+    while read -r word <&3 || exit; [ "$word" = interrupt ]; do
+        tmux -L vibespace send-keys -t ={_SESSION}: Escape
+    done
     tmux -L vibespace detach-client -s ={_SESSION} -E 'echo "{_WHY}"'
     for leader in $(tmux -L vibespace list-panes -a -F '#{{pane_pid}}'); do kill -s TERM -- "-$leader"; done
 ) &

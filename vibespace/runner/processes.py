@@ -58,9 +58,9 @@ def end_former() -> None:
     try:
         with open("program") as file:
             number, start, space = file.read().split()
+        leader, began = int(number), int(start)
     except (OSError, ValueError):
-        number, start, space = "0", "0", ""  # there was none
-    leader, began = int(number), int(start)
+        leader, began, space = 0, 0, ""  # there was none
     beyond = {os.getpid()}
     while True:
         alive = list(processes())

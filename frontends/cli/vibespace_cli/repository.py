@@ -81,10 +81,12 @@ def read(path: str, branch: str = "") -> Repository:
             field="spec.branch",
             hint=f"If origin has it: git branch {branch} origin/{branch}",
         )
+    origin = _run(root, "config", "--get", "remote.origin.url").stdout.strip()
     return Repository(
         root=root,
-        branch=_run(root, "symbolic-ref", "--quiet", "--short", "HEAD").stdout.strip(),
-        origin=without_credentials(_run(root, "config", "--get", "remote.origin.url").stdout.strip()),
+        # Not --short: of a branch that is called as a tag is, that is not the name.
+        branch=_run(root, "symbolic-ref", "--quiet", "HEAD").stdout.strip().removeprefix("refs/heads/"),
+        origin="" if origin.startswith("file:") else without_credentials(origin),
         uncommitted=0 if bare else len(_git(root, "--no-optional-locks", "status", "--porcelain").splitlines()),
     )
 
