@@ -82,9 +82,9 @@ def test_codex_leaves_a_former_conversation(own: Installation) -> None:
         with person(own, "connect", "codex-1@shop") as there:
             there.sees("First.{1,12}answer")
             own.ok("agent", "new-conversation", "codex-1@shop")
-            assert own.ok("ask", "-a", "codex-1@shop", "second words") == "Second answer.\n"
             there.sees("Another conversation was begun")
             there.wait()
+        assert own.ok("ask", "-a", "codex-1@shop", "second words") == "Second answer.\n"
         with person(own, "connect", "codex-1@shop") as there:
             there.sees("Second.{1,12}answer")
             enter(there, "third words")
@@ -102,6 +102,50 @@ def test_codex_is_connected_to_as_soon_as_it_is_started(own: Installation) -> No
             own.ok("agent", verb, "codex-1@shop")
         with person(own, "connect", "codex-1@shop") as there:
             there.sees("First.{1,12}answer")
+            enter(there, "second words")
+            there.sees("Second.{1,12}answer")
+        while texts(own)[-1] != "Second answer.":
+            pass
+
+
+def test_codex_goes_back_to_an_earlier_conversation(own: Installation) -> None:
+    """Whether its program has that open or not: what is said there is in the history, and `ask` goes on there."""
+    with codex(own, [say(f"{number} answer.") for number in ("First", "Second", "Third", "Fourth")]) as model:
+        own.ok("ask", "-a", "codex-1@shop", "first words")
+        own.ok("agent", "new-conversation", "codex-1@shop")
+        own.ok("ask", "-a", "codex-1@shop", "second words")
+        with person(own, "connect", "codex-1@shop") as there:
+            there.sees("Second.{1,12}answer")
+            for number, words in ((2, "third words"), (3, "fourth words")):
+                for letter in "/resume":  # what comes faster than anybody types is pasted, with the Enter in it
+                    there.type(letter)
+                    there.sees(letter)
+                there.sees("resume a saved chat")
+                there.type("\r")
+                there.sees("1 / 2")
+                there.type("\x1b[B\r")
+                topics = own.types("--vibespace", "shop", "--type", "conversation")
+                while topics.count("conversation.superseded") < number:
+                    topics = own.types("--vibespace", "shop", "--type", "conversation")
+                if words == "third words":
+                    enter(there, words)
+                    there.sees("Third.{1,12}answer")
+            assert own.ok("ask", "-a", "codex-1@shop", "fourth words") == "Fourth answer.\n"
+        said = [text for text in texts(own) if text.endswith(("words", "answer."))]
+        assert said[4:] == ["third words", "Third answer.", "fourth words", "Fourth answer."]
+        asked = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
+        assert asked == ["second words", "fourth words"]
+
+
+def test_codex_is_there_again_for_who_is_attached(own: Installation) -> None:
+    """Its program is killed while nothing is at work: another one is begun, for he cannot ask for it."""
+    with codex(own, [say("First answer."), say("Second answer.")]):
+        own.ok("ask", "-a", "codex-1@shop", "first words")
+        with person(own, "connect", "codex-1@shop") as there:
+            there.sees("First.{1,12}answer")
+            own.ok("exec", "codex-1@shop", "--", "pkill", "-9", "-f", "app-server")
+            while own.types("--vibespace", "shop", "--type", "transcript").count("transcript.program_started") < 2:
+                pass
             enter(there, "second words")
             there.sees("Second.{1,12}answer")
         while texts(own)[-1] != "Second answer.":

@@ -104,6 +104,7 @@ def view(harness: Harness | None = None, **more: Any) -> View:
         "keys_in_force": [],
         "live": running(),
         "failures": 0,
+        "ended": False,
     }
     return View(**(fields | more))
 
@@ -135,6 +136,15 @@ def test_a_program_that_always_ends_is_given_up() -> None:
     ]
     for more in waiting:
         assert isinstance(plan(view(live=Live(), failures=MOST_TRIES, **more)), Withdraw)
+
+
+def test_a_program_that_terminals_share_is_begun_again_when_it_has_ended() -> None:
+    """Whoever is attached to it waits for the next one, and nobody is told of him; not for ever, if it always ends."""
+    over: dict[str, Any] = {"live": Live(), "ended": True}
+    assert plan(view(Codex(), **over)) == Start()
+    assert plan(view(ClaudeCode(), **over)) is None
+    assert plan(view(Codex(), **over, failures=MOST_TRIES)) is None
+    assert plan(view(Codex(), live=Live())) is None
 
 
 def test_messages_are_handed_one_after_the_other() -> None:

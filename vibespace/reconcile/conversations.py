@@ -65,6 +65,8 @@ class View:
     live: Live
     failures: int
     """Programs in a row that ended before they took anything up."""
+    ended: bool
+    """One has ended since it was driven."""
 
 
 def plan(view: View) -> Action:
@@ -96,10 +98,11 @@ def plan(view: View) -> Action:
 
 def _begin(view: View, conversation: Conversation) -> Action:
     wanted = conversation.wants_terminal
-    if not (wanted or view.messages):
-        return None
+    asked = wanted or view.messages
     if view.failures >= MOST_TRIES:
-        return Withdraw("its program ends again and again")
+        return Withdraw("its program ends again and again") if asked else None
+    if not (asked or (view.harness.shares and view.ended)):  # at a terminal somebody may wait for the next one
+        return None
     return Start(on_terminal=wanted and not view.harness.shares and not _taking_over(view))
 
 

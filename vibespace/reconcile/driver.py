@@ -55,6 +55,7 @@ class Driver:
         self._tools = tools
         self._harness = tools.harnesses[agent.type]
         self._failures = 0
+        self._has_ended = False
         self._spoilt: set[Place] = set()
         """Lines whose consequences meet a defect of ours: they are kept, and nothing follows from them."""
 
@@ -107,9 +108,9 @@ class Driver:
 
     def _ended(self) -> None:
         """The program is over."""
-        live, asked = self._hearing.live, self._tools.feed.state.messages.get(self._uid)
-        failed = asked and not (live.worked or live.on_terminal)
-        self._failures = self._failures + 1 if failed else 0
+        live = self._hearing.live
+        self._failures = 0 if live.worked or live.on_terminal else self._failures + 1
+        self._has_ended = True
 
     def _agent(self) -> Agent | None:
         found = self._tools.feed.state.aggregates.get(UUID(self._uid))
@@ -166,6 +167,7 @@ class Driver:
             keys_in_force=transcript.keys if transcript else (),
             live=self._hearing.live,
             failures=self._failures,
+            ended=self._has_ended,
         )
 
     async def _do(self, action: Action, view: View) -> bool:
