@@ -150,15 +150,15 @@ def withdraw(transaction: Transaction, *, agent_uid: str, reason: str) -> Conver
     conversation = transaction.state.conversations.get(agent_uid)
     if conversation is None:
         raise NotFound("NO_CONVERSATION", "Nothing was said to that agent.")
-    draft = transaction.change(conversation)
+    draft, transcript = transaction.change(conversation), transaction.state.transcript(agent_uid)
     if not draft.on_terminal:
         draft.detach_terminal()
     for message in list(transaction.state.messages.get(agent_uid, {}).values()):
         changed = transaction.change(message)
-        if changed.state == QUEUED:
-            changed.fail(transaction.mask(reason))
-        else:
+        if transcript and transcript.running and changed.state != QUEUED:
             changed.lose()
+        else:  # a program that is over has nothing of it
+            changed.fail(transaction.mask(reason))
     return draft
 
 

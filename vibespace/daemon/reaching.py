@@ -7,6 +7,7 @@ import asyncio
 from vibespace.app.feed import Feed
 from vibespace.domain import states
 from vibespace.domain.agents import Agent
+from vibespace.domain.messages import QUEUED, Message
 from vibespace.domain.states import State
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.errors import FailedPrecondition, Unavailable, ended
@@ -50,13 +51,24 @@ def _hint(agent: Agent, condition: State, resting: bool) -> str:
     return f"'vibespace agent start {agent.called}' brings it back."
 
 
-def not_running(agent: Agent, condition: State, resting: bool, reason: str) -> FailedPrecondition:
-    """What to say of an agent that is in that condition."""
+def _becomes(message: Message | None) -> str:
+    """So that nobody says again what will be worked on."""
+    if message is None:
+        return ""
+    if message.state == QUEUED:
+        return "The message waits for that, and need not be said again."
+    return "The history says then how far the message got."
+
+
+def not_running(
+    agent: Agent, condition: State, resting: bool, reason: str, *, message: Message | None = None
+) -> FailedPrecondition:
+    """What to say of an agent that is in that condition, and to who waits for an answer to that message."""
     why = f": {reason}" if reason else ""
     return FailedPrecondition(
         "AGENT_NOT_RUNNING",
         ended(f"Agent '{agent.name}' of '{agent.vibespace}' is {condition}{why}"),
-        hint=_hint(agent, condition, resting),
+        hint=" ".join(filter(None, (_hint(agent, condition, resting), _becomes(message)))),
         agent=agent.name,
         vibespace=agent.vibespace,
     )

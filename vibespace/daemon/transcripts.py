@@ -180,7 +180,7 @@ class TranscriptStream:
         condition = states.agent_state(now, home, state.host)
         if self._feed.engine_seen and condition not in (State.RUNNING, State.STARTING):
             reason = states.agent_reason(now, home, state.host)
-            raise not_running(now, condition, state.host.resting, reason)
+            raise not_running(now, condition, state.host.resting, reason, message=message)
         return False
 
 

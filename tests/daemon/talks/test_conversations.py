@@ -348,6 +348,9 @@ async def test_a_stop_amid_a_turn(talk: Talk, demo: Running, inside: Path) -> No
     await demo.vibespaces.StopVibespace(v.StopVibespaceRequest(name=DEMO))
     await demo.until(quiet)
     assert runners(inside) == []
+    hints = [(await refused(talk.outcome(each))).hint.partition("back. ")[2] for each in (first, second)]
+    assert hints[0] == "The history says then how far the message got."
+    assert hints[1] == "The message waits for that, and need not be said again."
     await demo.vibespaces.StartVibespace(v.StartVibespaceRequest(name=DEMO))
     await demo.until(lambda feed: not feed.state.messages)
     assert (await talk.outcome(first)).reason == "lost: its program went away"
