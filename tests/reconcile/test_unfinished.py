@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from vibespace.harness.events import Delta, Event, Reason, Stream, Text, TurnEnded
+import pytest
+
+from tests.harness import recorded
+from vibespace.harness.events import Delta, Error, Event, Reason, Stream, Text, Trouble, TurnEnded
 from vibespace.reconcile.unfinished import LONGEST, Unfinished
 
 OVER = TurnEnded(id="t", turn="t", conversation="c", reason=Reason.INTERRUPTED)
@@ -36,9 +39,20 @@ def test_what_is_whole_is_told_once() -> None:
     assert texts(piece("one "), piece("two"), whole, thought, piece("x", parent="p"), OVER) == [("b", "one two")]
 
 
-def test_what_is_begun_anew_is_told_as_it_was_said_last() -> None:
-    """A request that fails amid an answer is made again, and answered from the beginning."""
-    assert texts(piece("one "), piece("one two", block="b2"), OVER) == [("b2", "one two")]
+def test_what_is_cut_short_by_the_next_is_told_before_that() -> None:
+    """As by a message that joins the turn; of a request that failed and is made again, what was answered last."""
+    begun, again = piece("one "), piece("two", block="b2")
+    assert texts(begun, again, OVER) == [("b", "one "), ("b2", "two")]
+    assert texts(begun, Error(trouble=Trouble.UNREACHABLE, text="no", retrying=True), again, OVER) == [("b2", "two")]
+
+
+@pytest.mark.parametrize("name", recorded.NAMES)
+def test_what_is_whole_in_a_recording_is_told_once(name: str) -> None:
+    """Whichever program, however it was cut short."""
+    unfinished = Unfinished()
+    told = [each for event in recorded.events(name) for each in unfinished.take(event)]
+    blocks = [each.block for each in told if isinstance(each, Text) and each.block]
+    assert len(blocks) == len({*blocks})
 
 
 def test_it_has_a_limit() -> None:

@@ -1,17 +1,17 @@
-"""What an agent was saying when its turn ended: programs tell a text again when it is whole, and else not at all."""
+"""What an agent was saying when it was cut short: programs tell a text again when it is whole, and else not at all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vibespace.harness.events import Delta, Event, Stream, Text, TurnEnded
+from vibespace.harness.events import Delta, Error, Event, Stream, Text, TurnEnded
 
 LONGEST = 1 << 20
 """Characters of it that are kept."""
 
 
 class Unfinished:
-    """Of one program. A text that is begun anew after a failure is in place of the one before."""
+    """Of one program. What was said of an answer that is tried again is no part of it."""
 
     def __init__(self) -> None:
         self._begun: Delta | None = None
@@ -25,10 +25,14 @@ class Unfinished:
         return self._begun is not None
 
     def take(self, event: Event) -> Iterator[Event]:
-        """The event, and before the end of a turn what was being said in it."""
+        """The event, and before it what was being said until the next was begun, or the turn ended."""
         match event:
             case Delta(stream=Stream.TEXT, parent=""):
+                if self._begun and (event.block, event.turn) != (self._begun.block, self._begun.turn):
+                    yield self._end(self._begun)
                 self._add(event)
+            case Error(retrying=True):
+                self._begun = None
             case Text(block=block) if self._begun and block == self._begun.block:
                 self._begun = None
             case TurnEnded(turn=turn) if self._begun and turn == self._begun.turn:
@@ -36,7 +40,7 @@ class Unfinished:
         yield event
 
     def _add(self, piece: Delta) -> None:
-        if self._begun is None or (piece.block, piece.turn) != (self._begun.block, self._begun.turn):
+        if self._begun is None:
             self._begun, self._pieces, self._size = piece, [], 0
         if self._size < LONGEST:
             self._pieces.append(piece.text[: LONGEST - self._size])
