@@ -69,9 +69,9 @@ def line(vibespace: str, agent: str, *blocks: Block, alone: bool = False) -> Com
 def program_ended(vibespace: str, agent: str, *blocks: Block, **how: Any) -> Command:
     def command(transaction: Transaction) -> Aggregate:
         uid, last = _last(transaction.state, vibespace, agent)
-        place, told = Place(last.epoch, last.seq + 1), _named(transaction.state, uid, blocks)
-        end = partial(transcripts.end_program, agent_uid=uid, place=place, after=last)
-        return end(transaction, how=how or {"code": 0}, blocks=told)
+        told = _named(transaction.state, uid, blocks)
+        over = Line(Place(last.epoch, last.seq + 1), last, "exit", "", told, told)
+        return transcripts.end_program(transaction, agent_uid=uid, line=over, how=how or {"code": 0})
 
     return command
 

@@ -344,13 +344,14 @@ async def test_what_leads_to_less_is_decided_on_a_full_disk(house: House, monkey
         partial(messages.hand_message, message=message),
         partial(transcripts.take_settings, agent_uid=agent.uid, settings={"model": "m"}),
     ]
+    last = Line(Place(1, 3), Place(1, 2), "exit", "", (), ())
     ended: list[Command] = [
         partial(approvals.answered, uid=approval.id, agent_uid=agent.uid),
         partial(messages.interrupt, vibespace="demo", agent="claude-1"),
         partial(messages.leave_terminal, vibespace="demo", agent="claude-1"),
         partial(messages.fail_message, message=message, reason="no"),
         partial(messages.withdraw, agent_uid=agent.uid, reason="no"),
-        partial(transcripts.end_program, agent_uid=agent.uid, place=Place(1, 3), after=Place(1, 2), how={"code": 0}),
+        partial(transcripts.end_program, agent_uid=agent.uid, line=last, how={"code": 0}),
     ]
     monkeypatch.setattr(house.log.reserve, "has_room", lambda: False)
     for command in begun:

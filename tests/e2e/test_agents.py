@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.agents import KEY, bash, claude, codex, waiting
 from tests.e2e.installation import Installation
 from tests.e2e.person import person
-from tests.models.script import Call, say
+from tests.models.script import Call, Gate, Turn, say
 from vibespace.client import Client
 from vibespace.reconcile.conversations import GO_ON
 from vibespace.state import State
@@ -253,6 +253,28 @@ def test_codex_on_two_doors(own: Installation) -> None:
         texts = [block["text"] for blocks in told for block in blocks if block["kind"] == "text"]
         assert texts == [word for n in ("first", "second", "third") for word in (f"{n} words", f"{n.title()} answer.")]
         assert len(model.asked(KEY)) == 3
+
+
+def test_a_turn_on_claudes_terminal_is_ended_from_elsewhere(own: Installation) -> None:
+    """By who interrupts it, and by the limit of its rounds; the person stays where he is, and goes on."""
+    script = [Turn(["I think and think."], Gate()), *(say(bash("true")) for _ in range(3)), say("Last answer.")]
+    limited = ("--allowed-tools", "Bash(true:*)", "--max-turns", "2")
+    with claude(own, script, *limited) as model, person(own, "connect", "claude-1@shop") as there:
+        there.sees("for.{1,12}agents")
+        for words, asked, reason in (("first", 1, "interrupted"), ("second", 4, "turn_limit")):
+            there.type(f"{words} words")
+            there.sees(f"{words}.{{1,12}}words")
+            there.type("\r")
+            while len(model.asked(KEY)) < asked:
+                pass
+            if words == "first":
+                own.ok("agent", "interrupt", "claude-1@shop")
+            ended = own.events("--vibespace", "shop", "--type", "conversation.turn_ended")
+            while len(ended) < (1 if words == "first" else 2):
+                ended = own.events("--vibespace", "shop", "--type", "conversation.turn_ended")
+            assert ended[-1]["data"]["reason"] == reason
+        there.type("\x04\x04")
+        there.wait()
 
 
 @pytest.mark.parametrize("program", ["claude", "codex"])

@@ -43,7 +43,7 @@ from vibespace.reconcile.actions import (
     Withdraw,
     Write,
 )
-from vibespace.reconcile.conversations import MOST_TRIES, View, plan
+from vibespace.reconcile.conversations import MOST_TRIES, View, is_limit, plan
 from vibespace.reconcile.doors import INTERRUPT, LEAVE
 from vibespace.reconcile.live import Live
 
@@ -462,6 +462,11 @@ def test_rounds_are_counted_where_the_program_does_not() -> None:
     stop = plan(view(**limited, live=running(TURN, call, call, call)))
     assert isinstance(stop, Write)
     assert plan(view(**limited, live=running(TURN, call, call, call, written=(stop.name,)))) is None
+    there = plan(view(ClaudeCode(), **limited, live=running(TURN, call, call, call), on_terminal=True))
+    assert isinstance(there, Write)
+    assert (there.line, is_limit(there.name, "t")) == (INTERRUPT, True)
+    greeted = running(TURN, call, call, call, written=("1-greet-0",))
+    assert plan(view(ClaudeCode(), **limited, live=greeted)) is None
     helper = replace(call, parent="c-0")
     assert plan(view(**limited, live=running(TURN, call, call, helper))) is None
 

@@ -72,32 +72,30 @@ def take_line(transaction: Transaction, *, agent_uid: str, line: Line) -> Transc
 
 
 @makes_room
-def end_program(
-    transaction: Transaction,
-    *,
-    agent_uid: str,
-    place: Place,
-    after: Place,
-    how: dict[str, Any],
-    blocks: Sequence[Block] = (),
-) -> Transcript:
-    """It has ended, and with it what `blocks` say. What it was handed and did not take up waits for the next.
+def end_program(transaction: Transaction, *, agent_uid: str, line: Line, how: dict[str, Any]) -> Transcript:
+    """It has ended, and with it what the line says. What it was handed and did not take up waits for the next.
 
     That one goes on with the turn of one that ended by itself, where nobody wanted that turn's end.
     """
     agent = _agent(transaction, agent_uid)
     draft, how = _draft(transaction, agent), _credible(transaction, how, _ENDED)
-    if place > draft.place:
-        consequences = _Consequences(transaction, agent, place, resumes=not how.get("lost"))
-        words = _ended(how)
-        for block in blocks:
-            lost = block["kind"] == "turn_ended" and block.get("reason") == "lost"
-            consequences.take({**block, "detail": words} if lost else block)
+    words = _ended(how)
+    if line.place > draft.place:
+        consequences = _Consequences(transaction, agent, line.place, resumes=not how.get("lost"))
+        for block in line.blocks:
+            consequences.take(_explained(block, words))
         consequences.end(words)
         if draft.on_terminal:
             consequences.leave_terminal()
-    draft.end_program(place, after, how)
+    stored = [_explained(block, words) for block in line.stored]
+    draft.end_program(line.place, line.after, how, blocks=stored, blob=line.blob)
     return draft
+
+
+def _explained(block: Block, words: str) -> Block:
+    """Of a turn that was lost with its program, how that ended."""
+    lost = block["kind"] == "turn_ended" and block.get("reason") == "lost"
+    return {**block, "detail": words} if lost else block
 
 
 def _ended(how: dict[str, Any]) -> str:

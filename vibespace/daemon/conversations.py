@@ -114,7 +114,8 @@ class ConversationServicer(ConversationServiceServicer):
             if waiting != told:
                 told = waiting
                 yield v1.OpenTerminalResponse(waiting=waiting)
-            await self._feed.news()
+            else:  # while something is told, it may have opened
+                await self._feed.news()
 
     def _left(self, leaving: asyncio.Task[Outcome]) -> None:
         self._leaving.discard(leaving)

@@ -111,10 +111,15 @@ class Transcript(Aggregate):
         self._read_line(epoch=place.epoch, seq=place.seq, source=source, line=line, blocks=list(blocks), blob=blob)
         return True
 
-    def end_program(self, place: Place, after: Place, how: dict[str, Any]) -> None:
-        """It has ended: `code`, or `signal`, or `lost`. See `read_line`."""
+    def end_program(
+        self, place: Place, after: Place, how: dict[str, Any], *, blocks: Sequence[Block] = (), blob: str = ""
+    ) -> None:
+        """It has ended: `code`, or `signal`, or `lost`; and with it what `blocks` tell. See `read_line`."""
         if self._is_next(place, after):
-            self._end_program(epoch=place.epoch, seq=place.seq, how=how)
+            where = {"epoch": place.epoch, "seq": place.seq}
+            if blocks:
+                self._read_line(**where, source="exit", line="", blocks=list(blocks), blob=blob)
+            self._end_program(**where, how=how)
 
     def _is_next(self, place: Place, after: Place) -> bool:
         if place <= self.place:

@@ -79,7 +79,8 @@ def plan(view: View) -> Action:
     if conversation.insisted:
         return End(at_once=True)
     if view.on_terminal:
-        return _answer(view) or _interrupt(view, conversation) or _take_over(view, conversation)
+        there = _answer(view) or _interrupt(view, conversation) or _limit(view)
+        return there or _take_over(view, conversation)
     if not live.listens:
         return None
     if view.started_for != conversation.uid and not _has_moved(view, conversation):
@@ -222,19 +223,23 @@ def _interrupt(view: View, conversation: Conversation) -> Action:
     live = view.live
     if not conversation.interrupted or conversation.interrupted != live.turn:
         return None
-    kind = _once(live, f"interrupt-{_word(live.turn)}")
-    if view.on_terminal:
-        return _unwritten(live, kind, (INTERRUPT,))
-    return _unwritten(live, kind, view.harness.interrupt(live.conversation, live.turn, _named(live, kind)))
+    return _cut_short(view, "interrupt")
+
+
+def _cut_short(view: View, why: str) -> Action:
+    """End the turn: a person's own interface by its key, all others in their words."""
+    live = view.live
+    kind = _once(live, f"{why}-{_word(live.turn)}")
+    lines = view.harness.interrupt(live.conversation, live.turn, _named(live, kind))
+    return _unwritten(live, kind, (INTERRUPT,) if view.on_terminal else lines)
 
 
 def _limit(view: View) -> Action:
-    """Turns of a program that does not count them are counted here, and ended."""
-    live = view.live
-    if "max_turns" not in view.harness.counted or not 0 < view.in_force.max_turns < live.rounds or not live.turn:
+    """Rounds that the program does not count are counted here, and its turn is ended."""
+    counts = view.on_terminal or "max_turns" in view.harness.counted
+    if not (counts and 0 < view.in_force.max_turns < view.live.rounds and view.live.turn):
         return None
-    kind = _once(live, f"{LIMIT}-{_word(live.turn)}")
-    return _unwritten(live, kind, view.harness.interrupt(live.conversation, live.turn, _named(live, kind)))
+    return _cut_short(view, LIMIT)
 
 
 def is_limit(name: str, turn: str = "") -> bool:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from vibespace.app import transcripts
+from vibespace.app.transcripts import Line
 from vibespace.app.writer import Outcome, Request
 from vibespace.domain.transcripts import Place
 from vibespace.errors import Exhausted, Internal
@@ -122,8 +123,9 @@ class Hearing:
         self.awaited = Place(*last)
         if self._runs and self.awaited < self.recorded and not running:
             after, self.recorded = self.recorded, Place(self.recorded.epoch, self.recorded.seq + 1)
-            lost = partial(transcripts.end_program, agent_uid=self._uid, place=self.recorded, after=after)
-            await self._tools.writer.run(partial(lost, how={"lost": True}), Request("daemon"))
+            nothing = Line(self.recorded, after, "exit", "", (), ())
+            lost = partial(transcripts.end_program, agent_uid=self._uid, line=nothing, how={"lost": True})
+            await self._tools.writer.run(lost, Request("daemon"))
             self.live = Live()
             self._lines.begin()
             self._tools.checkpoints.forget(self._uid)
@@ -136,15 +138,15 @@ class Hearing:
 
     async def _begin(self, record: Record, events: Sequence[Event]) -> asyncio.Task[Outcome] | None:
         """Its way into the log; None where nothing of it is to be there, or is there already."""
-        place = Place(record.epoch, record.seq)
-        self._show(events)
-        if place <= self._known or (record.kind == "transcript" and not events):
-            return None
-        self._tools.deltas.show(self._uid)
-        command = await self._lines.command(record, events, self.recorded, alone=place in self._spoilt)
+        place, command = Place(record.epoch, record.seq), None
+        if place > self._known and (record.kind != "transcript" or events):
+            self._tools.deltas.show(self._uid)
+            command = await self._lines.command(record, events, self.recorded, alone=place in self._spoilt)
         if command is None:
+            self._show(events)
             return None
         self.recorded = place
+        self._show(events)  # what begins with this line is told after it
         return asyncio.create_task(self._tools.writer.run(command, Request(f"agent:{self._uid}")))
 
     def _take(self, record: Record, events: Sequence[Event]) -> None:

@@ -111,8 +111,8 @@ class Lines:
                 start = partial(transcripts.start_program, agent_uid=self._agent_uid, place=place, after=after)
                 return partial(start, started=begun)
             case "exit":
-                end = partial(transcripts.end_program, agent_uid=self._agent_uid, place=place, after=after)
-                return partial(end, how=told(record.data), blocks=blocks)
+                last = await self._line(record, blocks, place, after)
+                return partial(transcripts.end_program, agent_uid=self._agent_uid, line=last, how=told(record.data))
             case "stderr":
                 text = self._mask(_undressed(record.data).rstrip("\n"))
                 blocks = [{"kind": "diagnostic", "text": text}]
@@ -122,7 +122,8 @@ class Lines:
         return partial(transcripts.take_line, agent_uid=self._agent_uid, line=line)
 
     async def _line(self, record: Record, blocks: list[Block], place: Place, after: Place) -> Line:
-        if len(record.data) <= INLINE:
+        size = sum(len(text) for block in blocks for text in block.values() if isinstance(text, str))
+        if max(len(record.data), size) <= INLINE:  # what comes to no end is told by a line that is short itself
             return Line(place, after, record.kind, self._text(record), blocks, blocks)
         text, name = await asyncio.to_thread(self._keep, record, blocks)
         begun = text.encode()[:INLINE].decode(errors="ignore")

@@ -286,6 +286,16 @@ async def test_an_end_that_was_wanted(talk: Talk) -> None:
     assert (told.state, told.reason, told.said) == (DONE, f"lost: {KILLED}", ["begun"])
 
 
+async def test_what_a_program_was_saying_when_it_died(talk: Talk) -> None:
+    """Is in the record as far as it got, with the end of its turn."""
+    told = await talk.ask(f"begin {'half ' * 5000}\ncrash")
+    blocks = await talk.transcript()
+    assert (told.state, [text[:10] for text in said(blocks)]) == (DONE, ["half half ", "gone on"])
+    assert [block.text.cut for block in blocks if block.HasField("text") and not block.text.by_user] == [True, False]
+    ends = [block.turn_ended for block in blocks if block.HasField("turn_ended")]
+    assert [(end.reason, end.detail) for end in ends] == [("lost", KILLED), ("completed", "")]
+
+
 @pytest.mark.parametrize("lives", [1, 2])
 async def test_a_program_that_dies_before_it_took_the_message_up(talk: Talk, inside: Path, lives: int) -> None:
     """The next one is told, once."""
