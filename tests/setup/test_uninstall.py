@@ -26,7 +26,7 @@ from vibespace import launch
 from vibespace.engine.api import Api
 from vibespace.engine.bodies import LOG, VIBESPACE
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
-from vibespace.setup import installation, podman, processes, uninstall
+from vibespace.setup import image, installation, podman, processes, uninstall
 from vibespace.setup.engine import Choice
 from vibespace.setup.installation import Installation
 from vibespace.setup.objects import NOTHING
@@ -219,11 +219,31 @@ def test_what_images_are_built_on_is_not_counted(state: State, installed: str) -
     assert plan is not None
     assert (len(plan.objects.images), len(plan.objects.layers)) == (2, 1)
     assert state.marker in plan.files
-    take(state, keep_data=True)
-    kept = uninstall.plan(state, keep_data=False)
-    assert kept is not None
-    assert (kept.objects.images, kept.objects.layers) == ((), ())
-    uninstall.carry_out(kept, lambda _text: None)
+    uninstall.carry_out(plan, lambda _text: None)
+    assert not state.home.exists()
+
+
+def test_data_is_kept_with_the_images_that_agents_may_be_on(state: State, installed: str) -> None:
+    """Those that init makes go; what somebody built on one of them, or beside, is kept, told by name, and whole."""
+    environ, ours = podman.environment(state.engine), image.LATEST
+
+    def call(*words: str, given: bytes = b"") -> bytes:
+        return subprocess.run(["podman", *words], input=given, env=environ, check=True, capture_output=True).stdout
+
+    call("build", "--layers", "--tag", ours, "-", given=b"FROM localhost/p\nLABEL a=1\nLABEL b=2\n")
+    call("build", "--layers", "--tag", "localhost/mine", "-", given=f"FROM {ours}\nLABEL c=1\nLABEL d=1\n".encode())
+    call("tag", ours, f"{image.NAME}:0123")
+    plan = uninstall.plan(state, keep_data=True)
+    assert plan is not None
+    assert len(plan.objects.images) == 1
+    names = ("localhost/mine:latest", "localhost/p:latest")
+    assert plan.kept[-2:] == [f"image {name}, in our own Podman" for name in names]
+    uninstall.carry_out(plan, lambda _text: None)
+    podman.ensure(state.engine)
+    there = call("images", "--all", "--format", "{{.Repository}}:{{.Tag}}").decode().split()
+    assert tuple(sorted(there)) == names
+    call("run", "--rm", "--entrypoint", "/pause", "localhost/mine", "--version")
+    take(state)
     assert not state.home.exists()
 
 
@@ -247,7 +267,7 @@ def test_data_is_kept(state: State, installed: str) -> None:
     assert (goes.objects.vibespaces, goes.data_bytes) == (1, 4)
     kept = uninstall.plan(state, keep_data=True)
     assert kept is not None
-    assert kept.kept[-1] == f"data of demo (vs-{installed}), in our own Podman"
+    assert f"data of demo (vs-{installed}), in our own Podman" in kept.kept
     take(state, keep_data=True)
     assert launch.uninstalled(state)
     names = ["config.yaml", "engine", "events.db", "events.db-wal", "installation.json", "keys"]
@@ -255,7 +275,7 @@ def test_data_is_kept(state: State, installed: str) -> None:
     assert (state.engine / "store/volumes" / f"vs-{installed}" / "_data/file").read_text() == "kept"
     plan = uninstall.plan(state, keep_data=False)
     assert plan is not None
-    assert (plan.objects.containers, plan.objects.images) == ({}, ())
+    assert plan.objects.containers == {}
     assert plan.objects.volumes == (f"vs-{installed}",)
     uninstall.carry_out(plan, lambda _text: None)
     assert not state.home.exists()

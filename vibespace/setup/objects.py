@@ -31,6 +31,8 @@ class Objects:
     volumes: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     """Only of our own engine: another one's image may be somebody else's too."""
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By image, what it is called."""
     layers: tuple[str, ...] = ()
     """What the images were built on and nobody would call an image, though the engine does when asked for all."""
     of: Mapping[str, str] = field(default_factory=dict)
@@ -62,13 +64,14 @@ async def find(api: Api, log_id: str, *, private: bool) -> Objects:
     if private:
         _refuse_others((*containers, *volumes), log_id)
     every = {found["Id"] for found in await api.get("/images/json", all=True)} if private else set()
-    images = {found["Id"] for found in await api.get("/images/json")} if private else set()
+    images = {found["Id"]: found["RepoTags"] for found in await api.get("/images/json")} if private else {}
     return Objects(
         {found["Id"]: found["Names"][0].lstrip("/") for found in containers},
         tuple(sorted(found["Name"] for found in networks)),
         tuple(sorted(found["Name"] for found in volumes)),
         tuple(sorted(images)),
-        tuple(sorted(every - images)),
+        {id: tuple(tags or ()) for id, tags in images.items()},
+        tuple(sorted(every - images.keys())),
         {found["Name"]: name for found in volumes if (name := (found["Labels"] or {}).get(VIBESPACE))},
     )
 

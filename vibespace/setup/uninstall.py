@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from vibespace import durable
@@ -67,7 +68,7 @@ def plan(state: State, *, keep_data: bool, measured: bool = False) -> Plan | Non
     entries = _entries(state, MADE if keep_data else (*KEPT, *MADE, state.marker.name))
     kept, left = [], _left(state, found, entries)
     if keep_data:
-        there, kept = replace(there, volumes=()), _kept(state, found, there)
+        there, kept = _without_data(there), _kept(state, found, there)
     outside = sshconfig.outside(state)
     return Plan(state, found, there, entries, kept, outside, left, keep_data, size)
 
@@ -155,10 +156,23 @@ async def _take(plan: Plan, progress: Progress) -> None:
     async with api(found.engine) as speaking:
         there = await objects.find(speaking, found.log_id, private=found.engine.private)
         if plan.keep_data:
-            there = replace(there, volumes=())
+            there = _without_data(there)
         elif found.engine.private:
             there = replace(there, images=(), layers=())  # they go with the storage
         await objects.take(speaking, there, progress)
+
+
+def _without_data(there: Objects) -> Objects:
+    """What goes with --keep-data: no volumes, and no images that `init` does not make, for an agent may be on one."""
+    theirs = _theirs(there)
+    return replace(there, volumes=(), images=tuple(id for id in there.images if id not in theirs))
+
+
+def _theirs(there: Objects) -> dict[str, list[str]]:
+    """By image, its names that are none of ours."""
+    ours = (image.NAME, base.IMPORTED)
+    names = {id: [tag for tag in tags if not tag.startswith(ours)] for id, tags in there.tags.items()}
+    return {id: found for id, found in names.items() if found}
 
 
 def _entries(state: State, patterns: Sequence[str]) -> list[Path]:
@@ -170,6 +184,7 @@ def _kept(state: State, found: Installation, there: Objects) -> list[str]:
     if found.engine:
         where = "our own Podman" if found.engine.private else f"{found.engine.brand} at {found.engine.socket}"
         kept += [f"{_told(name, there)}, in {where}" for name in there.volumes]
+        kept += [f"image {name}, in {where}" for name in sorted(chain(*_theirs(there).values()))]
     return kept
 
 
