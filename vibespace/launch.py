@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import select
+import shlex
 import socket
 import stat
 import subprocess
@@ -156,14 +157,19 @@ def ensure_home(home: Path) -> None:
         raise _not_ours(home, "belongs to another user")
     if not os.access(home, os.R_OK | os.X_OK):
         text = f"The state directory {home} cannot be entered."
-        raise PermissionDenied("HOME_NOT_USABLE", text, hint=f"Open it for yourself: chmod 700 {home}")
+        raise PermissionDenied("HOME_NOT_USABLE", text, hint=f"Open it for yourself: {_closing(home)}")
     if stat.S_IMODE(found.st_mode) & 0o077:
         ours = not any(home.iterdir()) or (home / "events.db").exists()
         raise PermissionDenied(
             "HOME_NOT_PRIVATE",
             f"The state directory {home} can be reached by other users.",
-            hint=f"Close it: chmod 700 {home}" if ours else "Set VIBESPACE_HOME to a directory of its own.",
+            hint=f"Close it: {_closing(home)}" if ours else "Set VIBESPACE_HOME to a directory of its own.",
         )
+
+
+def _closing(home: Path) -> str:
+    """The command that makes it its owner's alone, as a shell takes it."""
+    return f"chmod 700 {shlex.quote(str(home))}"
 
 
 def wait_until_ended(state: State, until: float | None = None, *, pid: str = "") -> None:

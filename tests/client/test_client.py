@@ -102,6 +102,16 @@ def test_a_state_directory_that_others_can_enter_is_refused(state: State) -> Non
     state.home.chmod(0o700)
 
 
+def test_the_command_that_closes_a_state_directory_is_one_to_a_shell(tmp_path: Path) -> None:
+    """Typed as it is told, it closes that directory, whatever its name is."""
+    home = tmp_path / "a home; it's"
+    home.mkdir(mode=0o750)
+    with pytest.raises(PermissionDenied) as refused:
+        launch.ensure_home(home)
+    subprocess.run(refused.value.hint.removeprefix("Close it: "), shell=True, check=True)
+    launch.ensure_home(home)
+
+
 def test_a_state_directory_of_somebody_else_is_refused(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever owns it could serve a socket of their own there."""
     mine = os.geteuid()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +46,7 @@ def end(state: State) -> None:
             raise Unavailable(
                 "DAEMON_NOT_ENDED",
                 f"Something holds {state.lock}, but no daemon runs with process id {told or 'unknown'}.",
-                hint=f"See who it is: fuser {state.lock}; then try again.",
+                hint=f"See who it is: fuser {shlex.quote(str(state.lock))}; then try again.",
             )
         try:
             _end(descriptor)
