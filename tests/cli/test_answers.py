@@ -123,6 +123,19 @@ def test_a_line_that_makes_no_sense_is_usage(vibespace: Run) -> None:
         assert "--help" in done.err
 
 
+PASSED_ON = ["ask", "completion", "config path", "connect", "cp", "exec", "logs", "ssh-config", "ssh-proxy"]
+
+
+@pytest.mark.parametrize("words", PASSED_ON)
+def test_what_is_used_as_it_is_gets_no_error_amid_it(vibespace: Run, words: str) -> None:
+    """A line that makes no sense is told beside the output of what is passed on, and in JSON when that was said."""
+    line = [*words.split(), "--bogus"]
+    done = vibespace(*line)
+    assert (done.code, done.out) == (2, "")
+    assert "--help" in done.err
+    assert vibespace(*line, "--json").json["error"]["reason"] == "USAGE"
+
+
 @pytest.mark.parametrize("line", [["list", "--json", "--plain"], ["--plain", "agent", "--json", "list"]])
 def test_two_forms_of_one_answer_are_refused(vibespace: Run, daemon: Daemon, line: list[str]) -> None:
     """--json with --plain asks for two things at once, wherever they stand; nobody is asked anything."""

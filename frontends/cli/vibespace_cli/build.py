@@ -42,15 +42,14 @@ class MethodCommand(Command):
         api = catalog.load()
         self.methods = [(m, api.flags(m)) for m in methods]
         self.runner = runner
-        self.content = content
         every = [f for _, flags in self.methods for f in flags]
         # What is given by position and may repeat is a command of its own: all that stands after `--`.
         self.rest = next((f for f in every if f.argument and f.repeated), None)
         params = [parameter(f, optional=len(methods) > 1) for f in every if f is not self.rest]
-        super().__init__(name, params=[*params, *_beside(methods, every), *extra], help=_help(methods))
+        added = [*_beside(methods, every), *extra]
+        super().__init__(name, content=content, params=[*params, *added], help=_help(methods))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.find_root().obj.output.content = self.content
         rest: list[str] = []
         if self.rest and "--" in args:
             cut = args.index("--")

@@ -72,7 +72,15 @@ class Carrying(click.Command):
 
 
 class Command(Carrying):
-    """One command."""
+    """One command. With `content` its answer is not ours to shape, see Output, and a mistyped line is none of it."""
+
+    def __init__(self, name: str | None, *, content: bool = False, **given: Any) -> None:
+        super().__init__(name, **given)
+        self.content = content
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _session(ctx).output.content = self.content
+        return super().parse_args(ctx, args)
 
 
 def _session(ctx: click.Context) -> Session:

@@ -32,13 +32,12 @@ class Completion(Command):
 
     def __init__(self, name: str) -> None:
         shell = click.Argument(["shell"], type=click.Choice(_SHELLS), metavar="|".join(_SHELLS))
-        super().__init__(name, params=[shell], help=type(self).__doc__)
+        super().__init__(name, params=[shell], help=type(self).__doc__, content=True)
 
     def invoke(self, ctx: click.Context) -> None:
         from click.shell_completion import get_completion_class
 
         session: Session = ctx.find_root().obj
-        session.output.content = True
         made = get_completion_class(ctx.params["shell"])
         assert made is not None
         if ctx.params["shell"] == "bash":

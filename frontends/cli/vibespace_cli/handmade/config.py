@@ -45,11 +45,10 @@ class Path(Command):
     """Print where the settings file is, be there one or not."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, help=type(self).__doc__)
+        super().__init__(name, help=type(self).__doc__, content=True)
 
     def invoke(self, ctx: click.Context) -> None:
         session: Session = ctx.find_root().obj
-        session.output.content = True
         path = str(session.state.config)
         if session.output.as_json:
             session.output.data({"path": path})

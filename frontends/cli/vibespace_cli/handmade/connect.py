@@ -40,12 +40,11 @@ def command(words: tuple[str, ...]) -> click.Command:
         click.Option(["--shell"], is_flag=True, help="A shell of the agent's user."),
         click.Option(["--take-over"], is_flag=True, help="Interrupt what the agent works on, and do not wait for it."),
     ]
-    return Command(words[-1], params=params, callback=click.pass_obj(run), help=_HELP)
+    return Command(words[-1], params=params, callback=click.pass_obj(run), help=_HELP, content=True)
 
 
 def run(session: Session, agent: str | None, vibespace: str | None, shell: bool, take_over: bool) -> int:
     """Join; returns the exit code of the shell, or of the program."""
-    session.output.content = True
     if shell and take_over:
         raise InvalidArgument("ARGUMENTS_CONTRADICT", "A shell takes nothing over.", field="take_over")
     if not (is_terminal(0) and is_terminal(1)):

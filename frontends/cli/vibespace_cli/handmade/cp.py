@@ -48,12 +48,11 @@ def command(words: tuple[str, ...]) -> click.Command:
         click.Argument(["dst"], metavar="DST", help="Where to."),
         beside_agent(),
     ]
-    return Command(words[-1], params=params, callback=click.pass_obj(run), help=_HELP)
+    return Command(words[-1], params=params, callback=click.pass_obj(run), help=_HELP, content=True)
 
 
 def run(session: Session, src: str, dst: str, vibespace: str | None) -> None:
     """Copy; an interruption is what it was by Ctrl-C, however it came: what was begun is taken away again."""
-    session.output.content = True
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     source, destination = _remote(src), _remote(dst)

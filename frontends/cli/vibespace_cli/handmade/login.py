@@ -32,12 +32,11 @@ def command(words: tuple[str, ...]) -> click.Command:
         click.Argument(["agent"], required=False, metavar="[AGENT]", help=agent, shell_complete=complete.agents),
         beside_agent(),
     ]
-    return Command(words[-1], params=params, callback=click.pass_obj(run), help=_HELP)
+    return Command(words[-1], params=params, callback=click.pass_obj(run), help=_HELP, content=True)
 
 
 def run(session: Session, agent: str | None, vibespace: str | None) -> int:
     """Have the login run; returns its exit code."""
-    session.output.content = True
     if not (is_terminal(0) and is_terminal(1)):
         hint = "Without one, 'vibespace credential set' stores a key or a long-lived token for agents."
         raise InvalidArgument("TERMINAL_NEEDED", "login needs a terminal.", hint=hint)

@@ -31,14 +31,13 @@ class SshConfig(Command):
             click.Option(["--install"], is_flag=True, help="Include the settings in ~/.ssh/config."),
             click.Option(["--remove"], is_flag=True, help="Take them out again; the file is then what it was."),
         ]
-        super().__init__(name, params=params, help=type(self).__doc__)
+        super().__init__(name, params=params, help=type(self).__doc__, content=True)
 
     def invoke(self, ctx: click.Context) -> None:
         from vibespace.setup import sshconfig
 
         session: Session = ctx.find_root().obj
         state, output = session.state, session.output
-        output.content = True
         launch.refuse_uninstalled(state)
         if ctx.params["install"] and ctx.params["remove"]:
             raise InvalidArgument("USAGE", "--install and --remove exclude each other.", hint="Give one.")

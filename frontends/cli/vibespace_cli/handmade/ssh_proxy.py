@@ -32,11 +32,10 @@ class SshProxy(Command):
 
     def __init__(self, name: str) -> None:
         host = click.Argument(["host"], metavar="AGENT.NAME.vibespace", help="Whom ssh wants to reach.")
-        super().__init__(name, params=[host], help=type(self).__doc__)
+        super().__init__(name, params=[host], help=type(self).__doc__, content=True)
 
     def invoke(self, ctx: click.Context) -> None:
         session: Session = ctx.find_root().obj
-        session.output.content = True
         host: str = ctx.params["host"]
         name = _agent(session, host)
         agent = session.call("AgentService/GetAgent", GetAgentRequest(name=name)).agent
