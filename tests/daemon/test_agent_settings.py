@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.daemon.running import CLAUDE, DEMO, PRIMARY, Running, create, quiet, refused, serving, whole
-from tests.domain.things import new_agent
+from tests.domain.things import asked, new_agent
 from vibespace.app.settings import CHANGEABLE
 from vibespace.daemon import __main__ as composition
 from vibespace.daemon.settings import standing
@@ -57,8 +57,8 @@ def test_one_list_of_settings() -> None:
 
 
 async def test_given_at_create(daemon: Running, home: Path, world: World) -> None:
-    """The primary's and another agent's are shown as they were given, and recorded as they are set, also by the next
-    daemon.
+    """The primary's and another agent's are shown as they were given, also by the next daemon, and recorded as they are
+    set: one that is empty, or 0, is none.
     """
     settings = a.AgentSettings(type=a.AGENT_TYPE_CLAUDE_CODE, **GIVEN)
     await daemon.vibespaces.CreateVibespace(create(agent=settings))
@@ -68,7 +68,7 @@ async def test_given_at_create(daemon: Running, home: Path, world: World) -> Non
     assert await shown(daemon) == settings
     first, second = await told(daemon, "agent.created")
     assert first["settings"] == GIVEN
-    assert second["settings"] == {"model": "", "skip_permissions": False, "max_turns": 0}
+    assert second["settings"] == {"skip_permissions": False}
     daemon.daemon._stop.set()
     await daemon.task
     async with serving(home, world) as another:
@@ -176,7 +176,7 @@ class Works:
 def test_how_each_setting_stands() -> None:
     """Its value for a person, who decides it, and whether the program that runs works by it."""
     agent = new_agent()
-    agent.settings = {"model": "", "max_turns": 3, "allowed_tools": ["Read", "Edit"], "skip_permissions": False}
+    agent.settings = {"max_turns": 3, "allowed_tools": ["Read", "Edit"], "skip_permissions": False}
     runs = Settings(model="opus", max_turns=3, allowed_tools=("Read",))
     assert [(s.setting, s.value, s.source, s.in_force) for s in standing(agent, Works(runs))] == [
         ("model", "", a.SETTING_SOURCE_PROGRAM, a.IN_FORCE_AT_THE_NEXT_IDLE),
@@ -200,7 +200,8 @@ def test_how_each_setting_stands() -> None:
 def test_what_the_daemon_works_by_is_in_force_at_once(stored: str, value: str, source: int) -> None:
     """Whatever the program works by, or if none runs."""
     agent = new_agent()
-    agent.settings = {"approval_timeout": stored}
+    with asked():
+        agent.change_settings({"approval_timeout": stored})
     for works in (Works(None), Works(Settings(model="another"))):
         [ours] = standing(agent, works, ["approval_timeout"])
         assert (ours.value, ours.source, ours.in_force) == (value, source, a.IN_FORCE_YES)
@@ -215,11 +216,11 @@ async def test_what_is_in_force_is_asked_of_who_runs_programs(
     async with serving(home, world) as daemon:
         await daemon.init()
         made = await daemon.vibespaces.CreateVibespace(create(agent=CLAUDE))
-        asked = a.GetAgentSettingsRequest(name=PRIMARY)
-        got = await daemon.agents.GetAgentSettings(asked)
+        request = a.GetAgentSettingsRequest(name=PRIMARY)
+        got = await daemon.agents.GetAgentSettings(request)
         assert {s.in_force for s in got.settings[:-1]} == {a.IN_FORCE_AT_THE_NEXT_START}
         works.by = Settings()
-        got = await daemon.agents.GetAgentSettings(asked)
+        got = await daemon.agents.GetAgentSettings(request)
         assert {s.in_force for s in got.settings} == {a.IN_FORCE_YES}
         changed = await daemon.agents.UpdateAgent(update(PRIMARY, effort="high"))
         assert [s.in_force for s in changed.settings] == [a.IN_FORCE_AT_THE_NEXT_IDLE]

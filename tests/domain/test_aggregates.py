@@ -156,10 +156,15 @@ DECISIONS: dict[str, Row] = {
         lambda a: a.change_settings({}, ["model", "effort"]),
         [("agent.settings_changed", {"settings": {}, "unset": ["model"]})],
     ),
-    "agent: an empty setting is not one that is not set": (
+    "agent: an empty setting that was none": (
         new_agent,
-        lambda a: a.change_settings({"model": ""}),
-        [("agent.settings_changed", {"settings": {"model": ""}, "unset": []})],
+        lambda a: a.change_settings({"model": "", "max_turns": 0, "approval_timeout": "0", "allowed_tools": []}),
+        [],
+    ),
+    "agent: a setting emptied": (
+        after(new_agent, lambda a: a.change_settings({"model": "opus", "max_turns": 3})),
+        lambda a: a.change_settings({"model": "", "max_turns": 4}),
+        [("agent.settings_changed", {"settings": {"max_turns": 4}, "unset": ["model"]})],
     ),
     "agent: the same settings": (
         after(new_agent, lambda a: a.change_settings({"model": "opus"})),
@@ -276,6 +281,14 @@ def test_settings_are_what_was_set_last() -> None:
         agent.settings = {"env": ["TOKEN"], "model": "opus", "effort": "low"}
         agent.change_settings({"max_turns": 3, "model": "haiku"}, ["effort"])
     assert agent.settings == {"env": ["TOKEN"], "model": "haiku", "max_turns": 3}
+
+
+def test_an_older_event_that_holds_an_empty_setting_sets_none() -> None:
+    """As if it was never given: what is shown of such an agent is what is shown of one that was made today."""
+    agent = new_agent()
+    with asked():
+        agent._change_settings(settings={"model": "", "max_turns": 0, "skip_permissions": False}, unset=[])
+    assert agent.settings == {"skip_permissions": False}
 
 
 def test_what_was_seen_of_a_container_is_seen_of_other_settings_too() -> None:

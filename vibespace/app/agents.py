@@ -10,7 +10,7 @@ from vibespace.app import approvals, credentials, host
 from vibespace.app.settings import CHANGEABLE, check_settings
 from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain import names
-from vibespace.domain.agents import STOPPED, Agent
+from vibespace.domain.agents import STOPPED, Agent, given
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.errors import AlreadyExists, InvalidArgument, NotFound
 
@@ -89,7 +89,7 @@ def add_agent(
             name=name,
             type=type,
             primary=primary,
-            settings={name: value for name, value in made.items() if value} | dict(settings),
+            settings={name: value for name, value in made.items() if value} | given(settings),
         )
     )
 
@@ -104,8 +104,8 @@ def change_agent(
                 "FIELD_IMMUTABLE", f"{changed[:60]!a} cannot change after create.", field="update_mask"
             )
     draft = transaction.change(transaction.state.agent(vibespace, name))
-    given = {key: value for key, value in settings.items() if key in fields}
-    draft.change_settings(given, [key for key in dict.fromkeys(fields) if key not in given])
+    named = {key: value for key, value in settings.items() if key in fields}
+    draft.change_settings(named, [key for key in dict.fromkeys(fields) if key not in named])
     check_settings(draft.type, draft.settings, "agent.settings")
     return draft
 

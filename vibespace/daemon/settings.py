@@ -23,7 +23,7 @@ _ORDER = [field.name for field in v1.AgentSettings.DESCRIPTOR.fields if field.na
 
 def _setting(name: str, stored: Any, now: Settings | None, asked: Settings) -> v1.Setting:
     ours = name in OURS
-    is_set = isinstance(stored, bool) or (bool(stored) and not (ours and stored == "0"))
+    is_set = stored is not None
     return v1.Setting(
         setting=name,
         value=_text(stored) if is_set else "",

@@ -20,6 +20,11 @@ READY = "ready"
 """A worktree is UNSEEN, READY or FAILED."""
 
 
+def given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are set: one that is empty, or 0, is as if it was never given. Older events hold such, too."""
+    return {name: value for name, value in settings.items() if value is False or value not in ("", "0", 0, [])}
+
+
 class Agent(Aggregate):
     """Intent: settings, started, deleting, counted by generation. Observation: observed, and of which generations; and
     worktree.
@@ -39,7 +44,7 @@ class Agent(Aggregate):
         self.name = name
         self.type = type
         self.primary = primary
-        self.settings = settings
+        self.settings = given(settings)
         self.started = True
         self.deleting = False
         self.generation = 1
@@ -84,8 +89,9 @@ class Agent(Aggregate):
     def change_settings(self, settings: Mapping[str, Any], unset: Collection[str] = ()) -> None:
         """Other values of these settings, and none of those in `unset`; which may change is the command's to say."""
         self.must_stay()
-        changed = {name: value for name, value in settings.items() if self.settings.get(name) != value}
-        gone = [name for name in unset if name in self.settings]
+        wanted = given(settings)
+        changed = {name: value for name, value in wanted.items() if self.settings.get(name) != value}
+        gone = [name for name in (*settings, *unset) if name in self.settings and name not in wanted]
         if changed or gone:
             self._change_settings(settings=changed, unset=gone)
 
@@ -154,7 +160,7 @@ class Agent(Aggregate):
 
     @event("SettingsChanged", topic="agent.settings_changed")
     def _change_settings(self, settings: dict[str, Any], unset: list[str]) -> None:
-        self.settings = {name: value for name, value in self.settings.items() if name not in unset} | settings
+        self.settings = given({name: value for name, value in self.settings.items() if name not in unset} | settings)
         if self.observed_generation == self.generation:
             self.observed_generation += 1  # settings are the program's: its container is seen of this intent, too
         self.generation += 1
