@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.cli.daemon import Daemon, agent
 from tests.cli.daemon import vibespace as made
 from tests.cli.process import on_terminal
 from vibespace import __version__, errors
-from vibespace.v1 import agents_pb2, events_pb2, system_pb2, vibespaces_pb2
+from vibespace.v1 import agents_pb2, approvals_pb2, events_pb2, system_pb2, vibespaces_pb2
 from vibespace.v1.cursor_pb2 import Cursor
 
 
@@ -227,6 +228,38 @@ def test_what_is_said_fits_the_terminal(vibespace: Run, daemon: Daemon, monkeypa
         "Look with 'vibespace list --usage' for",
         "it.",
     ]
+
+
+LONG = "it waits for something that has a name, and then for something that has another, and so on"
+
+
+@pytest.mark.parametrize("line", ["doctor", "status", "", "info demo", "replay --at 1 --diff", "approval list"])
+def test_what_is_answered_fits_the_terminal(daemon: Daemon, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    """Broken between words, and what goes on below begins further in than what is new."""
+    now = made("demo")
+    now.status.reason = LONG
+    then, host = made("demo"), system_pb2.Host(initialized=True, engine_reason=LONG)
+    finding = system_pb2.Finding(subject="engine", message=LONG, hint=LONG)
+    asks = approvals_pb2.Approval(uid="0123456789", tool="Bash", input=json.dumps({"command": LONG}), reason=LONG)
+    past = [events_pb2.ReplayResponse(vibespaces=[then]), events_pb2.ReplayResponse(vibespaces=[now])]
+    answers: dict[str, Any] = {
+        "SystemService/Diagnose": system_pb2.DiagnoseResponse(findings=[finding]),
+        "SystemService/GetStatus": system_pb2.GetStatusResponse(host=host, outside=[LONG]),
+        "VibespaceService/ListVibespaces": vibespaces_pb2.ListVibespacesResponse(),
+        "VibespaceService/GetVibespace": vibespaces_pb2.GetVibespaceResponse(vibespace=now),
+        "ApprovalService/ListApprovals": approvals_pb2.ListApprovalsResponse(approvals=[asks]),
+    }
+    for method, answer in answers.items():
+        daemon.answers[method] = partial(lambda answer, _: answer, answer)
+    daemon.answers["EventService/Replay"] = lambda _: past.pop(0)
+    monkeypatch.setenv("COLUMNS", "50")
+    code, seen = on_terminal(*line.split(), "--no-color")
+    assert code == 0
+    assert [each for each in seen.splitlines() if len(each) > 50] == []
+    assert LONG in " ".join(seen.split())
+    first = next(at for at, each in enumerate(seen.splitlines()) if "it waits" in each)
+    before, after = seen.splitlines()[first : first + 2]
+    assert line == "" or len(after) - len(after.lstrip()) > len(before) - len(before.lstrip())
 
 
 def test_a_defect_of_ours_is_one_sentence(vibespace: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,7 +132,8 @@ def test_what_was_changed_is_told(vibespace: Run, daemon: Daemon) -> None:
         0,
         [
             f"{WHO}: model is opus, in force at the next idle.",
-            f"{WHO}: system_prompt is be brief  [31m{'e' * 45}…, in force at the next idle.",
+            f"{WHO}: system_prompt is be brief  [31m{'e' * 45}…, in",
+            "force at the next idle.",
             f"{WHO}: effort is left to the program, in force at the next idle.",
         ],
     )

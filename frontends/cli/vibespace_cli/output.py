@@ -90,14 +90,18 @@ class Output:
         """A line of the answer."""
         sys.stdout.write(line + "\n")
 
+    def sentence(self, sentence: str, hang: int = 0) -> None:
+        """A line of the answer that is read, as wide as the terminal; see fitted."""
+        self.line(fitted(sentence, hang, sys.stdout))
+
     def flush(self) -> None:
         """Let what was written be seen."""
         sys.stdout.flush()
 
-    def note(self, sentence: str) -> None:
+    def note(self, sentence: str, hang: int = 0) -> None:
         """Something beside the answer."""
         if not self.quiet:
-            _beside(fitted(sentence) + "\n")
+            _beside(fitted(sentence, hang) + "\n")
 
     def step(self, sentence: str) -> None:
         """Something that is done now, for whoever watches."""
@@ -137,18 +141,19 @@ class Output:
         sys.stdout.flush()
 
 
-def fitted(text: str) -> str:
-    """`text` in lines as wide as the terminal, where stderr is one: broken between words, but not within a command that
-    it names, nor within a path or an address, which somebody may want to copy.
+def fitted(text: str, hang: int = 0, stream: Any = None) -> str:
+    """`text` in lines as wide as the terminal, where `stream`, or else stderr, is one: broken between words, but not
+    within a command that it names, nor within a path or an address, which somebody may want to copy. What goes on in a
+    next line begins where its line does, and `hang` columns further.
     """
-    if not sys.stderr.isatty():
+    if not (stream or sys.stderr).isatty():
         return text
     lines: list[str] = []
     for line in _COMMAND.sub(lambda found: found[0].replace(" ", "\0"), text).split("\n"):
         lines += textwrap.wrap(
             line,
             table.terminal_width(),
-            subsequent_indent=line[: len(line) - len(line.lstrip())],
+            subsequent_indent=line[: len(line) - len(line.lstrip())] + " " * hang,
             expand_tabs=False,
             replace_whitespace=False,
             break_long_words=False,

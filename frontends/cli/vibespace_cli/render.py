@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from vibespace import amounts
-from vibespace_cli import human, names, table
+from vibespace_cli import cells, human, names, table
 from vibespace_cli.output import Output
 from vibespace_cli.shape import Leaf, is_message, leaves, text, words
 
@@ -208,7 +209,7 @@ def _list_of_words(output: Output, field: Any, values: Any) -> None:
         return
     output.line(output.paint(f"{_label([field.name])}:", "bold"))
     for each in values:
-        output.line(f"  {words(each)}")
+        output.sentence(f"  {words(each)}", hang=2)
 
 
 def _pairs(output: Output, pairs: Sequence[tuple[str, str]], title: str) -> None:
@@ -218,12 +219,13 @@ def _pairs(output: Output, pairs: Sequence[tuple[str, str]], title: str) -> None
         return
     if title:
         output.line(output.paint(f"{title}:", "bold"))
-    width = max((len(label) for label, _ in pairs), default=0)
+    indent = "  " if title else ""
+    head = max((len(label) for label, _ in pairs), default=0) + len(table.GAP)
+    room = table.terminal_width() - len(indent) - head if sys.stdout.isatty() else sys.maxsize
     for label, value in pairs:
-        indent = "  " if title else ""
-        output.line(
-            indent + label.ljust(width) + table.GAP + output.paint(table.one_line(value), _COLOURS.get(value, ""))
-        )
+        for at, part in enumerate(cells.wrap(table.one_line(value), max(room, 1))):
+            before = (label if at == 0 else "").ljust(head)
+            output.line(f"{indent}{before}{output.paint(part, _COLOURS.get(value, ''))}".rstrip())
 
 
 def _label(path: Sequence[str]) -> str:

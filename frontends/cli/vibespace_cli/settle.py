@@ -95,7 +95,7 @@ def tell(invocation: Invocation, response: Any) -> None:
         resting = response.host.resting or not response.host.initialized
         plain, sentence = _EVERYTHING[resting, bool(invocation.params.get("no_wait"))]
         if not output.quiet:
-            output.line(plain if output.plain else sentence)
+            output.sentence(plain if output.plain else sentence)
         return
     name = names.short(resource.name)
     state = to_data(resource)["status"]["state"] if resource.HasField("status") else "accepted"
@@ -106,7 +106,7 @@ def tell(invocation: Invocation, response: Any) -> None:
     elif output.plain:
         output.line(f"{name}\t{state}")
     else:
-        output.line(f"{name} is {state}{_but(invocation, resource)}.")
+        output.sentence(f"{name} is {state}{_but(invocation, resource)}.")
 
 
 def _but(invocation: Invocation, resource: Resource) -> str:

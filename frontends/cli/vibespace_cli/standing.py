@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from vibespace import launch
 from vibespace.v1.system_pb2 import Host
 from vibespace.v1.vibespaces_pb2 import Vibespace
-from vibespace_cli import render
+from vibespace_cli import render, table
 from vibespace_cli.output import Output
 from vibespace_cli.session import Session
 
@@ -17,6 +17,9 @@ Line = tuple[str, str]
 
 _ALL: Line = ("vibespace --help", "all commands")
 _CREATE: Line = ("vibespace create NAME -t claude-code --repo .", "a vibespace, on the repository here")
+
+
+_INDENT = "  "
 
 
 def tell(session: Session) -> None:
@@ -36,10 +39,11 @@ def tell(session: Session) -> None:
 
 
 def _tell(output: Output, sentence: str, next_lines: Sequence[Line]) -> None:
-    output.line(sentence)
-    width = max(len(typed) for typed, _ in next_lines)
-    for typed, does in next_lines:
-        output.line(f"  {output.paint(typed.ljust(width), 'bold')}  {does}")
+    output.sentence(sentence)
+    _, *rows = table.lines(("", ""), next_lines, table.terminal_width() - len(_INDENT), whole=(0,), prose=True)
+    for (typed, _), lines in zip(next_lines, rows, strict=True):
+        for line in lines:
+            output.line(_INDENT + line.replace(typed, output.paint(typed, "bold")))
 
 
 def _sentence(host: Host, found: Sequence[Vibespace]) -> str:

@@ -17,6 +17,9 @@ from vibespace_cli.shape import to_data
 _COLUMNS = ("UID", "AGENT", "STATE", "TOOL", "INPUT", "EXPIRE TIME")
 _LIST, _WATCH = "ApprovalService/ListApprovals", "ApprovalService/WatchApprovals"
 
+_HANG = 4
+"""Columns by which what goes on in a next line is told from a line that an agent wrote."""
+
 
 def command(words: tuple[str, ...]) -> click.Command:
     """`list`, `allow` or `deny`."""
@@ -57,11 +60,11 @@ def decide(invocation: Invocation) -> None:
     if len(found) == 1:
         request.input_hash = found[0].input_hash
         for line in _lines(output, found[0]) if output.live else ():
-            output.note(line)
+            output.note(line, _HANG)
         if always and found[0].rules:
             output.note("Until the agent's program ends, this is allowed too:")
             for rule in found[0].rules:
-                output.note(f"  {_one_line(rule)}")
+                output.note(f"  {_one_line(rule)}", _HANG)
             if output.live and sys.stdin.isatty():
                 ask.agree("Allow it?", "Nothing was allowed.")
     run.run(invocation)
@@ -81,7 +84,7 @@ def _print(output: Output, approval: v1.Approval) -> None:
         output.line(approval.uid)
     else:
         for line in _lines(output, approval):
-            output.line(line)
+            output.sentence(line, _HANG)
     output.flush()
 
 

@@ -38,7 +38,7 @@ def change(invocation: Invocation) -> None:
         for setting in map(to_data, response.settings):
             value = cells.cut(table.one_line(setting["value"]), _SHOWN) or f"left to the {setting['source']}"
             when = "now" if setting["in_force"] == "yes" else setting["in_force"].replace("-", " ")
-            output.line(f"{name}: {setting['setting']} is {value}, in force {when}.")
+            output.sentence(f"{name}: {setting['setting']} is {value}, in force {when}.")
 
 
 class Path(Command):

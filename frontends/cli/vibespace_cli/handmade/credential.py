@@ -77,7 +77,7 @@ def _tell(invocation: Invocation, response: Any, done: str) -> None:
         render(output, response)
     else:
         so = f"; {secrets.used(credential)}" if done == "set" else ""
-        output.line(f"{secrets.called(credential)} is {done}{so}.")
+        output.sentence(f"{secrets.called(credential)} is {done}{so}.")
 
 
 def _scope(how: str) -> list[click.Parameter]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from vibespace.errors import Error
 from vibespace.v1.system_pb2 import SEVERITY_ERROR, SEVERITY_OK, SEVERITY_WARNING, DiagnoseResponse, Finding
 from vibespace_cli import build, run
 from vibespace_cli.invocation import Invocation
-from vibespace_cli.output import Output
+from vibespace_cli.output import Output, fitted
 from vibespace_cli.session import Session
 from vibespace_cli.shape import to_data
 
@@ -22,6 +23,10 @@ UNWELL = 15
 """Exit code when something does not work."""
 
 _MARKS = {SEVERITY_OK: ("ok", "green"), SEVERITY_WARNING: ("warning", "yellow"), SEVERITY_ERROR: ("error", "red")}
+
+
+_SUBJECT = 9
+"""Columns of the mark before what it is about."""
 
 
 def command(words: tuple[str, ...]) -> click.Command:
@@ -109,6 +114,8 @@ def _tell(output: Output, finding: Finding) -> None:
         return
     if output.quiet and finding.severity == SEVERITY_OK:
         return
-    output.line(f"{output.paint(mark.ljust(7), colour)}  {finding.subject}: {finding.message}")
+    mark = mark.ljust(_SUBJECT)
+    told = fitted(f"{mark}{finding.subject}: {finding.message}", _SUBJECT, sys.stdout)
+    output.line(output.paint(mark, colour) + told.removeprefix(mark))
     if finding.hint:
-        output.line(f"{' ' * 9}{finding.hint}")
+        output.sentence(" " * _SUBJECT + finding.hint)

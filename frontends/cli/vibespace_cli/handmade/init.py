@@ -53,7 +53,7 @@ class Init(Command):
         if output.as_json:
             output.data(to_data(response))
         elif not output.quiet:
-            output.line(_next(resting=response.host.resting, back=back))
+            output.sentence(_next(resting=response.host.resting, back=back))
 
 
 def _next(*, resting: bool, back: bool) -> str:

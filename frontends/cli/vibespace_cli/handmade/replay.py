@@ -72,7 +72,7 @@ def _tell(output: Output, then: Any, now: Any) -> None:
         width = max((len(field) for field, _, _ in one.fields), default=0)
         for field, before, after in one.fields:
             label = field.replace("_", " ").replace(".", " ").ljust(width)
-            output.line(f"  {label}  {_value(before)} -> {_value(after)}")
+            output.sentence(f"  {label}  {_value(before)} -> {_value(after)}", hang=width + 2)
 
 
 def _plain(output: Output, found: list[differences.Difference]) -> None:

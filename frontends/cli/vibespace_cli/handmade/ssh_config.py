@@ -55,4 +55,4 @@ class SshConfig(Command):
         if output.as_json:
             output.data({"path": str(path), "installed": ctx.params["install"]})
         elif not output.quiet:
-            output.line(f"{path} {said}.")
+            output.sentence(f"{path} {said}.")

@@ -76,7 +76,7 @@ def _answer(output: Output, data: dict[str, Any], sentences: str) -> None:
             for each in found if isinstance(found, list) else ["" if found is None else str(found).lower()]:
                 output.line(f"{kind}\t{each}")
     elif not output.quiet:
-        output.line(sentences)
+        output.sentence(sentences)
 
 
 def _data(plan: Plan | None, *, done: bool) -> dict[str, Any]:
