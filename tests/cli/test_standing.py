@@ -14,7 +14,7 @@ from tests.cli.process import on_terminal
 from vibespace.v1.system_pb2 import GetStatusResponse, Host
 from vibespace.v1.vibespaces_pb2 import VIBESPACE_STATE_STOPPED, ListVibespacesResponse
 
-READY = {"initialized": True, "engine_reachable": True}
+READY: dict[str, Any] = {"initialized": True, "engine_reachable": True}
 RUNNING = made("demo")
 RUNNING.status.agents_running = 1
 STOPPED = made("rested", VIBESPACE_STATE_STOPPED)
@@ -44,6 +44,19 @@ def test_where_things_stand(daemon: Daemon, host: dict[str, Any], found: list[An
     places = [shown.index(words) for words in said]
     assert places == sorted(places)
     assert "MEMORY" not in shown
+
+
+def test_a_repository_is_named_where_there_is_one(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is told to be typed is not refused: `--repo .` wants to be in one, however deep."""
+    daemon.answers["SystemService/GetStatus"] = lambda _: GetStatusResponse(host=Host(**READY))
+    daemon.answers["VibespaceService/ListVibespaces"] = lambda _: ListVibespacesResponse()
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "deep")
+    assert "--repo" not in on_terminal()[1]
+    (tmp_path / ".git").touch()
+    assert "claude-code --repo ." in on_terminal()[1]
 
 
 def test_nothing_is_made_by_asking(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

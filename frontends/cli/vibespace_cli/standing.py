@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from vibespace import launch
 from vibespace.v1.system_pb2 import Host
@@ -16,7 +17,6 @@ Line = tuple[str, str]
 """A command, and what it does."""
 
 _ALL: Line = ("vibespace --help", "all commands")
-_CREATE: Line = ("vibespace create NAME -t claude-code --repo .", "a vibespace, on the repository here")
 
 
 _INDENT = "  "
@@ -67,10 +67,27 @@ def _next(host: Host, found: Sequence[Vibespace]) -> list[Line]:
         return [("vibespace start", "bring back what ran"), _ALL]
     if not host.engine_reachable:
         return [("vibespace doctor", "find out why, and how to mend it"), _ALL]
+    create = _create()
     if not found:
-        return [_CREATE, _ALL]
+        return [create, _ALL]
     name = found[0].vibespace_id
     running = next((v.vibespace_id for v in found if v.status.agents_running), None)
     shell = f"vibespace exec --vibespace {running} -- git status"
     first = (shell, "a command in its container") if running else (f"vibespace start {name}", "its agents")
-    return [first, (f"vibespace info {running or name}", "more about it"), _CREATE, _ALL]
+    return [first, (f"vibespace info {running or name}", "more about it"), create, _ALL]
+
+
+def _create() -> Line:
+    typed = "vibespace create NAME -t claude-code"
+    if _in_repository():
+        return f"{typed} --repo .", "a vibespace, on the repository here"
+    return typed, "a vibespace"
+
+
+def _in_repository() -> bool:
+    """As git looks for one. A directory that has been removed is in none."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        return False
+    return any((above / ".git").exists() for above in (here, *here.parents))
