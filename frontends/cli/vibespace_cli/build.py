@@ -95,6 +95,8 @@ def parameter(flag: Flag, *, optional: bool = False) -> click.Parameter:
     name = fill.parameter_name(flag)
     text = " ".join(flag.help.split())
     offer = complete.BY_NOUN.get(flag.noun)
+    if offer is None and flag.kind == "text":
+        offer = complete.BY_WORD.get(flag.word)
     required = flag.required and not optional
     if flag.argument:
         word = "AGENT" if flag.noun == "agent" else flag.word.upper()

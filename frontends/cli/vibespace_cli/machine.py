@@ -12,6 +12,7 @@ import click
 
 from vibespace import config
 from vibespace.errors import NotFound
+from vibespace_cli import complete
 from vibespace_cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def base_option() -> click.Option:
     """--base of the commands that may build the image."""
     text = "What the image stands on: a reference, or a tar of a Debian root file system. It is remembered."
     default = "image.base of config.yaml, else what the image stands on already"
-    return click.Option(["--base"], metavar="REF|TAR", help=f"{text} [default: {default}]")
+    text = f"{text} [default: {default}]"
+    return click.Option(["--base"], metavar="REF|TAR", help=text, shell_complete=complete.files)
 
 
 @dataclass(frozen=True)

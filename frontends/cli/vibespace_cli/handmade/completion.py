@@ -13,6 +13,11 @@ VARIABLE = "_VIBESPACE_COMPLETE"
 _WHOLE_NAMES = "COMP_WORDBREAKS=${COMP_WORDBREAKS//@/}"
 """To bash, `claude-1@demo` is three words, unless it is told."""
 
+_OPEN_END = """    [[ ${#COMPREPLY[@]} == 1 && $COMPREPLY == *: ]] && compopt -o nospace
+    return 0
+"""
+"""Behind `claude-1@demo:` a path goes on."""
+
 _SHELLS = ("bash", "zsh", "fish")
 
 
@@ -40,6 +45,8 @@ class Completion(Command):
         session: Session = ctx.find_root().obj
         made = get_completion_class(ctx.params["shell"])
         assert made is not None
+        script = made(ctx.find_root().command, {}, "vibespace", VARIABLE).source().strip()
         if ctx.params["shell"] == "bash":
             session.output.line(_WHOLE_NAMES)
-        session.output.line(made(ctx.find_root().command, {}, "vibespace", VARIABLE).source().strip())
+            script = script.replace("    return 0\n", _OPEN_END)
+        session.output.line(script)

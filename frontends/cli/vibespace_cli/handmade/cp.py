@@ -21,7 +21,7 @@ from vibespace.v1.agents_pb2 import (
     UploadFilesRequest,
     UploadFilesResponse,
 )
-from vibespace_cli import names
+from vibespace_cli import complete, names
 from vibespace_cli.build import beside_agent
 from vibespace_cli.everywhere import Command
 from vibespace_cli.progress import Progress
@@ -30,6 +30,7 @@ from vibespace_cli.session import Session
 _TICK = 0.1
 """Seconds between two changes of what is shown."""
 
+_SRC = "What to copy; a link is followed."
 _HELP = """Copy a file or a folder into an agent's container, or out of it.
 
 One of SRC and DST is in the container: AGENT@VIBESPACE:PATH, or AGENT:PATH with --vibespace, or :PATH for the only
@@ -44,8 +45,8 @@ not. What is there is replaced file by file; nothing is there half, whatever int
 def command(words: tuple[str, ...]) -> click.Command:
     """The command."""
     params: list[click.Parameter] = [
-        click.Argument(["src"], metavar="SRC", help="What to copy; a link is followed."),
-        click.Argument(["dst"], metavar="DST", help="Where to."),
+        click.Argument(["src"], metavar="SRC", help=_SRC, shell_complete=complete.sides),
+        click.Argument(["dst"], metavar="DST", help="Where to.", shell_complete=complete.sides),
         beside_agent(),
     ]
     return Command(words[-1], params=params, callback=click.pass_obj(run), help=_HELP, content=True)
