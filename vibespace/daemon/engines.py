@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import socket
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from functools import partial
@@ -29,7 +30,10 @@ async def open_engine(host: Host, state: State, environ: Mapping[str, str]) -> E
     revive = partial(asyncio.to_thread, engine.reopen, choice, state)
     await revive()
     guard = partial(asyncio.to_thread, engine.guard, choice, state)
-    return ContainersEngine(choice.socket, host.uid, revive=revive, guard=guard)
+    if not choice.private:
+        return ContainersEngine(choice.socket, host.uid, revive=revive, guard=guard)
+    commands = f"'podman --remote --url {shlex.quote(f'unix://{choice.socket}')}'"
+    return ContainersEngine(choice.socket, host.uid, revive=revive, guard=guard, commands=commands)
 
 
 class LateEngine:

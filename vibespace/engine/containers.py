@@ -39,13 +39,17 @@ class ContainersEngine:
         *,
         revive: Callable[[], Awaitable[None]] | None = None,
         guard: Callable[[], Awaitable[None]] | None = None,
+        commands: str = "the engine's own commands",
     ) -> None:
         """`revive` is awaited before every watch: it may start the engine, and raises Unavailable when it cannot.
 
         `guard` is awaited after every start of a container: it keeps networks apart where that can be done no sooner.
+
+        `commands` are those by which a person makes an image there.
         """
         self._revive = revive
         self._guard = guard
+        self._commands = commands
         self._api = Api(socket)
         self._log_id = log_id
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -124,7 +128,7 @@ class ContainersEngine:
         try:
             made = await self._api.post("/containers/create", examination.container(self._log_id, image))
         except NotFound as e:
-            raise _no_image(image) from e
+            raise _no_image(image, self._commands) from e
         path = f"/containers/{made['Id']}"
         try:
             async with asyncio.timeout(examination.SECONDS):
@@ -209,7 +213,7 @@ class ContainersEngine:
         except (NotFound, AlreadyExists) as e:
             if isinstance(e, AlreadyExists) or "image" not in e.message.lower():
                 raise Aborted("ENGINE_REFUSED", e.message) from e  # something came or went since we looked
-            raise _no_image(spec.image) from e
+            raise _no_image(spec.image, self._commands) from e
         path = f"/containers/{made['Id']}"
         await self._api.put(f"{path}/archive", files.archive(spec), path="/")
         if spec.logins:
@@ -323,11 +327,11 @@ async def _together(jobs: Iterable[Awaitable[None]]) -> None:
             raise result
 
 
-def _no_image(image: str) -> FailedPrecondition:
+def _no_image(image: str, commands: str) -> FailedPrecondition:
     return FailedPrecondition(
         "IMAGE_NOT_FOUND",
         f"The engine has no image {image}.",
-        hint="'vibespace init' makes the agents' own; another is pulled or built with the engine's own commands.",
+        hint=f"'vibespace init' makes the agents' own; another is pulled or built with {commands}.",
         image=image,
     )
 
