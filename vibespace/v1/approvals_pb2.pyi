@@ -233,7 +233,7 @@ class AllowApprovalRequest(message.Message):
     input_hash: builtins.str
     """Of the tool and input that were shown; with it, nothing else is allowed. Empty: whatever it is."""
     always: builtins.bool
-    """Allow what its rules name until the agent's program ends."""
+    """Allow what its rules name until the agent's program ends; who is on a terminal is shown them and asked first."""
     request_id: builtins.str
     """A repeat with the same id is answered as the first was."""
     def __init__(
