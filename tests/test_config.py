@@ -55,7 +55,7 @@ def test_the_template_shows_every_setting(tmp_path: Path) -> None:
         ("engine:\n  socket: [/x]\n", "2:11", "'engine.socket' must be text."),
         ("engine:\n  socket: /x\n  socket: /y\n", "3:3", "'engine.socket' is set twice."),
         ("network:\n  allow: 10.0.0.0/8:80\n", "2:10", "'network.allow' must be a list."),
-        ("network:\n  allow: [10.0.0.0/8:80, 7]\n", "2:26", "'network.allow' must be text."),
+        ("network:\n  allow: [10.0.0.0/8:80, 7]\n", "2:26", "an entry of 'network.allow' must be text."),
         (
             "network:\n  allow:\n  - 10.0.0.0/8\n",
             "3:5",

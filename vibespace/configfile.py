@@ -43,7 +43,7 @@ def _settings(path: Path, tree: Node | None) -> Iterator[tuple[str, str | tuple[
             if name in seen:
                 raise _wrong(path, key, f"'{told}' is set twice", hint="Leave one out.")
             seen.add(name)
-            yield name, _allowances(path, value, told) if name == "network_allow" else _text(path, value, told)
+            yield name, _allowances(path, value, told) if name == "network_allow" else _text(path, value, f"'{told}'")
 
 
 def _allowances(path: Path, value: Node, told: str) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def _allowances(path: Path, value: Node, told: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for item in value.value:
         try:
-            network, port = parse_allowance(_text(path, item, told))
+            network, port = parse_allowance(_text(path, item, f"an entry of '{told}'"))
         except ValueError as e:
             raise _wrong(path, item, f"'{told}': {e}", hint="Write CIDR:PORT, such as 192.168.1.10/32:5432.") from e
         found[f"{network}:{port}"] = None
@@ -62,7 +62,7 @@ def _allowances(path: Path, value: Node, told: str) -> tuple[str, ...]:
 
 def _text(path: Path, value: Node, told: str) -> str:
     if not isinstance(value, ScalarNode) or value.tag != _TEXT:
-        raise _wrong(path, value, f"'{told}' must be text", hint="Quote it if it is meant as it stands.")
+        raise _wrong(path, value, f"{told} must be text", hint="Quote it if it is meant as it stands.")
     return str(value.value)
 
 

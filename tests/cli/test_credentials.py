@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
+import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from vibespace_cli.handmade import credential as commands
 
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
@@ -156,6 +159,19 @@ def test_one_that_is_not_there(vibespace: Run, daemon: Daemon, given: tuple[str,
     done = vibespace("credential", "delete", *given, "--force")
     assert (done.code, done.json["error"]["reason"]) == (10, "CREDENTIAL_NOT_FOUND")
     assert daemon.asked(DELETE) == []
+
+
+def test_ctrl_c_at_the_question_begins_a_line(vibespace: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said of it stands below the question, which shows nothing that is typed."""
+
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "is_terminal", lambda _: True)
+    monkeypatch.setattr(commands, "silent", nullcontext)
+    monkeypatch.setattr(sys.stdin, "readline", interrupted)
+    done = vibespace("credential", "set", "anthropic")
+    assert (done.code, done.err.splitlines()) == (14, ["Value (it is not shown): ", "vibespace: Interrupted."])
 
 
 def test_deleting_asks_first(vibespace: Run, daemon: Daemon) -> None:

@@ -287,7 +287,10 @@ class Daemon:
             Isolation(feed, self._guard, InsideProber(self._shell), self._late.addresses, self._surroundings()),
             home=str(self._state.home),
             version=__version__,
-            outside=lambda: (*outside.listing(feed.state.host), *sshconfig.outside(self._state)),
+            outside=lambda: (
+                *outside.listing(feed.state.host),
+                *(f"{lines}: {outside.UNTIL_REMOVED}" for lines in sshconfig.outside(self._state)),
+            ),
             initialized=self._installed.initialized,
             end_at_rest=self._ends_at_rest.set,
         )

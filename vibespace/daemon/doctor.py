@@ -143,8 +143,8 @@ def _whom(vibespace: str) -> str:
 def _whole(report: Report, position: int) -> Finding:
     """No damage was found in what had been written when it was looked for."""
     since = position - report.position
-    which = f"All {position} events" if not since else f"{report.position} of {position} events"
-    text = f"{which} were checked at {report.ended:%Y-%m-%d %H:%M} UTC, and are as they were written."
+    which = f"{report.position} of {position} events"
+    text = f"{which} checked at {report.ended:%Y-%m-%d %H:%M} UTC, each as it was written."
     return Finding(severity=SEVERITY_OK, subject="log", message=text, hint=_CHECK if since else "")
 
 

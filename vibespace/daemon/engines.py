@@ -67,7 +67,7 @@ class LateEngine:
                 "IMAGE_UNFIT",
                 f"Image {image} cannot be an agent's computer: it lacks {'; '.join(lacks)}.",
                 field="spec.image",
-                hint="Build it FROM localhost/vibespace-agent, or see docs/images.md.",
+                hint="Build it FROM localhost/vibespace-agent, which has all of that.",
                 image=image,
             )
 

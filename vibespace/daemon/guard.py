@@ -91,11 +91,10 @@ class Guard:
             text = "Agents reach neither what listens on this machine nor private networks."
             return Finding(severity=SEVERITY_OK, subject="guard", message=text)
         text = f"Agents may reach what listens on this machine, and private networks: {reason}."
-        hint = "docs/security.md says what holds all the same"
         host = self._feed.state.host
         engine = host.engine if host is not None and host.engine else {}
         open_only = engine.get("rootless") or engine.get("brand") == FAKE  # a closed network is refused, or is none
-        hint += "; an engine that runs as root has a guard." if open_only else "; '--network none' closes a network."
+        hint = "An engine that runs as root has a guard." if open_only else "'--network none' closes a network."
         return Finding(severity=SEVERITY_WARNING, subject="guard", message=text, hint=hint)
 
     def _why_not(self) -> str:

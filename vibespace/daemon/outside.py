@@ -23,6 +23,9 @@ _OF_ROOT = {
 }
 _OF_A_USER = ("namespaces of this user, with his containers' networks, firewall rules and mounts: while agents run",)
 
+UNTIL_REMOVED = "until 'vibespace ssh-config --remove'"
+"""How long lines of ours are in the user's own settings of ssh."""
+
 
 def listing(host: Host | None) -> Sequence[str]:
     """One line a thing, for people."""

@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from vibespace.net.base import USER_NAMESPACES, Seen, Target
 from vibespace.v1.system_pb2 import SEVERITY_ERROR, SEVERITY_OK, SEVERITY_WARNING, Finding
 
-_HINT = "docs/security.md says why it ought to hold."
+_HINT = "It ought to hold: docs/security.md, in vibespace's sources, says why."
 _EXPECTED = {
     "hardened": {"NoNewPrivs": "1", "Seccomp": "2"}
     | dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), "0" * 16),

@@ -60,7 +60,7 @@ def outside(state: State) -> list[str]:
     """What of this lies outside the state directory, for people."""
     with suppress(Unavailable):  # a file that we cannot read has nothing of ours
         if installed(state):
-            return [f"lines of ours in {user_file()}: until 'vibespace ssh-config --remove'"]
+            return [f"lines of ours in {user_file()}"]
     return []
 
 

@@ -125,8 +125,10 @@ def _value() -> str:
         with silent(0):  # before the question: who answers at once is not shown either
             sys.stderr.write("Value (it is not shown): ")
             sys.stderr.flush()
-            typed = sys.stdin.readline()
-        sys.stderr.write("\n")
+            try:
+                typed = sys.stdin.readline()
+            finally:  # Ctrl-C too, which is not shown either
+                sys.stderr.write("\n")
         return typed.rstrip("\r\n")
     try:
         read = sys.stdin.buffer.read(_LONGEST + 1)
