@@ -59,8 +59,21 @@ def test_the_users_file_is_given_back(user: Path, state: State, content: bytes |
         assert not user.exists()
     else:
         assert (user.read_bytes(), user.stat().st_mode & 0o777) == (content, 0o640)
-    assert user.parent.exists()
+    assert user.parent.exists() == (content is not None)
     assert not list(user.parent.glob(".*"))
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_directory_that_somebody_uses_stays(user: Path, state: State, before: bool) -> None:
+    """Empty, when it was there before, or with a key that was made meanwhile."""
+    if before:
+        user.parent.mkdir()
+    sshconfig.install(state)
+    if not before:
+        (user.parent / "id_ed25519").touch()
+    sshconfig.remove(state)
+    assert not user.exists()
+    assert user.parent.is_dir()
 
 
 def test_a_link_stays_one(user: Path, state: State, tmp_path: Path) -> None:

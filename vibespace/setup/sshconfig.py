@@ -14,7 +14,7 @@ from vibespace.errors import InvalidArgument, Unavailable
 from vibespace.state import State
 
 _END = "# vibespace: end\n"
-_OWN = "(the whole file is ours)"
+_OWN, _DIRECTORY_TOO = "(the whole file is ours)", "(its directory too)"
 
 
 def settings(state: State) -> str:
@@ -43,9 +43,11 @@ def install(state: State) -> Path:
     path = user_file()
     text = _read(path)
     if _block(state, text or "") is None:
+        made = [] if text is not None else [_OWN]
         with suppress(FileExistsError):
             path.parent.mkdir(mode=0o700)
-        begin = f"{_begin(state)}{'' if text is not None else f' {_OWN}'}\n"
+            made.append(_DIRECTORY_TOO)
+        begin = " ".join([_begin(state), *made]) + "\n"
         # First, because behind a `Host` line it would hold for that host alone.
         _replace(path, f"{begin}Include {_quoted(state.ssh / 'config', tokens=False)}\n{_END}{text or ''}")
     return path
@@ -65,7 +67,9 @@ def outside(state: State) -> list[str]:
 
 
 def remove(state: State) -> Path:
-    """Take our lines out of the user's file, which is then what it was before, to the byte; that file."""
+    """Take our lines out of the user's file, which is then, as its directory, what it was before, to the byte; that
+    file.
+    """
     path = user_file()
     text = _read(path) or ""
     if (block := _block(state, text)) is not None:
@@ -74,6 +78,9 @@ def remove(state: State) -> Path:
             _replace(path, rest)
         else:
             path.unlink()
+            if _DIRECTORY_TOO in block:
+                with suppress(OSError):  # somebody has put something there meanwhile
+                    path.parent.rmdir()
     return path
 
 
