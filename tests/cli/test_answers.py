@@ -366,6 +366,30 @@ def test_digests_in_events_are_short_for_a_person_alone(vibespace: Run, daemon: 
     assert image in vibespace("events").out
 
 
+@pytest.mark.parametrize(
+    ("type", "subject", "data", "seen"),
+    [
+        (
+            "agent.settings_changed",
+            "vibespaces/demo/agents/claude-1",
+            {"settings": {"max_turns": 3, "allowed_tools": ["Read", "Edit"]}, "unset": ["model", "effort"]},
+            "claude-1@demo max_turns 3, allowed_tools Read, Edit, without model, effort",
+        ),
+        ("agent.settings_changed", "vibespaces/demo/agents/a", {"settings": {"model": ""}, "unset": []}, "model empty"),
+        ("credential.created", "credentials/0123456789", {"type": "git", "key": "a.org", "sealed": "v"}, "host id "),
+        ("credential.created", "vibespaces/demo/credentials/0123456789", {"type": "openai"}, "demo id 01234567, type"),
+        ("credential.deleted", "credentials/0123456789", {}, "host id 01234567"),
+    ],
+)
+def test_what_was_changed_is_told_in_short(
+    daemon: Daemon, type: str, subject: str, data: dict[str, Any], seen: str
+) -> None:
+    """Which settings, and which credential of whom."""
+    event = events_pb2.Event(type=type, subject=subject, uid="0123456789", data=json.dumps(data))
+    daemon.answers["EventService/StreamEvents"] = lambda _: [events_pb2.StreamEventsResponse(events=[event])]
+    assert seen in " ".join(on_terminal("events")[1].split())
+
+
 def test_details_are_what_a_person_asks_for(daemon: Daemon) -> None:
     """Without --verbose no uids, digests in short, and times in units."""
     daemon.answers["SystemService/GetStatus"] = lambda _: system_pb2.GetStatusResponse(

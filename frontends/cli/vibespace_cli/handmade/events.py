@@ -12,7 +12,7 @@ from vibespace_cli import build, cells, human, render, table
 from vibespace_cli.invocation import Invocation
 from vibespace_cli.names import short
 from vibespace_cli.output import Output
-from vibespace_cli.shape import leaves, to_data
+from vibespace_cli.shape import leaves, to_data, words
 
 _WIDE = 110
 """Columns from which on there is room for the date in every row; below, it has a line of its own when it changes."""
@@ -23,7 +23,7 @@ _INDENT = 10
 _BRIEF = 60
 """Columns of what may be of any length: an event is no place to read a conversation."""
 
-_LINE = "transcript.line_read"
+_LINE, _SET, _CREDENTIAL = "transcript.line_read", "agent.settings_changed", "credential."
 _WORDS = ("text", "tool", "path", "why")
 """Fields of what an agent tells that say something by themselves, the most telling first."""
 
@@ -113,8 +113,12 @@ class _Printer:
 
 
 def _whose(subject: str) -> str:
-    """What a person calls it; of what belongs to an agent, that agent: TYPE says what it is, --verbose which."""
+    """What a person calls it; of what belongs to an agent, that agent: TYPE says what it is, --verbose which. Of a
+    credential, whom it is for.
+    """
     parts = subject.split("/")
+    if parts[-2:-1] == ["credentials"]:
+        return short("/".join(parts[:-2])) if parts[:-2] else "host"
     return short("/".join(parts[:4]) if parts[2:3] == ["agents"] else subject)
 
 
@@ -146,11 +150,19 @@ def _said(event: Event) -> str:
     data = json.loads(event.data) if event.data else {}
     if event.type == _LINE:
         return _told(data.get("blocks") or [])
+    if event.type == _SET:
+        data = {name: words(value) or "empty" for name, value in data.get("settings", {}).items()} | _unset(data)
+    if event.type.startswith(_CREDENTIAL):
+        data = {"id": event.uid[:8]} | {name: data[name] for name in ("type", "key") if name in data}
     texts = {name: human.digest(value) for name, value in data.items() if value and isinstance(value, str)}
     told = {name: value for name, value in texts.items() if not _is_known(name, value, event.subject)}
     return ", ".join(
         value if name in ("state", "reason") else f"{name} {cells.cut(value, _BRIEF)}" for name, value in told.items()
     )
+
+
+def _unset(data: Any) -> dict[str, str]:
+    return {"without": ", ".join(data.get("unset", ()))}
 
 
 def _is_known(name: str, value: str, subject: str) -> bool:
