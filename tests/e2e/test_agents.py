@@ -255,13 +255,36 @@ def test_codex_on_two_doors(own: Installation) -> None:
         assert len(model.asked(KEY)) == 3
 
 
+def test_several_messages_join_claudes_turn(own: Installation) -> None:
+    """It takes them up together: each is answered once, and stands once in the history and with the model."""
+    gate = Gate()
+    with claude(own, [Turn(["First answer."], gate), *(say("Second answer.") for _ in range(3))]) as model:
+        first = own.popen("ask", "-a", "claude-1@shop", "first words")
+        while not model.asked(KEY):
+            assert first.poll() is None
+        joining = [own.popen("ask", "--steer", "-a", "claude-1@shop", f"words {n}") for n in range(3)]
+        while own.types("--vibespace", "shop", "--type", "message").count("message.handed") < 4:
+            pass
+        model.loop.call_soon_threadsafe(gate.allow, 1000)
+        outs = [process.communicate(timeout=60) for process in (first, *joining)]
+        assert [process.returncode for process in (first, *joining)] == [0] * 4, outs
+        told = [line["data"]["blocks"] for line in own.events("--vibespace", "shop", "--type", "transcript.line_read")]
+        texts = [block["text"] for blocks in told for block in blocks if block["kind"] == "text"]
+        assert sorted(text for text in texts if "words" in text) == ["first words", "words 0", "words 1", "words 2"]
+        asked = "\n".join(model.asked(KEY)[-1].texts("user"))
+        assert [asked.count(f"words {n}") for n in range(3)] == [1, 1, 1]
+        assert GO_ON not in asked
+
+
 def test_a_turn_on_claudes_terminal_is_ended_from_elsewhere(own: Installation) -> None:
     """By who interrupts it, and by the limit of its rounds; the person stays where he is, and goes on."""
-    script = [Turn(["I think and think."], Gate()), *(say(bash("true")) for _ in range(3)), say("Last answer.")]
+    again = say("I try.", bash("true"))
+    thinking = Turn(["I think and think."], Gate())
+    script = [again, thinking, again, again, again, thinking]
     limited = ("--allowed-tools", "Bash(true:*)", "--max-turns", "2")
     with claude(own, script, *limited) as model, person(own, "connect", "claude-1@shop") as there:
         there.sees("for.{1,12}agents")
-        for words, asked, reason in (("first", 1, "interrupted"), ("second", 4, "turn_limit")):
+        for words, asked, reason in (("first", 2, "interrupted"), ("second", 6, "turn_limit")):
             there.type(f"{words} words")
             there.sees(f"{words}.{{1,12}}words")
             there.type("\r")

@@ -384,6 +384,30 @@ def test_a_transcript_behind_the_hooks_begins_and_ends_nothing(
     assert turns(steps) == expected
 
 
+def replayed(words: str, name: str) -> dict[str, Any]:
+    return {"type": "user", "message": {"content": words}, "session_id": "c-1", "uuid": name, "isReplay": True}
+
+
+def test_messages_that_waited_are_taken_up_together() -> None:
+    """Each is told once, by its own id and in the turn that begins with them, though the last has all words."""
+    waited = (replayed("one", "m-1"), replayed("two", "m-2"))
+    events = told(RESULT, *waited, {**INIT, "uuid": "t-2"}, replayed("one\ntwo\nthree\nfour", "m-3"))
+    said = [(event.message, event.text, event.turn) for event in events if isinstance(event, Text)]
+    assert said == [("m-1", "one", "t-2"), ("m-2", "two", "t-2"), ("m-3", "three\nfour", "t-2")]
+    later = told(*waited, INIT, RESULT)
+    assert [event.message for event in later if isinstance(event, Text)] == ["m-1", "m-2"]
+    assert isinstance(later[-1], WorkEnded)
+
+
+def test_a_message_that_it_had_already_is_in_no_turn() -> None:
+    """It says so by its repeat, when that is completed at once."""
+    done = {"type": "command_lifecycle", "command_uuid": "m-1", "state": "completed"}
+    events = told(replayed("one", "m-1"), done, done)
+    assert [(event.message, event.turn) for event in events if isinstance(event, Text)] == [("m-1", "")]
+    many = told(*(replayed("one", f"m-{number}") for number in range(1000)))
+    assert len(only(many, Text)) == 9 * 101  # nobody waits for what so many of them mean
+
+
 def test_what_a_branch_begins_with_is_told_already() -> None:
     """The new transcript has all of the former again."""
     line = {"type": "user", "uuid": "u-1", "sessionId": "c-2", "entrypoint": "cli", "message": {"content": "hi"}}

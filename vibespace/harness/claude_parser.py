@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vibespace.harness.claude_approvals import Open
+from vibespace.harness.claude_joined import Joined
 from vibespace.harness.claude_messages import (
     INTERRUPTED,
     conversation_of,
@@ -97,6 +98,7 @@ class ClaudeParser:
         self._block: tuple[str, int] = ("", 0)
         """Message and place in it of what is being streamed."""
         self._open = Open()
+        self._joined = Joined()
         self._output: dict[str, Callable[[Object], Events]] = {
             "system/init": self._init,
             "system/api_retry": lambda said: (retried(said),),
@@ -163,7 +165,7 @@ class ClaudeParser:
 
     def state(self) -> dict[str, Any] | None:
         calls = self._open.state()
-        if calls is None:
+        if calls is None or self._joined:
             return None
         return {
             "conversation": self._conversation,
@@ -196,7 +198,12 @@ class ClaudeParser:
         return (*switched, TurnStarted(id=self._turn, turn=self._turn, conversation=self._conversation))
 
     def _message(self, said: Object) -> Events:
+        again = true(said, "isReplay")
+        if again and not self._turn and self._joined.hold(said):
+            return ()
         events = self._open.seen(said, message_events(said, self._turn, self._block))
+        if again and self._joined:
+            return tuple(self._joined.tell(self._turn, events))
         for event in events:
             if isinstance(event, Error) and not event.parent:
                 self._trouble = event.trouble
@@ -232,7 +239,7 @@ class ClaudeParser:
             cost=cost(said),
             message=taken,
         )
-        return (*self._open.close(), over, *self._idle(over.id, over.conversation))
+        return (*self._joined.tell(turn), *self._open.close(), over, *self._idle(over.id, over.conversation))
 
     def _request(self, said: Object) -> Events:
         request, name = mapping(said, "request"), called(said, "request_id")
@@ -285,6 +292,8 @@ class ClaudeParser:
 
     def _lifecycle(self, said: Object) -> Events:
         message, state = called(said, "command_uuid"), text(said, "state")
+        if state == "completed":
+            return tuple(self._joined.completed(message))
         if state == "started":
             self._taken = message
         dropped = state in ("discarded", "refused")
