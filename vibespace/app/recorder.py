@@ -48,6 +48,7 @@ class Recorded:
     hash: bytes
 
     def __hash__(self) -> int:
+        """Of one log all differ in this, and it costs nothing."""
         return self.position
 
     @cached_property
