@@ -218,13 +218,22 @@ class ContainersEngine:
         await self._api.put(f"{path}/archive", files.archive(spec), path="/")
         if spec.logins:
             await self._api.put(f"{path}/archive", files.store(spec), path=LOGINS)
-        await self._api.post(f"{path}/start")
+        await self._start(path)
         if self._guard is not None:
             try:
                 await self._guard()
             except Error:
                 await self._api.delete(path, force=True)  # rather none than one that reaches others
                 raise
+
+    async def _start(self, path: str) -> None:
+        """Podman, with much to do, may still be putting away what files were just put in by, and then finds it gone."""
+        try:
+            await self._api.post(f"{path}/start")
+        except Aborted as e:
+            if "mounting storage" not in e.message:
+                raise
+            await self._api.post(f"{path}/start")
 
     async def _ensure_network(self, spec: AgentSpec) -> None:
         """The network, by its name. Refused is either the name (then it must be ours) or the subnet (then another)."""
