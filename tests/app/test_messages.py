@@ -363,6 +363,26 @@ async def test_what_leads_to_less_is_decided_on_a_full_disk(house: House, monkey
     assert plain(state) == plain(house.log.fold())
 
 
+async def test_a_program_of_a_former_conversation_takes_nobody_back(house: House) -> None:
+    """It is about to end; what it still tells of that one is none of the conversation that was asked for."""
+    await house.ask(say())
+    uid = house.feed.state.agent(*WHOSE).uid
+    former = house.feed.state.conversations[uid]
+    for command in (
+        program_started(conversation=former.uid),
+        line(*WHOSE, ENTERED, BEGUN, TAKEN, {"kind": "turn_ended", "turn": "t"}, {"kind": "work_ended"}),
+        partial(messages.new_conversation, vibespace="demo", agent="claude-1"),
+        line(*WHOSE, ENTERED, BEGUN),
+    ):
+        await house.ask(command)
+    asked_for = house.feed.state.conversations[uid]
+    assert (asked_for.uid == former.uid, asked_for.begun, asked_for.working) == (False, False, False)
+    for command in (program_started(conversation=asked_for.uid), line(*WHOSE, ENTERED, BEGUN)):
+        await house.ask(command)
+    entered = house.feed.state.conversations[uid]
+    assert (entered.uid, entered.begun, entered.working) == (asked_for.uid, True, True)
+
+
 async def test_what_a_program_may_work_on_is_uncertain_when_it_is_given_up(house: House) -> None:
     """What waits is refused, in words; of what was handed nobody knows, and whoever has the terminal keeps it."""
     for command in (say(), with_first(messages.hand_message, *WHOSE), program_started(on_terminal=True)):

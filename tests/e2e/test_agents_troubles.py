@@ -207,8 +207,10 @@ def test_another_model_is_asked(agents: Agents, program: str, model: str, tried:
     the model; the program's own again with the next conversation at the latest.
     """
     agent = agents[program]
+    agent.works()
+    agent.answers(*[say("Hi.")] * tried, say("There."))
     agent.own.ok("config", "set", agent.name, "--model", model)
-    agent.works(*[say("Hi.")] * tried)
+    assert agent.ask() == (0, "There.\n", [])
     assert agent.model.asked(KEY)[-1].model == model
     agent.own.ok("config", "set", agent.name, "--model", "")
     agent.own.ok("agent", "new-conversation", agent.name)

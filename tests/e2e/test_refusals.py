@@ -73,7 +73,6 @@ def test_quantities(vs: Installation, flag: str, quantity: str) -> None:
         (["events", "--json", "--after", "99999999"], 2, "POSITION_INVALID"),
         (["frobnicate"], 2, "USAGE"),
         (["list", "--frobnicate"], 2, "USAGE"),
-        (["completion", "csh"], 2, "USAGE"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
 )

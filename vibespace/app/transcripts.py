@@ -159,6 +159,8 @@ class _Consequences:
         self._agent = agent
         self._place = place
         self._resumes = resumes and self._should_run()
+        transcript = transaction.state.transcript(agent.uid)
+        self._begun_for = transcript.conversation if transcript else ""
         self._conversation: Conversation | None = None
 
     def take(self, block: Block) -> None:
@@ -171,7 +173,7 @@ class _Consequences:
                 self._end_turn(block)
             case "work_ended":
                 self._change().end_work()
-            case "conversation_switched" if block.get("conversation"):
+            case "conversation_switched" if block.get("conversation") and not self._is_former:
                 self._switch(block["conversation"])
             case "text" if block.get("message"):
                 self._acknowledge(block["message"], block.get("turn", ""))
@@ -208,7 +210,13 @@ class _Consequences:
     def _is_elsewhere(self, block: Block) -> bool:
         conversation = self._change()
         where = block.get("conversation", "")
-        return bool(conversation.begun and where and where != conversation.program_session)
+        return self._is_former or bool(conversation.begun and where and where != conversation.program_session)
+
+    @property
+    def _is_former(self) -> bool:
+        """The program was begun for a conversation that is over, and ends before the one that was asked for begins."""
+        conversation = self._change()
+        return not conversation.begun and self._begun_for not in ("", conversation.uid)
 
     def _change(self) -> Conversation:
         if self._conversation is None:

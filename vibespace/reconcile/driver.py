@@ -110,7 +110,7 @@ class Driver:
         """The program is over."""
         live = self._hearing.live
         self._failures = 0 if live.worked or live.on_terminal else self._failures + 1
-        self._has_ended = True
+        self._has_ended = not live.logged_out  # one that has no login is not begun again before somebody asks
 
     def _agent(self) -> Agent | None:
         found = self._tools.feed.state.aggregates.get(UUID(self._uid))
