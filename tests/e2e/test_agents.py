@@ -86,11 +86,11 @@ def test_claude_on_two_doors(own: Installation) -> None:
     with claude(own, script) as model:
         assert own.ok("ask", "-a", "claude-1@shop", "first words") == "First answer.\n"
         with person(own, "connect", "claude-1@shop") as there:
-            there.sees("First.{1,12}answer")
+            there.sees("First.{1,60}answer")
             there.type("second words")
-            there.sees("second.{1,12}words")
+            there.sees("second.{1,60}words")
             there.type("\r")
-            there.sees("Second.{1,12}answer")
+            there.sees("Second.{1,60}answer")
             asking = own.popen("ask", "-a", "claude-1@shop", "third words")
             while "third words" not in own.ok("events", "--vibespace", "shop", "--type", "message"):
                 pass
@@ -148,7 +148,7 @@ def test_claude_has_one_owner(own: Installation) -> None:
         with person(own, "connect", "claude-1@shop") as there:
             there.sees(r"another\s+claude,\s+process\s")
             typed.communicate(timeout=60)
-            there.sees("First.{1,12}answer")
+            there.sees("First.{1,60}answer")
             there.type("/exit")
             there.sees("/exit")
             there.type("\r")
@@ -165,16 +165,16 @@ def test_a_message_takes_claude_over_from_its_terminal(own: Installation) -> Non
     with claude(own, script) as model:
         own.ok("ask", "-a", "claude-1@shop", "first words")
         with person(own, "connect", "claude-1@shop") as there:
-            there.sees("First.{1,12}answer")
+            there.sees("First.{1,60}answer")
             there.type("second words")
-            there.sees("second.{1,12}words")
+            there.sees("second.{1,60}words")
             there.type("\r")
-            there.sees("Second.{1,12}answer")
+            there.sees("Second.{1,60}answer")
             assert own.ok("ask", "-a", "claude-1@shop", "--take-over", "third words") == "Third answer.\n"
             there.sees("A message takes over .*vibespace connect")
             assert (there.wait(), there.restored) == (0, True)
         with person(own, "connect", "claude-1@shop") as there:
-            there.sees("Third.{1,12}answer")
+            there.sees("Third.{1,60}answer")
             assert own.ok("ask", "-a", "claude-1@shop", "--take-over", "fourth words") == "Fourth answer.\n"
             assert there.wait() == 0
         said = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
@@ -196,11 +196,11 @@ def test_what_nobody_decides_in_its_time_is_denied_to_claude(own: Installation) 
     with claude(own, script, "--approval-timeout", "1s") as model:
         assert own.ok("ask", "-a", "claude-1@shop", "make flour") == "I make it.\nIt may not be.\n"
         with person(own, "connect", "claude-1@shop") as there:
-            there.sees("may.{1,12}not.{1,12}be")
+            there.sees("may.{1,60}not.{1,60}be")
             there.type("bake bread")
-            there.sees("bake.{1,12}bread")
+            there.sees("bake.{1,60}bread")
             there.type("\r")
-            there.sees("Nor.{1,12}this")
+            there.sees("Nor.{1,60}this")
         assert own.inside("claude-1@shop", "ls /vibespace") == ""
         results = model.asked(KEY)[-1].texts("result")
         assert [("nobody decided within 1s" in result) for result in results] == [True, True]
@@ -225,10 +225,10 @@ def test_what_claude_asks_on_its_terminal_is_answered_elsewhere(own: Installatio
         with person(own, "connect", "claude-1@shop") as there:
             there.sees("Hello")
             there.type("make flour")
-            there.sees("make.{1,12}flour")
+            there.sees("make.{1,60}flour")
             there.type("\r")
             own.ok("approval", "allow", waiting(own))
-            there.sees("It.{1,12}is.{1,12}made")
+            there.sees("It.{1,60}is.{1,60}made")
         assert own.inside("claude-1@shop", "cat /vibespace/mill") == "flour"
         assert own.types("--vibespace", "shop", "--type", "approval") == [
             "approval.requested",
@@ -242,13 +242,13 @@ def test_codex_on_two_doors(own: Installation) -> None:
     with codex(own, [say("First answer."), say("Second answer."), say("Third answer.")]) as model:
         assert own.ok("ask", "-a", "codex-1@shop", "first words") == "First answer.\n"
         with person(own, "connect", "codex-1@shop") as there:
-            there.sees("First.{1,12}answer")
+            there.sees("First.{1,60}answer")
             assert own.ok("ask", "-a", "codex-1@shop", "second words") == "Second answer.\n"
-            there.sees("Second.{1,12}answer")
+            there.sees("Second.{1,60}answer")
             there.type("third words")
-            there.sees("third.{1,12}words")
+            there.sees("third.{1,60}words")
             there.type("\r")
-            there.sees("Third.{1,12}answer")
+            there.sees("Third.{1,60}answer")
         told = [line["data"]["blocks"] for line in own.events("--vibespace", "shop", "--type", "transcript.line_read")]
         texts = [block["text"] for blocks in told for block in blocks if block["kind"] == "text"]
         assert texts == [word for n in ("first", "second", "third") for word in (f"{n} words", f"{n.title()} answer.")]
@@ -283,10 +283,10 @@ def test_a_turn_on_claudes_terminal_is_ended_from_elsewhere(own: Installation) -
     script = [again, thinking, again, again, again, thinking]
     limited = ("--allowed-tools", "Bash(true:*)", "--max-turns", "2")
     with claude(own, script, *limited) as model, person(own, "connect", "claude-1@shop") as there:
-        there.sees("for.{1,12}agents")
+        there.sees("for.{1,60}agents")
         for words, asked, reason in (("first", 2, "interrupted"), ("second", 6, "turn_limit")):
             there.type(f"{words} words")
-            there.sees(f"{words}.{{1,12}}words")
+            there.sees(f"{words}.{{1,60}}words")
             there.type("\r")
             while len(model.asked(KEY)) < asked:
                 pass

@@ -22,7 +22,7 @@ def texts(own: Installation) -> list[str]:
 def enter(there: Person, words: str) -> None:
     """Type it, and Enter once it is on the screen."""
     there.type(words)
-    there.sees(".{1,12}".join(words.split()[-2:]))
+    there.sees(".{1,60}".join(words.split()[-2:]))
     there.type("\r")
 
 
@@ -40,16 +40,16 @@ def test_claude_clears(own: Installation) -> None:
     with claude(own, script) as model:
         own.ok("ask", "-a", "claude-1@shop", "first words")
         with person(own, "connect", "claude-1@shop") as there:
-            there.sees("First.{1,12}answer")
+            there.sees("First.{1,60}answer")
             enter(there, "/clear")
             enter(there, "second words")
-            there.sees("Second.{1,12}answer")
+            there.sees("Second.{1,60}answer")
             enter(there, "/exit")
             there.wait()
         assert own.ok("ask", "-a", "claude-1@shop", "third words") == "Third answer.\n"
         all_is_there(own, model)
         with person(own, "connect", "claude-1@shop") as there:
-            there.sees("Third.{1,12}answer")
+            there.sees("Third.{1,60}answer")
             enter(there, "/clear")
             while own.types("--vibespace", "shop", "--type", "conversation").count("conversation.superseded") < 2:
                 pass
@@ -63,14 +63,14 @@ def test_codex_begins_a_new_one(own: Installation) -> None:
     with codex(own, script) as model:
         own.ok("ask", "-a", "codex-1@shop", "first words")
         with person(own, "connect", "codex-1@shop") as there:
-            there.sees("First.{1,12}answer")
+            there.sees("First.{1,60}answer")
             enter(there, "/new")
             while "conversation.superseded" not in own.types("--vibespace", "shop", "--type", "conversation"):
                 pass
             enter(there, "second words")
-            there.sees("Second.{1,12}answer")
+            there.sees("Second.{1,60}answer")
             assert own.ok("ask", "-a", "codex-1@shop", "third words") == "Third answer.\n"
-            there.sees("Third.{1,12}answer")
+            there.sees("Third.{1,60}answer")
         all_is_there(own, model)
 
 
@@ -80,15 +80,15 @@ def test_codex_leaves_a_former_conversation(own: Installation) -> None:
     with codex(own, script) as model:
         own.ok("ask", "-a", "codex-1@shop", "first words")
         with person(own, "connect", "codex-1@shop") as there:
-            there.sees("First.{1,12}answer")
+            there.sees("First.{1,60}answer")
             own.ok("agent", "new-conversation", "codex-1@shop")
             there.sees("Another conversation was begun")
             there.wait()
         assert own.ok("ask", "-a", "codex-1@shop", "second words") == "Second answer.\n"
         with person(own, "connect", "codex-1@shop") as there:
-            there.sees("Second.{1,12}answer")
+            there.sees("Second.{1,60}answer")
             enter(there, "third words")
-            there.sees("Third.{1,12}answer")
+            there.sees("Third.{1,60}answer")
         assert "Third answer." in texts(own)
         words = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
         assert words == ["second words", "third words"]
@@ -101,9 +101,9 @@ def test_codex_is_connected_to_as_soon_as_it_is_started(own: Installation) -> No
         for verb in ("stop", "start"):
             own.ok("agent", verb, "codex-1@shop")
         with person(own, "connect", "codex-1@shop") as there:
-            there.sees("First.{1,12}answer")
+            there.sees("First.{1,60}answer")
             enter(there, "second words")
-            there.sees("Second.{1,12}answer")
+            there.sees("Second.{1,60}answer")
         while texts(own)[-1] != "Second answer.":
             pass
 
@@ -115,7 +115,7 @@ def test_codex_goes_back_to_an_earlier_conversation(own: Installation) -> None:
         own.ok("agent", "new-conversation", "codex-1@shop")
         own.ok("ask", "-a", "codex-1@shop", "second words")
         with person(own, "connect", "codex-1@shop") as there:
-            there.sees("Second.{1,12}answer")
+            there.sees("Second.{1,60}answer")
             for number, words in ((2, "third words"), (3, "fourth words")):
                 for letter in "/resume":  # what comes faster than anybody types is pasted, with the Enter in it
                     there.type(letter)
@@ -129,7 +129,7 @@ def test_codex_goes_back_to_an_earlier_conversation(own: Installation) -> None:
                     topics = own.types("--vibespace", "shop", "--type", "conversation")
                 if words == "third words":
                     enter(there, words)
-                    there.sees("Third.{1,12}answer")
+                    there.sees("Third.{1,60}answer")
             assert own.ok("ask", "-a", "codex-1@shop", "fourth words") == "Fourth answer.\n"
         said = [text for text in texts(own) if text.endswith(("words", "answer."))]
         assert said[4:] == ["third words", "Third answer.", "fourth words", "Fourth answer."]
@@ -142,12 +142,12 @@ def test_codex_is_there_again_for_who_is_attached(own: Installation) -> None:
     with codex(own, [say("First answer."), say("Second answer.")]):
         own.ok("ask", "-a", "codex-1@shop", "first words")
         with person(own, "connect", "codex-1@shop") as there:
-            there.sees("First.{1,12}answer")
+            there.sees("First.{1,60}answer")
             own.ok("exec", "codex-1@shop", "--", "pkill", "-9", "-f", "app-server")
             while own.types("--vibespace", "shop", "--type", "transcript").count("transcript.program_started") < 2:
                 pass
             enter(there, "second words")
-            there.sees("Second.{1,12}answer")
+            there.sees("Second.{1,60}answer")
         while texts(own)[-1] != "Second answer.":
             pass
 
@@ -159,7 +159,7 @@ def test_codex_in_a_shell_is_another_program(own: Installation) -> None:
             with person(own, "exec", "-it", "codex-1@shop", "--", "codex") as there:
                 there.sees("model")
                 enter(there, words)
-                there.sees("An.{1,12}answer")
+                there.sees("An.{1,60}answer")
                 assert own.ok("ask", "-a", "codex-1@shop", "said meanwhile") == "An answer.\n"
             assert own.ok("ask", "-a", "codex-1@shop", "said after it") == "An answer.\n"
         assert texts(own) == ["said meanwhile", "An answer.", "said after it", "An answer."] * 2
@@ -170,21 +170,21 @@ def test_claude_goes_on_with_what_is_locked(own: Installation) -> None:
     script = [say("First answer."), say("Second answer."), say("Third answer."), say("Fourth answer.")]
     with claude(own, script):
         with person(own, "connect", "claude-1@shop") as there:  # so that it asks nothing when it is typed
-            there.sees("for.{1,12}agents")
+            there.sees("for.{1,60}agents")
             enter(there, "/exit")
             there.wait()
         own.ok("agent", "new-conversation", "claude-1@shop")
         with person(own, "exec", "-it", "claude-1@shop", "--", "claude") as there:
-            there.sees("for.{1,12}agents")
+            there.sees("for.{1,60}agents")
             enter(there, "typed words")
-            there.sees("First.{1,12}answer")
+            there.sees("First.{1,60}answer")
             enter(there, "/exit")
             there.wait()
         assert own.ok("ask", "-a", "claude-1@shop", "later words") == "Second answer.\n"
         with person(own, "exec", "-it", "claude-1@shop", "--", "claude", "--continue") as there:
-            there.sees("First.{1,12}answer")
+            there.sees("First.{1,60}answer")
             assert own.ok("ask", "-a", "claude-1@shop", "last words") == "Third answer.\n"
             enter(there, "more words")
-            there.sees("Fourth.{1,12}answer")
+            there.sees("Fourth.{1,60}answer")
             done = own.run("exec", "claude-1@shop", "--", "sh", "-c", "claude -p --continue hello")
             assert (done.returncode, done.stdout) == (1, "")
