@@ -377,7 +377,7 @@ async def test_what_was_accepted_is_answered_again(talk: Talk, demo: Running) ->
     again = await talk.say("say once", request_id="once")
     assert (again.message.uid, again.cursor) == (sent.message.uid, sent.cursor)
     begins = c.CreateConversationRequest(parent=PRIMARY, request_id="anew")
-    begun = [await talk.stub.CreateConversation(begins) for _ in range(2)]
+    begun = [await talk.stub.CreateConversation(begins) for _ in range(2)]  # as who has not heard the first answer
     assert begun[0].conversation.uid == begun[1].conversation.uid
     assert (await refused(talk.say("say twice", request_id="twice"))).reason == "AGENT_NOT_RUNNING"
 
