@@ -38,6 +38,12 @@ class Person:
     def type(self, keys: str) -> None:
         os.write(self.mine, keys.encode())
 
+    def enters(self, words: str) -> None:
+        """Type a line, and Enter once the screen shows the line: what comes at once is taken for something pasted."""
+        self.type(words)
+        self.sees(".{1,60}".join(map(re.escape, words.split()[-2:])))
+        self.type("\r")
+
     def sees(self, pattern: str) -> re.Match[bytes]:
         """Return when the screen has shown it since the last time; what comes after it is left for the next."""
         while not (found := re.search(pattern.encode(), self.seen)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 
 import pytest
 
@@ -25,6 +26,14 @@ def deciders(own: Installation) -> list[tuple[str, str]]:
     """What was decided, and by whom."""
     lines = own.events("--vibespace", "shop", "--type", "approval.decided")
     return [(line["data"]["verdict"], line["actor"]) for line in lines]
+
+
+def ends(own: Installation, wanted: int = 1) -> list[str]:
+    """Why its turns ended; that so many have is waited for."""
+    deadline = time.monotonic() + 60
+    while len(lines := own.events("--vibespace", "shop", "--type", "conversation.turn_ended")) < wanted:
+        assert time.monotonic() < deadline, lines
+    return [line["data"]["reason"] for line in lines]
 
 
 def test_claude_works_and_remembers(own: Installation) -> None:
@@ -87,17 +96,13 @@ def test_claude_on_two_doors(own: Installation) -> None:
         assert own.ok("ask", "-a", "claude-1@shop", "first words") == "First answer.\n"
         with person(own, "connect", "claude-1@shop") as there:
             there.sees("First.{1,60}answer")
-            there.type("second words")
-            there.sees("second.{1,60}words")
-            there.type("\r")
+            there.enters("second words")
             there.sees("Second.{1,60}answer")
             asking = own.popen("ask", "-a", "claude-1@shop", "third words")
             while "third words" not in own.ok("events", "--vibespace", "shop", "--type", "message"):
                 pass
             assert asking.poll() is None
-            there.type("/exit")
-            there.sees("/exit")
-            there.type("\r")
+            there.enters("/exit")
             there.wait()
         said, beside = asking.communicate(timeout=60)
         assert (asking.returncode, said) == (0, "Third answer.\n"), beside
@@ -149,9 +154,7 @@ def test_claude_has_one_owner(own: Installation) -> None:
             there.sees(r"another\s+claude,\s+process\s")
             typed.communicate(timeout=60)
             there.sees("First.{1,60}answer")
-            there.type("/exit")
-            there.sees("/exit")
-            there.type("\r")
+            there.enters("/exit")
             there.wait()
         assert own.ok("ask", "-a", "claude-1@shop", "second words") == "Second answer.\n"
         assert model.asked(KEY)[-1].texts("user")[-1] == "second words"
@@ -166,9 +169,7 @@ def test_a_message_takes_claude_over_from_its_terminal(own: Installation) -> Non
         own.ok("ask", "-a", "claude-1@shop", "first words")
         with person(own, "connect", "claude-1@shop") as there:
             there.sees("First.{1,60}answer")
-            there.type("second words")
-            there.sees("second.{1,60}words")
-            there.type("\r")
+            there.enters("second words")
             there.sees("Second.{1,60}answer")
             assert own.ok("ask", "-a", "claude-1@shop", "--take-over", "third words") == "Third answer.\n"
             there.sees("A message takes over .*vibespace connect")
@@ -181,8 +182,7 @@ def test_a_message_takes_claude_over_from_its_terminal(own: Installation) -> Non
         assert said == [f"{number} words" for number in ("first", "second", "third", "fourth")]
         topics = own.types("--vibespace", "shop", "--type", "conversation")
         assert topics.count("conversation.terminal_attached") == topics.count("conversation.terminal_detached") == 2
-        ended = own.events("--vibespace", "shop", "--type", "conversation.turn_ended")
-        assert {line["data"]["reason"] for line in ended} == {"completed"}
+        assert set(ends(own)) == {"completed"}
 
 
 def test_what_nobody_decides_in_its_time_is_denied_to_claude(own: Installation) -> None:
@@ -197,9 +197,7 @@ def test_what_nobody_decides_in_its_time_is_denied_to_claude(own: Installation) 
         assert own.ok("ask", "-a", "claude-1@shop", "make flour") == "I make it.\nIt may not be.\n"
         with person(own, "connect", "claude-1@shop") as there:
             there.sees("may.{1,60}not.{1,60}be")
-            there.type("bake bread")
-            there.sees("bake.{1,60}bread")
-            there.type("\r")
+            there.enters("bake bread")
             there.sees("Nor.{1,60}this")
         assert own.inside("claude-1@shop", "ls /vibespace") == ""
         results = model.asked(KEY)[-1].texts("result")
@@ -224,9 +222,7 @@ def test_what_claude_asks_on_its_terminal_is_answered_elsewhere(own: Installatio
         own.ok("ask", "-a", "claude-1@shop", "hello")
         with person(own, "connect", "claude-1@shop") as there:
             there.sees("Hello")
-            there.type("make flour")
-            there.sees("make.{1,60}flour")
-            there.type("\r")
+            there.enters("make flour")
             own.ok("approval", "allow", waiting(own))
             there.sees("It.{1,60}is.{1,60}made")
         assert own.inside("claude-1@shop", "cat /vibespace/mill") == "flour"
@@ -245,9 +241,7 @@ def test_codex_on_two_doors(own: Installation) -> None:
             there.sees("First.{1,60}answer")
             assert own.ok("ask", "-a", "codex-1@shop", "second words") == "Second answer.\n"
             there.sees("Second.{1,60}answer")
-            there.type("third words")
-            there.sees("third.{1,60}words")
-            there.type("\r")
+            there.enters("third words")
             there.sees("Third.{1,60}answer")
         told = [line["data"]["blocks"] for line in own.events("--vibespace", "shop", "--type", "transcript.line_read")]
         texts = [block["text"] for blocks in told for block in blocks if block["kind"] == "text"]
@@ -284,18 +278,15 @@ def test_a_turn_on_claudes_terminal_is_ended_from_elsewhere(own: Installation) -
     limited = ("--allowed-tools", "Bash(true:*)", "--max-turns", "2")
     with claude(own, script, *limited) as model, person(own, "connect", "claude-1@shop") as there:
         there.sees("for.{1,60}agents")
-        for words, asked, reason in (("first", 2, "interrupted"), ("second", 6, "turn_limit")):
-            there.type(f"{words} words")
-            there.sees(f"{words}.{{1,60}}words")
-            there.type("\r")
-            while len(model.asked(KEY)) < asked:
-                pass
-            if words == "first":
-                own.ok("agent", "interrupt", "claude-1@shop")
-            ended = own.events("--vibespace", "shop", "--type", "conversation.turn_ended")
-            while len(ended) < (1 if words == "first" else 2):
-                ended = own.events("--vibespace", "shop", "--type", "conversation.turn_ended")
-            assert ended[-1]["data"]["reason"] == reason
+        there.enters("first words")
+        deadline = time.monotonic() + 60
+        while len(model.asked(KEY)) < 2:
+            assert time.monotonic() < deadline, there.seen
+            time.sleep(0.05)
+        own.ok("agent", "interrupt", "claude-1@shop")
+        assert ends(own) == ["interrupted"]
+        there.enters("second words")
+        assert ends(own, 2) == ["interrupted", "turn_limit"]
         there.type("\x04\x04")
         there.wait()
 

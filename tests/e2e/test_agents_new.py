@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.agents import KEY, claude, codex
 from tests.e2e.installation import Installation
-from tests.e2e.person import Person, person
+from tests.e2e.person import person
 from tests.models.endpoint import Endpoint
 from tests.models.script import say
 
@@ -17,13 +17,6 @@ def texts(own: Installation) -> list[str]:
     """What the history has of what was said."""
     lines = own.events("--vibespace", "shop", "--type", "transcript.line_read")
     return [block["text"] for line in lines for block in line["data"]["blocks"] if block["kind"] == "text"]
-
-
-def enter(there: Person, words: str) -> None:
-    """Type it, and Enter once it is on the screen."""
-    there.type(words)
-    there.sees(".{1,60}".join(words.split()[-2:]))
-    there.type("\r")
 
 
 def all_is_there(own: Installation, model: Endpoint) -> None:
@@ -41,16 +34,16 @@ def test_claude_clears(own: Installation) -> None:
         own.ok("ask", "-a", "claude-1@shop", "first words")
         with person(own, "connect", "claude-1@shop") as there:
             there.sees("First.{1,60}answer")
-            enter(there, "/clear")
-            enter(there, "second words")
+            there.enters("/clear")
+            there.enters("second words")
             there.sees("Second.{1,60}answer")
-            enter(there, "/exit")
+            there.enters("/exit")
             there.wait()
         assert own.ok("ask", "-a", "claude-1@shop", "third words") == "Third answer.\n"
         all_is_there(own, model)
         with person(own, "connect", "claude-1@shop") as there:
             there.sees("Third.{1,60}answer")
-            enter(there, "/clear")
+            there.enters("/clear")
             while own.types("--vibespace", "shop", "--type", "conversation").count("conversation.superseded") < 2:
                 pass
             taken = own.ok("ask", "--take-over", "-a", "claude-1@shop", "fourth words")  # nothing is at work there
@@ -64,10 +57,10 @@ def test_codex_begins_a_new_one(own: Installation) -> None:
         own.ok("ask", "-a", "codex-1@shop", "first words")
         with person(own, "connect", "codex-1@shop") as there:
             there.sees("First.{1,60}answer")
-            enter(there, "/new")
+            there.enters("/new")
             while "conversation.superseded" not in own.types("--vibespace", "shop", "--type", "conversation"):
                 pass
-            enter(there, "second words")
+            there.enters("second words")
             there.sees("Second.{1,60}answer")
             assert own.ok("ask", "-a", "codex-1@shop", "third words") == "Third answer.\n"
             there.sees("Third.{1,60}answer")
@@ -87,7 +80,7 @@ def test_codex_leaves_a_former_conversation(own: Installation) -> None:
         assert own.ok("ask", "-a", "codex-1@shop", "second words") == "Second answer.\n"
         with person(own, "connect", "codex-1@shop") as there:
             there.sees("Second.{1,60}answer")
-            enter(there, "third words")
+            there.enters("third words")
             there.sees("Third.{1,60}answer")
         assert "Third answer." in texts(own)
         words = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
@@ -102,7 +95,7 @@ def test_codex_is_connected_to_as_soon_as_it_is_started(own: Installation) -> No
             own.ok("agent", verb, "codex-1@shop")
         with person(own, "connect", "codex-1@shop") as there:
             there.sees("First.{1,60}answer")
-            enter(there, "second words")
+            there.enters("second words")
             there.sees("Second.{1,60}answer")
         while texts(own)[-1] != "Second answer.":
             pass
@@ -128,7 +121,7 @@ def test_codex_goes_back_to_an_earlier_conversation(own: Installation) -> None:
                 while topics.count("conversation.superseded") < number:
                     topics = own.types("--vibespace", "shop", "--type", "conversation")
                 if words == "third words":
-                    enter(there, words)
+                    there.enters(words)
                     there.sees("Third.{1,60}answer")
             assert own.ok("ask", "-a", "codex-1@shop", "fourth words") == "Fourth answer.\n"
         said = [text for text in texts(own) if text.endswith(("words", "answer."))]
@@ -146,7 +139,7 @@ def test_codex_is_there_again_for_who_is_attached(own: Installation) -> None:
             own.ok("exec", "codex-1@shop", "--", "pkill", "-9", "-f", "app-server")
             while own.types("--vibespace", "shop", "--type", "transcript").count("transcript.program_started") < 2:
                 pass
-            enter(there, "second words")
+            there.enters("second words")
             there.sees("Second.{1,60}answer")
         while texts(own)[-1] != "Second answer.":
             pass
@@ -158,7 +151,7 @@ def test_codex_in_a_shell_is_another_program(own: Installation) -> None:
         for words in ("typed words", "other words"):
             with person(own, "exec", "-it", "codex-1@shop", "--", "codex") as there:
                 there.sees("model")
-                enter(there, words)
+                there.enters(words)
                 there.sees("An.{1,60}answer")
                 assert own.ok("ask", "-a", "codex-1@shop", "said meanwhile") == "An answer.\n"
             assert own.ok("ask", "-a", "codex-1@shop", "said after it") == "An answer.\n"
@@ -171,20 +164,20 @@ def test_claude_goes_on_with_what_is_locked(own: Installation) -> None:
     with claude(own, script):
         with person(own, "connect", "claude-1@shop") as there:  # so that it asks nothing when it is typed
             there.sees("for.{1,60}agents")
-            enter(there, "/exit")
+            there.enters("/exit")
             there.wait()
         own.ok("agent", "new-conversation", "claude-1@shop")
         with person(own, "exec", "-it", "claude-1@shop", "--", "claude") as there:
             there.sees("for.{1,60}agents")
-            enter(there, "typed words")
+            there.enters("typed words")
             there.sees("First.{1,60}answer")
-            enter(there, "/exit")
+            there.enters("/exit")
             there.wait()
         assert own.ok("ask", "-a", "claude-1@shop", "later words") == "Second answer.\n"
         with person(own, "exec", "-it", "claude-1@shop", "--", "claude", "--continue") as there:
             there.sees("First.{1,60}answer")
             assert own.ok("ask", "-a", "claude-1@shop", "last words") == "Third answer.\n"
-            enter(there, "more words")
+            there.enters("more words")
             there.sees("Fourth.{1,60}answer")
             done = own.run("exec", "claude-1@shop", "--", "sh", "-c", "claude -p --continue hello")
             assert (done.returncode, done.stdout) == (1, "")

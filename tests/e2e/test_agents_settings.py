@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.agents import KEY, bash, claude, codex
 from tests.e2e.installation import Installation
 from tests.models.endpoint import Asked, Endpoint
-from tests.models.script import Call, say
+from tests.models.script import Call, Gate, Turn, say
 
 pytestmark = pytest.mark.here("the scripted model listens where the engine is, and config.yaml opens the way to it")
 
@@ -65,13 +65,16 @@ class Talk:
         return self._model.asked(KEY)[-1]
 
     def ends_at_the_limit(self, rounds: int) -> None:
-        """A model that never has enough is stopped after so many, and the next message is worked on."""
-        before = len(self._model.asked(KEY))
-        self._model.scripts[KEY] = [*[say("")] * before, *[say(self._call("echo again"))] * (rounds + 5)]
+        """A model that never has enough is stopped after so many, or while it thinks about the next but one, and the
+        next message is worked on.
+        """
+        before, thinking = len(self._model.asked(KEY)), Turn(["I think and think."], Gate())
+        script = [*[say("")] * before, *[say(self._call("echo again"))] * (rounds + 1), thinking]
+        self._model.scripts[KEY] = script
         done = self._own.run("ask", "-a", self._agent, "go", timeout=60)
         assert done.returncode == 15
         assert "as many turns as its settings allow" in done.stderr
-        assert len(self._model.asked(KEY)) - before <= rounds + 1
+        assert len(self._model.asked(KEY)) - before <= rounds + 2
         assert self.works() == ([], [])
 
 
