@@ -100,7 +100,7 @@ def test_a_worktree_that_fails_is_a_conflict(vibespace: Run, daemon: Daemon) -> 
     done = vibespace(*LINE)
     assert (done.code, done.json["error"]["reason"]) == (16, "WORKTREE_FAILED")
     assert "demo does not run: codex-1: it is there." in done.err
-    assert "To try again: 'vibespace start demo'" in done.err
+    assert "'vibespace start demo' tries again" in done.err
 
 
 def test_an_agent_without_its_worktree(vibespace: Run, daemon: Daemon) -> None:

@@ -328,6 +328,11 @@ REFUSALS: dict[str, tuple[Callable[[], Aggregate], Step, str]] = {
     "an end after another place": (running, ended(1, 9, (1, 8)), "TRANSCRIPT_MOVED"),
     "interrupt nothing": (new_conversation, Conversation.interrupt, "AGENT_IDLE"),
     "interrupt what is over": (after(busy, finished, Conversation.end_work), Conversation.interrupt, "AGENT_IDLE"),
+    "supersede on a terminal": (
+        after(new_conversation, Conversation.attach_terminal),
+        Conversation.supersede,
+        "ON_TERMINAL",
+    ),
     "supersede at work": (busy, Conversation.supersede, "AGENT_WORKING"),
     "supersede while something it began runs": (after(busy, finished), Conversation.supersede, "AGENT_WORKING"),
     "decide twice": (after(new_approval, allow), allow, "APPROVAL_DECIDED"),

@@ -106,8 +106,8 @@ class Conversation(Aggregate):
         if self.on_terminal:
             raise FailedPrecondition(
                 "ON_TERMINAL",
-                f"Somebody has '{self.agent}' of '{self.vibespace}' on a terminal.",
-                hint="Begin a new conversation there, or leave it first.",
+                f"The program of '{self.agent}' of '{self.vibespace}' runs on a terminal.",
+                hint=f"Begin a new conversation there, or leave the program first: 'vibespace connect {self._who}'.",
             )
         if self.working:
             raise FailedPrecondition(

@@ -269,12 +269,10 @@ def _refuse_failed(resource: Resource) -> None:
     message = f"{name} does not run: {reason or 'nobody knows why'}."
     delete = f"'vibespace {'agent delete' if isinstance(resource, Agent) else 'delete'} {name}' takes it away."
     if isinstance(resource, Vibespace) and resource.status.repository.state == REPOSITORY_STATE_FAILED:
-        hint = f"To try again: 'vibespace start {name}'; or {delete}"
+        hint = f"'vibespace start {name}' tries again; {delete}"
         raise FailedPrecondition("REPOSITORY_FAILED", message, hint=hint)
     if isinstance(resource, Vibespace) and resource.status.agents_running == resource.status.agents:
-        raise FailedPrecondition(
-            "WORKTREE_FAILED", message, hint=f"To try again: 'vibespace start {name}'; or {delete}"
-        )
+        raise FailedPrecondition("WORKTREE_FAILED", message, hint=f"'vibespace start {name}' tries again; {delete}")
     hint = f"It is tried again, and 'vibespace doctor' may know more; or {delete}"
     raise Unavailable("NOT_RUNNING", message, hint=hint)
 
@@ -286,7 +284,7 @@ def _refuse_without_worktree(resource: Resource) -> None:
         raise FailedPrecondition(
             "WORKTREE_FAILED",
             f"{name} runs, and has no worktree: {reason}.",
-            hint=f"To try again: 'vibespace agent start {name}'; or 'vibespace agent delete {name}' takes it away.",
+            hint=f"'vibespace agent start {name}' tries again; 'vibespace agent delete {name}' takes it away.",
         )
 
 
