@@ -68,17 +68,14 @@ class _Handler(grpc.GenericRpcHandler):
                 if full_name not in self._daemon.answers:
                     raise errors.Internal("NOT_SET", f"The test said nothing about {full_name}.")
                 return self._daemon.answers[full_name](request)
-            except ConnectionError:
-                context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
-            except errors.Error as e:
-                context.set_trailing_metadata(errgrpc.trailers(errgrpc.to_status(e)))
-                context.abort(grpc.StatusCode(_pair(errgrpc.to_status(e).code)), e.message)
+            except (ConnectionError, errors.Error) as e:
+                _abort(context, e)
 
         def answer_all(request: Any, context: Any) -> Iterator[Any]:
             try:
                 yield from answer(request, context)
-            except ConnectionError:
-                context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+            except (ConnectionError, errors.Error) as e:
+                _abort(context, e)
 
         kind = {
             (False, False): grpc.unary_unary_rpc_method_handler,
@@ -87,6 +84,15 @@ class _Handler(grpc.GenericRpcHandler):
             (True, True): grpc.stream_stream_rpc_method_handler,
         }[streams_in, streams_out]
         return kind(answer_all if streams_out else answer, request_class.FromString, lambda m: m.SerializeToString())
+
+
+def _abort(context: Any, error: ConnectionError | errors.Error) -> None:
+    if isinstance(error, ConnectionError):
+        context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+    else:
+        status = errgrpc.to_status(error)
+        context.set_trailing_metadata(errgrpc.trailers(status))
+        context.abort(grpc.StatusCode(_pair(status.code)), error.message)
 
 
 def _pair(number: int) -> tuple[int, str]:

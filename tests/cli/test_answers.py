@@ -113,7 +113,7 @@ def test_a_field_at_fault_is_named_as_it_was_typed(vibespace: Run, daemon: Daemo
 
     daemon.answers["VibespaceService/CreateVibespace"] = refuse
     done = vibespace("create", "demo", "-t", "codex", "--cpu", "10X")
-    assert (done.code, done.err) == (2, "vibespace: '10X' is no amount. See --cpu in --help.\n")
+    assert (done.code, done.err) == (2, "vibespace: '10X' is no amount. See --cpu in 'vibespace create --help'.\n")
 
 
 def test_a_line_that_makes_no_sense_is_usage(vibespace: Run) -> None:

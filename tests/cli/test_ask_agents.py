@@ -14,6 +14,7 @@ from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
 from tests.cli.process import on_terminal
 from vibespace.app import messages
+from vibespace.errors import FailedPrecondition
 from vibespace.v1 import approvals_pb2 as a
 from vibespace.v1 import conversations_pb2 as c
 
@@ -96,6 +97,19 @@ def test_what_comes_to_no_end_is_a_line(vibespace: Run, daemon: Daemon) -> None:
     """What was interrupted, by another answer or altogether."""
     hearing(daemon, saying("b1", 0, "I look"), saying("b2", 0, "There it"))
     assert vibespace(*ASK, "hello").out == "I look\nThere it\n"
+
+
+def test_what_is_cut_off_is_a_line(vibespace: Run, daemon: Daemon) -> None:
+    """What the daemon says in place of the rest begins another."""
+
+    def follow(_: Any) -> Iterator[c.StreamTranscriptResponse]:
+        yield saying("b1", 0, "I look")
+        raise FailedPrecondition("AGENT_NOT_RUNNING", "It is stopping.", hint="It waits.")
+
+    answering(daemon)
+    daemon.answers[FOLLOW] = follow
+    done = vibespace(*ASK, "hello", "--no-color")
+    assert (done.code, done.out, done.err) == (16, "I look\n", "vibespace: It is stopping. It waits.\n")
 
 
 def test_another_daemon_tells_it_from_its_beginning(vibespace: Run, daemon: Daemon) -> None:

@@ -94,9 +94,9 @@ def test_of_two_moments_the_one_at_fault_is_named(daemon: Daemon, vibespace: Run
 
     daemon.answers["EventService/Replay"] = answer
     to = vibespace("replay", "--diff", "--at", "5", "--to", "9999")
-    assert (to.code, to.json["error"]["hint"]) == (2, "See --to in --help.")
+    assert (to.code, to.json["error"]["hint"]) == (2, "See --to in 'vibespace replay --help'.")
     at = vibespace("replay", "--diff", "--at", "9999", "--to", "5")
-    assert (at.code, at.json["error"]["hint"]) == (2, "See --at in --help.")
+    assert (at.code, at.json["error"]["hint"]) == (2, "See --at in 'vibespace replay --help'.")
 
 
 def test_damage_is_an_exit_code(daemon: Daemon, vibespace: Run) -> None:

@@ -33,7 +33,7 @@ def parse(text: str, field: str) -> Mount:
     if len(parts) == 3 and parts[2] == "ro":
         parts.pop()
     if len(parts) != 2 or not all(parts):
-        raise _invalid(f"{_shown(text)} is not of the form HOST:CONTAINER or HOST:CONTAINER:ro.", field)
+        raise _invalid(f"The mount {_shown(text)} is not of the form HOST:CONTAINER or HOST:CONTAINER:ro.", field)
     for path in parts:
         if not path.startswith("/") or not path.isprintable() or len(path) > 1000:
             raise _invalid(f"{_shown(path)} is not an absolute path.", field)

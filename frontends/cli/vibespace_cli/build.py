@@ -162,8 +162,13 @@ def _help(methods: Sequence[Method]) -> str:
     return "\n\n".join([first, *(f"Without an argument: {o[:1].lower()}{o[1:]}" for o in others)])
 
 
+def see(flag: str) -> str:
+    """Where to read about it."""
+    return f"See {flag} in '{click.get_current_context().command_path} --help'."
+
+
 def _name_the_flag(error: InvalidArgument, flags: Sequence[Flag]) -> None:
     """The field at fault, in the words that were typed."""
     for flag in flags:
         if error.field == ".".join(flag.path) and not error.hint:
-            error.hint = f"See {flag.word.upper() if flag.argument else f'--{flag.word}'} in --help."
+            error.hint = see(flag.word.upper() if flag.argument else f"--{flag.word}")

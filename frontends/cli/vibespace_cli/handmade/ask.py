@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Self
 
 import click
 
@@ -15,6 +16,8 @@ from vibespace_cli.shape import to_data
 
 _ENOUGH = 1 << 20
 """Bytes of standard input: more than a message may have, which the daemon says, and less than gRPC refuses to carry."""
+
+_GOES_ON = "Its program went away in the midst of it. Another one is started, and goes on."
 
 
 def command(words: tuple[str, ...]) -> click.Command:
@@ -35,19 +38,22 @@ def ask(invocation: Invocation) -> None:
     following = v1.StreamTranscriptRequest(
         name=request.parent, after=sent.cursor, until_message=sent.message.uid, deltas=True
     )
-    printer = _Printer(session.output, sent.message.uid)
     message = sent.message
     try:
-        for response in session.client.follow(
-            "ConversationService/StreamTranscript", following, v1.StreamTranscriptResponse
-        ):
-            for delta in response.deltas:
-                printer.add(delta)
-            for block in response.blocks:
-                printer.show(block)
-            before, message = message, next((m for m in reversed(response.messages) if m.uid == message.uid), message)
-            if (before.state, message.state) == (v1.MESSAGE_STATE_ACKNOWLEDGED, v1.MESSAGE_STATE_QUEUED):
-                session.output.note("Its program went away in the midst of it. Another one is started, and goes on.")
+        with _Printer(session.output, sent.message.uid) as printer:
+            for response in session.client.follow(
+                "ConversationService/StreamTranscript", following, v1.StreamTranscriptResponse
+            ):
+                for delta in response.deltas:
+                    printer.add(delta)
+                for block in response.blocks:
+                    printer.show(block)
+                told = next((m for m in reversed(response.messages) if m.uid == message.uid), message)
+                before, message = message, told
+                if (before.state, message.state) == (v1.MESSAGE_STATE_ACKNOWLEDGED, v1.MESSAGE_STATE_QUEUED):
+                    session.output.note(
+                        "Its program went away in the midst of it. Another one is started, and goes on."
+                    )
     except KeyboardInterrupt:
         session.output.note(f"It works on. To end that: vibespace agent interrupt {names.short(request.parent)}")
         raise
@@ -68,6 +74,13 @@ class _Printer:
         """The block whose end has not been printed."""
         self._fault = ""
         """What went wrong last: it is in the end's own words, if the turn ends by it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """However it ends: what comes after it begins a line."""
+        self._begin(None)
 
     def add(self, delta: v1.Delta) -> None:
         """The next of what is just being said."""
@@ -115,7 +128,6 @@ class _Printer:
 
     def end(self, message: v1.Message) -> None:
         """How it ended. Raises what became of a message that was not done."""
-        self._begin(None)
         if self._output.as_json:
             self._output.object({"message": to_data(message)})
         if message.state == v1.MESSAGE_STATE_FAILED:

@@ -47,7 +47,7 @@ def replay(invocation: Invocation) -> int | None:
 def _name_the_flag(error: InvalidArgument) -> None:
     """The later moment goes by the field of --at as well, and is another flag."""
     if error.field == "moment":
-        error.field, error.hint = "to", error.hint or "See --to in --help."
+        error.field, error.hint = "to", error.hint or build.see("--to")
 
 
 def _tell(output: Output, then: Any, now: Any) -> None:
