@@ -101,8 +101,9 @@ class Echo:
         typed, number = HOME / "typed", 0
         while True:
             if typed.exists():
-                self._waiting.put({"id": f"typed-{os.getpid()}-{number}", "text": typed.read_text()})
-                typed.unlink()
+                text = typed.read_text()
+                typed.unlink()  # before it is acted upon, which may end this process
+                self._waiting.put({"id": f"typed-{os.getpid()}-{number}", "text": text})
                 number += 1
             time.sleep(0.01)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -83,8 +83,7 @@ class ConversationServicer(ConversationServiceServicer):
         want = partial(commands.want_terminal, vibespace=vibespace, agent=name, takes_over=request.take_over)
         self._waiting[agent.uid] += 1
         try:
-            await self._writer.run(want, actor)  # it is done all the same when the caller goes
-            async for response in self._until_open(vibespace, name):
+            async for response in self._until_open(agent, partial(self._writer.run, want, actor)):
                 yield response
         finally:
             self._waiting[agent.uid] -= 1
@@ -96,8 +95,13 @@ class ConversationServicer(ConversationServiceServicer):
                 self._leaving.add(leaving)
                 leaving.add_done_callback(self._left)
 
-    async def _until_open(self, vibespace: str, name: str) -> AsyncIterator[v1.OpenTerminalResponse]:
-        told = ""
+    async def _until_open(
+        self, agent: Agent, want: Callable[[], Awaitable[Outcome]]
+    ) -> AsyncIterator[v1.OpenTerminalResponse]:
+        """`want` asks for it, which is done all the same when the caller goes."""
+        vibespace, name = agent.vibespace, agent.name
+        told, stood = "", self._on_terminal(agent)
+        await want()
         while True:
             agent, _ = await running(self._feed, vibespace, name)
             if command := self._terminal(agent):
@@ -105,17 +109,25 @@ class ConversationServicer(ConversationServiceServicer):
                 return
             conversation = self._feed.state.conversations.get(agent.uid)
             if conversation is None or not conversation.wants_terminal:
-                raise Unavailable(
-                    "TERMINAL_ENDED",
-                    f"The program of '{name}' ended at once.",
-                    hint=f"'vibespace events --vibespace {vibespace} --type transcript' has what it said.",
-                )
+                if not stood:
+                    raise Unavailable(
+                        "TERMINAL_ENDED",
+                        f"The program of '{name}' ended at once.",
+                        hint=f"'vibespace events --vibespace {vibespace} --type transcript' has what it said.",
+                    )
+                stood = False  # that has ended, of which it was not known yet when this was asked for
+                await want()
+                continue
             waiting = f"{name} is at work" if conversation.working else "its program is starting"
             if waiting != told:
                 told = waiting
                 yield v1.OpenTerminalResponse(waiting=waiting)
             else:  # while something is told, it may have opened
                 await self._feed.news()
+
+    def _on_terminal(self, agent: Agent) -> bool:
+        conversation = self._feed.state.conversations.get(agent.uid)
+        return conversation is not None and conversation.on_terminal
 
     def _left(self, leaving: asyncio.Task[Outcome]) -> None:
         self._leaving.discard(leaving)

@@ -16,6 +16,7 @@ FILES = {
             "set -g status off",
             "set -g default-terminal tmux-256color",
             "set -g escape-time 10",
+            "set -g focus-events on",
             "set -g history-limit 50000",
             "set -g window-size latest",
             "",
