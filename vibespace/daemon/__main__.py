@@ -366,6 +366,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="vibespace.daemon", description="Serves one state directory.")
     parser.add_argument("--ready-fd", type=int, help="descriptor that gets a line when the daemon serves")
     arguments = parser.parse_args()
+    memory.share_one_heap()
     os.umask(0o077)
     try:
         state = find_state()
