@@ -384,10 +384,9 @@ async def test_a_program_of_a_former_conversation_takes_nobody_back(house: House
 
 
 async def test_what_a_program_may_work_on_is_uncertain_when_it_is_given_up(house: House) -> None:
-    """What waits is refused, in words; of what was handed nobody knows, and whoever has the terminal keeps it."""
+    """What waits is refused, in words; of what was handed nobody knows; whoever has the terminal keeps it."""
     for command in (say(), with_first(messages.hand_message, *WHOSE), program_started(on_terminal=True)):
         await house.ask(command)
-    await house.ask(line(*WHOSE, ENTERED, BEGUN, TAKEN))
     for command in (say(), say()):
         await house.ask(command)
     uid = house.feed.state.agent(*WHOSE).uid
@@ -396,6 +395,19 @@ async def test_what_a_program_may_work_on_is_uncertain_when_it_is_given_up(house
     ends = [(over.state, over.reason) for each in said if (over := _over(house, each))]
     assert ends == [(UNCERTAIN, ""), (FAILED, "it is not reached"), (FAILED, "it is not reached")]
     assert house.feed.state.conversations[uid].on_terminal
+
+
+async def test_what_a_program_has_taken_up_ends_with_its_turn(house: House) -> None:
+    """Also when the program is given up meanwhile: it is known to have it, and is heard again."""
+    for command in (say(), with_first(messages.hand_message, *WHOSE), program_started()):
+        await house.ask(command)
+    await house.ask(line(*WHOSE, ENTERED, BEGUN, TAKEN))
+    uid = house.feed.state.agent(*WHOSE).uid
+    [said] = house.feed.state.messages[uid]
+    await house.ask(partial(messages.withdraw, agent_uid=uid, reason="it is not reached"))
+    assert states(house) == [ACKNOWLEDGED]
+    await house.ask(line(*WHOSE, {"kind": "turn_ended", "turn": "t", "reason": "completed"}))
+    assert (_over(house, said).state, _over(house, said).reason) == (DONE, "completed")
 
 
 async def test_nothing_waits_for_a_decision_while_its_agent_is_stopped(house: House) -> None:

@@ -145,7 +145,7 @@ def want_terminal(transaction: Transaction, *, vibespace: str, agent: str, takes
 @makes_room
 def withdraw(transaction: Transaction, *, agent_uid: str, reason: str) -> Conversation:
     """Its program cannot be had: what it was not handed it will not work on, and whoever wants it on a terminal goes
-    without. What it was handed it may well be working on.
+    without. What it was handed it may well be working on; what it has taken up ends with its turn.
     """
     conversation = transaction.state.conversations.get(agent_uid)
     if conversation is None:
@@ -155,10 +155,10 @@ def withdraw(transaction: Transaction, *, agent_uid: str, reason: str) -> Conver
         draft.detach_terminal()
     for message in list(transaction.state.messages.get(agent_uid, {}).values()):
         changed = transaction.change(message)
-        if transcript and transcript.running and changed.state != QUEUED:
-            changed.lose()
-        else:  # a program that is over has nothing of it
+        if changed.state == QUEUED or not (transcript and transcript.running):  # one that is over has nothing of it
             changed.fail(transaction.mask(reason))
+        elif changed.state == HANDED:
+            changed.lose()
     return draft
 
 
