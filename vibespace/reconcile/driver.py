@@ -40,7 +40,7 @@ _PAUSES = (0.2, 1.0, 5.0, 20.0)
 _MOST_TRIES = 6
 """Times that it is tried before who waits is told."""
 _LASTING = 60.0
-"""After so many seconds of it the next failure counts as the first."""
+"""After so many seconds of it, or when anything came of it, its failure counts as the first."""
 _FAREWELL = 5.0
 """Seconds that a program has to end by itself once nothing more is said to it."""
 
@@ -69,12 +69,13 @@ class Driver:
     async def _drive(self) -> None:
         tries = 0
         while (agent := self._agent()) and is_wanted(self._tools.feed, self._uid):
-            begun = asyncio.get_running_loop().time()
+            begun, known = asyncio.get_running_loop().time(), self._recorded()
             try:
                 await self._attach(agent)
             except Error as e:
                 _log.info("the program of %s is not reached: %s", self._uid, e.message)
-                tries = 1 if asyncio.get_running_loop().time() - begun > _LASTING else tries + 1
+                lasted = asyncio.get_running_loop().time() - begun > _LASTING
+                tries = 1 if lasted or self._recorded() > known else tries + 1
                 if e.reason == "DISK_FULL":
                     self._tools.feed.hold(self._uid, e)  # it goes on by itself when there is room
                 elif isinstance(e, FailedPrecondition) or tries % _MOST_TRIES == 0:
@@ -115,6 +116,11 @@ class Driver:
     def _agent(self) -> Agent | None:
         found = self._tools.feed.state.aggregates.get(UUID(self._uid))
         return found if isinstance(found, Agent) else None
+
+    def _recorded(self) -> Place:
+        """What the log has of the program."""
+        transcript = self._tools.feed.state.transcript(self._uid)
+        return transcript.place if transcript else Place(0, 0)
 
     async def _follow(self) -> None:
         stamp = self._stamp()
