@@ -281,38 +281,55 @@ async def test_how_long_it_waits_is_as_it_was_set_when_it_was_asked(house: House
     assert house.feed.state.approvals[uid][second.id].deadline is None
 
 
-async def test_interrupting_withdraws_what_is_not_begun(house: House) -> None:
-    """Of an agent that works on nothing, messages are withdrawn; one with neither is refused."""
+async def test_interrupting_touches_nothing_that_waits(house: House) -> None:
+    """Of an agent that works on nothing it is refused: what was said to it is others', who wait for their answer."""
     interrupt = partial(messages.interrupt, vibespace="demo", agent="claude-1")
     assert (await refused(house, interrupt)).reason == "NO_CONVERSATION"
     await house.ask(say())
-    await house.ask(interrupt)
-    assert states(house) == []
+    await house.ask(program_started(on_terminal=True))
     assert (await refused(house, interrupt)).reason == "AGENT_IDLE"
+    await house.ask(line(*WHOSE, ENTERED, BEGUN))
+    for _ in range(2):
+        await house.ask(interrupt)
+    assert states(house) == [QUEUED]
 
 
 async def test_interrupting_ends_the_program_that_was_handed_a_message(house: House) -> None:
-    """It may begin with that at any moment: the message is interrupted, not withdrawn, and the next program lives."""
-    first, second = await house.ask(say()), await house.ask(say(text="two"))
+    """It may begin with that at any moment: the message is interrupted, what waits stays, the next program lives."""
+    said, _ = await house.ask(say()), await house.ask(say(text="two"))
     await house.ask(program_started())
     await house.ask(with_first(messages.hand_message, *WHOSE))
     await house.ask(partial(messages.interrupt, vibespace="demo", agent="claude-1"))
-    over = [house.feed.state.gone[said.uid].aggregate for said in (first, second)]
-    assert [(message.state, message.reason) for message in over if isinstance(message, Message)] == [
-        (DONE, "interrupted"),
-        (FAILED, "it was withdrawn"),
-    ]
+    over = _over(house, said.uid)
+    assert (over.state, over.reason, states(house)) == (DONE, "interrupted", [QUEUED])
     [conversation] = house.feed.state.conversations.values()
     assert conversation.insisted
-    await house.ask(line(*WHOSE, BEGUN, TAKEN))
+    await house.ask(line(*WHOSE, BEGUN))
     await house.ask(program_ended(*WHOSE))
     [conversation] = house.feed.state.conversations.values()
     assert (conversation.insisted, conversation.working) == (False, False)
 
 
+async def test_interrupting_ends_what_the_next_program_would_go_on_with(house: House) -> None:
+    """It is at work, though for the moment nobody works on it; the next program is for what else there is."""
+    said = await house.ask(say())
+    for command in (
+        with_first(messages.hand_message, *WHOSE),
+        program_started(),
+        line(*WHOSE, ENTERED, BEGUN, TAKEN),
+        program_ended(*WHOSE),
+        partial(messages.interrupt, vibespace="demo", agent="claude-1"),
+    ):
+        await house.ask(command)
+    over = _over(house, said.uid)
+    [conversation] = house.feed.state.conversations.values()
+    assert (over.state, over.reason, conversation.insisted) == (DONE, "interrupted", False)
+
+
 async def test_what_is_gone_is_not_kept_by_who_asked(house: House) -> None:
     """Nothing of a message that a request ended, or of a conversation, is left but the memory of the deletion."""
     await house.ask(say())
+    await house.ask(with_first(messages.hand_message, *WHOSE))
     await house.ask(partial(messages.interrupt, vibespace="demo", agent="claude-1"))
     await house.ask(partial(messages.new_conversation, vibespace="demo", agent="claude-1"))
     state = house.feed.state

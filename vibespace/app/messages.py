@@ -108,7 +108,7 @@ def lose_message(transaction: Transaction, *, message: Message) -> Message:
 
 @makes_room
 def interrupt(transaction: Transaction, *, vibespace: str, agent: str) -> Conversation:
-    """End what the agent works on; where it works on nothing yet, what was said to it is withdrawn.
+    """End what the agent works on, or was about to; what only waits, whoever said it, is left alone.
 
     What its program was handed it may be about to begin with: that ends with the program.
     """
@@ -117,16 +117,13 @@ def interrupt(transaction: Transaction, *, vibespace: str, agent: str) -> Conver
     if conversation is None:
         raise _silent(found)
     draft = transaction.change(conversation)
-    waiting = list(transaction.state.messages.get(found.uid, {}).values())
-    handed = any(message.state == HANDED for message in waiting)
-    if draft.working or handed or not waiting:
+    waiting = transaction.state.messages.get(found.uid, {}).values()
+    about_to = [message for message in waiting if message.state == HANDED or message.resumed]
+    handed = any(message.state == HANDED for message in about_to)
+    if draft.working or handed or not about_to:
         draft.interrupt(handed=handed)
-    for message in waiting if not draft.turn else ():
-        changed = transaction.change(message)
-        if message.state == HANDED:
-            changed.finish("interrupted")
-        else:
-            changed.fail("it was withdrawn")
+    for message in about_to if not draft.turn else ():
+        transaction.change(message).finish("interrupted")
     return draft
 
 

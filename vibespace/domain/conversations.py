@@ -83,7 +83,7 @@ class Conversation(Aggregate):
             raise FailedPrecondition(
                 "AGENT_IDLE",
                 f"'{self.agent}' of '{self.vibespace}' works on nothing.",
-                hint=f"'vibespace ask -a {self._who} MESSAGE' gives it something to do.",
+                hint=f"What waits is left alone. 'vibespace ask -a {self._who} MESSAGE' gives it something to do.",
             )
 
     def want_terminal(self) -> None:

@@ -89,7 +89,7 @@ class ConversationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def InterruptAgent(self, request, context):
-        """End what an agent works on.
+        """End what an agent works on. What waits for it is left alone, and is next.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,7 @@ class ConversationServiceStub:
     leaves before that gives up on it.
     """
     InterruptAgent: _grpc.UnaryUnaryMultiCallable[_conversations_pb2.InterruptAgentRequest, _conversations_pb2.InterruptAgentResponse]
-    """End what an agent works on."""
+    """End what an agent works on. What waits for it is left alone, and is next."""
     CreateConversation: _grpc.UnaryUnaryMultiCallable[_conversations_pb2.CreateConversationRequest, _conversations_pb2.CreateConversationResponse]
     """Have an agent begin a new conversation; the old one stays in the history."""
 
@@ -60,7 +60,7 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     leaves before that gives up on it.
     """
     InterruptAgent: _aio.UnaryUnaryMultiCallable[_conversations_pb2.InterruptAgentRequest, _conversations_pb2.InterruptAgentResponse]  # type: ignore[assignment]
-    """End what an agent works on."""
+    """End what an agent works on. What waits for it is left alone, and is next."""
     CreateConversation: _aio.UnaryUnaryMultiCallable[_conversations_pb2.CreateConversationRequest, _conversations_pb2.CreateConversationResponse]  # type: ignore[assignment]
     """Have an agent begin a new conversation; the old one stays in the history."""
 
@@ -99,7 +99,7 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _conversations_pb2.InterruptAgentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_conversations_pb2.InterruptAgentResponse, _abc.Awaitable[_conversations_pb2.InterruptAgentResponse]]:
-        """End what an agent works on."""
+        """End what an agent works on. What waits for it is left alone, and is next."""
 
     @_abc_1.abstractmethod
     def CreateConversation(
