@@ -46,10 +46,16 @@ async def test_exec_in_an_agent_at_rest_says_so(demo: Running) -> None:
         (State.STOPPED, True, "'vibespace start' brings it back."),
         (State.DELETING, False, "'vibespace agent info claude-1@demo' shows how far that is."),
         (State.DELETING, True, "'vibespace agent info claude-1@demo' shows how far that is."),
+        (
+            State.FAILED,
+            False,
+            "It is started again by itself; 'vibespace agent start claude-1@demo' does not wait for that.",
+        ),
+        (State.STARTING, False, "That goes on by itself."),
     ],
 )
 def test_what_brings_an_agent_back(condition: State, resting: bool, hint: str) -> None:
-    """Nothing does once it is being deleted."""
+    """Nothing does once it is being deleted; what should run comes by itself."""
     assert not_running(things.new_agent(), condition, resting, "").hint == hint
 
 

@@ -41,9 +41,13 @@ async def running(feed: Feed, vibespace_id: str, agent_id: str) -> tuple[Agent, 
 
 
 def _hint(agent: Agent, condition: State, resting: bool) -> str:
-    """What has to be typed: the intent that is not to run decides."""
+    """What has to be typed: the intent that is not to run decides. What should run is tried ever again."""
     if condition == State.DELETING:
         return f"'vibespace agent info {agent.called}' shows how far that is."
+    if condition == State.STARTING:
+        return "That goes on by itself."
+    if condition == State.FAILED:
+        return f"It is started again by itself; 'vibespace agent start {agent.called}' does not wait for that."
     if resting:
         return "'vibespace start' brings it back."
     if agent.started:
