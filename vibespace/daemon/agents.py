@@ -17,13 +17,14 @@ from vibespace.daemon import convert, masks, mutations, pages, streams
 from vibespace.daemon.looking import Looking
 from vibespace.daemon.measuring import Measuring
 from vibespace.daemon.principal import request_of
-from vibespace.daemon.reaching import running
+from vibespace.daemon.reaching import must_run_on, running
 from vibespace.daemon.sealing import Sealing
 from vibespace.daemon.settings import standing
 from vibespace.domain import environment, names, worktrees
 from vibespace.domain.agents import Agent
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine.base import Logs
+from vibespace.errors import Unavailable
 from vibespace.net.base import Files, Shell
 from vibespace.v1 import agents_pb2 as v1
 from vibespace.v1.agents_pb2_grpc import AgentServiceServicer
@@ -133,8 +134,12 @@ class AgentServicer(AgentServiceServicer):
         start = await streams.exec_start(rest)
         agent, vibespace = await self._reached(start.name, "start.name")
         place = worktrees.directory(agent, vibespace)
-        async for response in streams.exec_stream(self._shell, agent.uid, place, start, rest):
-            yield response
+        try:
+            async for response in streams.exec_stream(self._shell, agent.uid, place, start, rest):
+                yield response
+        except Unavailable:
+            await must_run_on(self._feed, agent)
+            raise
 
     async def Dial(self, requests: AsyncIterator[v1.DialRequest], context: Context) -> AsyncIterator[v1.DialResponse]:
         rest = aiter(requests)

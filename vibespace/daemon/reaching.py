@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from vibespace.app.feed import Feed
 from vibespace.domain import states
@@ -14,6 +15,8 @@ from vibespace.errors import FailedPrecondition, Unavailable, ended
 
 _PATIENCE = 60.0
 """Seconds that a command waits for an agent that is on its way up."""
+_SOON = 3.0
+"""Seconds after which the engine has told of a container that ended; what ran in it was cut off before that."""
 
 
 async def running(feed: Feed, vibespace_id: str, agent_id: str) -> tuple[Agent, Vibespace]:
@@ -38,6 +41,25 @@ async def running(feed: Feed, vibespace_id: str, agent_id: str) -> tuple[Agent, 
                 await feed.news()
     except TimeoutError:
         raise not_running(agent, condition, resting, reason) from None
+
+
+async def must_run_on(feed: Feed, agent: Agent) -> None:
+    """Return when that agent seems to run, though somebody was cut off from what ran there.
+
+    Raises NotFound; FailedPrecondition AGENT_NOT_RUNNING, AT_REST.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_SOON):
+            while True:
+                state = feed.state
+                now = state.agent(agent.vibespace, agent.name)
+                vibespace = state.vibespace_of(now)
+                assert state.host is not None
+                condition = states.agent_state(now, vibespace, state.host)
+                if condition != State.RUNNING:
+                    reason = states.agent_reason(now, vibespace, state.host)
+                    raise not_running(now, condition, state.host.resting, reason)
+                await feed.news()
 
 
 def _hint(agent: Agent, condition: State, resting: bool) -> str:
