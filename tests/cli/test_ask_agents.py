@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from vibespace_cli import human, shown
+from vibespace_cli.handmade import ask
 
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
@@ -110,6 +111,27 @@ def test_what_is_cut_off_is_a_line(vibespace: Run, daemon: Daemon) -> None:
     daemon.answers[FOLLOW] = follow
     done = vibespace(*ASK, "hello", "--no-color")
     assert (done.code, done.out, done.err) == (16, "I look\n", "vibespace: It is stopping. It waits.\n")
+
+
+@pytest.mark.parametrize(
+    ("state", "beside"),
+    [
+        (c.MESSAGE_STATE_QUEUED, "It waits still, and is worked on in its turn.\n"),
+        (c.MESSAGE_STATE_ACKNOWLEDGED, "It works on. To end that: vibespace agent interrupt claude-1@demo\n"),
+    ],
+)
+def test_who_leaves_is_told_what_goes_on(
+    vibespace: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch, state: Any, beside: str
+) -> None:
+    """What would be interrupted while the message only waits is somebody else's."""
+
+    def leave(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ask._Printer, "add", leave)
+    so_far = c.StreamTranscriptResponse(messages=[c.Message(uid=UID, state=state)])
+    hearing(daemon, so_far, saying("b", 0, "I look"))
+    assert vibespace(*ASK, "hello", "--no-color").err.startswith(beside)
 
 
 def test_another_daemon_tells_it_from_its_beginning(vibespace: Run, daemon: Daemon) -> None:

@@ -55,7 +55,10 @@ def ask(invocation: Invocation) -> None:
                         "Its program went away in the midst of it. Another one is started, and goes on."
                     )
     except KeyboardInterrupt:
-        session.output.note(f"It works on. To end that: vibespace agent interrupt {names.short(request.parent)}")
+        if message.state == v1.MESSAGE_STATE_QUEUED:
+            session.output.note("It waits still, and is worked on in its turn.")
+        else:
+            session.output.note(f"It works on. To end that: vibespace agent interrupt {names.short(request.parent)}")
         raise
     printer.end(message)
 
