@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,11 @@ from typing import Any
 import pytest
 
 from tests.runner.runners import SECONDS, Client, kill, program, serving
+from vibespace.runner import hook as hooks
+from vibespace.runner import places
+from vibespace.runner.hooks import Hooks
+from vibespace.runner.journal import Journal, segments, whole
+from vibespace.runner.transcript import Transcript
 
 ASKS = {"hook_event_name": "PermissionRequest", "tool_name": "Bash", "tool_input": {"command": "rm \u00e4\nb"}}
 STOPS = {"hook_event_name": "Stop", "session_id": "c-1"}
@@ -68,6 +74,69 @@ def test_a_conversation_that_begins_is_followed(home: Path) -> None:
         lines = [(kind, data) for *_, kind, data in client.records if kind in ("hook", "transcript")]
         assert [data for kind, data in lines if kind == "transcript"] == [b"first\n", b"last\n", b"new\n"]
         assert [kind for kind, _ in lines] == ["transcript", "transcript", "hook", "transcript"]
+
+
+def test_what_the_transcript_has_is_told_before_a_hook(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has looked at it since: the end of a turn is behind what was said in it."""
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(places, "USER", f"{home}")
+    journal = Journal()
+    transcript = Transcript(journal)
+    journal.tail("c-1.jsonl")
+    (home / "c-1.jsonl").write_bytes(b"asked\nanswered\nhal")
+    Hooks(journal, transcript).tell(b"over\n")
+    with open(segments()[0], "rb") as file:
+        kinds = [record[0] for record in iter(lambda: whole(file), None)]
+    assert kinds == ["mark", "transcript", "transcript", "hook"]
+
+
+class Writing:
+    """A clock, by which a line of a transcript is written each time that somebody sleeps."""
+
+    def __init__(self, path: Path, *lines: dict[str, Any]) -> None:
+        self.now = 0.0
+        self.path = path
+        self.left = list(lines)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.left:
+            with self.path.open("a") as file:
+                file.write(json.dumps(self.left.pop(0), ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+def stops(path: Path | str, turn: str, words: str) -> dict[str, Any]:
+    return {**STOPS, "transcript_path": f"{path}", "prompt_id": turn, "last_assistant_message": words}
+
+
+def test_the_end_of_a_turn_waits_for_what_was_said_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program may write that after it has begun the hook; the same was said in the turn before."""
+    words = 'd\u00f6ne "it"\n\u2028 \U0001f680\t\x1b[1m '
+    answer = {"type": "assistant", "message": {"content": [{"type": "text", "text": words}]}}
+    asked = [{"promptId": turn, "type": "user", "message": {"content": words}} for turn in ("p-1", "p-2")]
+    result = {"promptId": "p-2", "type": "user", "message": {"content": [{"type": "tool_result"}]}}
+    time = Writing(tmp_path / "c-1.jsonl", asked[0], answer, asked[1], result, answer)
+    monkeypatch.setattr(hooks, "time", time)
+    hooks.await_written(stops(time.path, "p-2", words))
+    assert time.left == []
+    waited = time.now
+    hooks.await_written(stops(time.path, "p-2", words.strip()))
+    assert time.now == waited
+
+
+@pytest.mark.parametrize("path", ["c-1.jsonl", "a\0b", "x" * 5000, ".", "pipe"])
+def test_it_does_not_wait_for_what_never_comes(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the program keeps no transcript, or has something else there; nor for what it does not tell."""
+    os.mkfifo(tmp_path / "pipe")
+    time = Writing(tmp_path / "c-1.jsonl", {"promptId": "p-1", "type": "user"})
+    monkeypatch.setattr(hooks, "time", time)
+    hooks.await_written({**STOPS, "transcript_path": f"{tmp_path}/{path}"})
+    assert time.now == 0
+    hooks.await_written(stops(f"{tmp_path}/{path}", "p-1", "done"))
+    assert 1 <= time.now < 2
 
 
 def test_a_question_waits_for_its_answer(home: Path) -> None:

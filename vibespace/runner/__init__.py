@@ -62,11 +62,12 @@ is in the former by then comes first. One that has become shorter, or is another
 beginning. `mark` (JSON: `path` of the transcript, `at` which byte the next line of it begins, and for the runner
 itself `read`, `ended`) is where that changes, and where a segment begins.
 
-**Hooks.** What the program tells a hook is a `hook` record, one line, with a `request_id` added. A PermissionRequest
-waits for its `answer`: the bytes that the program is told. Its STATE is `given`, or `gone` when nobody waits for it.
-When the hook ends before that, as the person has decided in the dialog, a `hook` record tells it
-(`hook_event_name` PermissionRequestGone, `request_id`). A hook for which no runner serves, or whose runner was killed,
-says nothing, so that the program asks the person alone.
+**Hooks.** What the program tells a hook is a `hook` record, one line, with a `request_id` added, after what the
+transcript has by then; one that tells of a turn's end waits, for a moment at most, until that has what was said last
+in it. A PermissionRequest waits for its `answer`: the bytes that the program is told. Its STATE is `given`, or `gone`
+when nobody waits for it. When the hook ends before that, as the person has decided in the dialog, a `hook` record
+tells it (`hook_event_name` PermissionRequestGone, `request_id`). A hook for which no runner serves, or whose runner
+was killed, says nothing, so that the program asks the person alone.
 
     {"do": "hook", "request": ID, "waits": BOOL, "length": N} + N bytes
         {"reply": "hook", "length": N} + N bytes                     when it is journalled, or was answered

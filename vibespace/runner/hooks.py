@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 from vibespace.runner.journal import Journal
+from vibespace.runner.transcript import Transcript
 
 GONE = "PermissionRequestGone"
 """Not of the program: a hook that asked has ended without an answer, for the person has decided in the dialog."""
@@ -14,12 +15,14 @@ GONE = "PermissionRequestGone"
 class Hooks:
     """Those that wait, by the id of what they ask."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, transcript: Transcript) -> None:
         self._journal = journal
+        self._transcript = transcript
         self._waiting: dict[str, Callable[[bytes], None]] = {}
 
     def tell(self, line: bytes) -> None:
-        """One that waits for nothing."""
+        """One that waits for nothing. What the transcript has by now is told before it."""
+        self._transcript.look()
         self._journal.append("hook", line)
 
     def ask(self, name: str, line: bytes, answer: Callable[[bytes], None]) -> None:

@@ -21,9 +21,9 @@ class Runner:
         self.journal = Journal()
         if not self.journal.ended:
             self.journal.append("exit", b'{"lost": true}')
-        self.hooks = Hooks(self.journal)
         self._taken = Taken(self.journal)
         self._transcript = Transcript(self.journal)
+        self.hooks = Hooks(self.journal, self._transcript)
         self._program: Pipes | None = None
         self._starting = threading.Lock()
         self._speaking = threading.Lock()

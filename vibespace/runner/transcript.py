@@ -37,15 +37,20 @@ class Transcript:
         Raises ValueError for what can be no path.
         """
         in_home(path)
+        self.look()
         with self._looking:
-            if self._journal.tailed:
-                self._look()
             if self._journal.tailed != path:
                 self._journal.tail(path)
                 self._forget()
                 self._look()
             if not self._thread:
                 self._start()
+
+    def look(self) -> None:
+        """All its lines that are there by now come before what is journalled next."""
+        with self._looking:
+            if self._journal.tailed:
+                self._look()
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._follow, daemon=True)
