@@ -8,6 +8,7 @@ from tests.harness import recorded
 from vibespace.harness.events import Delta, Error, Event, Reason, Stream, Text, Trouble, TurnEnded
 from vibespace.reconcile.unfinished import LONGEST, Unfinished
 
+FAILED = Error(trouble=Trouble.UNREACHABLE, text="no", retrying=True)
 OVER = TurnEnded(id="t", turn="t", conversation="c", reason=Reason.INTERRUPTED)
 
 
@@ -43,7 +44,17 @@ def test_what_is_cut_short_by_the_next_is_told_before_that() -> None:
     """As by a message that joins the turn; of a request that failed and is made again, what was answered last."""
     begun, again = piece("one "), piece("two", block="b2")
     assert texts(begun, again, OVER) == [("b", "one "), ("b2", "two")]
-    assert texts(begun, Error(trouble=Trouble.UNREACHABLE, text="no", retrying=True), again, OVER) == [("b2", "two")]
+    assert texts(begun, FAILED, FAILED, again, piece(" more", block="b2"), OVER) == [("b2", "two more")]
+    assert texts(begun, FAILED, again, piece("three", block="b3"), OVER) == [("b2", "two"), ("b3", "three")]
+
+
+def test_what_no_other_try_says_again_is_told() -> None:
+    """As where the model's service does not come back: somebody has seen it."""
+    assert texts(piece("one "), piece("two"), FAILED, FAILED, OVER) == [("b", "one two")]
+    assert texts(FAILED, piece("one "), OVER) == [("b", "one ")]
+    whole, steered = Text(id="i", text="two", block="b2", turn="t"), Text(id="j", text="go", by_user=True, turn="t")
+    assert texts(piece("one "), FAILED, whole, OVER) == [("b2", "two")]
+    assert texts(piece("one "), FAILED, steered, OVER) == [("", "go"), ("b", "one ")]
 
 
 @pytest.mark.parametrize("name", recorded.NAMES)
