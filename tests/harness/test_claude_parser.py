@@ -455,6 +455,14 @@ def test_a_command_of_the_program_is_no_turn() -> None:
     assert turns([cleared, prompted("p-1"), typed("p-1"), stopped("p-1")]) == ["+p-1", "-p-1"]
 
 
+def test_a_title_is_nothing_of_the_conversation() -> None:
+    """The program gives one, and says so at each door; what it may say besides stays visible."""
+    where = {"type": "system", "uuid": "u-1", "session_id": "c-1"}
+    assert told({**where, "subtype": "session_title_changed", "title": "mend the mill"}) == []
+    unknown = Unparsed(id="u-1", conversation="c-1", why="unknown kind", kind="system/session_sung")
+    assert told({**where, "subtype": "session_sung"}) == [unknown]
+
+
 @pytest.mark.parametrize("used", [False, True])
 def test_a_hook_that_ended_unanswered_asks_no_more(used: bool) -> None:
     """The person has decided in the dialog; where the tool's run has told that already, there is nothing to add."""

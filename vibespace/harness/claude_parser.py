@@ -48,11 +48,13 @@ from vibespace.harness.reading import Object, amount, called, decode, items, map
 
 _OUTPUT = """
     keep_alive control_request_progress system/status system/permission_denied system/compact_boundary
-    system/task_updated system/session_state_changed system/hook_started system/hook_progress system/hook_response
+    system/task_updated system/session_state_changed system/session_title_changed
+    system/hook_started system/hook_progress system/hook_response
 """
 _RECORD = """
-    api-request api-request-blob api-request-shape atis-latch cost-state file-history-snapshot last-prompt mode
-    permission-mode queue-operation summary tools-used system/compact_boundary
+    agent-name api-request api-request-blob api-request-shape atis-latch cost-state custom-title
+    file-history-snapshot last-prompt mode permission-mode queue-operation summary tools-used
+    system/compact_boundary system/stop_hook_summary
 """
 _SILENT = {
     Source.OUTPUT: frozenset(_OUTPUT.split()),
