@@ -16,7 +16,7 @@ from vibespace.harness.registry import HARNESSES
 HERE = Path(__file__).parent / "recordings"
 NAMES = sorted(path.stem for path in HERE.glob("*.jsonl"))
 _PROGRAMS = {"claude": "claude-code", "codex": "codex"}
-_SOURCES = {"claude_transcript": Source.RECORD, "claude_hooks": Source.HOOK}
+_SOURCES = {"claude_transcript": Source.RECORD, "claude_commands": Source.RECORD, "claude_hooks": Source.HOOK}
 
 
 def program(name: str) -> str:

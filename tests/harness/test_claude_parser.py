@@ -448,11 +448,52 @@ def test_a_helper_does_not_end_the_turn(line: dict[str, Any]) -> None:
     assert [event for event in told if isinstance(event, TurnStarted | TurnEnded | ApprovalCancelled)] == []
 
 
+IN_TAGS = """<command-name>/{0}</command-name>
+            <command-message>{0}</command-message>
+            <command-args>{1}</command-args>"""
+
+
+def printed(turn: str, words: str) -> tuple[Source, dict[str, Any]]:
+    return typed(turn, f"<local-command-stdout>{words}</local-command-stdout>")
+
+
 def test_a_command_of_the_program_is_no_turn() -> None:
     """It is carried out when the transcript has it; what is asked next may have its id, and is one."""
-    cleared = typed("p-1", "<command-name>/clear</command-name>")
-    assert turns([cleared]) == []
-    assert turns([cleared, prompted("p-1"), typed("p-1"), stopped("p-1")]) == ["+p-1", "-p-1"]
+    cleared = typed("p-1", IN_TAGS.format("clear", ""))
+    left = (Source.HOOK, {"hook_event_name": "SessionEnd", "session_id": "c-1", "prompt_id": "p-1"})
+    assert turns([cleared, printed("p-1", "")]) == []
+    assert turns([cleared, printed("p-1", "See ya!"), left]) == []
+    assert turns([cleared, printed("p-1", ""), prompted("p-1"), typed("p-1"), stopped("p-1")]) == ["+p-1", "-p-1"]
+
+
+def test_a_command_amid_a_turn_is_none_of_it() -> None:
+    """What is interrupted after it is the turn."""
+    asked = [prompted("p-1"), typed("p-1"), typed("p-2", IN_TAGS.format("model", "sonnet")), printed("p-2", "Set")]
+    assert turns([*asked, typed("p-1", "[Request interrupted by user]")]) == ["+p-1", "-p-1"]
+
+
+def test_a_command_is_told_as_it_was_typed() -> None:
+    """Without the program's tags; what it printed is no message. One for the model is a prompt like others."""
+    for_model = "<command-message>greet</command-message>\n<command-name>/greet</command-name>"
+    steps = [
+        typed("p-1", IN_TAGS.format("model", "sonnet")),
+        printed("p-1", "Set model to `Sonnet 5.5`"),
+        (Source.RECORD, {"type": "system", "subtype": "local_command", "content": IN_TAGS.format("usage", "")}),
+        (Source.RECORD, {"type": "system", "subtype": "local_command", "content": "<local-command-stderr>no"}),
+        typed("p-2", f"{for_model}\n<command-args>a <b> & 'c'</command-args>"),
+        typed("p-3", f"what is {IN_TAGS}?"),
+    ]
+    parser = CLAUDE.parser()
+    events = [event for source, line in steps for event in parser.feed(encode(line), source)]
+    said = [(event.text, event.turn) for event in events if isinstance(event, Text) and event.by_user]
+    assert said == [
+        ("/model sonnet", ""),
+        ("/usage", ""),
+        ("/greet a <b> & 'c'", "p-2"),
+        (f"what is {IN_TAGS}?", "p-3"),
+    ]
+    assert len(said) == len(only(events, Text))
+    assert only(events, Unparsed) == []
 
 
 def test_a_title_is_nothing_of_the_conversation() -> None:
@@ -461,6 +502,14 @@ def test_a_title_is_nothing_of_the_conversation() -> None:
     assert told({**where, "subtype": "session_title_changed", "title": "mend the mill"}) == []
     unknown = Unparsed(id="u-1", conversation="c-1", why="unknown kind", kind="system/session_sung")
     assert told({**where, "subtype": "session_sung"}) == [unknown]
+
+
+def test_who_leaves_ends_what_ran_in_the_background() -> None:
+    """Also where no turn is open that would be over."""
+    stops = {**stopped("p-1")[1], "background_tasks": [{}]}
+    left = {"hook_event_name": "SessionEnd", "session_id": "c-1", "request_id": "q-1"}
+    events = told(prompted("p-1")[1], stops, left, left, source=Source.HOOK)
+    assert only(events, WorkEnded) == [WorkEnded(id="q-1", conversation="c-1")]
 
 
 @pytest.mark.parametrize("used", [False, True])

@@ -35,6 +35,12 @@ from vibespace.harness.reading import (
 
 INTERRUPTED = "[Request interrupted by user"
 """What the program writes as if the user had said it."""
+_COMMAND = "<command-name>"
+CARRIED_OUT = (_COMMAND, "<local-command-stdout>", "<local-command-stderr>")
+"""So begins what the transcript says of a command that the program has carried out itself, in no turn: the prompt that
+follows may have its id."""
+_TYPED = (_COMMAND, "<command-message>")
+"""So begins any, the other where the model is told what it stands for."""
 
 _TROUBLES = {
     "authentication_failed": Trouble.LOGIN,
@@ -93,6 +99,14 @@ def user_said(said: Object) -> str | None:
         return content
     words = [text(part, "text") for part in items(said, "message", "content") if text(part, "type") == "text"]
     return "".join(words) or None
+
+
+def carried_out(said: Object, words: str) -> tuple[Event, ...]:
+    """The command, as it was typed; what it has printed is for who typed it."""
+    if not words.startswith(_COMMAND):
+        return ()
+    name, conversation = called(said, "uuid"), conversation_of(said)
+    return (Text(id=name, conversation=conversation, text=_as_typed(words), by_user=True),)
 
 
 def retried(said: Object) -> Error:
@@ -183,7 +197,17 @@ def _user_text(said: Object, words: str, where: _Named) -> list[Event]:
     if words.startswith(INTERRUPTED):
         return []
     sent = text(said, "entrypoint") != "cli" and not where["parent"]
-    return [Text(text=words, by_user=True, message=where["id"] if sent else "", **where)]
+    if sent:
+        return [Text(text=words, by_user=True, message=where["id"], **where)]
+    return [Text(text=_as_typed(words), by_user=True, **where)]
+
+
+def _as_typed(words: str) -> str:
+    """Of a command, where the transcript has it in tags."""
+    if not words.startswith(_TYPED):
+        return words
+    tags = (words.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0] for tag in ("command-name", "command-args"))
+    return " ".join(filter(None, tags))
 
 
 def _block(said: Object, block: tuple[str, int]) -> str:

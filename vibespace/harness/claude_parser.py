@@ -13,7 +13,9 @@ from typing import Any
 from vibespace.harness.claude_approvals import Open
 from vibespace.harness.claude_joined import Joined
 from vibespace.harness.claude_messages import (
+    CARRIED_OUT,
     INTERRUPTED,
+    carried_out,
     conversation_of,
     cost,
     ended,
@@ -69,10 +71,6 @@ _DELTAS = {
     "input_json_delta": (Stream.INPUT, "partial_json"),
 }
 
-_COMMAND = "<command-name>"
-"""What the transcript says of a command of the program's own begins so: it is carried out when that is written, and the
-prompt that follows may have its id."""
-
 _REMEMBERED = 64
 """Turns by which the transcript may be behind the hooks."""
 
@@ -124,6 +122,7 @@ class ClaudeParser:
             "assistant": self._recorded,
             "user": self._recorded,
             "attachment": self._attached,
+            "system/local_command": lambda said: carried_out(said, text(said, "content")),
             "system/turn_duration": lambda said: self._recorded_end(said, Reason.COMPLETED),
         }
         self._hook: dict[str, Callable[[Object], Events]] = {
@@ -309,11 +308,12 @@ class ClaudeParser:
         words = user_said(said)
         if own and words is not None and words.startswith(INTERRUPTED):
             return self._recorded_end(said, Reason.INTERRUPTED)
+        if own and words and words.startswith(CARRIED_OUT):
+            return carried_out(said, words)
         started: Events = ()
         if own and words:
             self._prompt = called(said, "promptId") or self._typed or called(said, "uuid")
-            if not words.startswith(_COMMAND):  # by a hook, where it is one for the model
-                started = self._typed_starts(said, self._prompt)
+            started = self._typed_starts(said, self._prompt)
         turn = self._recorded_turn() if typed else self._turn
         events = self._open.seen(said, message_events(said, turn, ("", 0)))
         failure = next((event for event in events if isinstance(event, Error)), None)
@@ -386,8 +386,9 @@ class ClaudeParser:
 
     def _left(self, said: Object) -> Events:
         """The person is gone, or in another conversation; with the process goes what it ran."""
-        self._busy = False
-        return self._typed_ends(said, Reason.INTERRUPTED)
+        busy, self._busy = self._busy, False
+        idle = self._idle(called(said, "request_id"), conversation_of(said)) if busy else ()
+        return self._typed_ends(said, Reason.INTERRUPTED) or idle
 
     # Both
 
