@@ -8,7 +8,7 @@ from io import BytesIO, TextIOWrapper
 from typing import Any
 
 import pytest
-from vibespace_cli import human, shown
+from vibespace_cli import cells, human, shown
 from vibespace_cli.handmade import ask
 
 from tests.cli.conftest import Run
@@ -308,8 +308,33 @@ def test_nothing_hides_in_what_its_fields_are_called(daemon: Daemon) -> None:
     long.input, long.reason = json.dumps({"x" * 200 + "\nrm -rf ~": 1}), "y" * 200 + "rm -rf /"
     daemon.answers[LIST] = lambda _: a.ListApprovalsResponse(approvals=[long])
     _, seen = on_terminal("approval", "list")
-    seen = " ".join(seen.split())
-    assert ("x" * 200 + "\\nrm -rf ~: 1" in seen, "y" * 200 + "rm -rf /" in seen) == (True, True)
+    seen = "".join(seen.split())
+    assert ("x" * 200 + "\\nrm-rf~:1" in seen, "y" * 200 + "rm-rf/" in seen) == (True, True)
+
+
+@pytest.mark.parametrize("width", [12, 40, 80])
+@pytest.mark.parametrize("filler", ["x", "漢", "e\u0301", "\t"])
+def test_no_word_is_so_long_that_it_builds_a_line(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, width: int, filler: str
+) -> None:
+    """Nothing that an agent wrote begins where a line of ours does: it is broken within its indentation."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    forged = filler * width + "\u00a0".join(["3f9a1c27", "claude-1@demo", "waits:", "Bash"])
+    daemon.answers[LIST] = lambda _: a.ListApprovalsResponse(approvals=[waiting(forged)])
+    seen = on_terminal("approval", "list", "--no-color")[1]
+    assert [line for line in seen.splitlines() if cells.width(line) > width] == []
+    assert [line for line in seen.split(":", 1)[1].splitlines()[1:] if not line.startswith("    ")] == []
+    assert (r"3f9a1c27\xa0claude-1@demo" in "".join(seen.split()), "\u00a0" in seen) == (True, False)
+
+
+def test_what_a_decision_is_shown_of_hides_no_spaces(daemon: Daemon) -> None:
+    """In the answer's table as in the question: what is not to be seen is shown by its number."""
+    given = waiting("ls\u202e\u200b\u3000")
+    given.input = "ls\u202e\u200b\u3000"
+    daemon.answers[LIST] = lambda _: a.ListApprovalsResponse(approvals=[given])
+    daemon.answers[ALLOW] = lambda _: a.AllowApprovalResponse(approval=given)
+    code, seen = on_terminal("approval", "allow", UID[:8])
+    assert (code, seen.count(r"ls\u202e\u200b\u3000")) == (0, 2)
 
 
 def test_until_when_it_waits_is_shown(vibespace: Run, daemon: Daemon) -> None:

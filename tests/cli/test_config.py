@@ -132,7 +132,7 @@ def test_what_was_changed_is_told(vibespace: Run, daemon: Daemon) -> None:
         0,
         [
             f"{WHO}: model is opus, in force at the next idle.",
-            f"{WHO}: system_prompt is be brief  [31m{'e' * 45}…, in",
+            f"{WHO}: system_prompt is be brief \\x1b[31m{'e' * 42}…, in",
             "force at the next idle.",
             f"{WHO}: effort is left to the program, in force at the next idle.",
         ],
@@ -171,4 +171,4 @@ def test_what_others_wrote_stays_on_its_line(daemon: Daemon) -> None:
     shown = agent("claude-1", "demo")
     shown.settings.system_prompt = "be\nbrief \x1b[31m"
     daemon.answers["AgentService/GetAgent"] = lambda _: a.GetAgentResponse(agent=shown)
-    assert "system prompt      be brief  [31m\n" in on_terminal("agent", "info", WHO, "--no-color")[1]
+    assert "system prompt      be brief \\x1b[31m\n" in on_terminal("agent", "info", WHO, "--no-color")[1]

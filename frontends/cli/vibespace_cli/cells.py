@@ -31,17 +31,19 @@ def cut(text: str, room: int) -> str:
     return text if width(text) <= room else (_beginning(text, room - 1) + "…").rstrip()
 
 
-def wrap(text: str, room: int) -> list[str]:
+def wrap(text: str, room: int, hang: int = 0) -> list[str]:
     """`text` in lines of at most `room` columns, broken between words; in a word that is longer, after a mark, or else
-    anywhere. A wide character stands alone where there is only one column, and sticks out.
+    anywhere. All but the first begin with `hang` spaces, or where half of the room begins. A wide character stands
+    alone where there is only one column, and sticks out.
     """
-    lines = []
-    while width(text) > room:
-        line = _beginning(text, room) or text[0]
+    lines: list[str] = []
+    before, hanging = "", " " * min(hang, room // 2)
+    while (line := _beginning(text, room - len(before))) != text:
+        line = line or text[0]
         line = line[: _break(line, text[len(line) : len(line) + 1])]
-        lines.append(line.rstrip())
-        text = text[len(line) :].lstrip()
-    return [*lines, text] if text or not lines else lines
+        lines.append(before + line.rstrip())
+        text, before = text[len(line) :].lstrip(), hanging
+    return [*lines, before + text] if text or not lines else lines
 
 
 def _break(line: str, following: str) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from vibespace import errors
-from vibespace_cli import shown, table
+from vibespace_cli import cells, shown, table
 
 EXIT_CODES: dict[type[errors.Error], int] = {
     errors.Internal: 1,
@@ -43,6 +43,8 @@ _HINTS: dict[type[errors.Error], str] = {
 """What to do next where whoever refused did not know better. InvalidArgument says what is right."""
 
 _CODES: dict[type[errors.Error], str] = {errors.Exhausted: "RESOURCE_EXHAUSTED"}
+_HANG = 4
+"""Columns by which what goes on in a next line is told from a line that an agent wrote."""
 _COMMAND = re.compile(r"'vibespace [^'\n]*'")
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 
@@ -98,15 +100,19 @@ class Output:
         """Let what was written be seen."""
         sys.stdout.flush()
 
-    def note(self, sentence: str, hang: int = 0) -> None:
-        """Something beside the answer."""
-        if not self.quiet:
-            _beside(fitted(sentence, hang) + "\n")
+    def quote(self, line: str, colour: str = "") -> None:
+        """A line of the answer that an agent may have written, of characters that a terminal may show; see quoted."""
+        self.line(self.paint(quoted(line, sys.stdout), colour))
 
-    def step(self, sentence: str) -> None:
-        """Something that is done now, for whoever watches."""
+    def note(self, sentence: str, *, theirs: bool = False) -> None:
+        """Something beside the answer; `theirs` as in `quote`."""
+        if not self.quiet:
+            _beside((quoted if theirs else fitted)(sentence) + "\n")
+
+    def step(self, sentence: str, *, theirs: bool = False) -> None:
+        """Something that is done now, for whoever watches; `theirs` as in `quote`, and dim."""
         if self.live:
-            _beside(fitted(sentence) + "\n")
+            _beside((self.paint(quoted(sentence), "dim", sys.stderr) if theirs else fitted(sentence)) + "\n")
 
     def error(self, error: errors.Error) -> int:
         """Say what went wrong, and what to do next; returns the exit code."""
@@ -160,6 +166,18 @@ def fitted(text: str, hang: int = 0, stream: Any = None) -> str:
             break_on_hyphens=False,
         ) or [line]
     return "\n".join(lines).replace("\0", " ")
+
+
+def quoted(text: str, stream: Any = None) -> str:
+    """`text`, which an agent may have written, in lines as wide as the terminal, where `stream`, or else stderr, is
+    one. No word is so long that what it goes on with begins where a line of ours does.
+    """
+    if not (stream or sys.stderr).isatty():
+        return text
+    width = table.terminal_width()
+    return "\n".join(
+        part for line in text.split("\n") for part in cells.wrap(line, width, len(line) - len(line.lstrip()) + _HANG)
+    )
 
 
 def _beside(text: str) -> None:

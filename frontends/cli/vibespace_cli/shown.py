@@ -11,14 +11,24 @@ _BRIEF = 160
 
 
 def text(written: str) -> str:
-    """Lines stay lines; whatever else is not to be seen is shown by its number."""
-    return "".join(c if c in "\n\t" or _plain(c) else _escaped(c) for c in written.replace("\r\n", "\n"))
+    """Lines stay lines, and prose has spaces of many kinds; whatever else is not to be seen is shown by its number."""
+    return "".join(c if c in "\n\t" or _is_space(c) else whole(c) for c in written.replace("\r\n", "\n"))
+
+
+def whole(written: str) -> str:
+    """All of it, where each character counts: one that is not to be seen, or is taken for a space, by its number."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in written)
+
+
+def lines(written: str) -> list[str]:
+    """As `whole`, but lines stay lines, and a tab is the spaces that it looks like."""
+    return [whole(each.expandtabs()) for each in written.replace("\r\n", "\n").removesuffix("\n").split("\n")]
 
 
 def line(written: str) -> str:
     """The beginning, on one line."""
     short = written if len(written) <= _BRIEF else f"{written[: _BRIEF - 1]}…"
-    return "".join(c if _plain(c) else _escaped(c) for c in short)
+    return whole(short)
 
 
 def brief(given: str) -> str:
@@ -37,11 +47,15 @@ def brief(given: str) -> str:
 
 def as_json(written: str) -> str:
     """The same JSON: it has numbers of its own for what is not to be seen."""
-    return re.sub(r"[^\n -~]", lambda found: found[0] if _plain(found[0]) else json.dumps(found[0])[1:-1], written)
+    return re.sub(r"[^\n -~]", lambda found: found[0] if _is_plain(found[0]) else json.dumps(found[0])[1:-1], written)
 
 
-def _plain(character: str) -> bool:
-    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn")
+def _is_plain(character: str) -> bool:
+    return character.isprintable() or _is_space(character)
+
+
+def _is_space(character: str) -> bool:
+    return unicodedata.category(character) == "Zs"
 
 
 def _escaped(character: str) -> str:

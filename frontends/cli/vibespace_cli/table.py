@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
-from vibespace_cli import cells
+from vibespace_cli import cells, shown
 
 GAP = "  "
 _NARROWEST = 8
@@ -86,7 +87,7 @@ def _below(rest: Sequence[str], widths: Sequence[int], width: int) -> list[str]:
 def _records(table: Sequence[Sequence[str]], width: int) -> list[list[str]]:
     header, *rows = table
     told = ([f"{name}: {cell}" for name, cell in zip(header, row, strict=True) if cell] for row in rows)
-    return [[], *([*(line for each in row for line in cells.wrap(each, width)), ""] for row in told)]
+    return [[], *([*(line for each in row for line in cells.wrap(each, width, len(GAP))), ""] for row in told)]
 
 
 def terminal_width() -> int:
@@ -103,4 +104,4 @@ def tabbed(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def one_line(cell: str) -> str:
     """`cell` without what would begin a line, or move the cursor: others may have written it."""
-    return "".join(c if c.isprintable() else " " for c in cell)
+    return shown.whole(re.sub(r"\r?\n|\t", " ", cell))

@@ -17,9 +17,6 @@ from vibespace_cli.shape import to_data
 _COLUMNS = ("UID", "AGENT", "STATE", "TOOL", "INPUT", "EXPIRE TIME")
 _LIST, _WATCH = "ApprovalService/ListApprovals", "ApprovalService/WatchApprovals"
 
-_HANG = 4
-"""Columns by which what goes on in a next line is told from a line that an agent wrote."""
-
 
 def command(words: tuple[str, ...]) -> click.Command:
     """`list`, `allow` or `deny`."""
@@ -36,7 +33,7 @@ def show(invocation: Invocation) -> None:
         if output.as_json:
             run.run(invocation)
             return
-        _head(output)
+        _titles(output)
         found = invocation.session.call(_LIST, request).approvals
         for approval in found:
             _print(output, approval)
@@ -44,7 +41,7 @@ def show(invocation: Invocation) -> None:
             output.note("Nothing waits for a decision.")
         return
     output.streaming = True
-    _head(output)
+    _titles(output)
     watching = v1.WatchApprovalsRequest(parent=request.parent)
     for response in invocation.session.client.stream(_WATCH, watching, v1.WatchApprovalsResponse):
         for approval in response.approvals:
@@ -59,18 +56,18 @@ def decide(invocation: Invocation) -> None:
     always = bool(getattr(request, "always", False))
     if len(found) == 1:
         request.input_hash = found[0].input_hash
-        for line in _lines(output, found[0]) if output.live else ():
-            output.note(line, _HANG)
+        if output.live:
+            output.note("\n".join([_head(found[0]), *_rest(found[0])]), theirs=True)
         if always and found[0].rules:
             output.note("Until the agent's program ends, this is allowed too:")
             for rule in found[0].rules:
-                output.note(f"  {_one_line(rule)}", _HANG)
+                output.note(f"  {_one_line(rule)}", theirs=True)
             if output.live and sys.stdin.isatty():
                 ask.agree("Allow it?", "Nothing was allowed.")
     run.run(invocation)
 
 
-def _head(output: Output) -> None:
+def _titles(output: Output) -> None:
     if output.plain and output.header:
         output.line("\t".join(_COLUMNS))
 
@@ -83,19 +80,22 @@ def _print(output: Output, approval: v1.Approval) -> None:
     elif output.quiet:
         output.line(approval.uid)
     else:
-        for line in _lines(output, approval):
-            output.sentence(line, _HANG)
+        output.quote(_head(approval), "bold")
+        for line in _rest(approval):
+            output.quote(line)
     output.flush()
 
 
-def _lines(output: Output, approval: v1.Approval) -> list[str]:
+def _head(approval: v1.Approval) -> str:
     word = "waits" if approval.state == v1.APPROVAL_STATE_ASKED else _state(approval)
-    head = f"{approval.uid[:8]}  {approval.agent}  {word}: {_one_line(approval.tool)}"
+    return f"{approval.uid[:8]}  {approval.agent}  {word}: {_one_line(approval.tool)}"
+
+
+def _rest(approval: v1.Approval) -> list[str]:
     beside = [_one_line(approval.reason)] if approval.reason else []
     if approval.HasField("expire_time"):
         beside.append(f"denied at {human.moment(approval.expire_time.seconds)} unless somebody decides")
-    fields = [f"    {line}" for line in _fields(approval.input)]
-    return [output.paint(head, "bold"), *fields, *(f"    ({line})" for line in beside)]
+    return [f"    {line}" for line in [*_fields(approval.input), *(f"({line})" for line in beside)]]
 
 
 def _state(approval: v1.Approval) -> str:
@@ -109,14 +109,14 @@ def _fields(given: str) -> list[str]:
     except ValueError:
         fields = given
     if not isinstance(fields, dict):
-        return shown.text(given).splitlines()
+        return shown.lines(given)
     lines: list[str] = []
     for name, value in fields.items():
         words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        first, *rest = shown.text(words).splitlines() or [""]
+        first, *rest = shown.lines(words)
         lines += [f"{_one_line(name)}: {first}", *(f"  {line}" for line in rest)]
     return lines
 
 
 def _one_line(text: str) -> str:
-    return shown.text(text).replace("\n", "\\n").replace("\t", "\\t")
+    return shown.whole(text.replace("\r\n", "\n").replace("\n", "\\n").replace("\t", "\\t"))

@@ -110,22 +110,23 @@ class _Printer:
                 self._finish(block.text)
             case "tool_call":
                 called = block.tool_call
-                self._output.step(self._dim(f"{shown.line(called.tool)} {shown.brief(called.input)}"))
+                self._output.step(f"{shown.line(called.tool)} {shown.brief(called.input)}", theirs=True)
             case "tool_result" if block.tool_result.failed:
-                self._output.step(self._dim(f"  failed: {shown.line(block.tool_result.text)}"))
+                self._output.step(f"  failed: {shown.line(block.tool_result.text)}", theirs=True)
             case "file_change":
-                self._output.step(self._dim(f"{block.file_change.change} {shown.line(block.file_change.path)}"))
+                self._output.step(f"{block.file_change.change} {shown.line(block.file_change.path)}", theirs=True)
             case "approval_asked":
                 asked = block.approval_asked
+                call = f"{shown.line(asked.tool)} {shown.brief(asked.input)}"
+                self._output.note(f"Waits for a decision: {call}", theirs=True)
                 self._output.note(
-                    f"Waits for a decision: {shown.line(asked.tool)} {shown.brief(asked.input)}\n"
                     "  All of it: vibespace approval list. "
                     f"To decide: vibespace approval allow {asked.approval[:8]}, or deny {asked.approval[:8]}"
                 )
             case "error" if block.error.retrying:
-                self._output.note(f"{shown.line(block.error.text)}, it tries again")
+                self._output.note(f"{shown.line(block.error.text)}, it tries again", theirs=True)
             case "error" if block.error.trouble == "warning" or helped:
-                self._output.note(shown.line(block.error.text))
+                self._output.note(shown.line(block.error.text), theirs=True)
             case "error":
                 self._fault = shown.line(block.error.text)
 
@@ -143,7 +144,7 @@ class _Printer:
             )
         reason, _, detail = message.reason.partition(": ")
         if self._fault and reason != "failed":
-            self._output.note(self._fault)
+            self._output.note(self._fault, theirs=True)
         match reason:
             case "interrupted":
                 raise errors.Cancelled("INTERRUPTED", "The agent was interrupted.")
@@ -180,6 +181,3 @@ class _Printer:
     def _write(self, text: str) -> None:
         sys.stdout.write(shown.text(text) if sys.stdout.isatty() else text)
         self._output.flush()
-
-    def _dim(self, text: str) -> str:
-        return self._output.paint(text, "dim", sys.stderr)
