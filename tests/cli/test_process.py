@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,3 +64,21 @@ def test_a_pipe_that_closes_early_is_quiet(daemon: Daemon) -> None:
     assert process.stdout.readline()
     process.stdout.close()
     assert (process.wait(), process.stderr.read()) == (0, b"")
+
+
+@pytest.mark.parametrize(("kind", "seen"), [("KeyboardInterrupt", False), ("ValueError", True)])
+def test_an_interrupt_is_quiet_where_it_cannot_be_raised(kind: str, seen: bool) -> None:
+    """As in a generator that is closed by nobody: what is no interrupt is still told."""
+    program = f"""
+import vibespace_cli.main
+def opened():
+    try:
+        yield
+    finally:
+        raise {kind}
+generator = opened()
+next(generator)
+del generator
+"""
+    done = subprocess.run([sys.executable, "-c", program], env=environment(), stderr=subprocess.PIPE, check=True)
+    assert (kind.encode() in done.stderr, bool(done.stderr)) == (seen, seen)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from vibespace_cli import repository
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon, agent, watch
 from tests.cli.daemon import vibespace as made
+from tests.cli.process import start
 from vibespace.errors import Error
 from vibespace.v1 import vibespaces_pb2
 
@@ -192,3 +196,30 @@ def test_a_git_that_fails_midway_fails_the_upload(
     os.unlink(work / ".git" / "objects" / head[:2] / head[2:])
     done = _create(vibespace, work)
     assert (done.code, done.json["error"]["reason"]) == (16, "REPOSITORY_UNREADABLE")
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_interrupted_upload_says_what_is_known(daemon: Daemon, work: Path, received: list[Any], whole: bool) -> None:
+    """Of one that was sent, that only its end is not known; of one that was not, that."""
+    waiting, over = threading.Event(), threading.Event()
+
+    def wait(requests: Iterator[Any]) -> Any:
+        received.extend(requests)
+        waiting.set()
+        over.wait()
+        return vibespaces_pb2.UploadRepositoryResponse(vibespace=made("demo"))
+
+    def look(_: Any) -> Any:
+        waiting.set()
+        over.wait()
+        return vibespaces_pb2.GetVibespaceResponse(vibespace=made("demo"))
+
+    daemon.answers |= {UPLOAD: wait} if whole else {"VibespaceService/GetVibespace": look}
+    process = start("create", "demo", "-t", "codex", "--repo", str(work))
+    waiting.wait()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    over.set()
+    reason, said = ("NOT_WAITED", b"after the repository was sent") if whole else ("NOT_SENT", b"was not sent")
+    assert (process.returncode, json.loads(out)["error"]["reason"], said in err) == (14, reason, True)
+    assert b"'vibespace start demo' sends it again" in err

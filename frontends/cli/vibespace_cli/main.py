@@ -8,6 +8,8 @@ CANCELLED = 14
 # In this order: Ctrl-C while the rest is imported is to be as quiet as it is later. The hook holds until the signal is
 # ours, whose own module takes a while to import.
 _hook, sys.excepthook = sys.excepthook, lambda kind, *more: kind is KeyboardInterrupt or _hook(kind, *more)
+# And so is one that comes while a generator is closed, which Python can raise nowhere.
+_lost, sys.unraisablehook = sys.unraisablehook, lambda what: what.exc_type is KeyboardInterrupt or _lost(what)
 
 import contextlib  # noqa: E402
 import gc  # noqa: E402

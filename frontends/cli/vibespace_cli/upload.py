@@ -26,16 +26,19 @@ def send(session: Session, vibespace: Vibespace, cursor: Any, source: Repository
     """Wait for the primary agent, then send `source`; returns the vibespace with its repository."""
     name = names.short(vibespace.name)
     with Progress(session.output) as progress:
+        pieces = _Pieces(vibespace.name, source, progress)
         try:
             _wait_for_primary(session, vibespace, cursor, progress)
-            pieces = _Pieces(vibespace.name, source, progress)
-            try:
-                return session.client.upload("VibespaceService/UploadRepository", pieces, UploadRepositoryResponse)
-            except Error as e:
-                raise pieces.error or e from None
+            return session.client.upload("VibespaceService/UploadRepository", pieces, UploadRepositoryResponse)
+        except Error as e:
+            raise pieces.error or e from None
         except KeyboardInterrupt:
-            hint = f"vibespace start {name} sends it again."
-            raise Cancelled("NOT_SENT", "Interrupted; the repository was not sent.", hint=hint) from None
+            again = f"'vibespace start {name}' sends it again"
+            if pieces.ended:
+                message = "Interrupted after the repository was sent, before the daemon said whether it has it."
+                hint = f"'vibespace info {name}' shows that; if not, {again}."
+                raise Cancelled("NOT_WAITED", message, hint=hint) from None
+            raise Cancelled("NOT_SENT", "Interrupted; the repository was not sent.", hint=f"{again}.") from None
 
 
 class _Pieces:
@@ -44,6 +47,8 @@ class _Pieces:
     def __init__(self, name: str, source: Repository, progress: Progress) -> None:
         self._name, self._source, self._progress = name, source, progress
         self.error: Error | None = None
+        self.ended = False
+        """Whether all of them were handed over."""
 
     def __iter__(self) -> Iterator[UploadRepositoryRequest]:
         first = UploadRepositoryRequest(name=self._name, branch=self._source.branch, origin=self._source.origin)
@@ -54,6 +59,7 @@ class _Pieces:
                 yield first
                 first, sent = UploadRepositoryRequest(), sent + len(piece)
                 self._progress.show(f"{names.short(self._name)}: sending {self._source.root} ({amounts.size(sent)})")
+            self.ended = True
         except Error as e:
             self.error = e
             raise

@@ -27,7 +27,7 @@ def create(invocation: Invocation) -> None:
         files = "1 file" if source.uncommitted == 1 else f"{source.uncommitted} files"
         output.note(f"Not sent: {files} with uncommitted changes in {source.root}.")
     if invocation.params["no_wait"]:
-        output.note(f"The repository is not sent yet: vibespace start {request.vibespace_id} does that.")
+        output.note(f"The repository is not sent yet: 'vibespace start {request.vibespace_id}' does that.")
     else:
         from vibespace_cli import upload
 
