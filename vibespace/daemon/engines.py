@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import socket
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 from vibespace.domain.host import Host
 from vibespace.engine.base import FAKE, Engine, Examiner, Locator, Logs, Written
@@ -32,7 +32,7 @@ async def open_engine(host: Host, state: State, environ: Mapping[str, str]) -> E
     guard = partial(asyncio.to_thread, engine.guard, choice, state)
     if not choice.private:
         return ContainersEngine(choice.socket, host.uid, revive=revive, guard=guard)
-    commands = f"'podman --remote --url {shlex.quote(f'unix://{choice.socket}')}'"
+    commands = f"'podman --remote --url unix://{quote(choice.socket)}'"  # no shell's quotes inside of ours
     return ContainersEngine(choice.socket, host.uid, revive=revive, guard=guard, commands=commands)
 
 
