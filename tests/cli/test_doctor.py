@@ -38,6 +38,20 @@ def test_doctor_claims_no_settings_file_that_is_not_there(vibespace: Run, daemon
     assert "the defaults hold" not in vibespace("doctor", "--plain").out
 
 
+def test_an_engine_that_is_asked_for_and_not_used_is_a_finding(vibespace: Run, daemon: Daemon, home: Path) -> None:
+    """It was chosen before, and stays."""
+    daemon.answers["SystemService/Diagnose"] = lambda _: system_pb2.DiagnoseResponse()
+    engine = system_pb2.HostEngine(brand="docker", address="/one.sock")
+    host = system_pb2.Host(initialized=True, engine=engine)
+    daemon.answers["SystemService/GetStatus"] = lambda _: system_pb2.GetStatusResponse(host=host)
+    seen = {}
+    for asked in ("/one.sock", "/other.sock"):
+        (home / "config.yaml").write_text(f"engine: {{socket: {asked}}}\n")
+        seen[asked] = [f["message"] for f in vibespace("doctor").json["data"]["findings"] if f["subject"] == "engine"]
+    assert seen["/one.sock"] == []
+    assert ["stays docker at /one.sock" in each for each in seen["/other.sock"]] == [True]
+
+
 def test_what_agents_reach_is_told_alone(vibespace: Run, daemon: Daemon) -> None:
     """doctor --isolation is the daemon's findings and no others; what ought to hold and does not is exit code 15."""
     severity, refusal = system_pb2.SEVERITY_WARNING, errors.FailedPrecondition("NOTHING_RUNS", "No agent runs.")

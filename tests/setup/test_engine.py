@@ -15,7 +15,7 @@ import pytest
 from vibespace.config import Settings
 from vibespace.errors import FailedPrecondition, InvalidArgument, Unavailable
 from vibespace.setup import engine, podman
-from vibespace.setup.engine import Choice, find, reopen
+from vibespace.setup.engine import Choice, find, passed_over, reopen
 from vibespace.state import State
 
 Engines = Callable[[str, str], str]
@@ -79,6 +79,17 @@ def private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: State) -> Ch
     (tmp_path / "podman").chmod(0o755)
     monkeypatch.setattr(podman, "ensure", podman.socket_path)
     return Choice("podman", str(podman.socket_path(state.engine)), private=True)
+
+
+def test_what_is_asked_for_afterwards_is_told(tmp_path: Path) -> None:
+    """The engine stays; of another name of the same one, and where none is asked for, there is nothing to say."""
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    chosen = Choice("docker", str(tmp_path / "one"), private=False)
+    for asked in ("", str(tmp_path / "one"), str(tmp_path / "link")):
+        assert passed_over(Settings(engine_socket=asked), chosen) == ""
+    told = passed_over(Settings(engine_socket="/other.sock"), chosen)
+    assert told.startswith("'engine.socket' in config.yaml is /other.sock, but the engine was chosen by the first")
+    assert f"stays docker at {tmp_path}/one" in told
 
 
 def test_order(engines: Engines, private: Choice, state: State, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,18 @@ def find(settings: Settings, state: State, environ: Mapping[str, str]) -> Choice
     )
 
 
+def passed_over(settings: Settings, choice: Choice) -> str:
+    """What to say where config.yaml asks for another engine than `choice`, which was made before; or nothing."""
+    asked = settings.engine_socket
+    if not asked or os.path.realpath(Path(asked).expanduser()) == os.path.realpath(choice.socket):
+        return ""
+    return (
+        f"'engine.socket' in config.yaml is {asked}, but the engine was chosen by the first 'init' and stays "
+        f"{choice.brand} at {choice.socket}: for another one set VIBESPACE_HOME to a new state directory, or say "
+        "'vibespace uninstall' first."
+    )
+
+
 def reopen(choice: Choice, state: State) -> None:
     """See that an engine chosen earlier answers; ours is started again when it does not run.
 

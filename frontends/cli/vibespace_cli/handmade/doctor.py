@@ -13,7 +13,7 @@ import click
 from vibespace import config, launch
 from vibespace.errors import Error
 from vibespace.v1.system_pb2 import SEVERITY_ERROR, SEVERITY_OK, SEVERITY_WARNING, DiagnoseResponse, Finding
-from vibespace_cli import build, run
+from vibespace_cli import build, machine, run
 from vibespace_cli.invocation import Invocation
 from vibespace_cli.output import Output, fitted
 from vibespace_cli.session import Session
@@ -62,6 +62,7 @@ def _findings(invocation: Invocation) -> Iterator[Finding]:
     yield from here
     try:
         yield from run.call(invocation).findings
+        yield from _engine(session)
     except Error as e:
         if e.field == "parent":
             raise  # what was typed is wrong, not this machine
@@ -105,6 +106,16 @@ def _setup(session: Session) -> Iterator[Finding]:
     severity = SEVERITY_ERROR if ours else SEVERITY_WARNING
     for found in unprivileged.obstacles():
         yield Finding(severity=severity, subject="podman", message=found.message, hint=found.hint)
+
+
+def _engine(session: Session) -> Iterator[Finding]:
+    """Whether another one is asked for than the one that there is."""
+    from vibespace.setup.engine import passed_over
+
+    settings = machine.settings(session)
+    chosen = machine.recorded(session) if settings.engine_socket else None
+    if chosen and (told := passed_over(settings, chosen)):
+        yield Finding(severity=SEVERITY_WARNING, subject="engine", message=told)
 
 
 def _tell(output: Output, finding: Finding) -> None:

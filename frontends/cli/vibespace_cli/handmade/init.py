@@ -66,6 +66,7 @@ def _next(*, resting: bool, back: bool) -> str:
 
 def _found(session: Session, given: str | None) -> tuple[Engine, str, str]:
     """The engine, the image in it, and what that stands on."""
+    from vibespace.setup.engine import passed_over
     from vibespace.setup.init import ensure_template
 
     ensure_template(session.state)
@@ -73,6 +74,8 @@ def _found(session: Session, given: str | None) -> tuple[Engine, str, str]:
     output, choice = session.output, found.choice
     kind = ", ".join(("our own",) * choice.private + ("rootless",) * found.identity.rootless)
     output.step(f"Engine: {choice.brand} {found.identity.version} at {choice.socket}{f' ({kind})' if kind else ''}")
+    if told := passed_over(machine.settings(session), choice):
+        output.note(told)
     if limits := found.identity.unenforced_limits:
         output.note(f"It cannot enforce limits of {', '.join(limits)}: 'vibespace doctor' says why.")
     base = machine.base(session, given)
