@@ -153,6 +153,7 @@ def line_read(text: str) -> events_pb2.Event:
 
 
 AGENT = "vibespaces/demo/agents/claude-1"
+UID = "3f9a1c27-0000-4000-8000-000000000000"
 
 
 def told(event: events_pb2.Event, daemon: Daemon) -> None:
@@ -205,6 +206,69 @@ def test_a_line_that_tells_little_is_told_by_that(daemon: Daemon) -> None:
     event.data = json.dumps({"line": "secret words", "blocks": [{"kind": "work_ended"}]})
     assert "work_ended\n" in (seen := on_terminal("events")[1])
     assert "secret words" not in seen
+
+
+@pytest.mark.usefixtures("narrow")
+def test_each_message_of_a_line_is_told(daemon: Daemon) -> None:
+    """Several may join a turn; of a call it is told what with, as where it waits for a decision."""
+    event = line_read("")
+    blocks: list[dict[str, object]] = [{"kind": "text", "by_user": True, "text": text} for text in ("Look", "And this")]
+    event.data = json.dumps({"blocks": blocks})
+    told(event, daemon)
+    assert "message: Look, And this\n" in on_terminal("events")[1]
+    given = json.dumps({"command": "ls -la", "description": "Look"})
+    event.data = json.dumps({"blocks": [{"kind": "tool_call", "call": "c", "tool": "Bash", "input": given}]})
+    assert "tool_call: Bash ls -la\n" in on_terminal("events")[1]
+
+
+ENDS = [
+    (
+        "message.said",
+        "messages",
+        {"author": "local", "text": "Look at it."},
+        "id 3f9a1c27, text Look at it., author local",
+    ),
+    ("message.acknowledged", "messages", {"turn": UID}, "id 3f9a1c27, text Look at it."),
+    ("message.failed", "messages", {"reason": "it has no program"}, "id 3f9a1c27, text Look at it., it has no program"),
+    (
+        "approval.requested",
+        "approvals",
+        {"request": UID, "turn": UID, "tool": "Bash", "input": '{"command": "ls"}', "input_hash": "c0", "why": "so"},
+        "id 3f9a1c27, tool Bash, input ls, why so",
+    ),
+    ("approval.decided", "approvals", {"verdict": "allowed"}, "id 3f9a1c27, tool Bash, verdict allowed"),
+    ("approval.expired", "approvals", {"reason": "it is over"}, "id 3f9a1c27, tool Bash, it is over"),
+    (
+        "credential.created",
+        "credentials",
+        {"type": "git", "key": "a.org", "sealed": "v"},
+        "id 3f9a1c27, type git, key a.org",
+    ),
+    ("credential.deleted", "credentials", {}, "id 3f9a1c27, type git, key a.org"),
+    ("transcript.program_ended", "transcripts", {"how": {"signal": 15}}, "signal 15"),
+    ("transcript.program_ended", "transcripts", {"how": {"code": 0}}, "code 0"),
+]
+
+
+TYPES = {type for type, *_ in ENDS}
+
+
+def test_what_becomes_of_a_thing_says_which_it_is(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the id that is typed, and by what was said of it when it was made; no other ids, and no types in pieces."""
+    monkeypatch.setenv("COLUMNS", "80")
+    events = [
+        events_pb2.Event(type=type, subject=f"{AGENT}/{kind}/{UID}", actor="device:01234567", data=json.dumps(data))
+        for type, kind, data, _ in ENDS
+    ]
+    daemon.answers["EventService/StreamEvents"] = lambda _: [events_pb2.StreamEventsResponse(events=events)]
+    lines = re.sub(r"\x1b\[\d+m", "", on_terminal("events")[1]).splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    assert [type for type, _, _, _ in ENDS] == [word for line in lines for word in line.split() if word in TYPES]
+    seen = " ".join(" ".join(lines).split())
+    assert [said for _, _, _, said in ENDS if said not in seen] == []
+    assert UID not in seen
+    events = events[1:2]
+    assert "id 3f9a1c27\n" in on_terminal("events")[1]  # from there on nothing else is known of it
 
 
 @pytest.mark.usefixtures("narrow")

@@ -42,6 +42,15 @@ def test_sentences_take_what_room_is_left_or_stand_below() -> None:
     assert table.lines(header, rows, 24, prose=True)[1] == ["storage", "      volumes have no", "      quotas here"]
 
 
+def test_what_is_to_stay_whole_is_broken_last() -> None:
+    """The other columns make room for it, also where their words break."""
+    header, row = ["TYPE", "SUBJECT"], ["conversation.interrupt_requested", "claude-1@a-longer-name"]
+    assert table.lines(header, [row], 46, whole=[0])[1] == [
+        "conversation.interrupt_requested  claude-1@a-",
+        "                                  longer-name",
+    ]
+
+
 def test_words_are_not_broken_while_values_can_stand_behind_their_names() -> None:
     """Columns are as narrow as their words at least; longer ones are broken, as nothing would be gained."""
     header, row = ["TYPE", "VARIABLE", "USED BY"], ["environment", "DATABASE_URL", "claude-1@shop, codex-1@shop"]

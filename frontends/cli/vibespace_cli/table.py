@@ -45,7 +45,10 @@ def lines(
     if prose and count == len(natural):
         least[-1] = _NARROWEST
         _narrow(fitted, room, [count - 1], [_PROSE] * count)
-    _narrow(fitted, room, [i for i in range(count) if i not in whole], least)
+    others = [i for i in range(count) if i not in whole]
+    _narrow(fitted, room, others, least)
+    if whole:
+        _narrow(fitted, room, others, [_NARROWEST] * count)
     _narrow(fitted, room, range(count), least)
     if sum(fitted) > room:
         return _records(table, width)

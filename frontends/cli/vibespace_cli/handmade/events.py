@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from vibespace.v1.events_pb2 import Event, StreamEventsResponse
-from vibespace_cli import build, cells, human, render, table
+from vibespace_cli import build, cells, human, render, shown, table
 from vibespace_cli.invocation import Invocation
 from vibespace_cli.names import short
 from vibespace_cli.output import Output
@@ -23,7 +23,13 @@ _INDENT = 10
 _BRIEF = 60
 """Columns of what may be of any length: an event is no place to read a conversation."""
 
-_LINE, _SET, _CREDENTIAL = "transcript.line_read", "agent.settings_changed", "credential."
+_LINE, _ENDED, _SET = "transcript.line_read", "transcript.program_ended", "agent.settings_changed"
+_TOLD_BY = {"message": ("text",), "approval": ("tool",), "credential": ("type", "key")}
+"""What tells these from others of their kind, beside their ids: said when they are made, and with what becomes of them,
+as long as the first was among what is shown.
+"""
+_INNER = ("turn", "request", "input_hash", "settings", "sealed")
+"""Fields of those by which programs find what belongs together, or which are nobody's to read."""
 _WORDS = ("text", "tool", "path", "why")
 """Fields of what an agent tells that say something by themselves, the most telling first."""
 
@@ -58,6 +64,8 @@ class _Printer:
         self._shown = every if output.verbose and output.plain else render.columns(Event.DESCRIPTOR)
         self._widths: list[int] = []
         self._day = ""
+        self._known: dict[str, dict[str, str]] = {}
+        """By subject, what _TOLD_BY names."""
 
     def show(self, events: Any) -> None:
         if not events:
@@ -97,7 +105,7 @@ class _Printer:
             row[about] = _whose(event.subject)
             row[by] = row[by] if self._output.verbose else _who(row[by])
             row[at] = row[at] if width >= _WIDE else row[at].rpartition(" ")[2]
-            row.append("" if self._output.verbose else _said(event))
+            row.append("" if self._output.verbose else self._said(event))
         whole = [names.index(n) for n in ("POSITION", "TIME", "TYPE")]
         what = "" if self._output.verbose else "WHAT"
         head, *blocks = table.lines([*names, what], rows, width, self._widths, whole, prose=True)
@@ -110,6 +118,30 @@ class _Printer:
             if self._output.verbose:
                 lines += _details(event, width)
         return lines
+
+    def _said(self, event: Event) -> str:
+        """What its data tell a person: nothing that the subject says, of ids only those that are typed, no counters,
+        nothing that is empty; of what agents and people write only the beginning.
+        """
+        data = json.loads(event.data) if event.data else {}
+        if event.type == _LINE:
+            return _told(data.get("blocks") or [])
+        if event.type == _ENDED:
+            data = {name: words(value) for name, value in data.get("how", {}).items()}
+        if event.type == _SET:
+            data = {name: words(value) or "empty" for name, value in data.get("settings", {}).items()} | _unset(data)
+        if by := _TOLD_BY.get(event.type.partition(".")[0]):
+            known = self._known.setdefault(event.subject, {name: data[name] for name in by if name in data})
+            rest = {name: value for name, value in data.items() if name not in _INNER}
+            data = {"id": event.subject.rpartition("/")[2][:8]} | known | rest
+        if given := data.get("input"):
+            data["input"] = shown.brief(given)
+        texts = {name: human.digest(value) for name, value in data.items() if value and isinstance(value, str)}
+        told = {name: value for name, value in texts.items() if not _is_known(name, value, event.subject)}
+        return ", ".join(
+            value if name in ("state", "reason") else f"{name} {cells.cut(value, _BRIEF)}"
+            for name, value in told.items()
+        )
 
 
 def _whose(subject: str) -> str:
@@ -143,24 +175,6 @@ def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _said(event: Event) -> str:
-    """What its data tell a person: nothing that the subject says, no ids, no counters, nothing that is empty; of what
-    agents and people write only the beginning.
-    """
-    data = json.loads(event.data) if event.data else {}
-    if event.type == _LINE:
-        return _told(data.get("blocks") or [])
-    if event.type == _SET:
-        data = {name: words(value) or "empty" for name, value in data.get("settings", {}).items()} | _unset(data)
-    if event.type.startswith(_CREDENTIAL):
-        data = {"id": event.uid[:8]} | {name: data[name] for name in ("type", "key") if name in data}
-    texts = {name: human.digest(value) for name, value in data.items() if value and isinstance(value, str)}
-    told = {name: value for name, value in texts.items() if not _is_known(name, value, event.subject)}
-    return ", ".join(
-        value if name in ("state", "reason") else f"{name} {cells.cut(value, _BRIEF)}" for name, value in told.items()
-    )
-
-
 def _unset(data: Any) -> dict[str, str]:
     return {"without": ", ".join(data.get("unset", ()))}
 
@@ -170,11 +184,22 @@ def _is_known(name: str, value: str, subject: str) -> bool:
 
 
 def _told(blocks: list[Any]) -> str:
-    """By a line of an agent's program: of what kinds it is, and how the first thing begins that is said in it."""
+    """By a line of an agent's program: of what kinds it is, and how the first thing begins that is said in it; how each
+    message does, where several are told.
+    """
     kinds = ", ".join(dict.fromkeys(_kind(block) for block in blocks))
-    said = (block[name] for block in blocks for name in _WORDS if block.get(name))
-    begins = " ".join(str(next(said, "")).split())
+    messages = [_begins(block) for block in blocks if block.get("by_user")]
+    if len(messages) > 1:
+        return f"{kinds}: " + ", ".join(cells.cut(begins, _BRIEF // 2) for begins in messages)
+    begins = next(filter(None, map(_begins, blocks)), "")
     return cells.cut(f"{kinds}: {begins}" if begins else kinds, _BRIEF)
+
+
+def _begins(block: Any) -> str:
+    """The most telling of what it says, on one line; of a call also what with."""
+    name = next((name for name in _WORDS if block.get(name)), "")
+    given = block.get("input", "") if name == "tool" else ""
+    return " ".join(f"{block.get(name, '')} {'' if given in _EMPTY else shown.brief(given)}".split())
 
 
 def _kind(block: Any) -> str:
