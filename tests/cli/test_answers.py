@@ -403,6 +403,23 @@ def test_details_are_what_a_person_asks_for(daemon: Daemon) -> None:
     assert "\n  AGENT" in on_terminal("info", "demo")[1].replace("\x1b[1m", "")
 
 
+def test_whose_agents_are_shown_is_said_once(vibespace: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above the table, in which there is room for worktrees then; programs have all columns. No line ends in spaces."""
+    worktree = agents_pb2.Worktree(branch="claude-1", ahead=12, behind=3, uncommitted=2, unpushed=12)
+    works = agent("claude-1", "demo")
+    works.status.worktree.CopyFrom(worktree)
+    response = vibespaces_pb2.GetVibespaceResponse(vibespace=made("demo"), agents=[works])
+    daemon.answers["VibespaceService/GetVibespace"] = lambda _: response
+    for width in ("80", "30"):
+        monkeypatch.setenv("COLUMNS", width)
+        lines = on_terminal("info", "demo", "--no-color")[1].splitlines()
+        assert [line for line in lines if line != line.rstrip()] == []
+        table = " ".join(lines[lines.index("agents:") :])
+        assert ("VIBESPACE" in table, "UNPUSHED" in table) == (False, True)
+        assert ("AGENT  " in table, "AGENT: claude-1" in table) == (width == "80", width == "30")
+    assert "VIBESPACE" in vibespace("info", "demo", "--plain", "--header").out
+
+
 def test_what_is_not_measured_is_not_shown(daemon: Daemon) -> None:
     """Of an engine that has no figures of what runs there is the disk alone, and no zero beside it."""
     stored = made("demo")

@@ -48,7 +48,7 @@ def render(output: Output, response: Any) -> None:
         if not is_message(field):
             _list_of_words(output, field, value)
         elif field.is_repeated:
-            _list(output, field.message_type, value, title)
+            _list(output, field.message_type, value, title, [f.message_type for f in parts if not f.is_repeated])
         elif response.HasField(field.name):
             _detail(output, value, title)
 
@@ -116,11 +116,16 @@ def table_lines(
     """A header and rows for a person, as wide as the terminal at most."""
     first, *others = table.lines(titles, found, table.terminal_width() - len(indent), prose=prose)
     head = [indent + output.paint(line, "bold") for line in first]
-    return [*head, *(indent + _coloured(output, line) for row in others for line in row)]
+    return [*head, *((indent + _coloured(output, line)).rstrip() for row in others for line in row)]
 
 
-def _list(output: Output, descriptor: Any, messages: Sequence[Any], title: str) -> None:
-    shown = [leaf for leaf in columns(descriptor) if not messages or _stays(output, leaf) or _anywhere(messages, leaf)]
+def _list(output: Output, descriptor: Any, messages: Sequence[Any], title: str, beside: Sequence[Any]) -> None:
+    """`beside` are the types of the resources that the list is part of."""
+    shown = [
+        leaf
+        for leaf in columns(descriptor)
+        if not messages or _stays(output, leaf) or (_anywhere(messages, leaf) and not _is_told(leaf, beside))
+    ]
     if output.quiet:
         for message in messages:
             output.line(_name(message))
@@ -150,6 +155,11 @@ def _titles(output: Output, shown: Sequence[Leaf]) -> list[str]:
 def _stays(output: Output, leaf: Leaf) -> bool:
     """Columns that scripts count do not come and go with what somebody has set, only with what was asked for."""
     return output.plain and _ON_REQUEST.isdisjoint(leaf.path)
+
+
+def _is_told(leaf: Leaf, beside: Sequence[Any]) -> bool:
+    """What the resource above the table is called, its rows need not say again."""
+    return len(leaf.path) == 1 and any(type and leaf.path[0] in type.fields_by_name for type in beside)
 
 
 def _anywhere(messages: Sequence[Any], leaf: Leaf) -> bool:
