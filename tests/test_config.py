@@ -36,8 +36,9 @@ def test_what_is_set_is_taken(tmp_path: Path) -> None:
 
 
 def test_the_template_shows_every_setting(tmp_path: Path) -> None:
-    """With all its lines uncommented it sets all there is, to something that can be."""
+    """With all its lines uncommented it sets all there is, to something that can be; it fits a terminal."""
     path = tmp_path / "config.yaml"
+    assert [line for line in config.TEMPLATE.splitlines() if len(line) > 80] == []
     lines = [line.removeprefix("#").removeprefix(" ") for line in config.TEMPLATE.splitlines()[2:]]
     path.write_text("\n".join(lines))
     told = yaml.safe_load(path.read_text())

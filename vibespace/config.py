@@ -28,11 +28,14 @@ TEMPLATE = """\
 # vibespace: what can be set. Remove the '#' of a line to set it.
 #
 # engine:
-#   socket: /run/podman/podman.sock   # the engine to use; without it one is looked for
+#   # The one to use, chosen by the first 'init'; without it one is looked for.
+#   socket: /run/podman/podman.sock
 # image:
-#   base: docker.io/library/debian:bookworm-slim   # a reference, or a tar of a Debian root file system
+#   # A reference, or a tar of a Debian root file system.
+#   base: docker.io/library/debian:bookworm-slim
 # network:
-#   allow: [192.168.1.10/32:5432]   # what new vibespaces reach of this machine and private networks, CIDR:PORT each
+#   # CIDR:PORT of what new vibespaces reach here and in private networks.
+#   allow: [192.168.1.10/32:5432]
 """
 
 
