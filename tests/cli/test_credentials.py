@@ -16,6 +16,7 @@ from vibespace_cli.handmade import credential as commands
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
 from tests.cli.process import on_terminal, start
+from vibespace import errors
 from vibespace.v1 import credentials_pb2 as c
 from vibespace.v1.agents_pb2 import AGENT_TYPE_CODEX, VIEW_FULL
 
@@ -49,7 +50,13 @@ def answers(daemon: Daemon) -> None:
         ),
     ]
     by_name = {each.name: each for each in held}
-    daemon.answers[SET] = lambda _: c.SetCredentialResponse(credential=held[0])
+
+    def set_(asked: Any) -> Any:
+        if not asked.value:
+            raise errors.InvalidArgument("VALUE_MISSING", "The value is empty.", field="value")
+        return c.SetCredentialResponse(credential=held[0])
+
+    daemon.answers[SET] = set_
     daemon.answers[LIST] = lambda _: c.ListCredentialsResponse(credentials=held)
     daemon.answers[DELETE] = lambda asked: c.DeleteCredentialResponse(credential=by_name[asked.name])
 
@@ -81,7 +88,7 @@ def test_a_terminal_does_not_show_it(daemon: Daemon) -> None:
             seen += piece
     except OSError:
         os.close(ours)
-    assert (process.wait(), daemon.asked(SET)[0].value) == (0, VALUE)
+    assert (process.wait(), daemon.asked(SET)[-1].value) == (0, VALUE)
     assert VALUE.encode() not in seen
     assert b"anthropic of every vibespace is set; claude-1@demo uses it." in seen
 
@@ -172,6 +179,24 @@ def test_ctrl_c_at_the_question_begins_a_line(vibespace: Run, monkeypatch: pytes
     monkeypatch.setattr(sys.stdin, "readline", interrupted)
     done = vibespace("credential", "set", "anthropic")
     assert (done.code, done.err.splitlines()) == (14, ["Value (it is not shown): ", "vibespace: Interrupted."])
+
+
+def test_no_value_is_asked_for_what_is_refused_anyway(
+    vibespace: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal: a name that cannot be is said before somebody types a secret; else that is sent once."""
+    monkeypatch.setattr(commands, "is_terminal", lambda _: True)
+    monkeypatch.setattr(commands, "silent", nullcontext)
+    monkeypatch.setattr(sys.stdin, "readline", lambda: f"{VALUE}\n")
+    assert vibespace("credential", "set", "environment", "--variable", "T").code == 0
+    assert [asked.value for asked in daemon.asked(SET)] == ["", VALUE]
+
+    def refuse(_: Any) -> Any:
+        raise errors.InvalidArgument("ENV_INVALID", "That is no name.", field="credential.variable")
+
+    daemon.answers[SET] = refuse
+    done = vibespace("credential", "set", "environment", "--variable", "A B")
+    assert (done.code, "Value" in done.err) == (2, False)
 
 
 def test_deleting_asks_first(vibespace: Run, daemon: Daemon) -> None:

@@ -46,6 +46,14 @@ def test_where_things_stand(daemon: Daemon, host: dict[str, Any], found: list[An
     assert "MEMORY" not in shown
 
 
+def test_a_state_directory_that_cannot_be_one_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by `init`, and not that nothing is set up yet."""
+    (home / "file").touch()
+    monkeypatch.setenv("VIBESPACE_HOME", str(home / "file"))
+    code, seen = on_terminal("--no-color")
+    assert (code, "is not a directory" in " ".join(seen.split())) == (12, True)
+
+
 def test_a_repository_is_named_where_there_is_one(
     daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,3 +72,13 @@ def test_what_is_no_resource_name(name: str) -> None:
             parse(name)
         assert refused.value.reason == "RESOURCE_NAME_INVALID"
         assert len(refused.value.message) < 200
+
+
+@pytest.mark.parametrize(
+    ("typed", "seen"), [("Ünï x", "'Ünï x'"), ("a\u202eb", r"'a\u202eb'"), ("a\u00a0b\ud800", r"'a\xa0b\ud800'")]
+)
+def test_a_name_is_shown_as_it_was_typed(typed: str, seen: str) -> None:
+    """Where that can be seen; else by its number."""
+    with pytest.raises(InvalidArgument) as refused:
+        names.check_name(typed, "name")
+    assert refused.value.message.startswith(f"{seen} is not a name")

@@ -222,7 +222,7 @@ class State:
         if found is None:
             raise NotFound(
                 "VIBESPACE_NOT_FOUND",
-                f"There is no vibespace {name[:60]!a}.",
+                f"There is no vibespace {name[:60]!r}.",
                 hint="'vibespace list' shows those there are.",
                 vibespace=name,
             )
@@ -234,7 +234,7 @@ class State:
         if found is None:
             raise NotFound(
                 "AGENT_NOT_FOUND",
-                f"There is no agent {name[:60]!a} in vibespace '{vibespace}'.",
+                f"There is no agent {name[:60]!r} in vibespace '{vibespace}'.",
                 hint=f"'vibespace agent list --vibespace {vibespace}' shows those there are.",
                 vibespace=vibespace,
                 agent=name,

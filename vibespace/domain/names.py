@@ -93,5 +93,5 @@ def _malformed(name: str, form: str, field: str) -> InvalidArgument:
 
 
 def _shown(text: str) -> str:
-    """`text` as an error may show it: quoted, on one line, not too long."""
-    return ascii(text if len(text) <= 60 else f"{text[:57]}...")
+    """`text` as an error may show it: quoted, as it was typed where that can be seen, on one line, not too long."""
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")

@@ -85,14 +85,14 @@ def _bare(typed: str, prefix: str) -> str:
     if prefix and place != name and place:
         raise InvalidArgument(
             "NAME_INVALID",
-            f"{typed!a} is an agent, and a vibespace is meant.",
-            hint=f"Say {place!a}, or see 'vibespace agent --help'.",
+            f"{typed!r} is an agent, and a vibespace is meant.",
+            hint=f"Say {place!r}, or see 'vibespace agent --help'.",
             field="name",
         )
     if not name or "/" in name or "@" in name or not name.isprintable():  # a byte that is no character is not
         raise InvalidArgument(
             "NAME_INVALID",
-            f"{typed!a} is not a name.",
+            f"{typed!r} is not a name.",
             hint="Names are small letters, digits and '-', at most 30.",
             field="name",
         )

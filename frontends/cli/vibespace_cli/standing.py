@@ -29,7 +29,7 @@ def tell(session: Session) -> None:
         back = [("vibespace init", "bring it back"), _ALL]
         _tell(output, "vibespace was uninstalled here, and its data is kept.", back)
         return
-    host = session.call("SystemService/GetStatus").host if os.path.isdir(session.state.home) else Host()
+    host = session.call("SystemService/GetStatus").host if os.path.lexists(session.state.home) else Host()
     found = session.call(lists).vibespaces if host.initialized else []
     if found:
         shown = render.unmeasured(Vibespace.DESCRIPTOR)

@@ -41,7 +41,7 @@ def set_(invocation: Invocation) -> None:
     request.parent = _parent(invocation)
     if params["expires"] is not None:
         request.credential.expire_time.FromDatetime(_moment(params["expires"]))
-    request.value = _value()
+    request.value = _value(invocation)
     _tell(invocation, run.call(invocation), "set")
 
 
@@ -119,10 +119,20 @@ def _find(invocation: Invocation) -> str:
     raise NotFound("CREDENTIAL_NOT_FOUND", f"There is no credential {said[:120]!a} of {whose}.", hint=hint)
 
 
-def _value() -> str:
+def _refuse_before_it_is_typed(invocation: Invocation) -> None:
+    """What else is said is looked at before the value, whose absence the daemon then minds alone."""
+    try:
+        run.call(invocation)
+    except InvalidArgument as e:
+        if e.reason != "VALUE_MISSING":
+            raise
+
+
+def _value(invocation: Invocation) -> str:
     """From a terminal without showing it, or all of the input but the line break at its end."""
     if is_terminal(0):
         with silent(0):  # before the question: who answers at once is not shown either
+            _refuse_before_it_is_typed(invocation)
             sys.stderr.write("Value (it is not shown): ")
             sys.stderr.flush()
             try:

@@ -113,6 +113,8 @@ def _goes(plan: Plan) -> list[str]:
     engine = plan.installation.engine
     lines = [f"  the data of {_whose(there)}{_size(plan)}"] if there.vibespaces else []
     lines += [f"  {said}, in {engine.brand} at {engine.socket}"] if said and engine else []
+    if plan.keep_data and there.images:
+        lines += ["  the agents' image with them: the next 'vibespace init' builds it anew"]
     if plan.files:
         lines += [f"  {', '.join(path.name for path in plan.files)}, in {plan.state.home}"]
     return [*lines, *(f"  {each}" for each in plan.outside)]
