@@ -13,6 +13,7 @@ import pytest
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
 from tests.cli.process import on_terminal, start
+from vibespace.client import ATTEMPTS
 from vibespace.errors import Unavailable
 from vibespace.resume import LOST
 from vibespace.v1.agents_pb2 import ExecExit, ExecRequest, ExecResponse
@@ -149,6 +150,28 @@ def test_who_was_joined_to_a_program_hears_that_it_goes_on(daemon: Daemon) -> No
     code, seen = on_terminal("connect", "a@demo")
     assert (code, "'vibespace connect a@demo' joins it again" in " ".join(seen.split())) == (15, True)
     assert "joins it again" not in on_terminal("connect", "a@demo", "--shell")[1]
+
+
+def test_who_waits_for_a_program_does_not_mind_another_daemon(daemon: Daemon) -> None:
+    """It is asked again, as often as any call is made."""
+    told: list[Any] = []
+
+    def dies(_: Any) -> Iterator[OpenTerminalResponse]:
+        told.append(None)
+        yield OpenTerminalResponse(waiting="a is at work")
+        raise Unavailable(LOST, "The daemon ended.")
+
+    def answer(_: Requests) -> Iterator[ExecResponse]:
+        yield _exit(3)
+
+    daemon.answers["ConversationService/OpenTerminal"] = lambda asked: (
+        dies(asked) if len(told) < 2 else [OpenTerminalResponse(command=["join"])]
+    )
+    daemon.answers[EXEC] = answer
+    assert on_terminal("connect", "a@demo")[0] == 3
+    daemon.answers["ConversationService/OpenTerminal"] = dies
+    told.clear()
+    assert (on_terminal("connect", "a@demo")[0], len(told)) == (15, ATTEMPTS)
 
 
 @pytest.mark.parametrize("line", [("login",), ("credential", "login")])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 
 import click
 
+from vibespace.client import ATTEMPTS
 from vibespace.errors import InvalidArgument, Unavailable
-from vibespace.resume import LOST
+from vibespace.resume import LOST, lost
 from vibespace.v1.agents_pb2 import ExecRequest, ExecStart
 from vibespace.v1.conversations_pb2 import OpenTerminalRequest, OpenTerminalResponse
 from vibespace_cli import complete, names
@@ -62,13 +64,17 @@ def run(session: Session, agent: str | None, vibespace: str | None, shell: bool,
 
 
 def _program(session: Session, name: str, take_over: bool) -> Sequence[str]:
-    """What to run to have it, once it is there."""
-    opening = session.client.stream(
-        "ConversationService/OpenTerminal", OpenTerminalRequest(name=name, take_over=take_over), OpenTerminalResponse
-    )
-    command: Sequence[str] = ()
-    for response in opening:
-        if response.waiting:
-            session.output.step(f"Waiting: {response.waiting} …")
-        command = response.command or command
-    return command
+    """What to run to have it, once it is there; a daemon that ends meanwhile is started again, and asked again."""
+    request = OpenTerminalRequest(name=name, take_over=take_over)
+    for attempt in count(1):
+        try:
+            command: Sequence[str] = ()
+            for response in session.client.stream("ConversationService/OpenTerminal", request, OpenTerminalResponse):
+                if response.waiting:
+                    session.output.step(f"Waiting: {response.waiting} …")
+                command = response.command or command
+            return command
+        except Unavailable as e:
+            if not lost(e) or attempt == ATTEMPTS:
+                raise
+    raise AssertionError("not reached")
