@@ -212,6 +212,16 @@ def test_it_takes_over_when_it_is_told_to(vibespace: Run, daemon: Daemon, beside
     ]
 
 
+def test_it_is_said_once_why_a_message_waits(vibespace: Run, daemon: Daemon) -> None:
+    """Where a person has to do something about it, with what that is."""
+    answering(daemon)
+    waits = c.Message(uid=UID, state=c.MESSAGE_STATE_QUEUED, reason="it is on a terminal", hint="Say --take-over.")
+    daemon.answers[SEND] = lambda _: c.SendMessageResponse(message=waits)
+    assert vibespace(*ASK, "hello").err.splitlines() == ["It waits: it is on a terminal. Say --take-over."]
+    waits.reason = ""
+    assert vibespace(*ASK, "hello").err == ""
+
+
 def test_a_failure_says_once_what_it_was_and_what_mends_it(vibespace: Run, daemon: Daemon) -> None:
     """The program's tries while they are made; the last error is the end's own words. In JSON it is all there."""
     again = c.Block(error=c.ErrorBlock(trouble="overloaded", text="overloaded (529): attempt 1 of 2", retrying=True))

@@ -1,4 +1,4 @@
-"""What to do about a message that an agent did not work on to its end."""
+"""What to do about a message that an agent did not work on to its end, or cannot begin with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vibespace.app.live import State
 from vibespace.domain import credentials, names
 from vibespace.domain.agents import Agent
 from vibespace.domain.credentials import Credential
-from vibespace.domain.messages import Message
+from vibespace.domain.messages import QUEUED, Message
 from vibespace.harness.events import Reason, Trouble
 
 _HINTS: dict[str, str] = {
@@ -21,12 +21,23 @@ _HINTS: dict[str, str] = {
 }
 
 
+def waiting(message: Message, state: State) -> str:
+    """Why nothing is done about it yet, where that may last until a person does something; or nothing."""
+    transcript = state.transcript(message.agent_uid)
+    there = transcript is not None and transcript.running and transcript.on_terminal
+    if message.state != QUEUED or message.takes_over or not there:
+        return ""
+    return "the agent's program is on a terminal, until that is left"
+
+
 def hint(message: Message, state: State) -> str:
     """Empty where nothing is known to help, and for an agent that is gone."""
     agent = state.aggregates.get(UUID(message.agent_uid))
     if not isinstance(agent, Agent):
         return ""
     who = agent.called
+    if waiting(message, state):
+        return f"'vibespace connect {who}' joins it there; 'vibespace ask --take-over' does not wait for that."
     if message.reason.partition(":")[0] == Reason.LOST:
         return f"Ask again: {who} goes on with the conversation, and files that were changed stay so."
     if message.trouble == Trouble.LOGIN:

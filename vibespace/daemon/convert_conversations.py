@@ -43,7 +43,7 @@ def message_message(found: Message, state: State) -> v1.Message:
         author=found.author,
         text=found.text,
         state=_STATES[found.state],
-        reason=found.reason,
+        reason=found.reason or mending.waiting(found, state),
         create_time=timestamp(found.created_on),
         trouble=found.trouble,
         hint=mending.hint(found, state),

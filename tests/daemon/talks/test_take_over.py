@@ -53,10 +53,13 @@ async def test_a_message_that_takes_over_is_next(talk: Talk, demo: Running, insi
     assert (await talk.ask("say hello")).said == ["hello"]
     assert await connect(talk)
     waits = await talk.say("say waits")
+    assert "is on a terminal" in waits.message.reason
+    assert "'vibespace ask --take-over'" in waits.message.hint
     types(inside, "say typed")
     await talk.until("work_ended", waits.cursor)
     assert [m.state for held in demo.feed.state.messages.values() for m in held.values()] == ["queued"]
     over = await talk.say("say over", take_over=True)
+    assert (over.message.reason, over.message.hint) == ("", "")
     assert [(await talk.outcome(sent)).said for sent in (waits, over)] == [["waits"], ["over"]]
     assert said(await talk.transcript()) == ["hello", "typed", "waits", "over"]
     assert not [held for held in demo.feed.state.conversations.values() if held.wants_terminal]

@@ -39,6 +39,8 @@ def ask(invocation: Invocation) -> None:
         name=request.parent, after=sent.cursor, until_message=sent.message.uid, deltas=True
     )
     message = sent.message
+    if message.state == v1.MESSAGE_STATE_QUEUED and message.reason:
+        session.output.note(f"It waits: {message.reason}. {message.hint}")
     try:
         with _Printer(session.output, sent.message.uid) as printer:
             for response in session.client.follow(
