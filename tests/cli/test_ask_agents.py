@@ -240,6 +240,20 @@ def test_a_failure_says_once_what_it_was_and_what_mends_it(vibespace: Run, daemo
     assert (error["reason"], error["hint"], error["details"]) == ("TURN_FAILED", "Give it a key.", {"trouble": "login"})
 
 
+@pytest.mark.parametrize(
+    ("detail", "said"), [("It is refused.", "It is refused."), ("no " * 99, "no …"), ("no", "no.")]
+)
+def test_what_nobody_knows_better_about_is_in_what_its_program_said(
+    vibespace: Run, daemon: Daemon, detail: str, said: str
+) -> None:
+    """Nothing on this machine is the cause of what a service refuses; and its words end as they do, or with a stop."""
+    answering(daemon, reason=f"failed: {detail}")
+    error = vibespace("--json", *ASK, "hello").out.splitlines()[-1]
+    told = json.loads(error)["error"]
+    assert (told["message"].endswith(said), told["message"].endswith("….")) == (True, False)
+    assert told["hint"] == "'vibespace events --type transcript' has what its program said."
+
+
 def test_an_error_that_ends_nothing_is_told(vibespace: Run, daemon: Daemon) -> None:
     """The agent went on after it."""
     answering(daemon, c.Block(error=c.ErrorBlock(trouble="other", text="It stumbled.")), text("There."))

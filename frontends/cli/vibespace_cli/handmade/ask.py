@@ -18,6 +18,8 @@ _ENOUGH = 1 << 20
 """Bytes of standard input: more than a message may have, which the daemon says, and less than gRPC refuses to carry."""
 
 _GOES_ON = "Its program went away in the midst of it. Another one is started, and goes on."
+_SAID = "'vibespace events --type transcript' has what its program said."
+"""What to do where nobody knows better: 'vibespace doctor' looks at this machine, not at what a service refuses."""
 
 
 def command(words: tuple[str, ...]) -> click.Command:
@@ -53,9 +55,7 @@ def ask(invocation: Invocation) -> None:
                 told = next((m for m in reversed(response.messages) if m.uid == message.uid), message)
                 before, message = message, told
                 if (before.state, message.state) == (v1.MESSAGE_STATE_ACKNOWLEDGED, v1.MESSAGE_STATE_QUEUED):
-                    session.output.note(
-                        "Its program went away in the midst of it. Another one is started, and goes on."
-                    )
+                    session.output.note(_GOES_ON)
     except KeyboardInterrupt:
         if message.state == v1.MESSAGE_STATE_QUEUED:
             session.output.note("It waits still, and is worked on in its turn.")
@@ -157,11 +157,10 @@ class _Printer:
                     hint="Ask it to go on, or allow it more with 'vibespace config set --max-turns'.",
                 )
             case "failed" | "lost":
-                what = shown.line(detail).rstrip(".") or "its program went away"
+                what = shown.line(detail) or "its program went away"
+                sentence = errors.ended(f"The agent did not get to an end: {what}")
                 about = {"trouble": message.trouble} if message.trouble else {}
-                raise errors.Unavailable(
-                    "TURN_FAILED", f"The agent did not get to an end: {what}.", hint=message.hint, **about
-                )
+                raise errors.Unavailable("TURN_FAILED", sentence, hint=message.hint or _SAID, **about)
 
     def _finish(self, block: v1.TextBlock) -> None:
         if (said := self._said.get(block.block, 0) if block.block else 0) < 0:
