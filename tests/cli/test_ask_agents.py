@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import termios
 from collections.abc import Callable, Iterator
 from io import BytesIO, TextIOWrapper
 from typing import Any
@@ -13,7 +16,7 @@ from vibespace_cli.handmade import ask
 
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
-from tests.cli.process import on_terminal
+from tests.cli.process import on_terminal, start
 from vibespace.app import messages
 from vibespace.errors import FailedPrecondition
 from vibespace.v1 import approvals_pb2 as a
@@ -359,6 +362,21 @@ def test_what_a_decision_is_shown_of_hides_no_spaces(daemon: Daemon) -> None:
     daemon.answers[ALLOW] = lambda _: a.AllowApprovalResponse(approval=given)
     code, seen = on_terminal("approval", "allow", UID[:8])
     assert (code, seen.count(r"ls\u202e\u200b\u3000")) == (0, 2)
+
+
+def test_what_stands_beside_an_answer_fits_its_own_terminal(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the answer goes into a pipe: there is nothing to be measured, and what is decided about is shown."""
+    monkeypatch.delenv("COLUMNS")
+    daemon.answers[LIST] = lambda _: a.ListApprovalsResponse(approvals=[waiting("x" * 90)])
+    daemon.answers[ALLOW] = lambda _: a.AllowApprovalResponse(approval=waiting("ls"))
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 40))
+    process = start("approval", "allow", UID[:8], stderr=theirs, stdin=theirs)
+    os.close(theirs)
+    process.communicate()
+    seen = os.read(ours, 4096).decode().splitlines()
+    os.close(ours)
+    assert max(map(len, seen)) == 40
 
 
 def test_until_when_it_waits_is_shown(vibespace: Run, daemon: Daemon) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Sequence
 
@@ -94,10 +95,14 @@ def _records(table: Sequence[Sequence[str]], width: int) -> list[list[str]]:
 
 
 def terminal_width() -> int:
-    """Columns of the terminal; COLUMNS wins. Where there is none, 80."""
+    """Columns of the terminal, which may be beside an answer that goes elsewhere; COLUMNS wins. Without one, 80."""
     import shutil  # It brings the archive formats along: not for an answer in JSON.
 
-    return shutil.get_terminal_size().columns
+    try:
+        beside = os.get_terminal_size(2)
+    except OSError:
+        beside = os.terminal_size((0, 0))
+    return shutil.get_terminal_size(beside).columns or 80
 
 
 def tabbed(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
