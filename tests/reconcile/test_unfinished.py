@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.harness import recorded
 from vibespace.harness.events import Delta, Error, Event, Reason, Stream, Text, Trouble, TurnEnded
-from vibespace.reconcile.unfinished import LONGEST, Unfinished
+from vibespace.reconcile.unfinished import LONGEST, MOST, Unfinished
 
 FAILED = Error(trouble=Trouble.UNREACHABLE, text="no", retrying=True)
 OVER = TurnEnded(id="t", turn="t", conversation="c", reason=Reason.INTERRUPTED)
@@ -64,6 +66,24 @@ def test_what_is_whole_in_a_recording_is_told_once(name: str) -> None:
     told = [each for event in recorded.events(name) for each in unfinished.take(event)]
     blocks = [each.block for each in told if isinstance(each, Text) and each.block]
     assert len(blocks) == len({*blocks})
+
+
+def test_turns_at_once_are_told_apart() -> None:
+    """A program that serves several conversations says a word of the one, and a word of the other: neither is torn."""
+    said = [piece(word, block, turn) for word in ("one ", "two ") for block, turn in (("b", "t"), ("b2", "t2"))]
+    whole = Text(id="b2", text="one two ", block="b2", turn="t2", conversation="c")
+    again = Error(trouble=Trouble.UNREACHABLE, text="no", retrying=True, turn="t2")
+    assert texts(*said, whole, OVER) == [("b2", "one two "), ("b", "one two ")]
+    ends = OVER, replace(OVER, turn="t2")
+    assert texts(*said, again, *ends) == [("b", "one two "), ("b2", "one two ")]
+    assert texts(*said, again, piece("new", "b3", "t2"), *ends) == [("b", "one two "), ("b3", "new")]
+
+
+def test_turns_at_once_have_a_limit() -> None:
+    """Of what begins beyond it, only what the program tells itself is told."""
+    ends = [replace(OVER, turn=f"t{n}") for n in range(MOST + 10)]
+    told = texts(*(piece("x", f"b{n}", f"t{n}") for n in range(MOST + 10)), *ends)
+    assert told == [(f"b{n}", "x") for n in range(MOST)]
 
 
 def test_it_has_a_limit() -> None:

@@ -3,56 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from vibespace.harness.events import Delta, Error, Event, Stream, Text, TurnEnded
 
 LONGEST = 1 << 20
 """Characters of it that are kept."""
+MOST = 20
+"""Turns that are told at once of which it is kept: a program may serve several conversations."""
 
 
 class Unfinished:
     """Of one program. What was said of an answer that is tried again is no part of it, once that begins to be said."""
 
     def __init__(self) -> None:
-        self._begun: Delta | None = None
-        """The piece that it began with."""
-        self._pieces: list[str] = []
-        self._size = 0
-        self._again = False
-        """Whether its request is made again: what the agent says next takes its place."""
+        self._begun: dict[tuple[str, str], _Begun] = {}
+        """By conversation and turn."""
 
     @property
     def is_open(self) -> bool:
         """Whether something is just being said."""
-        return self._begun is not None
+        return bool(self._begun)
 
     def take(self, event: Event) -> Iterator[Event]:
-        """The event, and before it what was being said until the next was begun, or the turn ended."""
+        """The event, and before it what was being said in its turn until the next was begun, or the turn ended."""
+        where = event.conversation, event.turn
         match event:
             case Delta(stream=Stream.TEXT, parent=""):
-                if self._again:
-                    self._begun = None
-                elif self._begun and (event.block, event.turn) != (self._begun.block, self._begun.turn):
-                    yield self._end(self._begun)
+                if (begun := self._begun.get(where)) and begun.again:
+                    del self._begun[where]
+                elif begun and begun.first.block != event.block:
+                    yield self._end(where)
                 self._add(event)
             case Error(retrying=True):
-                self._again = True
-            case Text(block=block, by_user=False, parent="") if self._begun and (
-                self._again or block == self._begun.block
-            ):
-                self._begun = None
-            case TurnEnded(turn=turn) if self._begun and turn == self._begun.turn:
-                yield self._end(self._begun)
+                for begun in self._begun.values():
+                    begun.again |= begun.may_be_of(event)
+            case Text(block=block, by_user=False, parent=""):
+                is_said = [
+                    at
+                    for at, begun in self._begun.items()
+                    if begun.first.block == block or (begun.again and begun.may_be_of(event))
+                ]
+                for at in is_said:
+                    del self._begun[at]
+            case TurnEnded() if where in self._begun:
+                yield self._end(where)
         yield event
 
     def _add(self, piece: Delta) -> None:
-        if self._begun is None:
-            self._begun, self._pieces, self._size, self._again = piece, [], 0, False
-        if self._size < LONGEST:
-            self._pieces.append(piece.text[: LONGEST - self._size])
-            self._size += len(self._pieces[-1])
+        where = piece.conversation, piece.turn
+        if where in self._begun or len(self._begun) < MOST:
+            self._begun.setdefault(where, _Begun(piece)).add(piece.text)
 
-    def _end(self, begun: Delta) -> Text:
-        self._begun = None
-        said = "".join(self._pieces)
-        return Text(id=begun.block, text=said, block=begun.block, turn=begun.turn, conversation=begun.conversation)
+    def _end(self, where: tuple[str, str]) -> Text:
+        begun = self._begun.pop(where)
+        first = begun.first
+        said = "".join(begun.pieces)
+        return Text(id=first.block, text=said, block=first.block, turn=first.turn, conversation=first.conversation)
+
+
+@dataclass
+class _Begun:
+    """What is just being said in a turn."""
+
+    first: Delta
+    """The piece that it began with."""
+    pieces: list[str] = field(default_factory=list)
+    size: int = 0
+    again: bool = False
+    """Its request is made again: what the agent says next takes its place."""
+
+    def may_be_of(self, event: Event) -> bool:
+        """Not every program says of everything in which turn it is."""
+        return event.turn in ("", self.first.turn)
+
+    def add(self, text: str) -> None:
+        if self.size < LONGEST:
+            self.pieces.append(text[: LONGEST - self.size])
+            self.size += len(self.pieces[-1])
