@@ -180,6 +180,26 @@ async def test_what_a_turn_took_and_did_not_repeat_is_over_with_it(house: House)
     assert (done.state, done.reason) == (DONE, "failed: no")
 
 
+async def test_what_is_taken_up_where_the_program_was_is_over_with_that_turn(house: House) -> None:
+    """A person took the program elsewhere while it was handed on: it is not said again, and no other turn ends it."""
+    said = await house.ask(say())
+    await house.ask(say(text="next"))
+    await house.ask(program_started())
+    await house.ask(line(*WHOSE, ENTERED))
+    await house.ask(with_first(messages.hand_message, *WHOSE))
+    await house.ask(line(*WHOSE, {**ENTERED, "conversation": "s2"}))
+    former, there = {"conversation": "s1", "turn": "t"}, {"conversation": "s2", "turn": "u"}
+    await house.ask(line(*WHOSE, {**BEGUN, **former}, {**TAKEN, **former}))
+    await house.ask(line(*WHOSE, {**BEGUN, **there}))
+    await house.ask(line(*WHOSE, {"kind": "turn_ended", "reason": "completed", **there}))
+    assert states(house) == [ACKNOWLEDGED, QUEUED]
+    await house.ask(line(*WHOSE, {"kind": "turn_ended", "reason": "failed", "detail": "no", **former}))
+    assert states(house) == [QUEUED]
+    done = house.feed.state.gone[said.uid].aggregate
+    assert isinstance(done, Message)
+    assert (done.state, done.turn, done.reason) == (DONE, "t", "failed: no")
+
+
 async def test_the_same_line_twice_is_no_news(house: House) -> None:
     """Nothing follows from it again; one that does not go on from where the transcript ends is refused."""
     await house.ask(program_started())

@@ -14,6 +14,7 @@ from vibespace.harness.events import (
     ApprovalAsked,
     ApprovalCancelled,
     Change,
+    ConversationJoined,
     ConversationSwitched,
     Error,
     Event,
@@ -26,6 +27,7 @@ from vibespace.harness.events import (
     ToolResult,
     Trouble,
     TurnEnded,
+    TurnStarted,
     Unparsed,
     Usage,
     WorkEnded,
@@ -372,3 +374,63 @@ def test_a_person_begins_another_thread() -> None:
     """What is begun on the attached terminal is a switch."""
     events = told({"method": "thread/started", "params": {"thread": {"id": "c-2", "ephemeral": False}}})
     assert events == [ConversationSwitched(id="c-2", conversation="c-2", previous="")]
+
+
+def entered(name: str) -> dict[str, Any]:
+    return {"method": "thread/goal/cleared", "params": {"threadId": name, "turnId": None}}
+
+
+def of(name: str, frame: dict[str, Any]) -> dict[str, Any]:
+    """The same, in that thread, as a turn of that."""
+    told = json.loads(json.dumps(frame).replace("c-1", name).replace("t-1", f"t of {name}"))
+    assert isinstance(told, dict)
+    return told
+
+
+def test_amid_a_turn_a_person_goes_alone() -> None:
+    """The agent follows when its turn is over, and is at work if something is under way there by then."""
+    events = told(entered("c-1"), STARTED, entered("c-2"), entered("c-2"), of("c-2", STARTED), ended())
+    assert [type(event) for event in events] == [
+        ConversationSwitched,
+        TurnStarted,
+        ConversationJoined,
+        TurnStarted,
+        TurnEnded,
+        WorkEnded,
+        ConversationSwitched,
+        TurnStarted,
+    ]
+    assert [event.conversation for event in events[-4:]] == ["c-1", "c-1", "c-2", "c-2"]
+    assert (events[-1].id, events[-1].turn) == ("t of c-2", "t of c-2")
+
+
+@pytest.mark.parametrize(
+    ("frames", "where"),
+    [
+        ([entered("c-2"), entered("c-3"), of("c-2", STARTED), ended()], "c-3"),
+        ([entered("c-2"), of("c-2", STARTED), of("c-2", ended()), ended()], "c-2"),
+        ([entered("c-2"), entered("c-1"), ended()], "c-1"),
+        ([entered("c-2"), of("c-2", STARTED), of("c-2", ended())], "c-1"),
+        ([entered("c-2"), {"method": "thread/closed", "params": {"threadId": "c-1"}}], "c-2"),
+    ],
+    ids=["onward", "at work there", "back again", "still at work", "closed"],
+)
+def test_the_agent_is_where_its_turn_is_and_then_where_the_person_is(frames: list[dict[str, Any]], where: str) -> None:
+    """Also when a daemon begins anew amid it."""
+    parser = CODEX.parser()
+    events: list[Event] = []
+    for frame in (entered("c-1"), STARTED, *frames):
+        events += parser.feed(encode(frame))
+        state = parser.state()
+        assert state is not None
+        parser = CODEX.parser()
+        parser.restore(json.loads(json.dumps(state)))
+    assert [event.conversation for event in events if isinstance(event, ConversationSwitched)][-1] == where
+
+
+def test_a_program_that_ends_amid_a_turn_takes_nobody_elsewhere() -> None:
+    """The next one goes on with that turn, where it was."""
+    parser = CODEX.parser()
+    for frame in (entered("c-1"), STARTED, entered("c-2")):
+        parser.feed(encode(frame))
+    assert [type(event) for event in parser.lost()] == [TurnEnded, WorkEnded]

@@ -22,8 +22,11 @@ from vibespace.harness.base import Settings
 from vibespace.harness.claude_code import ClaudeCode
 from vibespace.harness.codex import Codex
 from vibespace.harness.events import (
+    ConversationJoined,
     ConversationSwitched,
+    Reason,
     Replied,
+    TurnEnded,
     Unparsed,
 )
 from vibespace.reconcile.actions import (
@@ -33,6 +36,8 @@ from vibespace.reconcile.actions import (
     Write,
 )
 from vibespace.reconcile.conversations import plan
+
+TURN_OVER = TurnEnded(id="t", turn="t", reason=Reason.COMPLETED)
 
 
 def test_claude_is_said_it_again_and_codex_is_asked_first() -> None:
@@ -103,6 +108,27 @@ def test_a_conversation_that_codex_comes_to_is_opened_as_well() -> None:
             live.saw([Replied(request=asked_for["id"].rpartition(" ")[2])])
     assert action == Hand(waiting["messages"][0])
     assert methods == ["thread/name/set", "thread/resume", "thread/settings/update"]
+
+
+def test_where_a_person_is_beside_the_conversation_is_opened_once() -> None:
+    """While the agent's own turn goes on, and not again when the agent comes there."""
+    here = conversation(lambda it: it.enter("t-1"), lambda it: it.start_turn("t"))
+    written = ("1-greet-0", "1-greet-1", "1-open-0", "1-open-1", "1-name-t_1-0")
+    live = running(ConversationSwitched(conversation="t-1", previous=""), TURN, written=written)
+    live.saw([ConversationJoined(conversation="t-2")] * 2)
+    methods = []
+    while isinstance(action := plan(view(Codex(), conversation=here, live=live)), Write):
+        live.written.add(action.name)
+        asked_for = json.loads(action.line)
+        methods.append((asked_for["method"], asked_for["params"]["threadId"]))
+        if methods[-1][0] == "thread/name/set":
+            assert plan(view(Codex(), conversation=here, live=live)) is None
+        live.saw([Replied(request=asked_for["id"].rpartition(" ")[2])])
+    assert methods == [(f"thread/{word}", "t-2") for word in ("name/set", "resume", "settings/update")]
+    assert live.turn
+    live.saw([TURN_OVER, ConversationSwitched(conversation="t-2", previous="t-1")])
+    moved: dict[str, Any] = {"conversation": conversation(lambda it: it.enter("t-2")), "started_for": "another"}
+    assert plan(view(Codex(), **moved, live=live, messages=[message(1)])) == Hand(message(1))
 
 
 def test_a_conversation_that_codex_has_lost_is_begun_anew() -> None:

@@ -165,10 +165,12 @@ class _Consequences:
 
     def take(self, block: Block) -> None:
         match block["kind"]:
-            case "turn_started" | "turn_ended" | "work_ended" if self._is_elsewhere(block):
-                pass  # a helper's, in a conversation of its own
+            case "turn_started" | "work_ended" if self._is_elsewhere(block):
+                pass  # a helper's, in a conversation of its own, or a person's beside the agent's
             case "turn_started" if block.get("turn"):
                 self._change().start_turn(block["turn"])
+            case "turn_ended" if self._is_elsewhere(block):
+                self._finish(block, self._worked_on(block))
             case "turn_ended":
                 self._end_turn(block)
             case "work_ended":
@@ -176,7 +178,7 @@ class _Consequences:
             case "conversation_switched" if block.get("conversation") and not self._is_former:
                 self._switch(block["conversation"])
             case "text" if block.get("message"):
-                self._acknowledge(block["message"], block.get("turn", ""))
+                self._acknowledge(block)
             case "message_dropped" if block.get("id"):
                 self._drop(block["id"])
             case "approval_asked" if block.get("request"):
@@ -240,21 +242,36 @@ class _Consequences:
         reason, detail = block.get("reason", "lost"), block.get("detail", "")
         told = {"usage": block.get("usage", {}), "cost": block.get("cost")}
         wanted = bool(conversation.interrupted or conversation.insisted)
+        worked_on = self._worked_on(block, conversation.turn)
         conversation.end_turn(block.get("turn", ""), reason, detail, **told)
-        taken = block.get("message")
-        worked_on = [draft for draft in self._messages() if draft.state == ACKNOWLEDGED or draft.delivery == taken]
         if reason == "lost" and self._resumes and not wanted and all(draft.can_resume for draft in worked_on):
             for draft in worked_on[:1]:  # those that joined it wait for its end
                 draft.resume()
             return
-        for draft in worked_on:
-            draft.finish(reason, detail, block.get("trouble", ""))
+        self._finish(block, worked_on)
 
-    def _acknowledge(self, uid: str, turn: str) -> None:
-        """What is told outside of the turn that runs was taken up by an earlier program, which went away."""
-        if message := self._message(uid):
-            draft, runs = self._transaction.change(message), self._change().turn
-            if runs and turn in ("", runs):
+    def _worked_on(self, block: Block, *turns: str) -> list[Message]:
+        """What led to the turn that is over, or joined it, oldest first; it may be known by others of `turns`."""
+        turns, taken = (block.get("turn", ""), *turns), block.get("message")
+        return [
+            draft
+            for draft in self._messages()
+            if (draft.state == ACKNOWLEDGED and draft.turn in turns) or draft.delivery == taken
+        ]
+
+    def _finish(self, block: Block, worked_on: list[Message]) -> None:
+        for draft in worked_on:
+            draft.finish(block.get("reason", "lost"), block.get("detail", ""), block.get("trouble", ""))
+
+    def _acknowledge(self, block: Block) -> None:
+        """What is told outside of the turn that runs was taken up by an earlier program, which went away; but where
+        it is told of a conversation that was left while it was handed on, that works on it.
+        """
+        if message := self._message(block["message"]):
+            draft, runs, turn = self._transaction.change(message), self._change().turn, block.get("turn", "")
+            if turn and self._is_elsewhere(block):
+                draft.acknowledge(turn)
+            elif runs and turn in ("", runs):
                 draft.acknowledge(runs)
             elif draft.can_resume:
                 draft.resume()

@@ -13,6 +13,7 @@ from vibespace.harness.codex_threads import MOST_OPEN, MOST_THREADS, Threads
 from vibespace.harness.events import (
     ApprovalAnswered,
     ApprovalAsked,
+    ConversationJoined,
     ConversationSwitched,
     Delta,
     Error,
@@ -87,6 +88,8 @@ class CodexParser:
 
     def __init__(self) -> None:
         self._conversation = ""
+        self._next = ""
+        """The thread that a person has entered amid a turn of the agent's: the agent follows when that is over."""
         self._threads = Threads()
         self._own: deque[str] = deque(maxlen=MOST_THREADS)
         """Threads that are the program's own, or its helpers'."""
@@ -132,12 +135,11 @@ class CodexParser:
 
     def state(self) -> dict[str, Any] | None:
         threads = self._threads.state()
-        return (
-            None if threads is None else {"conversation": self._conversation, "threads": threads, "own": [*self._own]}
-        )
+        where = {"conversation": self._conversation, "next": self._next}
+        return None if threads is None else {**where, "threads": threads, "own": [*self._own]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self._conversation = state["conversation"]
+        self._conversation, self._next = state["conversation"], state["next"]
         self._threads.restore(state["threads"])
         self._own.extend(state["own"])
 
@@ -229,7 +231,7 @@ class CodexParser:
             usage=thread.usage,
         )
         idle = () if thread.running else (WorkEnded(id=name, conversation=conversation),)
-        return (*cancelled, over, *idle)
+        return (*cancelled, over, *idle, *self._follow())
 
     def _item_started(self, params: Object) -> Events:
         call = begun(mapping(params, "item"), _where(params))
@@ -270,7 +272,7 @@ class CodexParser:
         return () if name in self._own else self._switch(name)
 
     def _thread_closed(self, params: Object) -> Events:
-        return tuple(self._threads.close(called(params, "threadId")))
+        return (*self._threads.close(called(params, "threadId")), *self._follow())
 
     def _rate_limits(self, params: Object) -> Events:
         limits = mapping(params, "rateLimits")
@@ -296,10 +298,22 @@ class CodexParser:
         return (Error(trouble=Trouble.WARNING, text=text(params, "message"), **_where(params)),)
 
     def _switch(self, conversation: str) -> Events:
-        previous, self._conversation = self._conversation, conversation or self._conversation
-        if self._conversation == previous:
+        """Not amid a turn of the agent's: who waits for that would wait for one that is told of another thread."""
+        previous, entered, self._next = self._conversation, self._next, ""
+        if conversation in ("", previous):
             return ()
+        if self._threads.turn(previous):
+            self._next = conversation
+            return () if entered == conversation else (ConversationJoined(id=conversation, conversation=conversation),)
+        self._conversation = conversation
         return (ConversationSwitched(id=conversation, conversation=conversation, previous=previous),)
+
+    def _follow(self) -> Events:
+        """To where the person is by now; what is at work there is told again, for now it is the agent's."""
+        if not self._next or self._threads.turn(self._conversation):
+            return ()
+        switched, turn = self._switch(self._next), self._threads.turn(self._conversation)
+        return (*switched, TurnStarted(id=turn, turn=turn, conversation=self._conversation)) if turn else switched
 
 
 def _where(params: Object) -> Where:

@@ -76,6 +76,10 @@ class Threads:
         """The one that is called so, begun if need be: only where they are not `full`."""
         return self._threads.setdefault(name, Thread())
 
+    def turn(self, name: str) -> str:
+        """What is under way in the one that is called so; empty where nothing is."""
+        return self._threads[name].turn if name in self._threads else ""
+
     def amid(self, where: Where) -> Thread:
         """As `at`. After a resume amid a turn nothing tells that it had started."""
         thread = self.at(where["conversation"])

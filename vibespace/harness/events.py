@@ -262,6 +262,13 @@ class ConversationSwitched(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConversationJoined(Event):
+    """A person is in the conversation `conversation`, beside the one that the program is in and is at work in: what
+    is said there is told once it is opened, and the program comes there when that work is over.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
 class MessageDropped(Event):
     """The program will not take up the message `id` of ours."""
 

@@ -174,7 +174,22 @@ def _prepare(view: View, conversation: Conversation) -> Action:
             return _unwritten(live, anew, lines)
     if refusal and view.messages:
         return Fail(view.messages[0], refusal)
-    return _name(view, conversation, live.conversation)[0] if opening and live.conversation else None
+    if not (opening and live.conversation):
+        return None
+    return _name(view, conversation, live.conversation)[0] or _join(view, conversation)
+
+
+def _join(view: View, conversation: Conversation) -> Action:
+    """Open where a person is beside it, or what is said there would not be heard."""
+    for session in view.live.beside:
+        action, named = _name(view, conversation, session)
+        if action:
+            return action
+        kind = _opens(view.live, session)
+        lines = view.harness.open(view.settings, session, view.directory, _named(view.live, kind))
+        if named and (action := _unwritten(view.live, kind, lines)):
+            return action
+    return None
 
 
 def _name(view: View, conversation: Conversation, session: str) -> tuple[Write | None, bool]:
@@ -194,7 +209,11 @@ def _opening(view: View, conversation: Conversation) -> Sequence[bytes]:
 def _open(view: View, conversation: Conversation) -> str:
     """What opens it is called so: another that the program comes to is opened as well, or it would not be heard."""
     moved = _has_moved(view, conversation)
-    return _once(view.live, f"open-{_word(conversation.program_session)}" if moved else "open")
+    return _opens(view.live, conversation.program_session) if moved else _once(view.live, "open")
+
+
+def _opens(live: Live, session: str) -> str:
+    return _once(live, f"open-{_word(session)}")
 
 
 def _has_moved(view: View, conversation: Conversation) -> bool:

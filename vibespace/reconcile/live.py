@@ -10,6 +10,7 @@ from vibespace.harness.events import (
     ApprovalAnswered,
     ApprovalAsked,
     ApprovalCancelled,
+    ConversationJoined,
     ConversationSwitched,
     Error,
     Event,
@@ -44,6 +45,8 @@ class Live:
     turn: str = ""
     conversation: str = ""
     """The program's own id of the one that it is in."""
+    beside: list[str] = field(default_factory=list)
+    """Others that a person has entered since it is in that one."""
     rounds: int = 0
     """Tools that it has used in this turn, itself."""
     logged_out: bool = False
@@ -105,8 +108,11 @@ class Live:
                 self.rounds += 1
             case Text(by_user=True):
                 self.worked = True
+            case ConversationJoined():
+                if event.conversation not in self.beside and len(event.conversation) <= _LONGEST:
+                    self.beside = [*self.beside, event.conversation][-_MOST:]
             case ConversationSwitched():
-                self.conversation = event.conversation
+                self.conversation, self.beside = event.conversation, []
             case ApprovalAsked():
                 self.asked[event.request] = event
             case ApprovalAnswered() | ApprovalCancelled():
