@@ -180,6 +180,23 @@ async def test_what_a_turn_took_and_did_not_repeat_is_over_with_it(house: House)
     assert (done.state, done.reason) == (DONE, "failed: no")
 
 
+async def test_only_what_was_sent_through_here_is_told_as_a_message(house: House) -> None:
+    """By its uid, also where the program is to go on with it; an id that the program gave to what was typed is none."""
+    said = await house.ask(say())
+    await house.ask(program_started())
+    await house.ask(with_first(messages.hand_message, *WHOSE))
+    await house.ask(line(*WHOSE, ENTERED, BEGUN, TAKEN, {**TAKEN, "message": "b4d5340d-42da-4bbf-8d49-55f2c80f8a15"}))
+    await house.ask(program_ended(*WHOSE))
+    [message] = house.feed.state.messages[house.feed.state.agent(*WHOSE).uid].values()
+    await house.ask(program_started())
+    await house.ask(with_first(messages.hand_message, *WHOSE))
+    await house.ask(line(*WHOSE, BEGUN, {**TAKEN, "message": message.delivery}))
+    lines = [recorded.data["blocks"] for recorded in house.log.read(0) if recorded.topic == "transcript.line_read"]
+    told = [block.get("message") for blocks in lines for block in blocks if block["kind"] == "text"]
+    assert told == [str(said.uid), None, str(said.uid)]
+    assert states(house) == [ACKNOWLEDGED]
+
+
 async def test_what_is_taken_up_where_the_program_was_is_over_with_that_turn(house: House) -> None:
     """A person took the program elsewhere while it was handed on: it is not said again, and no other turn ends it."""
     said = await house.ask(say())

@@ -64,8 +64,9 @@ def take_line(transaction: Transaction, *, agent_uid: str, line: Line) -> Transc
     """What the program wrote. The same one twice is no news."""
     agent = _agent(transaction, agent_uid)
     draft = _draft(transaction, agent)
-    if draft.read_line(line.place, line.after, source=line.source, line=line.text, blocks=line.stored, blob=line.blob):
-        consequences = _Consequences(transaction, agent, line.place)
+    consequences = _Consequences(transaction, agent, line.place)
+    stored = [consequences.credible(block) for block in line.stored]
+    if draft.read_line(line.place, line.after, source=line.source, line=line.text, blocks=stored, blob=line.blob):
         for block in () if line.alone else line.blocks:
             consequences.take(block)
     return draft
@@ -162,6 +163,16 @@ class _Consequences:
         transcript = transaction.state.transcript(agent.uid)
         self._begun_for = transcript.conversation if transcript else ""
         self._conversation: Conversation | None = None
+
+    def credible(self, block: Block) -> Block:
+        """As it is stored, with the uid of a message of ours or none: what is typed has an id of the program's own, and
+        what it is told to go on with has another one.
+        """
+        if block["kind"] != "text" or "message" not in block:
+            return block
+        rest = {name: value for name, value in block.items() if name != "message"}
+        message = self._message(block["message"])
+        return rest | {"message": message.uid} if message else rest
 
     def take(self, block: Block) -> None:
         match block["kind"]:
