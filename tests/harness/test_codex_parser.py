@@ -22,6 +22,7 @@ from vibespace.harness.events import (
     RateLimit,
     Reason,
     Replied,
+    Reverted,
     Text,
     ToolCall,
     ToolResult,
@@ -434,3 +435,10 @@ def test_a_program_that_ends_amid_a_turn_takes_nobody_elsewhere() -> None:
     for frame in (entered("c-1"), STARTED, entered("c-2")):
         parser.feed(encode(frame))
     assert [type(event) for event in parser.lost()] == [TurnEnded, WorkEnded]
+
+
+def test_what_is_taken_back_is_told() -> None:
+    """How conversations are sorted on the screen is not."""
+    section = {"method": "thread/section/changed", "params": {"threadId": "c-1", "sectionId": "s-1"}}
+    events = told(section, {"method": "thread/reverted", "params": {"threadId": "c-1"}})
+    assert events == [Reverted(conversation="c-1")]

@@ -21,6 +21,7 @@ from vibespace.harness.events import (
     RateLimit,
     Reason,
     Replied,
+    Reverted,
     Source,
     Stream,
     ToolProgress,
@@ -53,7 +54,7 @@ PERMISSIONS = "Permissions"
 """The tool of an approval that asks for more than one call."""
 
 _KNOWN = """
-    thread/status/changed thread/readState/changed thread/name/updated
+    thread/status/changed thread/readState/changed thread/name/updated thread/section/changed
     thread/settings/updated thread/archived thread/unarchived thread/compacted thread/queue/changed
     turn/diff/updated turn/plan/updated item/fileChange/patchUpdated item/reasoning/summaryPartAdded
     item/commandExecution/terminalInteraction account/login/completed account/updated remoteControl/status/changed
@@ -102,6 +103,7 @@ class CodexParser:
             "thread/closed": self._thread_closed,
             "thread/goal/cleared": self._thread_entered,
             "thread/goal/updated": self._thread_entered,
+            "thread/reverted": lambda params: (Reverted(conversation=called(params, "threadId")),),
             "thread/tokenUsage/updated": self._spent,
             "serverRequest/resolved": self._resolved,
             "account/rateLimits/updated": self._rate_limits,

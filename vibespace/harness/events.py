@@ -269,6 +269,11 @@ class ConversationJoined(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reverted(Event):
+    """What was said last in the conversation was taken back: the agent does not know of it any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class MessageDropped(Event):
     """The program will not take up the message `id` of ours."""
 

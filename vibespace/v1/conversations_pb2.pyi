@@ -186,6 +186,7 @@ class Block(message.Message):
     DIAGNOSTIC_FIELD_NUMBER: builtins.int
     PROGRAM_STARTED_FIELD_NUMBER: builtins.int
     PROGRAM_ENDED_FIELD_NUMBER: builtins.int
+    REVERTED_FIELD_NUMBER: builtins.int
     id: builtins.str
     """What the program calls the thing; told again, by another stream or after a resume, it has the same id."""
     conversation: builtins.str
@@ -282,6 +283,10 @@ class Block(message.Message):
     def program_ended(self) -> ProgramEnded:
         """The program has ended."""
 
+    @builtins.property
+    def reverted(self) -> Reverted:
+        """What was said last in that conversation was taken back."""
+
     def __init__(
         self,
         *,
@@ -311,12 +316,13 @@ class Block(message.Message):
         diagnostic: Diagnostic | None = ...,
         program_started: ProgramStarted | None = ...,
         program_ended: ProgramEnded | None = ...,
+        reverted: Reverted | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["approval_answered", b"approval_answered", "approval_asked", b"approval_asked", "approval_cancelled", b"approval_cancelled", "block", b"block", "conversation_switched", b"conversation_switched", "cursor", b"cursor", "diagnostic", b"diagnostic", "error", b"error", "file_change", b"file_change", "message_dropped", b"message_dropped", "program_ended", b"program_ended", "program_started", b"program_started", "rate_limit", b"rate_limit", "reasoning", b"reasoning", "replied", b"replied", "text", b"text", "time", b"time", "tool_call", b"tool_call", "tool_result", b"tool_result", "turn_ended", b"turn_ended", "turn_started", b"turn_started", "unparsed", b"unparsed", "work_ended", b"work_ended"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["approval_answered", b"approval_answered", "approval_asked", b"approval_asked", "approval_cancelled", b"approval_cancelled", "block", b"block", "conversation_switched", b"conversation_switched", "cursor", b"cursor", "diagnostic", b"diagnostic", "error", b"error", "file_change", b"file_change", "message_dropped", b"message_dropped", "program_ended", b"program_ended", "program_started", b"program_started", "rate_limit", b"rate_limit", "reasoning", b"reasoning", "replied", b"replied", "reverted", b"reverted", "text", b"text", "time", b"time", "tool_call", b"tool_call", "tool_result", b"tool_result", "turn_ended", b"turn_ended", "turn_started", b"turn_started", "unparsed", b"unparsed", "work_ended", b"work_ended"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["approval_answered", b"approval_answered", "approval_asked", b"approval_asked", "approval_cancelled", b"approval_cancelled", "block", b"block", "conversation", b"conversation", "conversation_switched", b"conversation_switched", "cursor", b"cursor", "diagnostic", b"diagnostic", "error", b"error", "file_change", b"file_change", "id", b"id", "message_dropped", b"message_dropped", "parent", b"parent", "program_ended", b"program_ended", "program_started", b"program_started", "rate_limit", b"rate_limit", "reasoning", b"reasoning", "replied", b"replied", "text", b"text", "time", b"time", "tool_call", b"tool_call", "tool_result", b"tool_result", "turn", b"turn", "turn_ended", b"turn_ended", "turn_started", b"turn_started", "unparsed", b"unparsed", "work_ended", b"work_ended"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["approval_answered", b"approval_answered", "approval_asked", b"approval_asked", "approval_cancelled", b"approval_cancelled", "block", b"block", "conversation", b"conversation", "conversation_switched", b"conversation_switched", "cursor", b"cursor", "diagnostic", b"diagnostic", "error", b"error", "file_change", b"file_change", "id", b"id", "message_dropped", b"message_dropped", "parent", b"parent", "program_ended", b"program_ended", "program_started", b"program_started", "rate_limit", b"rate_limit", "reasoning", b"reasoning", "replied", b"replied", "reverted", b"reverted", "text", b"text", "time", b"time", "tool_call", b"tool_call", "tool_result", b"tool_result", "turn", b"turn", "turn_ended", b"turn_ended", "turn_started", b"turn_started", "unparsed", b"unparsed", "work_ended", b"work_ended"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_block: _TypeAlias = typing.Literal["turn_started", "turn_ended", "work_ended", "text", "reasoning", "tool_call", "tool_result", "file_change", "approval_asked", "approval_answered", "approval_cancelled", "error", "rate_limit", "conversation_switched", "message_dropped", "unparsed", "replied", "diagnostic", "program_started", "program_ended"]  # noqa: Y015
+    _WhichOneofReturnType_block: _TypeAlias = typing.Literal["turn_started", "turn_ended", "work_ended", "text", "reasoning", "tool_call", "tool_result", "file_change", "approval_asked", "approval_answered", "approval_cancelled", "error", "rate_limit", "conversation_switched", "message_dropped", "unparsed", "replied", "diagnostic", "program_started", "program_ended", "reverted"]  # noqa: Y015
     _WhichOneofArgType_block: _TypeAlias = typing.Literal["block", b"block"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_block) -> _WhichOneofReturnType_block | None: ...
 
@@ -776,6 +782,21 @@ class ConversationSwitched(message.Message):
 @typing.final
 class MessageDropped(message.Message):
     """The program will not take up a message."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Reverted(message.Message):
+    """What was said last was taken back: the agent does not know of it any more."""
 
     DESCRIPTOR: descriptor.Descriptor
 
