@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.e2e.agents import KEY, claude, codex
 from tests.e2e.installation import Installation
 from tests.e2e.person import person
 from tests.models.endpoint import Endpoint
-from tests.models.script import say
+from tests.models.script import Gate, Turn, say
 
 pytestmark = pytest.mark.here("the scripted model listens where the engine is, and config.yaml opens the way to it")
 
@@ -128,6 +130,48 @@ def test_codex_goes_back_to_an_earlier_conversation(own: Installation) -> None:
         assert said[4:] == ["third words", "Third answer.", "fourth words", "Fourth answer."]
         asked = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
         assert asked == ["second words", "fourth words"]
+
+
+def test_codex_is_elsewhere_amid_a_turn(own: Installation) -> None:
+    """Who begins another conversation while the agent works goes alone: its turn goes on and ends its message, both are
+    in the history, and then the agent is there as well, though its daemon was killed meanwhile.
+    """
+    gate = Gate()
+    script = [say("First answer."), Turn(["Slow answer."], gate), say("Second answer."), say("Third answer.")]
+    with codex(own, script) as model:
+        own.ok("ask", "-a", "codex-1@shop", "first words")
+        with person(own, "connect", "codex-1@shop") as there:
+            there.sees("First.{1,60}answer")
+            slow = own.popen("ask", "-a", "codex-1@shop", "slow words")
+            asyncio.run_coroutine_threadsafe(gate.arrived(), model.loop).result(60)
+            there.sees("Working")
+            there.type("\x1b[D")
+            there.sees("Tasks")
+            there.type("n")
+            there.sees("OpenAI.{1,60}Codex")
+            there.sees("conversations/")  # it is heard, and the screen is drawn
+            there.enters("second words")
+            there.sees("Second.{1,60}answer")
+        while texts(own)[-1] != "Second answer.":
+            pass
+        third = own.popen("ask", "-a", "codex-1@shop", "third words")
+        while own.types("--vibespace", "shop", "--type", "message").count("message.said") < 3:
+            pass
+        own.kill()
+        assert "conversation.superseded" not in own.types("--vibespace", "shop", "--type", "conversation")
+        model.loop.call_soon_threadsafe(gate.allow, 1000)
+        assert [each.communicate(timeout=60)[0] for each in (slow, third)] == ["Slow answer.\n", "Third answer.\n"]
+        said = [text for text in texts(own) if text.endswith(("words", "answer."))]
+        assert said[2:] == [
+            "slow words",
+            "second words",
+            "Second answer.",
+            "Slow answer.",
+            "third words",
+            "Third answer.",
+        ]
+        words = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
+        assert words == ["second words", "third words"]
 
 
 def test_codex_is_there_again_for_who_is_attached(own: Installation) -> None:
