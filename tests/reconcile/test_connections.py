@@ -29,6 +29,7 @@ from vibespace.harness.events import (
     TurnEnded,
     Unparsed,
 )
+from vibespace.harness.reading import encode
 from vibespace.reconcile.actions import (
     Fail,
     Hand,
@@ -89,6 +90,18 @@ def test_codex_is_greeted_logged_in_and_opened_for_each_connection() -> None:
     assert said == [*begin, *again]
 
 
+def test_codex_is_handed_messages_over_each_connection() -> None:
+    """What it replies says that it is in the conversation, though it was there before."""
+    parser, live = Codex().parser(), running(listens=False)
+    for home in (conversation(), conversation(lambda c: c.enter("thread"))):
+        live.connect()
+        while isinstance(action := plan(view(Codex(), live=live, messages=[message(1)], conversation=home)), Write):
+            live.written.add(action.name)
+            if name := json.loads(action.line).get("id"):
+                live.saw(parser.feed(encode({"id": name, "result": {"thread": {"id": "thread"}}})))
+        assert (action, live.conversation) == (Hand(message(1)), "thread")
+
+
 def test_a_conversation_that_codex_comes_to_is_opened_as_well() -> None:
     """Else nothing that is said in it would be told; first it is named, and nothing is said before it is open."""
     moved = conversation(lambda it: it.enter("t-2"))
@@ -129,6 +142,16 @@ def test_where_a_person_is_beside_the_conversation_is_opened_once() -> None:
     live.saw([TURN_OVER, ConversationSwitched(conversation="t-2", previous="t-1")])
     moved: dict[str, Any] = {"conversation": conversation(lambda it: it.enter("t-2")), "started_for": "another"}
     assert plan(view(Codex(), **moved, live=live, messages=[message(1)])) == Hand(message(1))
+
+
+def test_where_a_person_is_beside_the_conversation_is_opened_over_each_connection() -> None:
+    """It is forgotten when the agent leaves its own, not when that is told again."""
+    live = running(ConversationSwitched(conversation="t-1", previous=""), ConversationJoined(conversation="t-2"))
+    live.connect()
+    live.saw([ConversationSwitched(conversation="t-1", previous="t-1")])
+    assert live.beside == ["t-2"]
+    live.saw([ConversationSwitched(conversation="t-2", previous="t-1")])
+    assert live.beside == []
 
 
 def test_a_conversation_that_codex_has_lost_is_begun_anew() -> None:

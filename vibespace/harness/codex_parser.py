@@ -159,12 +159,18 @@ class CodexParser:
             return (Replied(id=name, request=request, conversation=conversation, refusal=refusal),)
         told: Events | list[Event] = ()
         if method in ("thread/start", "thread/resume"):
-            told = self._switch(called(said, "result", "thread", "id"))
+            told = self._opened(called(said, "result", "thread", "id"))
         elif method == ITEMS:
             told = self._listed(conversation, message, items(said, "result", "data"))
         elif method == CLEAN:
             told = self._threads.clean(conversation)
         return (*told, Replied(id=name, request=request, conversation=conversation))
+
+    def _opened(self, conversation: str) -> Events:
+        """Told again of the one that it is in: over another connection nothing else says that it is there."""
+        if not conversation or conversation != self._conversation:
+            return self._switch(conversation)
+        return (ConversationSwitched(id=conversation, conversation=conversation, previous=conversation),)
 
     def _listed(self, conversation: str, message: str, entries: list[Any]) -> Events:
         """The message that was looked for, where it is there. The rest was told when it was said."""

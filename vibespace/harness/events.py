@@ -258,7 +258,7 @@ class ConversationSwitched(Event):
     """From here on the program is in the conversation `conversation`."""
 
     previous: str
-    """Empty for the first one."""
+    """Empty for the first one; the same where it is told again over another connection."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,7 +112,8 @@ class Live:
                 if event.conversation not in self.beside and len(event.conversation) <= _LONGEST:
                     self.beside = [*self.beside, event.conversation][-_MOST:]
             case ConversationSwitched():
-                self.conversation, self.beside = event.conversation, []
+                self.conversation = event.conversation
+                self.beside = self.beside if event.previous == event.conversation else []
             case ApprovalAsked():
                 self.asked[event.request] = event
             case ApprovalAnswered() | ApprovalCancelled():

@@ -767,7 +767,7 @@ class ConversationSwitched(message.Message):
 
     PREVIOUS_FIELD_NUMBER: builtins.int
     previous: builtins.str
-    """The one before; empty for the first."""
+    """The one before; empty for the first, the same when the program says again that it is there."""
     def __init__(
         self,
         *,
