@@ -149,7 +149,7 @@ def test_codex_is_elsewhere_amid_a_turn(own: Installation) -> None:
             there.sees("Tasks")
             there.type("n")
             there.sees("OpenAI.{1,60}Codex")
-            there.sees("conversations/")  # it is heard, and the screen is drawn
+            there.sees("codex-1@shop")  # it is heard, and the screen is drawn
             there.enters("second words")
             there.sees("Second.{1,60}answer")
         while texts(own)[-1] != "Second answer.":

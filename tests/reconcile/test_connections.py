@@ -129,14 +129,17 @@ def test_where_a_person_is_beside_the_conversation_is_opened_once() -> None:
     written = ("1-greet-0", "1-greet-1", "1-open-0", "1-open-1", "1-name-t_1-0")
     live = running(ConversationSwitched(conversation="t-1", previous=""), TURN, written=written)
     live.saw([ConversationJoined(conversation="t-2")] * 2)
-    methods = []
+    methods: list[tuple[str, str]] = []
+    names: list[str] = []
     while isinstance(action := plan(view(Codex(), conversation=here, live=live)), Write):
         live.written.add(action.name)
         asked_for = json.loads(action.line)
+        names += filter(None, [asked_for["params"].get("name")])
         methods.append((asked_for["method"], asked_for["params"]["threadId"]))
         if methods[-1][0] == "thread/name/set":
             assert plan(view(Codex(), conversation=here, live=live)) is None
         live.saw([Replied(request=asked_for["id"].rpartition(" ")[2])])
+    assert names == ["claude-1@demo t-2"]  # by which a person tells it from the others
     assert methods == [(f"thread/{word}", "t-2") for word in ("name/set", "resume", "settings/update")]
     assert live.turn
     live.saw([TURN_OVER, ConversationSwitched(conversation="t-2", previous="t-1")])

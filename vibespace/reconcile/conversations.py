@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from vibespace.domain import names
 from vibespace.domain.approvals import ALLOWED, DECIDED, Approval
 from vibespace.domain.conversations import Conversation
 from vibespace.domain.messages import HANDED, QUEUED, Message
@@ -193,9 +194,12 @@ def _join(view: View, conversation: Conversation) -> Action:
 
 
 def _name(view: View, conversation: Conversation, session: str) -> tuple[Write | None, bool]:
-    """What names it, and whether it is named already, or needs no name."""
+    """What names it, and whether it is named already, or needs no name. People choose among those of an agent by it:
+    only the end of a session tells one from the next.
+    """
     kind = _once(view.live, f"name-{_word(session)}")
-    lines = view.harness.name(session, conversation.subject, request := _named(view.live, kind))
+    name = f"{names.called(conversation.vibespace, conversation.agent)} {session[-8:]}"
+    lines = view.harness.name(session, name, request := _named(view.live, kind))
     return _unwritten(view.live, kind, lines), not lines or request in view.live.replied
 
 
