@@ -45,6 +45,7 @@ from tests.app.talking import (
 from vibespace.app import agents, host, messages, vibespaces
 from vibespace.app.live import State
 from vibespace.app.recorder import Recorded
+from vibespace.app.writer import Command, Transaction
 from vibespace.daemon import convert
 from vibespace.daemon.convert_approvals import approval_message
 from vibespace.daemon.convert_conversations import conversation_message, message_message
@@ -207,6 +208,17 @@ async def live(house: House) -> None:
         await (seen(*step) if isinstance(step, tuple) else house.ask(step))
 
 
+def begun(vibespace: str, agent: str, **started: Any) -> Command:
+    """Its program begins, for its conversation."""
+
+    def command(transaction: Transaction) -> Any:
+        conversation = transaction.state.conversations.get(transaction.state.agent(vibespace, agent).uid)
+        started["conversation"] = conversation.uid if conversation else ""
+        return program_started(vibespace, agent, **started)(transaction)
+
+    return command
+
+
 def conversing() -> list[Any]:
     """What is said to agents and by them, in the vibespace `apart`; at the end something of each kind still waits."""
     whose, hasty = ("apart", "codex-1"), ("apart", "codex-4")
@@ -224,7 +236,7 @@ def conversing() -> list[Any]:
     }
     return [
         say(*whose, "Look at it."),
-        program_started(*whose, conversation="s1", settings={"model": "small"}),
+        begun(*whose, settings={"model": "small"}),
         settings_taken(*whose, model="large"),
         line(*whose, {"kind": "conversation_switched", "conversation": "s1"}),
         with_first(messages.hand_message, *whose),
@@ -244,16 +256,16 @@ def conversing() -> list[Any]:
         with_first(messages.fail_message, *whose, reason="it has no such command"),
         partial(messages.want_terminal, vibespace="apart", agent="codex-1"),
         program_ended(*whose, code=0),
-        program_started(*whose, conversation="s1", resumed=True, on_terminal=True),
+        begun(*whose, resumed=True, on_terminal=True),
         program_ended(*whose, signal=15),
         partial(messages.new_conversation, vibespace="apart", agent="codex-1"),
         add("apart"),
         say("apart", "codex-3", "It goes with its agent."),
-        program_started("apart", "codex-3", conversation="s2"),
+        begun("apart", "codex-3"),
         line("apart", "codex-3", turn, asked),
         partial(agents.delete_agent, vibespace="apart", name="codex-3", force=True),
         agent_deleted("apart", "codex-3"),
-        program_started(*whose, conversation="s3", keys=["v1"]),
+        begun(*whose, keys=["v1"]),
         say(*whose, "Once more."),
         withdraw(*whose),
         say(*whose, "And again."),
@@ -264,7 +276,7 @@ def conversing() -> list[Any]:
         with_first(messages.hand_message, *whose),
         line(*whose, {**turn, "turn": "t3"}, {"kind": "text", "text": "", "message": FIRST, "turn": "t3"}),
         program_ended(*whose, signal=9),
-        program_started(*whose, conversation="s3", resumed=True),
+        begun(*whose, resumed=True),
         withdraw(*whose),
         say(*whose, "Do it."),
         say(*whose, "Then that."),
@@ -274,7 +286,7 @@ def conversing() -> list[Any]:
         decide(*whose, "denied", reason="not now"),
         add("apart"),
         set_timeout(*hasty, "1s"),
-        program_started(*hasty, conversation="s4"),
+        begun(*hasty),
         line(*hasty, turn, asked),
         timed_out(*hasty),
         set_timeout(*hasty, "2h"),
