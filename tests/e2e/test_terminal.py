@@ -85,11 +85,11 @@ def test_closed(vs: Installation, agent: str) -> None:
 def test_agent_or_daemon_goes(own: Installation) -> None:
     """When the agent is stopped, or the daemon is killed, the terminal is back, and one sentence says so."""
     own.ok("create", "demo", "-t", "claude-code")
-    ends: list[Any] = [own.restart, lambda: own.ok("stop", "demo")]
-    for end in ends:
+    ends: list[tuple[Any, int]] = [(own.restart, 15), (lambda: own.ok("stop", "demo"), 16)]
+    for end, code in ends:
         with shell(own, "claude-1@demo") as there:
             end()
-            assert there.wait() == 15
+            assert there.wait() == code
             assert there.restored
             there.sees(r"vibespace:\S* [A-Z](?s:.*)\.\s")
 
