@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from functools import partial
 from queue import SimpleQueue
 from types import FrameType
 
@@ -33,33 +34,26 @@ _BROKEN_PIPE = 128 + signal.SIGPIPE
 """What a shell reports of a command whose reader went away."""
 
 
-class _Ended(BaseException):
-    """A signal came that ends us."""
-
-    def __init__(self, number: int) -> None:
-        self.code = 128 + number
-
-
 def attach(session: Session, start: ExecRequest, *, reads: bool) -> int:
     """Run what `start` says until it ends; returns its exit code. With `reads` it gets our input.
 
     When it also gets a terminal, that stands in for ours.
     """
-    joined = reads and start.start.HasField("terminal")
+    joined = terminal.Raw(0) if reads and start.start.HasField("terminal") else None
     source = _Input(start)
-    try:
-        for number in _FORWARDED:
-            signal.signal(number, _end if joined and number in _ENDING else source.signal)
-        if start.start.HasField("terminal"):
-            signal.signal(signal.SIGWINCH, source.resize)
-        with terminal.raw(0) if joined else contextlib.nullcontext():
-            if reads:
-                threading.Thread(target=source.pump, args=(0, joined), daemon=True).start()
-            else:
-                source.close()
-            return _pass_on(session, source)
-    except _Ended as e:
-        return e.code
+    for number in _FORWARDED:
+        signal.signal(number, source.signal)
+    if joined:
+        for number in _ENDING:
+            signal.signal(number, partial(_end, joined))
+    if start.start.HasField("terminal"):
+        signal.signal(signal.SIGWINCH, source.resize)
+    with joined or contextlib.nullcontext():
+        if reads:
+            threading.Thread(target=source.pump, args=(0, bool(joined)), daemon=True).start()
+        else:
+            source.close()
+        return _pass_on(session, source)
 
 
 def _pass_on(session: Session, source: _Input) -> int:
@@ -119,10 +113,10 @@ class _Input:
         self.send(ExecRequest(resize=terminal.size()))
 
 
-def _end(number: int, _: FrameType | None) -> None:
-    for each in _ENDING:
-        signal.signal(each, signal.SIG_IGN)  # the terminal is put back undisturbed
-    raise _Ended(number)
+def _end(raw: terminal.Raw, number: int, _: FrameType | None) -> None:
+    """The terminal is put back, and that we are gone hangs up. Nothing is raised, for gRPC may be amid anything."""
+    raw.restore()
+    os._exit(128 + number)
 
 
 def write(descriptor: int, data: bytes) -> None:

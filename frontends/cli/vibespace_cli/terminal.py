@@ -24,16 +24,23 @@ def size() -> TerminalSize:
     return TerminalSize(columns=found.columns, rows=found.lines)
 
 
-@contextlib.contextmanager
-def raw(descriptor: int) -> Iterator[None]:
+class Raw:
     """Every key goes through as it is, Ctrl-C too; afterwards the terminal is as it was, however the block ended."""
-    before = termios.tcgetattr(descriptor)
-    try:
-        tty.setraw(descriptor, termios.TCSADRAIN)  # what was typed ahead is kept
-        yield
-    finally:
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._before = termios.tcgetattr(descriptor)
+
+    def __enter__(self) -> None:
+        tty.setraw(self._descriptor, termios.TCSADRAIN)  # what was typed ahead is kept
+
+    def __exit__(self, *_: object) -> None:
+        self.restore()
+
+    def restore(self) -> None:
+        """As it was, at once."""
         with contextlib.suppress(termios.error):  # it has been closed: there is nothing to put back
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
 
 
 @contextlib.contextmanager
