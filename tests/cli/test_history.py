@@ -78,6 +78,27 @@ def test_a_difference_can_be_cut_and_read(vibespace: Run) -> None:
     assert same.json["data"]["differences"] == []
 
 
+def test_what_was_said_and_asked_then(daemon: Daemon, vibespace: Run) -> None:
+    """A person is told the beginnings, and -v says all; it ends, and nobody deletes it."""
+    who = "vibespaces/demo/agents/claude-1"
+    busy = moment(5, THEN.vibespaces[0], agent("claude-1", "demo"))
+    long = "do it\nnow, and " + "well, " * 100 + "as I said"
+    busy.messages.add(name=f"{who}/messages/{UID}", uid=UID, agent="claude-1@demo", author="local", text=long)
+    busy.approvals.add(name=f"{who}/approvals/{UID}", uid=UID, agent="claude-1@demo", input='{"command":"ls -l"}')
+    busy.credentials.add(name=f"credentials/{UID}", uid=UID)
+    daemon.answers["EventService/Replay"] = lambda request: busy if request.moment == "5" else NOW
+    _, seen = on_terminal("replay", "--at", "5")
+    assert "do it now, and well, " in seen
+    assert "as I said" not in seen
+    assert "  ls -l" in seen
+    assert "as I said" in on_terminal("replay", "--at", "5", "-v")[1]
+    assert vibespace("replay", "--at", "5").json["data"]["messages"][0]["text"] == long
+    _, seen = on_terminal("replay", "--at", "5", "--diff")
+    assert f"ended\x1b[0m message {UID[:8]} of claude-1@demo\n" in seen
+    assert f"ended\x1b[0m approval {UID[:8]} of claude-1@demo\n" in seen
+    assert f"deleted\x1b[0m credential {UID[:8]}\n" in seen
+
+
 def test_two_moments_need_diff(vibespace: Run) -> None:
     """--to alone is a usage error."""
     done = vibespace("replay", "--at", "5", "--to", "9")

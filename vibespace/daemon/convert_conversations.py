@@ -40,6 +40,7 @@ def message_message(found: Message, state: State) -> v1.Message:
     return v1.Message(
         name=found.subject,
         uid=found.uid,
+        agent=names.called(found.vibespace, found.agent),
         author=found.author,
         text=found.text,
         state=_STATES[found.state],

@@ -18,6 +18,7 @@ from vibespace.app.recorder import Recorded
 from vibespace.daemon import asked, convert, moments
 from vibespace.daemon.auditor import Auditor
 from vibespace.daemon.convert_events import event_message
+from vibespace.daemon.convert_past import replay_message
 from vibespace.domain import names
 from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate
@@ -52,16 +53,7 @@ class EventServicer(EventServiceServicer):
         at = await self._moment(request)
         state = await asyncio.to_thread(self._log.replay, at)
         [last] = await asyncio.to_thread(self._log.read, at - 1, 1)
-        assert state.host is not None
-        agents = [convert.agent_message(agent, state, known=True) for agent in state.agents()]
-        found = [convert.vibespace_message(state.vibespaces[n], state, known=True) for n in sorted(state.vibespaces)]
-        return v1.ReplayResponse(
-            cursor=convert.cursor(self._feed.log_id, at),
-            time=convert.timestamp(datetime.fromisoformat(last.time)),
-            host=convert.host_message(state.host, reachable=state.host.reachable),
-            vibespaces=found,
-            agents=agents,
-        )
+        return replay_message(state, self._feed.log_id, datetime.fromisoformat(last.time))
 
     async def _moment(self, request: v1.ReplayRequest) -> int:
         newest = self._feed.state.position

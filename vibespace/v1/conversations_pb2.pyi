@@ -108,9 +108,10 @@ class Message(message.Message):
 
     NAME_FIELD_NUMBER: builtins.int
     UID_FIELD_NUMBER: builtins.int
+    AGENT_FIELD_NUMBER: builtins.int
     AUTHOR_FIELD_NUMBER: builtins.int
-    TEXT_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     TROUBLE_FIELD_NUMBER: builtins.int
@@ -119,12 +120,14 @@ class Message(message.Message):
     """Resource name, `vibespaces/{vibespace}/agents/{agent}/messages/{uid}`."""
     uid: builtins.str
     """Never used twice."""
+    agent: builtins.str
+    """The agent that it is for, `agent@vibespace`."""
     author: builtins.str
     """Who said it, as events name actors."""
-    text: builtins.str
-    """What was said."""
     state: MessageState.ValueType
     """How far it is."""
+    text: builtins.str
+    """What was said."""
     reason: builtins.str
     """How its turn ended, or why it is not worked on."""
     trouble: builtins.str
@@ -140,9 +143,10 @@ class Message(message.Message):
         *,
         name: builtins.str = ...,
         uid: builtins.str = ...,
+        agent: builtins.str = ...,
         author: builtins.str = ...,
-        text: builtins.str = ...,
         state: MessageState.ValueType = ...,
+        text: builtins.str = ...,
         reason: builtins.str = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         trouble: builtins.str = ...,
@@ -150,7 +154,7 @@ class Message(message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["author", b"author", "create_time", b"create_time", "hint", b"hint", "name", b"name", "reason", b"reason", "state", b"state", "text", b"text", "trouble", b"trouble", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agent", b"agent", "author", b"author", "create_time", b"create_time", "hint", b"hint", "name", b"name", "reason", b"reason", "state", b"state", "text", b"text", "trouble", b"trouble", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

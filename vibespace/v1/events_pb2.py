@@ -24,13 +24,16 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from vibespace.v1 import agents_pb2 as vibespace_dot_v1_dot_agents__pb2
+from vibespace.v1 import approvals_pb2 as vibespace_dot_v1_dot_approvals__pb2
+from vibespace.v1 import conversations_pb2 as vibespace_dot_v1_dot_conversations__pb2
+from vibespace.v1 import credentials_pb2 as vibespace_dot_v1_dot_credentials__pb2
 from vibespace.v1 import cursor_pb2 as vibespace_dot_v1_dot_cursor__pb2
 from vibespace.v1 import options_pb2 as vibespace_dot_v1_dot_options__pb2
 from vibespace.v1 import system_pb2 as vibespace_dot_v1_dot_system__pb2
 from vibespace.v1 import vibespaces_pb2 as vibespace_dot_v1_dot_vibespaces__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19vibespace/v1/events.proto\x12\x0cvibespace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19vibespace/v1/agents.proto\x1a\x19vibespace/v1/cursor.proto\x1a\x1avibespace/v1/options.proto\x1a\x19vibespace/v1/system.proto\x1a\x1dvibespace/v1/vibespaces.proto\"\x9c\x02\n\x05\x45vent\x12,\n\x06\x63ursor\x18\x01 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\x12\x34\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe0\xb5\x18\x01R\x04time\x12\x1a\n\x05\x61\x63tor\x18\x03 \x01(\tB\x04\xe0\xb5\x18\x01R\x05\x61\x63tor\x12\x14\n\x05\x63\x61use\x18\x04 \x01(\tR\x05\x63\x61use\x12\x1d\n\nrequest_id\x18\x05 \x01(\tR\trequestId\x12\x18\n\x04type\x18\x06 \x01(\tB\x04\xe0\xb5\x18\x01R\x04type\x12\x1e\n\x07subject\x18\x07 \x01(\tB\x04\xe0\xb5\x18\x01R\x07subject\x12\x10\n\x03uid\x18\x08 \x01(\tR\x03uid\x12\x12\n\x04\x64\x61ta\x18\t \x01(\tR\x04\x64\x61ta\"\x94\x01\n\x06\x43hange\x12\x37\n\tvibespace\x18\x01 \x01(\x0b\x32\x17.vibespace.v1.VibespaceH\x00R\tvibespace\x12+\n\x05\x61gent\x18\x02 \x01(\x0b\x32\x13.vibespace.v1.AgentH\x00R\x05\x61gent\x12\x1a\n\x07\x64\x65leted\x18\x03 \x01(\tH\x00R\x07\x64\x65letedB\x08\n\x06\x63hange\"M\n\rReplayRequest\x12\x13\n\x02\x61t\x18\x01 \x01(\x03H\x00R\x02\x61t\x88\x01\x01\x12 \n\x06moment\x18\x02 \x01(\tB\x08\xda\xb5\x18\x04\n\x02\x61tR\x06momentB\x05\n\x03_at\"\xfc\x01\n\x0eReplayResponse\x12,\n\x06\x63ursor\x18\x01 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\x12\x37\n\nvibespaces\x18\x02 \x03(\x0b\x32\x17.vibespace.v1.VibespaceR\nvibespaces\x12+\n\x06\x61gents\x18\x03 \x03(\x0b\x32\x13.vibespace.v1.AgentR\x06\x61gents\x12.\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12&\n\x04host\x18\x05 \x01(\x0b\x32\x12.vibespace.v1.HostR\x04host\"l\n\x0cWatchRequest\x12*\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x05\x61\x66ter\x12\x16\n\x06parent\x18\x02 \x01(\tR\x06parent\x12\x18\n\x07resumed\x18\x03 \x01(\x08R\x07resumed\"\xce\x01\n\rWatchResponse\x12.\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x14.vibespace.v1.ChangeR\x07\x63hanges\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\x12\x1a\n\x08snapshot\x18\x03 \x01(\x08R\x08snapshot\x12\x1b\n\tcaught_up\x18\x04 \x01(\x08R\x08\x63\x61ughtUp\x12&\n\x04host\x18\x05 \x01(\x0b\x32\x12.vibespace.v1.HostR\x04host\"\x8e\x02\n\x13StreamEventsRequest\x12*\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x05\x61\x66ter\x12\x1c\n\x06\x66ollow\x18\x02 \x01(\x08\x42\x04\xda\xb5\x18\x00R\x06\x66ollow\x12)\n\x06parent\x18\x03 \x01(\tB\x11\xda\xb5\x18\r\n\tvibespace \x01R\x06parent\x12\x18\n\x04type\x18\x04 \x01(\tB\x04\xda\xb5\x18\x00R\x04type\x12\x32\n\x0e\x61\x66ter_position\x18\x05 \x01(\x03\x42\x0b\xda\xb5\x18\x07\n\x05\x61\x66terR\rafterPosition\x12\x1a\n\x05limit\x18\x06 \x01(\x05\x42\x04\xda\xb5\x18\x00R\x05limit\x12\x18\n\x07resumed\x18\x07 \x01(\x08R\x07resumed\"q\n\x14StreamEventsResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.vibespace.v1.EventR\x06\x65vents\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\"\x12\n\x10VerifyLogRequest\"\x85\x01\n\x11VerifyLogResponse\x12,\n\x06\x63ursor\x18\x01 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\x12.\n\x07\x64\x61mages\x18\x02 \x03(\x0b\x32\x14.vibespace.v1.DamageR\x07\x64\x61mages\x12\x12\n\x04more\x18\x03 \x01(\x05R\x04more\"~\n\x06\x44\x61mage\x12 \n\x08position\x18\x01 \x01(\x03\x42\x04\xe0\xb5\x18\x01R\x08position\x12\x32\n\x04kind\x18\x02 \x01(\x0e\x32\x18.vibespace.v1.DamageKindB\x04\xe0\xb5\x18\x01R\x04kind\x12\x1e\n\x07message\x18\x03 \x01(\tB\x04\xe0\xb5\x18\x01R\x07message*\xc4\x01\n\nDamageKind\x12\x1b\n\x17\x44\x41MAGE_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x41MAGE_KIND_CHANGED\x10\x01\x12\x17\n\x13\x44\x41MAGE_KIND_MISSING\x10\x02\x12\x19\n\x15\x44\x41MAGE_KIND_REORDERED\x10\x03\x12\x17\n\x13\x44\x41MAGE_KIND_DOUBLED\x10\x04\x12\x17\n\x13\x44\x41MAGE_KIND_CUT_OFF\x10\x05\x12\x1a\n\x16\x44\x41MAGE_KIND_UNREADABLE\x10\x06\x32\x90\x03\n\x0c\x45ventService\x12Y\n\x06Replay\x12\x1b.vibespace.v1.ReplayRequest\x1a\x1c.vibespace.v1.ReplayResponse\"\x14\x8a\xb5\x18\x08\n\x06replay\x90\xb5\x18\x02\x98\xb5\x18\x01\x12L\n\x05Watch\x12\x1a.vibespace.v1.WatchRequest\x1a\x1b.vibespace.v1.WatchResponse\"\x08\x90\xb5\x18\x02\x98\xb5\x18\x01\x30\x01\x12m\n\x0cStreamEvents\x12!.vibespace.v1.StreamEventsRequest\x1a\".vibespace.v1.StreamEventsResponse\"\x14\x8a\xb5\x18\x08\n\x06\x65vents\x90\xb5\x18\x02\x98\xb5\x18\x01\x30\x01\x12h\n\tVerifyLog\x12\x1e.vibespace.v1.VerifyLogRequest\x1a\x1f.vibespace.v1.VerifyLogResponse\"\x1a\x8a\xb5\x18\x0e\n\x0c\x61udit verify\x90\xb5\x18\x02\x98\xb5\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19vibespace/v1/events.proto\x12\x0cvibespace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19vibespace/v1/agents.proto\x1a\x1cvibespace/v1/approvals.proto\x1a vibespace/v1/conversations.proto\x1a\x1evibespace/v1/credentials.proto\x1a\x19vibespace/v1/cursor.proto\x1a\x1avibespace/v1/options.proto\x1a\x19vibespace/v1/system.proto\x1a\x1dvibespace/v1/vibespaces.proto\"\x9c\x02\n\x05\x45vent\x12,\n\x06\x63ursor\x18\x01 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\x12\x34\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe0\xb5\x18\x01R\x04time\x12\x1a\n\x05\x61\x63tor\x18\x03 \x01(\tB\x04\xe0\xb5\x18\x01R\x05\x61\x63tor\x12\x14\n\x05\x63\x61use\x18\x04 \x01(\tR\x05\x63\x61use\x12\x1d\n\nrequest_id\x18\x05 \x01(\tR\trequestId\x12\x18\n\x04type\x18\x06 \x01(\tB\x04\xe0\xb5\x18\x01R\x04type\x12\x1e\n\x07subject\x18\x07 \x01(\tB\x04\xe0\xb5\x18\x01R\x07subject\x12\x10\n\x03uid\x18\x08 \x01(\tR\x03uid\x12\x12\n\x04\x64\x61ta\x18\t \x01(\tR\x04\x64\x61ta\"\x94\x01\n\x06\x43hange\x12\x37\n\tvibespace\x18\x01 \x01(\x0b\x32\x17.vibespace.v1.VibespaceH\x00R\tvibespace\x12+\n\x05\x61gent\x18\x02 \x01(\x0b\x32\x13.vibespace.v1.AgentH\x00R\x05\x61gent\x12\x1a\n\x07\x64\x65leted\x18\x03 \x01(\tH\x00R\x07\x64\x65letedB\x08\n\x06\x63hange\"M\n\rReplayRequest\x12\x13\n\x02\x61t\x18\x01 \x01(\x03H\x00R\x02\x61t\x88\x01\x01\x12 \n\x06moment\x18\x02 \x01(\tB\x08\xda\xb5\x18\x04\n\x02\x61tR\x06momentB\x05\n\x03_at\"\xe3\x03\n\x0eReplayResponse\x12,\n\x06\x63ursor\x18\x01 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\x12\x37\n\nvibespaces\x18\x02 \x03(\x0b\x32\x17.vibespace.v1.VibespaceR\nvibespaces\x12+\n\x06\x61gents\x18\x03 \x03(\x0b\x32\x13.vibespace.v1.AgentR\x06\x61gents\x12.\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12&\n\x04host\x18\x05 \x01(\x0b\x32\x12.vibespace.v1.HostR\x04host\x12@\n\rconversations\x18\x06 \x03(\x0b\x32\x1a.vibespace.v1.ConversationR\rconversations\x12\x31\n\x08messages\x18\x07 \x03(\x0b\x32\x15.vibespace.v1.MessageR\x08messages\x12\x34\n\tapprovals\x18\x08 \x03(\x0b\x32\x16.vibespace.v1.ApprovalR\tapprovals\x12:\n\x0b\x63redentials\x18\t \x03(\x0b\x32\x18.vibespace.v1.CredentialR\x0b\x63redentials\"l\n\x0cWatchRequest\x12*\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x05\x61\x66ter\x12\x16\n\x06parent\x18\x02 \x01(\tR\x06parent\x12\x18\n\x07resumed\x18\x03 \x01(\x08R\x07resumed\"\xce\x01\n\rWatchResponse\x12.\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x14.vibespace.v1.ChangeR\x07\x63hanges\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\x12\x1a\n\x08snapshot\x18\x03 \x01(\x08R\x08snapshot\x12\x1b\n\tcaught_up\x18\x04 \x01(\x08R\x08\x63\x61ughtUp\x12&\n\x04host\x18\x05 \x01(\x0b\x32\x12.vibespace.v1.HostR\x04host\"\x8e\x02\n\x13StreamEventsRequest\x12*\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x05\x61\x66ter\x12\x1c\n\x06\x66ollow\x18\x02 \x01(\x08\x42\x04\xda\xb5\x18\x00R\x06\x66ollow\x12)\n\x06parent\x18\x03 \x01(\tB\x11\xda\xb5\x18\r\n\tvibespace \x01R\x06parent\x12\x18\n\x04type\x18\x04 \x01(\tB\x04\xda\xb5\x18\x00R\x04type\x12\x32\n\x0e\x61\x66ter_position\x18\x05 \x01(\x03\x42\x0b\xda\xb5\x18\x07\n\x05\x61\x66terR\rafterPosition\x12\x1a\n\x05limit\x18\x06 \x01(\x05\x42\x04\xda\xb5\x18\x00R\x05limit\x12\x18\n\x07resumed\x18\x07 \x01(\x08R\x07resumed\"q\n\x14StreamEventsResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.vibespace.v1.EventR\x06\x65vents\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\"\x12\n\x10VerifyLogRequest\"\x85\x01\n\x11VerifyLogResponse\x12,\n\x06\x63ursor\x18\x01 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\x12.\n\x07\x64\x61mages\x18\x02 \x03(\x0b\x32\x14.vibespace.v1.DamageR\x07\x64\x61mages\x12\x12\n\x04more\x18\x03 \x01(\x05R\x04more\"~\n\x06\x44\x61mage\x12 \n\x08position\x18\x01 \x01(\x03\x42\x04\xe0\xb5\x18\x01R\x08position\x12\x32\n\x04kind\x18\x02 \x01(\x0e\x32\x18.vibespace.v1.DamageKindB\x04\xe0\xb5\x18\x01R\x04kind\x12\x1e\n\x07message\x18\x03 \x01(\tB\x04\xe0\xb5\x18\x01R\x07message*\xc4\x01\n\nDamageKind\x12\x1b\n\x17\x44\x41MAGE_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x41MAGE_KIND_CHANGED\x10\x01\x12\x17\n\x13\x44\x41MAGE_KIND_MISSING\x10\x02\x12\x19\n\x15\x44\x41MAGE_KIND_REORDERED\x10\x03\x12\x17\n\x13\x44\x41MAGE_KIND_DOUBLED\x10\x04\x12\x17\n\x13\x44\x41MAGE_KIND_CUT_OFF\x10\x05\x12\x1a\n\x16\x44\x41MAGE_KIND_UNREADABLE\x10\x06\x32\x90\x03\n\x0c\x45ventService\x12Y\n\x06Replay\x12\x1b.vibespace.v1.ReplayRequest\x1a\x1c.vibespace.v1.ReplayResponse\"\x14\x8a\xb5\x18\x08\n\x06replay\x90\xb5\x18\x02\x98\xb5\x18\x01\x12L\n\x05Watch\x12\x1a.vibespace.v1.WatchRequest\x1a\x1b.vibespace.v1.WatchResponse\"\x08\x90\xb5\x18\x02\x98\xb5\x18\x01\x30\x01\x12m\n\x0cStreamEvents\x12!.vibespace.v1.StreamEventsRequest\x1a\".vibespace.v1.StreamEventsResponse\"\x14\x8a\xb5\x18\x08\n\x06\x65vents\x90\xb5\x18\x02\x98\xb5\x18\x01\x30\x01\x12h\n\tVerifyLog\x12\x1e.vibespace.v1.VerifyLogRequest\x1a\x1f.vibespace.v1.VerifyLogResponse\"\x1a\x8a\xb5\x18\x0e\n\x0c\x61udit verify\x90\xb5\x18\x02\x98\xb5\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -71,30 +74,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENTSERVICE'].methods_by_name['StreamEvents']._serialized_options = b'\212\265\030\010\n\006events\220\265\030\002\230\265\030\001'
   _globals['_EVENTSERVICE'].methods_by_name['VerifyLog']._loaded_options = None
   _globals['_EVENTSERVICE'].methods_by_name['VerifyLog']._serialized_options = b'\212\265\030\016\n\014audit verify\220\265\030\002\230\265\030\001'
-  _globals['_DAMAGEKIND']._serialized_start=1980
-  _globals['_DAMAGEKIND']._serialized_end=2176
-  _globals['_EVENT']._serialized_start=217
-  _globals['_EVENT']._serialized_end=501
-  _globals['_CHANGE']._serialized_start=504
-  _globals['_CHANGE']._serialized_end=652
-  _globals['_REPLAYREQUEST']._serialized_start=654
-  _globals['_REPLAYREQUEST']._serialized_end=731
-  _globals['_REPLAYRESPONSE']._serialized_start=734
-  _globals['_REPLAYRESPONSE']._serialized_end=986
-  _globals['_WATCHREQUEST']._serialized_start=988
-  _globals['_WATCHREQUEST']._serialized_end=1096
-  _globals['_WATCHRESPONSE']._serialized_start=1099
-  _globals['_WATCHRESPONSE']._serialized_end=1305
-  _globals['_STREAMEVENTSREQUEST']._serialized_start=1308
-  _globals['_STREAMEVENTSREQUEST']._serialized_end=1578
-  _globals['_STREAMEVENTSRESPONSE']._serialized_start=1580
-  _globals['_STREAMEVENTSRESPONSE']._serialized_end=1693
-  _globals['_VERIFYLOGREQUEST']._serialized_start=1695
-  _globals['_VERIFYLOGREQUEST']._serialized_end=1713
-  _globals['_VERIFYLOGRESPONSE']._serialized_start=1716
-  _globals['_VERIFYLOGRESPONSE']._serialized_end=1849
-  _globals['_DAMAGE']._serialized_start=1851
-  _globals['_DAMAGE']._serialized_end=1977
-  _globals['_EVENTSERVICE']._serialized_start=2179
-  _globals['_EVENTSERVICE']._serialized_end=2579
+  _globals['_DAMAGEKIND']._serialized_start=2307
+  _globals['_DAMAGEKIND']._serialized_end=2503
+  _globals['_EVENT']._serialized_start=313
+  _globals['_EVENT']._serialized_end=597
+  _globals['_CHANGE']._serialized_start=600
+  _globals['_CHANGE']._serialized_end=748
+  _globals['_REPLAYREQUEST']._serialized_start=750
+  _globals['_REPLAYREQUEST']._serialized_end=827
+  _globals['_REPLAYRESPONSE']._serialized_start=830
+  _globals['_REPLAYRESPONSE']._serialized_end=1313
+  _globals['_WATCHREQUEST']._serialized_start=1315
+  _globals['_WATCHREQUEST']._serialized_end=1423
+  _globals['_WATCHRESPONSE']._serialized_start=1426
+  _globals['_WATCHRESPONSE']._serialized_end=1632
+  _globals['_STREAMEVENTSREQUEST']._serialized_start=1635
+  _globals['_STREAMEVENTSREQUEST']._serialized_end=1905
+  _globals['_STREAMEVENTSRESPONSE']._serialized_start=1907
+  _globals['_STREAMEVENTSRESPONSE']._serialized_end=2020
+  _globals['_VERIFYLOGREQUEST']._serialized_start=2022
+  _globals['_VERIFYLOGREQUEST']._serialized_end=2040
+  _globals['_VERIFYLOGRESPONSE']._serialized_start=2043
+  _globals['_VERIFYLOGRESPONSE']._serialized_end=2176
+  _globals['_DAMAGE']._serialized_start=2178
+  _globals['_DAMAGE']._serialized_end=2304
+  _globals['_EVENTSERVICE']._serialized_start=2506
+  _globals['_EVENTSERVICE']._serialized_end=2906
 # @@protoc_insertion_point(module_scope)

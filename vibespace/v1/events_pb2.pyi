@@ -10,6 +10,9 @@ from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 from vibespace.v1 import agents_pb2 as agents_pb2
+from vibespace.v1 import approvals_pb2 as approvals_pb2
+from vibespace.v1 import conversations_pb2 as conversations_pb2
+from vibespace.v1 import credentials_pb2 as credentials_pb2
 from vibespace.v1 import cursor_pb2 as cursor_pb2
 from vibespace.v1 import system_pb2 as system_pb2
 from vibespace.v1 import vibespaces_pb2 as vibespaces_pb2
@@ -188,6 +191,10 @@ class ReplayResponse(message.Message):
     AGENTS_FIELD_NUMBER: builtins.int
     TIME_FIELD_NUMBER: builtins.int
     HOST_FIELD_NUMBER: builtins.int
+    CONVERSATIONS_FIELD_NUMBER: builtins.int
+    MESSAGES_FIELD_NUMBER: builtins.int
+    APPROVALS_FIELD_NUMBER: builtins.int
+    CREDENTIALS_FIELD_NUMBER: builtins.int
     @builtins.property
     def cursor(self) -> cursor_pb2.Cursor:
         """The moment."""
@@ -208,6 +215,22 @@ class ReplayResponse(message.Message):
     def host(self) -> system_pb2.Host:
         """The machine."""
 
+    @builtins.property
+    def conversations(self) -> containers.RepeatedCompositeFieldContainer[conversations_pb2.Conversation]:
+        """The conversations that were current."""
+
+    @builtins.property
+    def messages(self) -> containers.RepeatedCompositeFieldContainer[conversations_pb2.Message]:
+        """What was said and not yet worked on to its end."""
+
+    @builtins.property
+    def approvals(self) -> containers.RepeatedCompositeFieldContainer[approvals_pb2.Approval]:
+        """What agents had asked, and had no answer to."""
+
+    @builtins.property
+    def credentials(self) -> containers.RepeatedCompositeFieldContainer[credentials_pb2.Credential]:
+        """Credentials that there were; logins of programs are theirs alone, and in no history."""
+
     def __init__(
         self,
         *,
@@ -216,10 +239,14 @@ class ReplayResponse(message.Message):
         agents: abc.Iterable[agents_pb2.Agent] | None = ...,
         time: timestamp_pb2.Timestamp | None = ...,
         host: system_pb2.Host | None = ...,
+        conversations: abc.Iterable[conversations_pb2.Conversation] | None = ...,
+        messages: abc.Iterable[conversations_pb2.Message] | None = ...,
+        approvals: abc.Iterable[approvals_pb2.Approval] | None = ...,
+        credentials: abc.Iterable[credentials_pb2.Credential] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor", "host", b"host", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "cursor", b"cursor", "host", b"host", "time", b"time", "vibespaces", b"vibespaces"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "approvals", b"approvals", "conversations", b"conversations", "credentials", b"credentials", "cursor", b"cursor", "host", b"host", "messages", b"messages", "time", b"time", "vibespaces", b"vibespaces"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

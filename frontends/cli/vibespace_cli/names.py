@@ -63,6 +63,20 @@ def short(resource: str) -> str:
     return f"{parts[3]}@{parts[1]}" if len(parts) == 4 and parts[2] == "agents" else parts[-1]
 
 
+def kind(resource: str) -> str:
+    """Of what it is the name: `agents`; empty where it is none."""
+    return "/".join(resource.split("/")[-2:-1])
+
+
+def told(resource: str) -> str:
+    """As `short`; of what has no name of its own, what it is and whose: `message 1a2b3c4d of claude-1@demo`."""
+    *parent, of, uid = ["", *resource.split("/")]
+    if of in ("", "vibespaces", "agents"):
+        return short(resource)
+    whose = short("/".join(parent[1:]))
+    return f"{of.removesuffix('s')} {uid[:8]}" + (f" of {whose}" if whose else "")
+
+
 def all_agents(session: Session, parent: str = EVERY_VIBESPACE) -> Sequence[Any]:
     """The agents of one vibespace, or of all."""
     from vibespace.v1.agents_pb2 import ListAgentsRequest

@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from vibespace.errors import InvalidArgument
-from vibespace_cli import build, differences, human, names, run
+from vibespace_cli import build, differences, human, names, run, shown
 from vibespace_cli.invocation import Invocation
 from vibespace_cli.output import Output
 from vibespace_cli.shape import leaves, text, to_data, words
 
-_COLOURS = {"created": "green", "deleted": "red", "changed": "yellow"}
+_COLOURS = {"created": "green", "deleted": "red", "ended": "dim", "changed": "yellow"}
 
 
 def command(words: tuple[str, ...]) -> click.Command:
@@ -29,8 +29,11 @@ def replay(invocation: Invocation) -> int | None:
         if later is not None:
             raise InvalidArgument("DIFF_NEEDED", "--to is a moment to compare with.", hint="Say --diff too.")
         then = run.call(invocation)
-        if not invocation.session.output.as_json:
-            invocation.session.output.note(_moment(then))
+        output = invocation.session.output
+        if not output.as_json:
+            output.note(_moment(then))
+        if not (output.as_json or output.plain or output.verbose):
+            _shorten(then)
         run.answer(invocation, then)
         return None
     then = run.call(invocation)
@@ -42,6 +45,14 @@ def replay(invocation: Invocation) -> int | None:
         raise
     _tell(invocation.session.output, then, now)
     return None
+
+
+def _shorten(then: Any) -> None:
+    """Of what people and agents write, a person is told the beginning, as `events` does."""
+    for message in then.messages:
+        message.text = shown.line(" ".join(message.text.splitlines()))
+    for approval in then.approvals:
+        approval.input = shown.brief(approval.input)
 
 
 def _name_the_flag(error: InvalidArgument) -> None:
@@ -68,7 +79,7 @@ def _tell(output: Output, then: Any, now: Any) -> None:
     if not found:
         output.note("Nothing is different.")
     for one in found:
-        output.line(f"{output.paint(one.change, _COLOURS[one.change])} {_short(one.name)}")
+        output.line(f"{output.paint(one.change, _COLOURS[one.change])} {names.told(one.name)}")
         width = max((len(field) for field, _, _ in one.fields), default=0)
         for field, before, after in one.fields:
             label = field.replace("_", " ").replace(".", " ").ljust(width)
@@ -84,12 +95,8 @@ def _plain(output: Output, found: list[differences.Difference]) -> None:
 
 
 def _moment(response: Any) -> str:
-    shown = next(leaf for leaf in leaves(response.DESCRIPTOR) if leaf.path == ("time",))
-    return f"position {response.cursor.position}, {text(response, shown, local=True)}"
-
-
-def _short(name: str) -> str:
-    return name if name == "host" else names.short(name)
+    time = next(leaf for leaf in leaves(response.DESCRIPTOR) if leaf.path == ("time",))
+    return f"position {response.cursor.position}, {text(response, time, local=True)}"
 
 
 def _value(value: Any) -> str:
