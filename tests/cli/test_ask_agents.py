@@ -12,6 +12,7 @@ from vibespace_cli.handmade import ask
 
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
+from tests.cli.process import on_terminal
 from vibespace.app import messages
 from vibespace.errors import FailedPrecondition
 from vibespace.v1 import conversations_pb2 as c
@@ -94,6 +95,16 @@ def test_what_comes_to_no_end_is_a_line(vibespace: Run, daemon: Daemon) -> None:
     """What was interrupted, by another answer or altogether."""
     hearing(daemon, saying("b1", 0, "I look"), saying("b2", 0, "There it"))
     assert vibespace(*ASK, "hello").out == "I look\nThere it\n"
+
+
+@pytest.mark.parametrize("end", ["", "."])
+def test_what_is_tried_again_is_a_line(daemon: Daemon, end: str) -> None:
+    """What was said of it so far, and then that it is; whether or not that comes whole after all."""
+    again = c.Block(error=c.ErrorBlock(text="cut off", retrying=True))
+    whole = text(f"I look{end}", block="b1")
+    hearing(daemon, saying("b1", 0, "I look"), c.StreamTranscriptResponse(blocks=[again, whole, text("There.")]))
+    _, seen = on_terminal(*ASK, "hello")
+    assert seen.splitlines() == ["I look", "cut off, it tries again", *([end] if end else []), "There."]
 
 
 def test_what_is_cut_off_is_a_line(vibespace: Run, daemon: Daemon) -> None:

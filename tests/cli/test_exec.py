@@ -152,6 +152,16 @@ def test_who_was_joined_to_a_program_hears_that_it_goes_on(daemon: Daemon) -> No
     assert "joins it again" not in on_terminal("connect", "a@demo", "--shell")[1]
 
 
+def test_who_was_joined_to_what_was_killed_hears_it(daemon: Daemon) -> None:
+    """And what joins the agent again; of a shell the exit code says enough."""
+    daemon.answers["ConversationService/OpenTerminal"] = lambda _: [OpenTerminalResponse(command=["join"])]
+    daemon.answers[EXEC] = lambda _: iter([_exit(137)])
+    code, seen = on_terminal("connect", "a@demo")
+    said = "ended by signal 9; 'vibespace connect a@demo' joins it again."
+    assert (code, said in " ".join(seen.split())) == (137, True)
+    assert "joins it again" not in on_terminal("connect", "a@demo", "--shell")[1]
+
+
 def test_who_waits_for_a_program_does_not_mind_another_daemon(daemon: Daemon) -> None:
     """It is asked again, as often as any call is made."""
     told: list[Any] = []

@@ -358,8 +358,8 @@ def test_refusals(make: Callable[[], Aggregate], decide: Step, reason: str) -> N
 @pytest.mark.parametrize(
     ("make", "words", "hint"),
     [
-        (after(new_approval, Approval.answer), "decided already, on the program's own interface.", "vibespace events"),
-        (after(new_approval, lambda a: a.answer(DENIED)), "decided already: it is denied.", "vibespace events"),
+        (after(new_approval, Approval.answer), "decided already, on the program's own interface.", "--type transcript"),
+        (after(new_approval, lambda a: a.answer(DENIED)), "decided already: it is denied.", "--type approval"),
         (late, "Nobody decided within 90s: it is denied.", "vibespace config set"),
     ],
 )

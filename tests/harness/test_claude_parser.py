@@ -408,6 +408,14 @@ def test_a_message_that_it_had_already_is_in_no_turn() -> None:
     assert len(only(many, Text)) == 9 * 101  # nobody waits for what so many of them mean
 
 
+def test_what_the_program_says_in_the_models_place_is_no_answer() -> None:
+    """It writes so for the record, where a turn was interrupted before there was one."""
+    message = {"model": "<synthetic>", "content": [{"type": "text", "text": "No response requested."}]}
+    line = {"type": "assistant", "uuid": "a-1", "sessionId": "c-1", "message": message}
+    assert told(line, source=Source.RECORD) == []
+    assert only(told({**line, "message": {**message, "model": "opus"}}, source=Source.RECORD), Text)
+
+
 def test_what_a_branch_begins_with_is_told_already() -> None:
     """The new transcript has all of the former again."""
     line = {"type": "user", "uuid": "u-1", "sessionId": "c-2", "entrypoint": "cli", "message": {"content": "hi"}}

@@ -113,12 +113,13 @@ class Approval(Aggregate):
                 hint="'vibespace approval list' shows what waits.",
             )
         if self.state != ASKED:
-            how = f": it is {self.verdict}" if self.verdict else ", on the program's own interface"
-            raise FailedPrecondition(
-                "APPROVAL_DECIDED",
-                f"That was decided already{how}.",
-                hint="'vibespace events --type approval' shows by whom.",
-            )
+            how, hint = f": it is {self.verdict}", "'vibespace events --type approval' shows by whom."
+            if not self.verdict:  # which one, the program does not tell
+                how, hint = (
+                    ", on the program's own interface",
+                    "'vibespace events --type transcript' shows what followed.",
+                )
+            raise FailedPrecondition("APPROVAL_DECIDED", f"That was decided already{how}.", hint=hint)
         if self._is_late:
             who = names.called(self.vibespace, self.agent)
             raise FailedPrecondition(

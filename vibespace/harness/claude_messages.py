@@ -41,6 +41,9 @@ CARRIED_OUT = (_COMMAND, "<local-command-stdout>", "<local-command-stderr>")
 follows may have its id."""
 _TYPED = (_COMMAND, "<command-message>")
 """So begins any, the other where the model is told what it stands for."""
+_OF_PROGRAM = "<synthetic>"
+"""In place of a model's name."""
+_FILLER = "No response requested."
 
 _TROUBLES = {
     "authentication_failed": Trouble.LOGIN,
@@ -173,6 +176,8 @@ def _part(said: Object, part: object, where: _Named, block: tuple[str, int]) -> 
             return _user_text(said, text(part, "text"), where)
         case "text" if true(said, "is_api_error_message") or true(said, "isApiErrorMessage"):
             return [_failure(said, text(part, "text"), where)]
+        case "text" if _is_filler(said, part):
+            return []
         case "text":
             return [Text(text=text(part, "text"), block=_block(said, block), **where)]
         case "thinking" | "redacted_thinking":
@@ -184,6 +189,11 @@ def _part(said: Object, part: object, where: _Named, block: tuple[str, int]) -> 
             return [_result(part, where), *_changed(said, called(part, "tool_use_id"), where)]
     kind = f"{text(said, 'type')}/{text(part, 'type')}"
     return [Unparsed(why="unknown kind", kind=kind, **where)]
+
+
+def _is_filler(said: Object, part: object) -> bool:
+    """Not the model's: the program's own answer, for the record, to what was interrupted before there was one."""
+    return text(said, "message", "model") == _OF_PROGRAM and text(part, "text") == _FILLER
 
 
 def _failure(said: Object, words: str, where: _Named) -> Error:

@@ -101,7 +101,7 @@ class SshProcess(Channel, asyncssh.SSHClientSession[bytes]):
         if self._exit is None:
             raise Unavailable(
                 "AGENT_UNREACHABLE",
-                "The connection to the agent broke while the command ran.",
+                "The connection to the agent broke before that was over.",
                 hint="See how the agent is with 'vibespace info'.",
             )
         return self._exit

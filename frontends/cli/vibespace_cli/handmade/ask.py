@@ -126,6 +126,7 @@ class _Printer:
                     f"To decide: vibespace approval allow {asked.approval[:8]}, or deny {asked.approval[:8]}"
                 )
             case "error" if block.error.retrying:
+                self._begin(None)  # what it was about to say was cut off
                 self._output.note(f"{shown.line(block.error.text)}, it tries again", theirs=True)
             case "error" if block.error.trouble == "warning" or helped:
                 self._output.note(shown.line(block.error.text), theirs=True)
@@ -165,8 +166,10 @@ class _Printer:
     def _finish(self, block: v1.TextBlock) -> None:
         if (said := self._said.get(block.block, 0) if block.block else 0) < 0:
             return
-        self._begin(block.block)
-        self._write(block.text[said:] + "\n")
+        rest = block.text[said:]
+        if rest or not said or self._open == block.block:  # else its line is ended already
+            self._begin(block.block)
+            self._write(rest + "\n")
         self._open = None
         if block.cut and said <= len(block.text):
             self._output.note("It said more, which is no longer kept. 'vibespace doctor' looks for the cause.")

@@ -22,6 +22,9 @@ from vibespace_cli.terminal import described, is_terminal
 _SHELL = ("sh", "-c", 'exec "${SHELL:-/bin/sh}" -l')
 """The user's own, as at a login: sshd says which."""
 
+_BY_SIGNAL = 128
+"""Exit codes above it are of what was ended by a signal, whose number is what they are above it."""
+
 _HELP = """Work on this terminal with an agent, or in its container.
 
 It is the agent's own program, on the conversation that `ask` goes on with, and with the agent's settings. Claude Code
@@ -55,12 +58,17 @@ def run(session: Session, agent: str | None, vibespace: str | None, shell: bool,
     name = names.agent(session, agent, vibespace)
     command = _SHELL if shell else _program(session, name, take_over)
     start = ExecStart(name=name, command=command, terminal=described())
+    again = f"'vibespace connect {names.short(name)}' joins it again"
     try:
-        return attach(session, ExecRequest(start=start), reads=True)
+        code = attach(session, ExecRequest(start=start), reads=True)
     except Unavailable as error:
-        if error.reason == LOST and not shell:
-            error.hint = f"The program goes on: 'vibespace connect {names.short(name)}' joins it again."
+        if not shell:
+            first = "The program goes on:" if error.reason == LOST else error.hint
+            error.hint = f"{first} {again}.".strip()
         raise
+    if code > _BY_SIGNAL and not shell:
+        session.output.note(f"The program on this terminal was ended by signal {code - _BY_SIGNAL}; {again}.")
+    return code
 
 
 def _program(session: Session, name: str, take_over: bool) -> Sequence[str]:
