@@ -39,7 +39,7 @@ OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", int(launch.FIRST_WORD * 1000)),
     ("grpc.keepalive_time_ms", int(_QUIET * 1000)),
     ("grpc.keepalive_timeout_ms", int(_PATIENCE * 1000)),
-    ("grpc.http2.ping_timeout_ms", int(_PATIENCE * 1000)),
+    ("grpc.http2.ping_timeout_ms", int((_QUIET + _PATIENCE) * 1000)),  # of those that gRPC sends amid what it gets
     ("grpc.http2.max_pings_without_data", 0),  # a stream may be silent for as long as it likes
 )
 

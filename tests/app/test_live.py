@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -27,12 +27,13 @@ from tests.app.house import (
     start,
     stop,
 )
-from tests.app.talking import talk
+from tests.app.talking import program_ended, talk
 from vibespace.app import agents, host, vibespaces
 from vibespace.app.log import Log
 from vibespace.app.writer import Command, Outcome, Request, Transaction
 from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate
+from vibespace.domain.messages import ACKNOWLEDGED
 from vibespace.errors import Error, FailedPrecondition, Internal, NotFound
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -134,10 +135,17 @@ async def test_readers_hold_what_the_log_folds_to(batches: list[tuple[list[tuple
 @given(batches=TALKING)
 @settings(max_examples=200, deadline=None)
 async def test_readers_hold_what_was_said(batches: list[tuple[list[tuple[Command, Request]], int]]) -> None:
-    """The same of one agent with much to tell, in lines that may lack anything: of none is made a defect."""
+    """The same of one agent with much to tell, in lines that may lack anything: of none is made a defect. And when its
+    program ends, nobody is left to wait for an end that never comes.
+    """
     async with somewhere() as house:
         await house.ask(create("a"))
         await same_as_fold(house, batches)
+        with suppress(Error):
+            await house.ask(program_ended("a", "claude-1"))
+        said = list(house.feed.state.messages.get(house.feed.state.agent("a", "claude-1").uid, {}).values())
+        worked_on = [message for message in said if message.state == ACKNOWLEDGED]
+        assert all(any(first.was_joined_by(message) for first in said) for message in worked_on)
 
 
 async def same_as_fold(house: House, batches: list[tuple[list[tuple[Command, Request]], int]]) -> None:

@@ -33,6 +33,7 @@ from vibespace.domain.transcripts import Place
 from vibespace.errors import Error, Exhausted
 
 WHOSE = ("demo", "claude-1")
+DELETED = "its agent was deleted"
 ASKED: dict[str, Any] = {"kind": "approval_asked", "request": "r", "tool": "Bash", "input_hash": "h"}
 ENTERED: dict[str, Any] = {"kind": "conversation_switched", "conversation": "s1"}
 BEGUN: dict[str, Any] = {"kind": "turn_started", "turn": "t"}
@@ -118,8 +119,8 @@ async def test_nothing_is_said_to_who_cannot_hear(house: House) -> None:
 
 
 async def test_with_an_agent_goes_what_was_said_to_it_and_asked_by_it(house: House) -> None:
-    """Its conversation, messages, approvals and transcript are in no table any more, and who follows what waits is told
-    that nobody does; those of others stay.
+    """Its conversation, messages, approvals and transcript are in no table any more, and messages and approvals have an
+    end in the history; those of others stay.
     """
     await house.ask(add())
     for agent in ("claude-1", "claude-2"):
@@ -134,10 +135,8 @@ async def test_with_an_agent_goes_what_was_said_to_it_and_asked_by_it(house: Hou
     for table in (state.aggregates, state.positions, state.asked):
         assert uids.isdisjoint(table)
     over = [each.aggregate for uid, each in state.gone.items() if uid in uids]
-    assert [(type(each), each.reason) for each in over if isinstance(each, Approval)] == [
-        (Approval, "its agent was deleted")
-    ]
-    assert len(over) == 1
+    kinds = {type(each) for each in over if isinstance(each, Approval | Message) and each.reason == DELETED}
+    assert (kinds, len(over)) == ({Approval, Message}, 2)
     assert [list(table) for table in (state.conversations, state.messages, state.approvals)] == [[stays]] * 3
     assert plain(state) == plain(house.log.fold())
     assert (await refused(house, line("demo", "claude-2", BEGUN))).reason == "AGENT_NOT_FOUND"

@@ -24,7 +24,7 @@ from vibespace.domain.approvals import ALLOWED, DENIED
 from vibespace.domain.conversations import Conversation
 from vibespace.harness.base import Settings
 from vibespace.harness.claude_code import ClaudeCode
-from vibespace.harness.codex import Codex
+from vibespace.harness.codex import KEY, Codex
 from vibespace.harness.events import (
     ConversationSwitched,
     Error,
@@ -263,6 +263,33 @@ def test_other_credentials_are_another_process() -> None:
     assert plan(view(**changed, conversation=busy, live=running(TURN))) is None
     handed = changed | {"messages": [message(1, HANDED)]}
     assert plan(view(**handed, live=running(written=("1-message-1",)))) != End()
+
+
+def test_nobody_is_logged_in_amid_a_turn() -> None:
+    """Codex ends it over that: a key that it was not started with is for its next life, and one is given it once."""
+
+    def next_of(live: Live, *started_with: str) -> Write:
+        found = plan(view(Codex(), env={KEY: "k"}, keys=("k",), keys_in_force=[*started_with], live=live))
+        assert isinstance(found, Write)
+        return found
+
+    live = Live(1, running=True)
+    live.connect()
+    for _ in range(2):
+        greeting = next_of(live, "k")
+        assert not greeting.secret
+        live.wrote(greeting.name)
+    assert not next_of(live).secret
+    login = next_of(live, "k")
+    assert login.secret
+    live.wrote(login.name)
+    live.saw([Replied(id="l", request="login-1-1")])
+    assert not next_of(live, "k").secret
+    live.connect()
+    for _ in range(3):
+        again = next_of(live, "k")
+        assert not again.secret
+        live.wrote(again.name)
 
 
 def test_rounds_are_counted_where_the_program_does_not() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -228,27 +229,26 @@ async def test_a_repository_is_cloned_once_and_again_when_asked(tmp_path: Path) 
 
 
 @in_virtual_time
-async def test_a_full_disk_does_not_end_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_does_not_end_the_loop(tmp_path: Path) -> None:
     """While nothing can be recorded the loop goes on trying; with room again everything is as it should be."""
     async with site(tmp_path) as made, made.reconciling():
         await made.house.ask(create())
         await made.until(quiet)
-        run, refused = type(made.house.writer).run, 0
+        refused = 0
 
         async def full(*_: Any) -> Any:
             nonlocal refused
             refused += 1
             raise Exhausted("DISK_FULL", "The disk is full.")
 
-        monkeypatch.setattr(type(made.house.writer), "run", full)
-        made.world.set_reachable(False)
-        await made.until(lambda feed: not feed.engine_seen)
-        made.world.things.clear()
-        made.world.set_reachable(True)
-        await made.until(lambda feed: feed.engine_seen)
-        await asyncio.sleep(30)
-        assert refused > 2
-        monkeypatch.setattr(type(made.house.writer), "run", run)
+        with patch.object(type(made.house.writer), "run", full):
+            made.world.set_reachable(False)
+            await made.until(lambda feed: not feed.engine_seen)
+            made.world.things.clear()
+            made.world.set_reachable(True)
+            await made.until(lambda feed: feed.engine_seen)
+            await asyncio.sleep(30)
+            assert refused > 2
         await made.until(lambda feed: made.agent().observed == "failed")
         await made.until(quiet)
         assert len(made.things("container")) == 1

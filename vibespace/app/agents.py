@@ -6,13 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from vibespace.app import approvals, credentials, host
+from vibespace.app import approvals, credentials, host, messages
 from vibespace.app.settings import CHANGEABLE, check_settings
 from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain import names
 from vibespace.domain.agents import STOPPED, Agent, given
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.errors import AlreadyExists, InvalidArgument, NotFound
+
+_DELETED = "its agent was deleted"
 
 
 def create_agent(
@@ -169,8 +171,10 @@ def observe_worktree(
 @makes_room
 def complete_deletion(transaction: Transaction, *, vibespace: str, name: str) -> Agent:
     """Nothing of it is left but, in a vibespace that stays, a worktree that somebody else must remove."""
-    approvals.expire_all(transaction, transaction.state.agent(vibespace, name).uid, "its agent was deleted")
-    draft = transaction.change(transaction.state.agent(vibespace, name))
+    found = transaction.state.agent(vibespace, name)
+    approvals.expire_all(transaction, found.uid, _DELETED)  # what it has to do with is over before it is
+    messages.fail_all(transaction, found.uid, _DELETED)
+    draft = transaction.change(found)
     credentials.forget(transaction, draft)
     draft.complete_deletion()
     home = transaction.state.vibespace(vibespace)

@@ -95,15 +95,29 @@ def queue_again(transaction: Transaction, *, message: Message) -> Message:
 def fail_message(transaction: Transaction, *, message: Message, reason: str) -> Message:
     """The agent will not work on it."""
     draft = transaction.change(_living(transaction, message))
-    draft.fail(transaction.mask(reason))
+    for each in with_joined(transaction, draft):
+        each.fail(transaction.mask(reason))
     return draft
+
+
+def fail_all(transaction: Transaction, agent_uid: str, reason: str) -> None:
+    """Whatever was said to that agent, it will not work on."""
+    for message in list(transaction.state.messages.get(agent_uid, {}).values()):
+        transaction.change(message).fail(reason)
 
 
 def lose_message(transaction: Transaction, *, message: Message) -> Message:
     """It may have arrived."""
     draft = transaction.change(_living(transaction, message))
-    draft.lose()
+    for each in with_joined(transaction, draft):
+        each.lose()
     return draft
+
+
+def with_joined(transaction: Transaction, draft: Message) -> list[Message]:
+    """It, and what joined the turn that it goes on with: one end is that of all."""
+    waiting = transaction.state.messages.get(draft.agent_uid, {})
+    return [draft, *(transaction.change(each) for each in list(waiting.values()) if draft.was_joined_by(each))]
 
 
 @makes_room
@@ -123,7 +137,8 @@ def interrupt(transaction: Transaction, *, vibespace: str, agent: str) -> Conver
     if draft.working or handed or not about_to:
         draft.interrupt(handed=handed)
     for message in about_to if not draft.turn else ():
-        transaction.change(message).finish("interrupted")
+        for each in with_joined(transaction, transaction.change(message)):
+            each.finish("interrupted")
     return draft
 
 
@@ -153,9 +168,11 @@ def withdraw(transaction: Transaction, *, agent_uid: str, reason: str) -> Conver
     for message in list(transaction.state.messages.get(agent_uid, {}).values()):
         changed = transaction.change(message)
         if changed.state == QUEUED or not (transcript and transcript.running):  # one that is over has nothing of it
-            changed.fail(transaction.mask(reason))
+            for each in with_joined(transaction, changed):
+                each.fail(transaction.mask(reason))
         elif changed.state == HANDED:
-            changed.lose()
+            for each in with_joined(transaction, changed):
+                each.lose()
     return draft
 
 

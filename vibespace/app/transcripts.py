@@ -14,7 +14,7 @@ from vibespace.domain import states
 from vibespace.domain.agents import Agent
 from vibespace.domain.approvals import ALLOWED, DENIED, Approval
 from vibespace.domain.conversations import Conversation
-from vibespace.domain.messages import ACKNOWLEDGED, HANDED, QUEUED, Message
+from vibespace.domain.messages import ACKNOWLEDGED, HANDED, Message
 from vibespace.domain.transcripts import Block, Place, Transcript, transcript_id
 from vibespace.errors import NotFound
 
@@ -213,11 +213,11 @@ class _Consequences:
             self._end_turn({"kind": "turn_ended", "turn": conversation.turn, "reason": "lost", "detail": words})
         conversation.end_work()
         approvals.expire_all(self._transaction, self._agent.uid, _OVER)
-        goes_on = any(draft.resumed and draft.state == QUEUED for draft in self._messages())
-        for draft in self._messages():
+        waiting = self._messages()
+        for draft in waiting:
             if draft.state == HANDED:
                 draft.queue_again()
-            elif draft.state == ACKNOWLEDGED and not goes_on:
+            elif draft.state == ACKNOWLEDGED and not any(each.was_joined_by(draft) for each in waiting):
                 draft.finish("lost", words)
 
     def _is_elsewhere(self, block: Block) -> bool:
@@ -263,12 +263,13 @@ class _Consequences:
 
     def _worked_on(self, block: Block, *turns: str) -> list[Message]:
         """What led to the turn that is over, or joined it, oldest first; it may be known by others of `turns`."""
-        turns, taken = (block.get("turn", ""), *turns), block.get("message")
-        return [
+        turns, taken, waiting = (block.get("turn", ""), *turns), block.get("message"), self._messages()
+        led = [
             draft
-            for draft in self._messages()
+            for draft in waiting
             if (draft.state == ACKNOWLEDGED and draft.turn in turns) or draft.delivery == taken
         ]
+        return [draft for draft in waiting if draft in led or any(each.was_joined_by(draft) for each in led)]
 
     def _finish(self, block: Block, worked_on: list[Message]) -> None:
         for draft in worked_on:
@@ -287,11 +288,13 @@ class _Consequences:
             elif draft.can_resume:
                 draft.resume()
             else:
-                draft.finish("lost")
+                for each in messages.with_joined(self._transaction, draft):
+                    each.finish("lost")
 
     def _drop(self, uid: str) -> None:
         if message := self._message(uid):
-            self._transaction.change(message).fail("the program did not take it up")
+            for each in messages.with_joined(self._transaction, self._transaction.change(message)):
+                each.fail("the program did not take it up")
 
     def _message(self, uid: str) -> Message | None:
         """One of ours that is on its way; what a program gives as its id may be anything."""

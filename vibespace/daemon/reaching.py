@@ -77,10 +77,12 @@ def _hint(agent: Agent, condition: State, resting: bool) -> str:
     return f"'vibespace agent start {agent.called}' brings it back."
 
 
-def _becomes(message: Message | None) -> str:
+def _becomes(message: Message | None, condition: State) -> str:
     """So that nobody says again what will be worked on."""
     if message is None:
         return ""
+    if condition == State.DELETING:
+        return "The message goes with it."
     if message.state == QUEUED:
         return "The message waits for that, and need not be said again."
     return "The history says then how far the message got."
@@ -94,7 +96,7 @@ def not_running(
     return FailedPrecondition(
         "AGENT_NOT_RUNNING",
         ended(f"Agent '{agent.name}' of '{agent.vibespace}' is {condition}{why}"),
-        hint=" ".join(filter(None, (_hint(agent, condition, resting), _becomes(message)))),
+        hint=" ".join(filter(None, (_hint(agent, condition, resting), _becomes(message, condition)))),
         agent=agent.name,
         vibespace=agent.vibespace,
     )

@@ -48,6 +48,7 @@ class Message(Aggregate):
         self.tries = 0
         self.resumed = False
         self.turn = ""
+        self.former = ""
         self.reason = ""
         self.trouble = ""
 
@@ -72,6 +73,10 @@ class Message(Aggregate):
     def can_resume(self) -> bool:
         """Once; and to go on with a command of the program's own means nothing to it."""
         return not (self.gone or self.resumed or self.is_command)
+
+    def was_joined_by(self, other: Message) -> bool:
+        """`other` joined the turn that this is to go on with, or goes on with: its end is that of both."""
+        return bool(self.former) and other.state == ACKNOWLEDGED and other.turn == self.former
 
     def hand(self) -> None:
         """It is written to the program, from now on."""
@@ -123,7 +128,7 @@ class Message(Aggregate):
         self.state = QUEUED
         self.resumed = True
         self.steers = False
-        self.turn = ""
+        self.former, self.turn = self.turn, ""
 
     @event("Acknowledged", topic="message.acknowledged")
     def _acknowledge(self, turn: str) -> None:

@@ -155,7 +155,8 @@ def _prepare(view: View, conversation: Conversation) -> Action:
     harness, live = view.harness, view.live
     if action := _unwritten(live, greet := _once(live, "greet"), harness.greet(_named(live, greet))):
         return action
-    login = harness.login(view.env, _named(live, kind := _once(live, "login")))
+    kind = _once(live, "login")
+    login = harness.login(view.env, _named(live, kind)) if _needs_login(view) else ()
     if action := _unwritten(live, kind, login):
         return replace(action, secret=True)
     if login and _named(live, kind) not in live.replied:
@@ -276,7 +277,7 @@ def _settle(view: View, conversation: Conversation) -> Action:
     how it gets other credentials.
     """
     between = None if conversation.working or _handed(view) else End()
-    if list(view.keys) != list(view.keys_in_force):
+    if _has_other_keys(view):
         return between
     if view.settings == view.in_force or not _is_open(view, conversation):
         return None
@@ -287,6 +288,17 @@ def _settle(view: View, conversation: Conversation) -> Action:
     if action := _unwritten(live, kind, [*update.lines.values()]):
         return action
     return Settle() if update.lines.keys() <= live.replied.keys() else None
+
+
+def _needs_login(view: View) -> bool:
+    """Once a life, with what it was started with: Codex ends the turn that it is logged in amid."""
+    earlier = (f"login-{number}" for number in range(1, view.live.connections))
+    return not (_has_other_keys(view) or any(_named(view.live, kind) in view.live.replied for kind in earlier))
+
+
+def _has_other_keys(view: View) -> bool:
+    """It was not started with the credentials that its agent has by now."""
+    return list(view.keys) != list(view.keys_in_force)
 
 
 def _is_open(view: View, conversation: Conversation) -> bool:
