@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.app.house import House, agent_deleted, create, set_credential
-from tests.app.talking import say
-from vibespace.app import agents
-from vibespace.app.mending import hint
+from tests.app.talking import line, program_started, say, with_first
+from vibespace.app import agents, messages
+from vibespace.app.mending import hint, waiting
 from vibespace.domain.messages import Message
 from vibespace.harness.events import Trouble
 
@@ -64,6 +64,24 @@ async def test_what_nobody_knows_has_no_advice(house: House) -> None:
     assert isinstance(found, Message)
     await house.ask(agent_deleted())
     assert hint(found, house.feed.state) == ""
+
+
+async def test_who_waits_behind_an_open_question_is_told_of_it(house: House) -> None:
+    """What waits for the agent to be idle, while that waits for a decision; what joins the turn does not wait."""
+    for command in (say(), program_started(), with_first(messages.hand_message, "demo", "claude-1")):
+        await house.ask(command)
+    asked = {"kind": "approval_asked", "request": "r", "tool": "Bash", "input_hash": "h"}
+    await house.ask(line("demo", "claude-1", {"kind": "turn_started", "turn": "t"}, asked))
+    told = []
+    for steers in (False, True):
+        said = await house.ask(say(steers=steers))
+        found = house.feed.state.aggregates[said.uid]
+        assert isinstance(found, Message)
+        told.append((waiting(found, house.feed.state), hint(found, house.feed.state)))
+    assert told == [
+        ("what the agent works on waits for a decision", "'vibespace approval list' shows it."),
+        ("", ""),
+    ]
 
 
 async def test_a_lost_turn_is_asked_for_again(house: House) -> None:

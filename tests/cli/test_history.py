@@ -227,6 +227,11 @@ def test_a_line_that_tells_little_is_told_by_that(daemon: Daemon) -> None:
     event.data = json.dumps({"line": "secret words", "blocks": [{"kind": "work_ended"}]})
     assert "work_ended\n" in (seen := on_terminal("events")[1])
     assert "secret words" not in seen
+    ended = {"kind": "turn_ended", "turn": "t", "reason": "lost", "detail": "killed"}
+    event.data = json.dumps({"blocks": [ended, {"kind": "work_ended"}]})
+    assert "turn_ended, work_ended: lost: killed\n" in on_terminal("events")[1]
+    event.data = json.dumps({"blocks": [{"kind": "conversation_switched", "conversation": UID}]})
+    assert f"conversation_switched: {UID[:8]}\n" in on_terminal("events")[1]
 
 
 @pytest.mark.usefixtures("narrow")

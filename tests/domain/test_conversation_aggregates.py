@@ -91,6 +91,16 @@ def allow(a: Approval) -> None:
 
 running: Callable[[], Transcript] = after(new_transcript, started(1, 1))
 busy: Callable[[], Conversation] = after(new_conversation, working)
+
+
+def interrupted() -> Conversation:
+    """A while ago."""
+    with acting(ORIGIN._replace(time=ORIGIN.time - timedelta(seconds=5))):
+        conversation = busy()
+        conversation.interrupt()
+    return settled(conversation)
+
+
 handed: Callable[[], Message] = after(new_message, Message.hand)
 taken: Callable[[], Message] = after(new_message, Message.hand, lambda m: m.acknowledge("t"))
 command: Callable[[], Message] = after(partial(new_message, is_command=True), Message.hand)
@@ -176,15 +186,12 @@ DECISIONS: dict[str, Row] = {
         [("conversation.interrupt_requested", {"turn": "t", "insists": False})],
     ),
     "conversation: interrupt twice": (
-        after(busy, Conversation.interrupt),
+        interrupted,
         Conversation.interrupt,
         [("conversation.interrupt_requested", {"turn": "t", "insists": True})],
     ),
-    "conversation: interrupt again and again": (
-        after(busy, Conversation.interrupt, Conversation.interrupt),
-        Conversation.interrupt,
-        [],
-    ),
+    "conversation: interrupt again and again": (after(interrupted, Conversation.interrupt), Conversation.interrupt, []),
+    "conversation: interrupt at the same time": (after(busy, Conversation.interrupt), Conversation.interrupt, []),
     "conversation: interrupt what it has left running": (
         after(busy, finished),
         Conversation.interrupt,

@@ -30,6 +30,7 @@ from vibespace.harness.events import (
     Stream,
     Text,
     ToolProgress,
+    ToolResult,
     Trouble,
     TurnEnded,
     TurnStarted,
@@ -414,6 +415,25 @@ def test_what_the_program_says_in_the_models_place_is_no_answer() -> None:
     line = {"type": "assistant", "uuid": "a-1", "sessionId": "c-1", "message": message}
     assert told(line, source=Source.RECORD) == []
     assert only(told({**line, "message": {**message, "model": "opus"}}, source=Source.RECORD), Text)
+
+
+def test_what_nobody_typed_is_nobodys_words() -> None:
+    """What a command for the shell printed, and that something in the background is over; the command was typed."""
+    line = {"type": "user", "uuid": "u-2", "parentUuid": "u-1", "sessionId": "c-1", "entrypoint": "cli"}
+    words = {
+        "typed": "<bash-input> ls -l</bash-input>",
+        "printed": "<bash-stdout>a b</bash-stdout><bash-stderr>no</bash-stderr>",
+        "over": "<task-notification>\n<tool-use-id>t-1</tool-use-id>\n<summary>It ended</summary>",
+    }
+    notice = {"origin": {"kind": "task-notification"}}
+    typed, printed, over = (
+        told({**line, **more, "message": {"content": words[name]}}, source=Source.RECORD)
+        for name, more in (("typed", {}), ("printed", {}), ("over", notice))
+    )
+    assert [(each.text, each.by_user) for each in typed if isinstance(each, Text)] == [("! ls -l", True)]
+    assert [(each.call, each.text) for each in printed if isinstance(each, ToolResult)] == [("u-1", "a bno")]
+    assert [(each.call, each.text) for each in over if isinstance(each, ToolProgress)] == [("t-1", "It ended")]
+    assert not only(printed + over, Text)
 
 
 def test_what_a_branch_begins_with_is_told_already() -> None:

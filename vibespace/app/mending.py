@@ -8,6 +8,7 @@ from vibespace.app import handing
 from vibespace.app.live import State
 from vibespace.domain import credentials, names
 from vibespace.domain.agents import Agent
+from vibespace.domain.approvals import ASKED
 from vibespace.domain.credentials import Credential
 from vibespace.domain.messages import QUEUED, Message
 from vibespace.harness.events import Reason, Trouble
@@ -20,14 +21,19 @@ _HINTS: dict[str, str] = {
     Trouble.BILLING: "See to the account that its key belongs to.",
 }
 
+_TERMINAL = "the agent's program is on a terminal, until that is left"
+_DECISION = "what the agent works on waits for a decision"
+
 
 def waiting(message: Message, state: State) -> str:
     """Why nothing is done about it yet, where that may last until a person does something; or nothing."""
-    transcript = state.transcript(message.agent_uid)
-    there = transcript is not None and transcript.running and transcript.on_terminal
-    if message.state != QUEUED or message.takes_over or not there:
+    if message.state != QUEUED:
         return ""
-    return "the agent's program is on a terminal, until that is left"
+    transcript = state.transcript(message.agent_uid)
+    if transcript and transcript.running and transcript.on_terminal and not message.takes_over:
+        return _TERMINAL
+    asked = state.approvals.get(message.agent_uid, {}).values()
+    return "" if message.steers or not any(each.state == ASKED for each in asked) else _DECISION
 
 
 def hint(message: Message, state: State) -> str:
@@ -36,7 +42,10 @@ def hint(message: Message, state: State) -> str:
     if not isinstance(agent, Agent):
         return ""
     who = agent.called
-    if waiting(message, state):
+    why = waiting(message, state)
+    if why == _DECISION:
+        return "'vibespace approval list' shows it."
+    if why == _TERMINAL:
         return f"'vibespace connect {who}' joins it there; 'vibespace ask --take-over' does not wait for that."
     if message.reason.partition(":")[0] == Reason.LOST:
         return f"Ask again: {who} goes on with the conversation, and files that were changed stay so."

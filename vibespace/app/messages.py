@@ -200,7 +200,7 @@ def new_conversation(transaction: Transaction, *, vibespace: str, agent: str) ->
         raise FailedPrecondition(
             "MESSAGES_WAIT",
             f"Messages to '{agent}' of '{vibespace}' are not done yet.",
-            hint=f"Wait for them, or end the work with 'vibespace agent interrupt {agent}@{vibespace}'.",
+            hint=f"Wait for them; what it works on ends with 'vibespace agent interrupt {agent}@{vibespace}'.",
         )
     begun = begin(transaction, found)  # first: a request that comes again is answered with what it changed first
     transaction.change(conversation).supersede()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from eventsourcing.domain import event
 
 from vibespace.domain import names
-from vibespace.domain.aggregate import Aggregate
+from vibespace.domain.aggregate import Aggregate, acting_at
 from vibespace.errors import FailedPrecondition
+
+_AT_ONCE = timedelta(seconds=1)
+"""In which to ask for an end of its work again is no word about how that went."""
 
 
 class Conversation(Aggregate):
@@ -76,6 +80,8 @@ class Conversation(Aggregate):
         """
         if self.turn and self.interrupted != self.turn:
             self._interrupt(turn=self.turn, insists=False)
+        elif self.turn and acting_at() - self.modified_on < _AT_ONCE:
+            pass  # somebody else asked the same
         elif self.turn or self.working or handed:
             if not self.insisted:
                 self._interrupt(turn=self.turn, insists=True)

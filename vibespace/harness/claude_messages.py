@@ -13,6 +13,7 @@ from vibespace.harness.events import (
     Reasoning,
     Text,
     ToolCall,
+    ToolProgress,
     ToolResult,
     Trouble,
     Unparsed,
@@ -21,6 +22,7 @@ from vibespace.harness.events import (
 )
 from vibespace.harness.reading import (
     LARGEST,
+    LONGEST_NAME,
     MOST_PARTS,
     Object,
     amount,
@@ -41,6 +43,10 @@ CARRIED_OUT = (_COMMAND, "<local-command-stdout>", "<local-command-stderr>")
 follows may have its id."""
 _TYPED = (_COMMAND, "<command-message>")
 """So begins any, the other where the model is told what it stands for."""
+_SHELL, _PRINTED = "<bash-input>", ("<bash-stdout>", "<bash-stderr>")
+"""So begins a command that was typed for the shell, and what that printed."""
+_NOTICE = "task-notification"
+"""By which the program tells the model that what it left in the background is over."""
 _OF_PROGRAM = "<synthetic>"
 """In place of a model's name."""
 _FILLER = "No response requested."
@@ -206,6 +212,12 @@ def _failure(said: Object, words: str, where: _Named) -> Error:
 def _user_text(said: Object, words: str, where: _Named) -> list[Event]:
     if words.startswith(INTERRUPTED):
         return []
+    if text(said, "origin", "kind") == _NOTICE:
+        call, told = _within(words, "tool-use-id"), _within(words, "summary")
+        return [ToolProgress(call=call[:LONGEST_NAME], text=told, **where)]
+    if words.startswith(_PRINTED):
+        printed = "".join(_within(words, tag[1:-1]) for tag in _PRINTED)
+        return [ToolResult(call=called(said, "parentUuid"), text=printed, **where)]
     sent = text(said, "entrypoint") != "cli" and not where["parent"]
     if sent:
         return [Text(text=words, by_user=True, message=where["id"], **where)]
@@ -213,11 +225,16 @@ def _user_text(said: Object, words: str, where: _Named) -> list[Event]:
 
 
 def _as_typed(words: str) -> str:
-    """Of a command, where the transcript has it in tags."""
+    """Of a command, which the transcript has in tags."""
+    if words.startswith(_SHELL):
+        return f"! {_within(words, 'bash-input').strip()}"
     if not words.startswith(_TYPED):
         return words
-    tags = (words.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0] for tag in ("command-name", "command-args"))
-    return " ".join(filter(None, tags))
+    return " ".join(filter(None, (_within(words, tag) for tag in ("command-name", "command-args"))))
+
+
+def _within(words: str, tag: str) -> str:
+    return words.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0]
 
 
 def _block(said: Object, block: tuple[str, int]) -> str:

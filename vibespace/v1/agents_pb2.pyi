@@ -57,7 +57,7 @@ class _InForceEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_InForce.ValueT
     IN_FORCE_YES: _InForce.ValueType  # 1
     """It does: the agent's program works by it."""
     IN_FORCE_AT_THE_NEXT_IDLE: _InForce.ValueType  # 2
-    """The program works by another value until it has nothing to do."""
+    """The program works by another value until it has nothing to do; Claude Code on its own terminal, until that is left."""
     IN_FORCE_AT_THE_NEXT_START: _InForce.ValueType  # 3
     """The program does not run, and takes it when it starts."""
 
@@ -68,7 +68,7 @@ IN_FORCE_UNSPECIFIED: InForce.ValueType  # 0
 IN_FORCE_YES: InForce.ValueType  # 1
 """It does: the agent's program works by it."""
 IN_FORCE_AT_THE_NEXT_IDLE: InForce.ValueType  # 2
-"""The program works by another value until it has nothing to do."""
+"""The program works by another value until it has nothing to do; Claude Code on its own terminal, until that is left."""
 IN_FORCE_AT_THE_NEXT_START: InForce.ValueType  # 3
 """The program does not run, and takes it when it starts."""
 

@@ -197,6 +197,10 @@ def _told(blocks: list[Any]) -> str:
 
 def _begins(block: Any) -> str:
     """The most telling of what it says, on one line; of a call also what with."""
+    if block["kind"] == "turn_ended":
+        return ": ".join(block[name] for name in ("reason", "detail") if block.get(name))
+    if block["kind"] == "conversation_switched":  # a program that is started says it also of the one that it is in
+        return str(block.get("conversation", ""))[:8]
     name = next((name for name in _WORDS if block.get(name)), "")
     given = block.get("input", "") if name == "tool" else ""
     return " ".join(f"{block.get(name, '')} {'' if given in _EMPTY else shown.brief(given)}".split())
