@@ -84,6 +84,16 @@ class Agent:
         while len(self.model.asked(KEY)) < number:
             assert time.monotonic() < deadline, "the model was not asked"
 
+    def taken_up(self, words: str) -> None:
+        """What was said in these words is, as the history tells."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            told = self.own.events("--vibespace", self.home, "--type", "message")
+            uids = {each["uid"] for each in told if each["type"] == "message.said" and each["data"]["text"] == words}
+            if uids & {each["uid"] for each in told if each["type"] == "message.acknowledged"}:
+                return
+            assert time.monotonic() < deadline, told
+
 
 Agents = dict[str, Agent]
 
@@ -272,3 +282,26 @@ def test_the_program_ends_amid_a_turn(agents: Agents, program: str, end: Callabl
     assert told.startswith(f"{END}{words}. Ask again: {agent.name} goes on with the conversation")
     agent.works()
     assert agent.model.asked(KEY)[-1].texts("user").count("hello") > 1
+
+
+def test_who_joined_a_turn_hears_its_end_though_its_program_died(agents: Agents) -> None:
+    """The next program goes on, and that is the end of both: nobody is left to wait."""
+    agent, gate = agents["codex"], Gate()
+    before = len(agent.model.asked(KEY))
+    agent.answers(Turn(["grain flour"], gate), Turn(["grain flour"], Gate()), say("There."))
+    asking = [agent.own.popen("ask", "-a", agent.name, "hello")]
+    try:
+        agent.is_asked(before + 1)
+        asking.append(agent.own.popen("ask", "-a", agent.name, "--steer", "and more"))
+        agent.taken_up("and more")
+        agent.model.loop.call_soon_threadsafe(gate.allow, 1000)
+        agent.is_asked(before + 2)
+        killing(agent)
+        ends = [process.communicate(timeout=PATIENCE) for process in asking]
+    finally:
+        for process in asking:
+            process.kill()
+            process.communicate()
+    assert [process.returncode for process in asking] == [0, 0], ends
+    assert [said.splitlines()[-1] for said, _ in ends] == ["There.", "There."]
+    agent.works()
