@@ -87,18 +87,30 @@ async def test_a_program_that_took_nothing_up_changes_nothing(house: House) -> N
     assert [text for text, _, _ in ended(house)] == ["one", "two"]
 
 
-ENDS: dict[str, tuple[Callable[[Message], Command], str]] = {
-    "it cannot be worked on": (lambda one: partial(messages.fail_message, message=one, reason="no"), FAILED),
-    "nobody knows": (lambda one: partial(messages.lose_message, message=one), UNCERTAIN),
-    "somebody interrupts": (lambda _: partial(messages.interrupt, vibespace="demo", agent="claude-1"), DONE),
-    "the program drops it": (lambda one: line(*WHOSE, {"kind": "message_dropped", "id": one.delivery}), FAILED),
-    "there is no program": (lambda _: withdraw(*WHOSE), FAILED),
+async def test_nothing_joins_itself(house: House) -> None:
+    """Where the program calls the turn that it goes on in as it did the first: its end is an end."""
+    await house.ask(program_started())
+    await house.ask(with_first(messages.hand_message, *WHOSE))
+    begun, other = ({"kind": "turn_started", "turn": turn} for turn in ("t", "u"))
+    await house.ask(line(*WHOSE, begun, taken(waiting(house)[0].delivery), other))
+    await house.ask(program_ended(*WHOSE))
+    assert [(text, how) for text, how, _ in ended(house)] == [("one", DONE), ("two", DONE)]
+
+
+ENDS: dict[str, tuple[Callable[[Message], Command], str, str]] = {
+    "it cannot be worked on": (lambda one: partial(messages.fail_message, message=one, reason="no"), FAILED, DONE),
+    "nobody knows": (lambda one: partial(messages.lose_message, message=one), UNCERTAIN, UNCERTAIN),
+    "somebody interrupts": (lambda _: partial(messages.interrupt, vibespace="demo", agent="claude-1"), DONE, DONE),
+    "the program drops it": (lambda one: line(*WHOSE, {"kind": "message_dropped", "id": one.delivery}), FAILED, DONE),
+    "there is no program": (lambda _: withdraw(*WHOSE), FAILED, DONE),
 }
 
 
-@pytest.mark.parametrize(("end", "state"), ENDS.values(), ids=ENDS.keys())
-async def test_what_ends_the_first_ends_the_other(house: House, end: Callable[[Message], Command], state: str) -> None:
-    """Before anything goes on with it: nobody waits for a turn that never comes."""
+@pytest.mark.parametrize(("end", "first", "other"), ENDS.values(), ids=ENDS.keys())
+async def test_what_ends_the_first_ends_the_other(
+    house: House, end: Callable[[Message], Command], first: str, other: str
+) -> None:
+    """Before anything goes on with it: nobody waits for a turn that never comes, and what was worked on is lost."""
     await house.ask(program_started())
     await house.ask(end(waiting(house)[0]))
-    assert [(text, how) for text, how, _ in ended(house)][:2] == [("one", state), ("two", state)]
+    assert [(text, how) for text, how, _ in ended(house)][:2] == [("one", first), ("two", other)]

@@ -33,7 +33,7 @@ from vibespace.app.log import Log
 from vibespace.app.writer import Command, Outcome, Request, Transaction
 from vibespace.domain.agents import Agent
 from vibespace.domain.aggregate import Aggregate
-from vibespace.domain.messages import ACKNOWLEDGED
+from vibespace.domain.messages import ACKNOWLEDGED, QUEUED
 from vibespace.errors import Error, FailedPrecondition, Internal, NotFound
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -145,7 +145,8 @@ async def test_readers_hold_what_was_said(batches: list[tuple[list[tuple[Command
             await house.ask(program_ended("a", "claude-1"))
         said = list(house.feed.state.messages.get(house.feed.state.agent("a", "claude-1").uid, {}).values())
         worked_on = [message for message in said if message.state == ACKNOWLEDGED]
-        assert all(any(first.was_joined_by(message) for first in said) for message in worked_on)
+        goes_on = [message for message in said if message.state == QUEUED]
+        assert all(any(first.was_joined_by(message) for first in goes_on) for message in worked_on)
 
 
 async def same_as_fold(house: House, batches: list[tuple[list[tuple[Command, Request]], int]]) -> None:

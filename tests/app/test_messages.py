@@ -330,6 +330,20 @@ async def test_interrupting_touches_nothing_that_waits(house: House) -> None:
     assert states(house) == [QUEUED]
 
 
+@pytest.mark.parametrize("minutes", [10, -10])
+async def test_who_insists_later_is_heard(house: House, minutes: int) -> None:
+    """By an interrupt, and by taking over for a terminal; also where the clock was set back meanwhile."""
+    interrupt = partial(messages.interrupt, vibespace="demo", agent="claude-1")
+    take_over = partial(messages.want_terminal, vibespace="demo", agent="claude-1", takes_over=True)
+    for command in (say(), program_started(), line(*WHOSE, BEGUN), interrupt, interrupt):
+        await house.ask(command)
+    conversation = house.feed.state.conversations[house.feed.state.agent(*WHOSE).uid]
+    assert not conversation.insisted
+    house.clock.forward(minutes=minutes)
+    await house.ask(take_over if minutes > 0 else interrupt)
+    assert house.feed.state.conversations[conversation.agent_uid].insisted
+
+
 async def test_interrupting_ends_the_program_that_was_handed_a_message(house: House) -> None:
     """It may begin with that at any moment: the message is interrupted, what waits stays, the next program lives."""
     said, _ = await house.ask(say()), await house.ask(say(text="two"))

@@ -434,6 +434,11 @@ def test_what_nobody_typed_is_nobodys_words() -> None:
     assert [(each.call, each.text) for each in printed if isinstance(each, ToolResult)] == [("u-1", "a bno")]
     assert [(each.call, each.text) for each in over if isinstance(each, ToolProgress)] == [("t-1", "It ended")]
     assert not only(printed + over, Text)
+    for begins in (words["printed"], "[Request interrupted by user], and then?"):  # what was sent may begin so
+        sent = {**line, "entrypoint": "sdk-cli", "message": {"content": begins}}
+        [event] = told(sent, source=Source.RECORD)
+        assert isinstance(event, Text)
+        assert (event.text, event.message) == (begins, "u-2")
 
 
 def test_what_a_branch_begins_with_is_told_already() -> None:

@@ -173,7 +173,7 @@ def complete_deletion(transaction: Transaction, *, vibespace: str, name: str) ->
     """Nothing of it is left but, in a vibespace that stays, a worktree that somebody else must remove."""
     found = transaction.state.agent(vibespace, name)
     approvals.expire_all(transaction, found.uid, _DELETED)  # what it has to do with is over before it is
-    messages.fail_all(transaction, found.uid, _DELETED)
+    messages.give_up_all(transaction, found.uid, _DELETED)
     draft = transaction.change(found)
     credentials.forget(transaction, draft)
     draft.complete_deletion()

@@ -96,14 +96,14 @@ def fail_message(transaction: Transaction, *, message: Message, reason: str) -> 
     """The agent will not work on it."""
     draft = transaction.change(_living(transaction, message))
     for each in with_joined(transaction, draft):
-        each.fail(transaction.mask(reason))
+        each.give_up(transaction.mask(reason))
     return draft
 
 
-def fail_all(transaction: Transaction, agent_uid: str, reason: str) -> None:
-    """Whatever was said to that agent, it will not work on."""
+def give_up_all(transaction: Transaction, agent_uid: str, reason: str) -> None:
+    """Whatever was said to that agent has no end any more but this."""
     for message in list(transaction.state.messages.get(agent_uid, {}).values()):
-        transaction.change(message).fail(reason)
+        transaction.change(message).give_up(reason)
 
 
 def lose_message(transaction: Transaction, *, message: Message) -> Message:
@@ -148,9 +148,9 @@ def want_terminal(transaction: Transaction, *, vibespace: str, agent: str, takes
     _must_stay(transaction, found)
     host.require_awake(transaction.state.host, f"'{agent}' of '{vibespace}' was not connected to")
     draft = transaction.change(current(transaction, found))
-    draft.want_terminal()
     if takes_over and draft.turn and not draft.on_terminal:
         draft.interrupt()
+    draft.want_terminal()
     return draft
 
 
@@ -169,7 +169,7 @@ def withdraw(transaction: Transaction, *, agent_uid: str, reason: str) -> Conver
         changed = transaction.change(message)
         if changed.state == QUEUED or not (transcript and transcript.running):  # one that is over has nothing of it
             for each in with_joined(transaction, changed):
-                each.fail(transaction.mask(reason))
+                each.give_up(transaction.mask(reason))
         elif changed.state == HANDED:
             for each in with_joined(transaction, changed):
                 each.lose()

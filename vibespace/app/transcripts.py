@@ -14,7 +14,7 @@ from vibespace.domain import states
 from vibespace.domain.agents import Agent
 from vibespace.domain.approvals import ALLOWED, DENIED, Approval
 from vibespace.domain.conversations import Conversation
-from vibespace.domain.messages import ACKNOWLEDGED, HANDED, Message
+from vibespace.domain.messages import ACKNOWLEDGED, QUEUED, Message
 from vibespace.domain.transcripts import Block, Place, Transcript, transcript_id
 from vibespace.errors import NotFound
 
@@ -215,9 +215,10 @@ class _Consequences:
         approvals.expire_all(self._transaction, self._agent.uid, _OVER)
         waiting = self._messages()
         for draft in waiting:
-            if draft.state == HANDED:
-                draft.queue_again()
-            elif draft.state == ACKNOWLEDGED and not any(each.was_joined_by(draft) for each in waiting):
+            draft.queue_again()
+        next_up = [draft for draft in waiting if draft.state == QUEUED]
+        for draft in waiting:
+            if draft.state == ACKNOWLEDGED and not any(each.was_joined_by(draft) for each in next_up):
                 draft.finish("lost", words)
 
     def _is_elsewhere(self, block: Block) -> bool:
@@ -294,7 +295,7 @@ class _Consequences:
     def _drop(self, uid: str) -> None:
         if message := self._message(uid):
             for each in messages.with_joined(self._transaction, self._transaction.change(message)):
-                each.fail("the program did not take it up")
+                each.give_up("the program did not take it up")
 
     def _message(self, uid: str) -> Message | None:
         """One of ours that is on its way; what a program gives as its id may be anything."""

@@ -80,7 +80,7 @@ class Conversation(Aggregate):
         """
         if self.turn and self.interrupted != self.turn:
             self._interrupt(turn=self.turn, insists=False)
-        elif self.turn and acting_at() - self.modified_on < _AT_ONCE:
+        elif self.turn and timedelta() <= acting_at() - self.modified_on < _AT_ONCE:
             pass  # somebody else asked the same
         elif self.turn or self.working or handed:
             if not self.insisted:

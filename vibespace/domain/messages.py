@@ -76,7 +76,7 @@ class Message(Aggregate):
 
     def was_joined_by(self, other: Message) -> bool:
         """`other` joined the turn that this is to go on with, or goes on with: its end is that of both."""
-        return bool(self.former) and other.state == ACKNOWLEDGED and other.turn == self.former
+        return other.id != self.id and bool(self.former) and other.state == ACKNOWLEDGED and other.turn == self.former
 
     def hand(self) -> None:
         """It is written to the program, from now on."""
@@ -107,6 +107,13 @@ class Message(Aggregate):
         """The agent will not work on it."""
         if not self.gone:
             self._fail(reason=reason)
+
+    def give_up(self, reason: str) -> None:
+        """It comes to no end: what was worked on is lost, all else fails."""
+        if self.state == ACKNOWLEDGED:
+            self.finish("lost", reason)
+        else:
+            self.fail(reason)
 
     def lose(self) -> None:
         """Whether the program has it cannot be found out."""

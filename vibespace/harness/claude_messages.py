@@ -210,17 +210,16 @@ def _failure(said: Object, words: str, where: _Named) -> Error:
 
 
 def _user_text(said: Object, words: str, where: _Named) -> list[Event]:
-    if words.startswith(INTERRUPTED):
+    if words.startswith(INTERRUPTED) and words.endswith("]") and "\n" not in words:
         return []
     if text(said, "origin", "kind") == _NOTICE:
         call, told = _within(words, "tool-use-id"), _within(words, "summary")
         return [ToolProgress(call=call[:LONGEST_NAME], text=told, **where)]
+    if text(said, "entrypoint") != "cli" and not where["parent"]:  # it was sent, and may begin as anything
+        return [Text(text=words, by_user=True, message=where["id"], **where)]
     if words.startswith(_PRINTED):
         printed = "".join(_within(words, tag[1:-1]) for tag in _PRINTED)
         return [ToolResult(call=called(said, "parentUuid"), text=printed, **where)]
-    sent = text(said, "entrypoint") != "cli" and not where["parent"]
-    if sent:
-        return [Text(text=words, by_user=True, message=where["id"], **where)]
     return [Text(text=_as_typed(words), by_user=True, **where)]
 
 

@@ -22,8 +22,8 @@ from vibespace_cli.terminal import described, is_terminal
 _SHELL = ("sh", "-c", 'exec "${SHELL:-/bin/sh}" -l')
 """The user's own, as at a login: sshd says which."""
 
-_BY_SIGNAL = 128
-"""Exit codes above it are of what was ended by a signal, whose number is what they are above it."""
+_BY_SIGNAL = range(129, 129 + 64)
+"""Exit codes of what was ended by signal 1 and the next."""
 
 _HELP = """Work on this terminal with an agent, or in its container.
 
@@ -66,8 +66,8 @@ def run(session: Session, agent: str | None, vibespace: str | None, shell: bool,
             first = "The program goes on:" if error.reason == LOST else error.hint
             error.hint = f"{first} {again}.".strip()
         raise
-    if code > _BY_SIGNAL and not shell:
-        session.output.note(f"The program on this terminal was ended by signal {code - _BY_SIGNAL}; {again}.")
+    if code in _BY_SIGNAL and not shell:
+        session.output.note(f"The program on this terminal was ended by signal {code - _BY_SIGNAL.start + 1}; {again}.")
     return code
 
 
