@@ -156,7 +156,7 @@ def _prepare(view: View, conversation: Conversation) -> Action:
     if action := _unwritten(live, greet := _once(live, "greet"), harness.greet(_named(live, greet))):
         return action
     kind = _once(live, "login")
-    login = harness.login(view.env, _named(live, kind)) if _needs_login(view) else ()
+    login = harness.login(view.env, _named(live, kind)) if _may_log_in(view) else ()
     if action := _unwritten(live, kind, login):
         return replace(action, secret=True)
     if login and _named(live, kind) not in live.replied:
@@ -290,10 +290,9 @@ def _settle(view: View, conversation: Conversation) -> Action:
     return Settle() if update.lines.keys() <= live.replied.keys() else None
 
 
-def _needs_login(view: View) -> bool:
-    """Once a life, with what it was started with: Codex ends the turn that it is logged in amid."""
-    earlier = (f"login-{number}" for number in range(1, view.live.connections))
-    return not (_has_other_keys(view) or any(_named(view.live, kind) in view.live.replied for kind in earlier))
+def _may_log_in(view: View) -> bool:
+    """With what it was started with, and not amid a turn: Codex ends that over being logged in."""
+    return not (_has_other_keys(view) or view.live.turn)
 
 
 def _has_other_keys(view: View) -> bool:
