@@ -87,7 +87,7 @@ async def test_refused(agent_image: str, answer: Refusal, status: int, kind: str
         code, said = await program.end()
     retries = [event for event in said if event.get("subtype") == "api_retry"]
     assert [(retry["attempt"], retry["error_status"], retry["error"]) for retry in retries] == [(1, status, kind)]
-    result = said[-1]
+    [result] = filter(_is_result, said)  # it may say more after it
     assert (code, result["is_error"], result["terminal_reason"]) == (1, True, "api_error")
     assert result["api_error_status"] == status
     assert model.surprises == []
@@ -99,7 +99,7 @@ async def test_cut(agent_image: str) -> None:
     async with model.serving() as url, claude(agent_image, url, "one") as program:
         program.tell(_user("what?"))
         code, said = await program.end()
-    result = said[-1]
+    [result] = filter(_is_result, said)  # it may say more after it
     assert (code, result["is_error"], result["terminal_reason"]) == (1, True, "api_error")
     assert (result["api_error_status"], result["api_error"]) == (None, "connection_failed")
     assert [request.body.get("stream", False) for request in model.asked("one")] == [True, True, False]
