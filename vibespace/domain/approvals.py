@@ -113,12 +113,11 @@ class Approval(Aggregate):
                 hint="'vibespace approval list' shows what waits.",
             )
         if self.state != ASKED:
-            how, hint = f": it is {self.verdict}", "'vibespace events --type approval' shows by whom."
-            if not self.verdict:  # which one, the program does not tell
-                how, hint = (
-                    ", on the program's own interface",
-                    "'vibespace events --type transcript' shows what followed.",
-                )
+            if self.verdict:
+                how, hint = f": it is {self.verdict}", "'vibespace events --type approval' shows by whom."
+            else:  # what was decided, the program does not tell
+                how = ", on the program's own interface"
+                hint = "'vibespace events --type transcript' shows what followed."
             raise FailedPrecondition("APPROVAL_DECIDED", f"That was decided already{how}.", hint=hint)
         if self._is_late:
             who = names.called(self.vibespace, self.agent)

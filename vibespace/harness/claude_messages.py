@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from vibespace.harness.events import (
@@ -35,8 +36,7 @@ from vibespace.harness.reading import (
     whole,
 )
 
-INTERRUPTED = "[Request interrupted by user"
-"""What the program writes as if the user had said it."""
+_INTERRUPTED = re.compile(r"\[Request interrupted by user[^\n]*\]")
 _COMMAND = "<command-name>"
 CARRIED_OUT = (_COMMAND, "<local-command-stdout>", "<local-command-stderr>")
 """So begins what the transcript says of a command that the program has carried out itself, in no turn: the prompt that
@@ -108,6 +108,11 @@ def user_said(said: Object) -> str | None:
         return content
     words = [text(part, "text") for part in items(said, "message", "content") if text(part, "type") == "text"]
     return "".join(words) or None
+
+
+def is_interrupt(words: str) -> bool:
+    """The program writes that one was as if the user had said it."""
+    return bool(_INTERRUPTED.fullmatch(words))
 
 
 def carried_out(said: Object, words: str) -> tuple[Event, ...]:
@@ -210,7 +215,7 @@ def _failure(said: Object, words: str, where: _Named) -> Error:
 
 
 def _user_text(said: Object, words: str, where: _Named) -> list[Event]:
-    if words.startswith(INTERRUPTED) and words.endswith("]") and "\n" not in words:
+    if is_interrupt(words):
         return []
     if text(said, "origin", "kind") == _NOTICE:
         call, told = _within(words, "tool-use-id"), _within(words, "summary")

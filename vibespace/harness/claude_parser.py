@@ -14,11 +14,11 @@ from vibespace.harness.claude_approvals import Open
 from vibespace.harness.claude_joined import Joined
 from vibespace.harness.claude_messages import (
     CARRIED_OUT,
-    INTERRUPTED,
     carried_out,
     conversation_of,
     cost,
     ended,
+    is_interrupt,
     message_events,
     retried,
     spent,
@@ -306,7 +306,7 @@ class ClaudeParser:
         typed = text(said, "entrypoint") == "cli"
         own = typed and not true(said, "isSidechain")
         words = user_said(said)
-        if own and words is not None and words.startswith(INTERRUPTED):
+        if own and words is not None and is_interrupt(words):
             return self._recorded_end(said, Reason.INTERRUPTED)
         if own and words and words.startswith(CARRIED_OUT):
             return carried_out(said, words)

@@ -65,16 +65,17 @@ def short(resource: str) -> str:
 
 def kind(resource: str) -> str:
     """Of what it is the name: `agents`; empty where it is none."""
-    return "/".join(resource.split("/")[-2:-1])
+    return resource.rpartition("/")[0].rpartition("/")[2]
 
 
 def told(resource: str) -> str:
     """As `short`; of what has no name of its own, what it is and whose: `message 1a2b3c4d of claude-1@demo`."""
-    *parent, of, uid = ["", *resource.split("/")]
+    of = kind(resource)
     if of in ("", "vibespaces", "agents"):
         return short(resource)
-    whose = short("/".join(parent[1:]))
-    return f"{of.removesuffix('s')} {uid[:8]}" + (f" of {whose}" if whose else "")
+    parent, _, uid = resource.rpartition(f"{of}/")
+    whose = f" of {short(parent.rstrip('/'))}" if parent else ""
+    return f"{of.removesuffix('s')} {uid[:8]}{whose}"
 
 
 def all_agents(session: Session, parent: str = EVERY_VIBESPACE) -> Sequence[Any]:

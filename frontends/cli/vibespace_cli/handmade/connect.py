@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from itertools import count
 
@@ -22,8 +23,8 @@ from vibespace_cli.terminal import described, is_terminal
 _SHELL = ("sh", "-c", 'exec "${SHELL:-/bin/sh}" -l')
 """The user's own, as at a login: sshd says which."""
 
-_BY_SIGNAL = range(129, 129 + 64)
-"""Exit codes of what was ended by signal 1 and the next."""
+_BY_SIGNAL = 128
+"""What a shell's exit codes have above the number of the signal that ended it."""
 
 _HELP = """Work on this terminal with an agent, or in its container.
 
@@ -66,8 +67,8 @@ def run(session: Session, agent: str | None, vibespace: str | None, shell: bool,
             first = "The program goes on:" if error.reason == LOST else error.hint
             error.hint = f"{first} {again}.".strip()
         raise
-    if code in _BY_SIGNAL and not shell:
-        session.output.note(f"The program on this terminal was ended by signal {code - _BY_SIGNAL.start + 1}; {again}.")
+    if (number := code - _BY_SIGNAL) in range(1, signal.NSIG) and not shell:
+        session.output.note(f"The program on this terminal was ended by signal {number}; {again}.")
     return code
 
 
