@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from tests.harness.codex_frames import CODEX, WHERE, sent, told
 from vibespace.errors import InvalidArgument
 from vibespace.harness.base import Answer, Settings
-from vibespace.harness.codex import Codex
-from vibespace.harness.events import (
-    ApprovalAsked,
-    Event,
-    Unparsed,
-)
-from vibespace.harness.reading import encode
-
-CODEX = Codex()
-
-
-WHERE = {"threadId": "c-1", "turnId": "t-1"}
-
-
-def item(state: str, **said: Any) -> dict[str, Any]:
-    return {"method": f"item/{state}", "params": {**WHERE, "item": said}}
-
-
-def told(*frames: dict[str, Any]) -> list[Event]:
-    parser = CODEX.parser()
-    return [event for frame in frames for event in parser.feed(encode(frame))]
-
-
-def sent(line: bytes) -> Any:
-    return json.loads(line)
-
+from vibespace.harness.events import ApprovalAsked, Unparsed
 
 ASKED = ApprovalAsked(id="call_1", request='"q-1"', call="call_1", tool="Bash", input={"command": "rm x"})
 
