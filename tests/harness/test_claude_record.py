@@ -120,6 +120,12 @@ def test_what_nobody_typed_is_nobodys_words() -> None:
         assert (event.text, event.message) == (begins, "u-2")
 
 
+def test_who_quotes_an_interrupt_has_typed_a_prompt() -> None:
+    """The program's own words for one are a whole line."""
+    quoted = typed("p-1", "[Request interrupted by user], it said; why?")[1]
+    assert [type(event) for event in told(quoted, source=Source.RECORD)] == [TurnStarted, Text]
+
+
 def test_what_a_branch_begins_with_is_told_already() -> None:
     """The new transcript has all of the former again."""
     line = {"type": "user", "uuid": "u-1", "sessionId": "c-2", "entrypoint": "cli", "message": {"content": "hi"}}
