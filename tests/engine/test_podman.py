@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -16,6 +18,7 @@ from tests.places import Place
 from tests.podman import cache
 from vibespace.engine.base import AgentSpec, Condition
 from vibespace.engine.containers import ContainersEngine
+from vibespace.errors import Aborted
 from vibespace.setup import podman
 
 pytestmark = pytest.mark.containers
@@ -33,6 +36,32 @@ class TestPodmanEngine(LimitsContract, ClosedNetworkContract, ContainersContract
         spec = replace(agent(factory), closed=True)
         await engine.apply(spec)
         assert await run(engine, spec, "ip route show default") == ""
+
+    @pytest.mark.parametrize("taken", [2, 3])
+    async def test_a_port_that_others_took(
+        self, monkeypatch: pytest.MonkeyPatch, factory: ContainersFactory, engine: ContainersEngine, taken: int
+    ) -> None:
+        """Podman picks it when it makes a container; one that is taken before the start is made with another, twice."""
+        spec, put = agent(factory), engine._api.put
+        with ExitStack() as others:
+
+            async def put_once_taken(archive: str, tar: bytes, /, *, path: str) -> None:
+                made = await factory.call("get", archive.replace("/archive", "/json"))
+                [[binding]] = made["HostConfig"]["PortBindings"].values()
+                if path == "/" and len(listening) < taken:
+                    address = "127.0.0.1", int(binding["HostPort"])
+                    listening.append(others.enter_context(socket.create_server(address)))
+                await put(archive, tar, path=path)
+
+            listening: list[socket.socket] = []
+            monkeypatch.setattr(engine._api, "put", put_once_taken)
+            if taken == 2:
+                await engine.apply(spec)
+                assert await run(engine, spec, "echo up") == "up"
+            else:
+                with pytest.raises(Aborted, match=r"No port is free: .*address already in use"):
+                    await engine.apply(spec)
+                assert not any(left.kind == "container" for left in await engine.leftovers(frozenset()))
 
     async def test_what_a_bare_image_lacks(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
         """A bare Debian, which is where the agents' image is built, lacks what that adds; looking leaves nothing."""

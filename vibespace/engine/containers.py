@@ -24,6 +24,9 @@ STOP_SECONDS = 10
 DIAL_SECONDS = 15.0
 """How long a container that runs may take until its sshd answers."""
 
+_PORTS = 3
+"""How many ports of the host may be taken by others, one after another, before a start is given up."""
+
 
 class ContainersEngine:
     """`engine.base.Engine` and `Inventory` on the socket of a Podman or Docker, for the objects of one log.
@@ -207,6 +210,28 @@ class ContainersEngine:
     async def _make(self, spec: AgentSpec) -> None:
         volumes = (self._ensure_volume(volume, spec) for volume in bodies.volumes(spec).values())
         await _together((self._ensure_network(spec), *volumes))
+        path = await self._make_started(spec)
+        if self._guard is not None:
+            try:
+                await self._guard()
+            except Error:
+                await self._api.delete(path, force=True)  # rather none than one that reaches others
+                raise
+
+    async def _make_started(self, spec: AgentSpec) -> str:
+        """Its path. Podman picks the host's port for a container that it makes: others may take it before the start."""
+        refusal: Error | None = None
+        for _ in range(_PORTS):
+            path = await self._create(spec)
+            try:
+                await self._start(path)
+                return path
+            except AlreadyExists as e:
+                refusal = e
+                await self._api.delete(path, force=True)
+        raise Aborted("ENGINE_REFUSED", f"No port is free: {refusal}") from refusal
+
+    async def _create(self, spec: AgentSpec) -> str:
         body = bodies.container(self._log_id, spec, self._ulimits, self._sysctls)
         try:
             made = await self._api.post("/containers/create", body, name=bodies.container_name(spec.agent_uid))
@@ -218,13 +243,7 @@ class ContainersEngine:
         await self._api.put(f"{path}/archive", files.archive(spec), path="/")
         if spec.logins:
             await self._api.put(f"{path}/archive", files.store(spec), path=LOGINS)
-        await self._start(path)
-        if self._guard is not None:
-            try:
-                await self._guard()
-            except Error:
-                await self._api.delete(path, force=True)  # rather none than one that reaches others
-                raise
+        return path
 
     async def _start(self, path: str) -> None:
         """Podman, with much to do, may still be putting away what files were just put in by, and then finds it gone."""
