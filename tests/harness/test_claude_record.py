@@ -113,11 +113,12 @@ def test_what_nobody_typed_is_nobodys_words() -> None:
     assert [(each.call, each.text) for each in printed if isinstance(each, ToolResult)] == [("u-1", "a bno")]
     assert [(each.call, each.text) for each in over if isinstance(each, ToolProgress)] == [("t-1", "It ended")]
     assert not only(printed + over, Text)
-    for begins in (words["printed"], "[Request interrupted by user], and then?"):  # what was sent may begin so
-        sent = {**line, "entrypoint": "sdk-cli", "message": {"content": begins}}
-        [event] = told(sent, source=Source.RECORD)
-        assert isinstance(event, Text)
-        assert (event.text, event.message) == (begins, "u-2")
+    begun = (*words.values(), "<command-name>/x</command-name> why?", "[Request interrupted by user], and then?")
+    for begins in begun:  # what was sent may begin so, and a prompt that was typed
+        for how, id in (({"entrypoint": "sdk-cli"}, "u-2"), ({"promptSource": "typed"}, "")):
+            events = told({**line, **how, "message": {"content": begins}}, source=Source.RECORD)
+            [said] = [event for event in events if isinstance(event, Text)]
+            assert (said.text, said.by_user, said.message) == (begins, True, id)
 
 
 def test_who_quotes_an_interrupt_has_typed_a_prompt() -> None:

@@ -214,6 +214,11 @@ def _failure(said: Object, words: str, where: _Named) -> Error:
     return Error(trouble=told or trouble_of(word, status), text=words, status=status, **where)
 
 
+def is_typed_prompt(said: Object) -> bool:
+    """For the model, and no command, whatever it begins with."""
+    return text(said, "promptSource") == "typed"
+
+
 def _user_text(said: Object, words: str, where: _Named) -> list[Event]:
     if is_interrupt(words):
         return []
@@ -222,6 +227,8 @@ def _user_text(said: Object, words: str, where: _Named) -> list[Event]:
         return [ToolProgress(call=call[:LONGEST_NAME], text=told, **where)]
     if text(said, "entrypoint") != "cli" and not where["parent"]:  # it was sent, and may begin as anything
         return [Text(text=words, by_user=True, message=where["id"], **where)]
+    if is_typed_prompt(said):
+        return [Text(text=words, by_user=True, **where)]
     if words.startswith(_PRINTED):
         printed = "".join(_within(words, tag[1:-1]) for tag in _PRINTED)
         return [ToolResult(call=called(said, "parentUuid"), text=printed, **where)]

@@ -19,6 +19,7 @@ from vibespace.harness.claude_messages import (
     cost,
     ended,
     is_interrupt,
+    is_typed_prompt,
     message_events,
     retried,
     spent,
@@ -308,7 +309,7 @@ class ClaudeParser:
         words = user_said(said)
         if own and words is not None and is_interrupt(words):
             return self._recorded_end(said, Reason.INTERRUPTED)
-        if own and words and words.startswith(CARRIED_OUT):
+        if own and words and words.startswith(CARRIED_OUT) and not is_typed_prompt(said):
             return carried_out(said, words)
         started: Events = ()
         if own and words:
