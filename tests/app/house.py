@@ -158,6 +158,6 @@ def _plain(value: Any) -> Any:
             return value.isoformat()
         case UUID():
             return str(value)
-        case None | str() | int():
+        case None | str() | int() | float():
             return value
     return {key: _plain(part) for key, part in vars(value).items()}

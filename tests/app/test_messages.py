@@ -15,7 +15,7 @@ from vibespace.app.messages import LONGEST, MOST_WAITING
 from vibespace.app.transcripts import Line
 from vibespace.app.writer import Command
 from vibespace.domain.approvals import Approval
-from vibespace.domain.messages import ACKNOWLEDGED, DONE, FAILED, QUEUED, UNCERTAIN, Message
+from vibespace.domain.messages import ACKNOWLEDGED, DONE, FAILED, HANDED, QUEUED, UNCERTAIN, Message
 from vibespace.domain.transcripts import Place
 from vibespace.errors import Exhausted
 
@@ -154,6 +154,27 @@ async def test_who_insists_later_is_heard(house: House, minutes: int) -> None:
     house.clock.forward(minutes=minutes)
     await house.ask(take_over if minutes > 0 else interrupt)
     assert house.feed.state.conversations[conversation.agent_uid].insisted
+
+
+@pytest.mark.parametrize("taken_up", [False, True])
+async def test_two_who_interrupt_at_once_end_one_turn(house: House, taken_up: bool) -> None:
+    """The second is the same word, though by then the program was handed what waited, or works on it: that goes on."""
+    interrupt = partial(messages.interrupt, vibespace="demo", agent="claude-1")
+    await house.ask(say())
+    hand = with_first(messages.hand_message, *WHOSE)
+    over = line(*WHOSE, {"kind": "turn_ended", "turn": "t", "reason": "interrupted", "message": TAKEN["message"]})
+    begun = line(*WHOSE, ENTERED, BEGUN, TAKEN)
+    for command in (program_started(), hand, begun, say(text="next"), interrupt, over, hand):
+        await house.ask(command)
+    if taken_up:
+        await house.ask(line(*WHOSE, {**BEGUN, "turn": "u"}))
+    before = house.feed.state.position
+    await house.ask(interrupt)
+    assert (house.feed.state.position, states(house)) == (before, [HANDED])
+    house.clock.forward(seconds=1)
+    await house.ask(interrupt)
+    [conversation] = house.feed.state.conversations.values()
+    assert (conversation.interrupted, conversation.insisted) == (("u", False) if taken_up else ("", True))
 
 
 async def test_interrupting_ends_the_program_that_was_handed_a_message(house: House) -> None:

@@ -124,13 +124,16 @@ def with_joined(transaction: Transaction, draft: Message) -> list[Message]:
 def interrupt(transaction: Transaction, *, vibespace: str, agent: str) -> Conversation:
     """End what the agent works on, or was about to; what only waits, whoever said it, is left alone.
 
-    What its program was handed it may be about to begin with: that ends with the program.
+    What its program was handed it may be about to begin with: that ends with the program. Two who ask at once mean the
+    same work, and the second does not mean what the agent went on to meanwhile.
     """
     found = transaction.state.agent(vibespace, agent)
     conversation = transaction.state.conversations.get(found.uid)
     if conversation is None:
         raise _silent(found)
     draft = transaction.change(conversation)
+    if draft.was_just_interrupted:
+        return draft
     waiting = transaction.state.messages.get(found.uid, {}).values()
     about_to = [message for message in waiting if message.state == HANDED or message.resumed]
     handed = any(message.state == HANDED for message in about_to)

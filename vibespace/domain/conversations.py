@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from eventsourcing.domain import event
@@ -11,8 +10,8 @@ from vibespace.domain import names
 from vibespace.domain.aggregate import Aggregate, acting_at
 from vibespace.errors import FailedPrecondition
 
-_AT_ONCE = timedelta(seconds=1)
-"""In which to ask for an end of its work again is no word about how that went."""
+_AT_ONCE = 1.0
+"""Seconds in which to ask for an end of its work again is no word about how that went."""
 
 
 class Conversation(Aggregate):
@@ -22,6 +21,16 @@ class Conversation(Aggregate):
 
     class Event(Aggregate.Event):
         """See Aggregate.Event."""
+
+    class InterruptRequested(Event):
+        """When that was is told by it alone."""
+
+        TOPIC = "conversation.interrupt_requested"
+        turn: str
+        insists: bool
+
+        def apply(self, aggregate: Conversation) -> None:
+            aggregate.interrupted_at = self.timestamp.timestamp()
 
     @event("Created", topic="conversation.created")
     def __init__(self, agent_uid: str, vibespace: str, agent: str, program_session: str) -> None:
@@ -33,6 +42,7 @@ class Conversation(Aggregate):
         self.turn = ""
         self.working = False
         self.interrupted = ""
+        self.interrupted_at = 0.0
         self.insisted = False
         self.wants_terminal = False
         self.on_terminal = False
@@ -53,6 +63,11 @@ class Conversation(Aggregate):
     @property
     def gone(self) -> bool:
         return self.superseded
+
+    @property
+    def was_just_interrupted(self) -> bool:
+        """Who asks for that now has not seen yet what came of it, whoever asked."""
+        return 0 <= acting_at().timestamp() - self.interrupted_at < _AT_ONCE
 
     def enter(self, program_session: str) -> None:
         """The program is in it, under an id that it may have made up."""
@@ -80,7 +95,7 @@ class Conversation(Aggregate):
         """
         if self.turn and self.interrupted != self.turn:
             self._interrupt(turn=self.turn, insists=False)
-        elif self.turn and timedelta() <= acting_at() - self.modified_on < _AT_ONCE:
+        elif self.turn and self.was_just_interrupted:
             pass  # somebody else asked the same
         elif self.turn or self.working or handed:
             if not self.insisted:
@@ -147,7 +162,7 @@ class Conversation(Aggregate):
         self.working = False
         self.insisted = False
 
-    @event("InterruptRequested", topic="conversation.interrupt_requested")
+    @event(InterruptRequested)
     def _interrupt(self, turn: str, insists: bool) -> None:
         self.interrupted = turn
         self.insisted = insists

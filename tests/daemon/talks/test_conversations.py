@@ -87,14 +87,15 @@ async def test_steering_joins_the_turn(talk: Talk, inside: Path) -> None:
 
 async def test_interrupting(talk: Talk) -> None:
     """A turn that would never end is ended, and the agent takes the next message; who is idle is not interrupted."""
+    assert (await talk.ask("say first")).said == ["first"]
+    error = await refused(talk.stub.InterruptAgent(c.InterruptAgentRequest(name=PRIMARY)))
+    assert error.reason == "AGENT_IDLE"
     sent = await talk.say("say begun\nhang\nsay never")
-    await talk.until("text")
+    await talk.until("text", sent.cursor)
     await talk.stub.InterruptAgent(c.InterruptAgentRequest(name=PRIMARY))
     told = await talk.outcome(sent)
     assert (told.state, told.said) == (DONE, ["begun"])
     assert (await talk.ask("say next")).said == ["next"]
-    error = await refused(talk.stub.InterruptAgent(c.InterruptAgentRequest(name=PRIMARY)))
-    assert error.reason == "AGENT_IDLE"
 
 
 async def test_a_new_conversation_is_another_program(talk: Talk, demo: Running) -> None:
