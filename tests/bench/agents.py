@@ -88,7 +88,7 @@ async def _told(program: programs.Program) -> float:
         return any(isinstance(event, TurnStarted) for event in parser.feed(json.dumps(line).encode()))
 
     begin = perf_counter()
-    program.tell(json.loads(harness.say("", "Who is there?", str(uuid.uuid4()))))
+    program.tell(json.loads(harness.say("", "Who is there?", str(uuid.uuid4()), "say")))
     await program.until(begins)
     told = perf_counter()
     await program.until(lambda line: bool(line["type"] == "result"))

@@ -127,7 +127,7 @@ class _Alone:
 
     async def _driven(self) -> float:
         argv = self._harness.headless(Settings(), self._conversation, resume=self._begun).argv
-        lines = (*self._harness.greet("greet"), self._harness.say("", "Of what?", str(uuid.uuid4())))
+        lines = (*self._harness.greet("greet"), self._harness.say("", "Of what?", str(uuid.uuid4()), "say"))
         parser = ClaudeParser()
         begin = perf_counter()
         program = await Command.begun(self._daemon, (PROGRAM, *argv[1:]))

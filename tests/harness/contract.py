@@ -169,7 +169,7 @@ class HarnessContract:
     def test_a_message_is_one_line(self) -> None:
         """Whatever is said, it is sent as one line of JSON that holds our id and every character."""
         for text in ("hello", "two\nlines\r\n\u2028\x00", "\ud800", "/not-a-command", "é" * 1000):
-            sent = self.harness.say("c-1", text, "m-1")
+            sent = self.harness.say("c-1", text, "m-1", "r-1")
             assert b"\n" not in sent
             said = json.loads(sent)
             assert "m-1" in [value for _, value in leaves(said)]

@@ -129,7 +129,9 @@ class Echo:
     def name(self, conversation: str, name: str, request: str) -> tuple[bytes, ...]:
         return ()
 
-    def say(self, conversation: str, text: str, message: str, *, turn: str = "", command: bool = False) -> bytes:
+    def say(
+        self, conversation: str, text: str, message: str, request: str, *, turn: str = "", command: bool = False
+    ) -> bytes:
         return encode({"do": "say", "id": message, "text": text})
 
     def look_up(self, conversation: str, message: str, request: str) -> tuple[bytes, ...]:

@@ -142,7 +142,7 @@ def test_permissions_can_be_asked_for_again() -> None:
 
 def test_a_slash_is_a_command_by_choice_only() -> None:
     """A message that begins with a slash is one of the program's commands only when it is meant as one."""
-    said = [sent(CLAUDE.say("c-1", "/clear", "m-1", command=command)) for command in (False, True)]
+    said = [sent(CLAUDE.say("c-1", "/clear", "m-1", "r-1", command=command)) for command in (False, True)]
     assert [line["message"]["content"] for line in said] == [" /clear", "/clear"]
 
 

@@ -62,10 +62,11 @@ def test_what_needs_a_new_process(change: dict[str, Any], lines: int, restart: t
 
 def test_a_message_steers_the_turn_it_names() -> None:
     """Without a turn it begins one; our id goes with both."""
-    started, steered = (sent(CODEX.say("c-1", "hello", "m-1", turn=turn)) for turn in ("", "t-1"))
+    started, steered = (sent(CODEX.say("c-1", "hello", "m-1", "r-1", turn=turn)) for turn in ("", "t-1"))
     assert (started["method"], steered["method"]) == ("turn/start", "turn/steer")
     assert steered["params"]["expectedTurnId"] == "t-1"
     assert {line["params"]["clientUserMessageId"] for line in (started, steered)} == {"m-1"}
+    assert {line["id"].rpartition(" ")[2] for line in (started, steered)} == {"r-1"}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_a_message_steers_the_turn_it_names() -> None:
 def test_what_it_does_not_take_is_refused(text: str, command: bool, reason: str) -> None:
     """Before it is sent."""
     with pytest.raises(InvalidArgument) as caught:
-        CODEX.say("c-1", text, "m-1", command=command)
+        CODEX.say("c-1", text, "m-1", "r-1", command=command)
     assert caught.value.reason == reason
 
 

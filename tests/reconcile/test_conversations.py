@@ -25,6 +25,7 @@ from tests.reconcile.views import (
 from vibespace.domain.aggregate import acting
 from vibespace.domain.approvals import ALLOWED, DENIED
 from vibespace.domain.conversations import Conversation
+from vibespace.domain.messages import Message
 from vibespace.harness.base import Settings
 from vibespace.harness.claude_code import ClaudeCode
 from vibespace.harness.codex import KEY, Codex
@@ -105,11 +106,33 @@ def test_who_steers_does_not_wait() -> None:
     steering = message(1, steers=True)
     assert plan(view(messages=[steering], live=running(TURN))) == Hand(steering)
     handed = message(1, HANDED, steers=True)
-    refused = running(Replied(id="x", request=handed.uid, refusal="no turn"))
+    refused = running(Replied(id="x", request=f"message-{handed.uid}-1-1", refusal="no turn"))
     assert plan(view(messages=[handed], live=refused)) == Requeue(handed)
     plain = message(2, HANDED)
-    refused = running(Replied(id="x", request=plain.uid, refusal="no room"))
+    refused = running(Replied(id="x", request=f"message-{plain.uid}-1-1", refusal="no room"))
     assert plan(view(messages=[plain], live=refused)) == Fail(plain, "no room")
+
+
+def hear(live: Live, sent: Write, refusal: str = "") -> str:
+    """It was written, and answered by Codex; what was asked of that."""
+    live.wrote(sent.name)
+    asked = json.loads(sent.line)
+    live.saw([Replied(id="x", request=str(asked.get("id", "")).rpartition(" ")[2], refusal=refusal)])
+    return str(asked["method"])
+
+
+def test_a_steer_that_came_too_late_is_said_in_a_turn_of_its_own() -> None:
+    """The refusal of the first try is none of the next, which has its own."""
+    live, late = running(TURN, conversation="c"), message(1, HANDED, steers=True)
+    refusals = {"turn/steer": "no active turn to steer", "turn/start": "no room"}
+    again = message(1, HANDED, Message.queue_again, HANDED, steers=True)
+    asked = []
+    for each, then in ((late, Requeue(late)), (again, Fail(again, "no room"))):
+        while isinstance(action := plan(view(Codex(), messages=[each], live=live)), Write):
+            asked.append(hear(live, action, refusals.get(json.loads(action.line)["method"], "")))
+        assert action == then
+        live.saw([TurnEnded(id="t", turn="t", reason=Reason.COMPLETED)])
+    assert asked[-3:] == ["turn/steer", "thread/items/list", "turn/start"]
 
 
 def test_what_is_never_taken_up_is_failed() -> None:

@@ -117,7 +117,7 @@ async def opened(image: str, gate: Gate) -> AsyncIterator[tuple[Kept, str]]:
         await kept.say("open", *CODEX.open(settings, "", "/tmp", "o"))
         thread = (await kept.event(ConversationSwitched)).conversation
         await kept.say("name", *CODEX.name(thread, "mill", "n"))
-        await kept.say("say", CODEX.say(thread, "what?", "m-1"))
+        await kept.say("say", CODEX.say(thread, "what?", "m-1", "r-1"))
         yield kept, thread
     assert model.surprises == []
 

@@ -161,8 +161,11 @@ class Harness(Protocol):
     def name(self, conversation: str, name: str, request: str) -> tuple[bytes, ...]:
         """Names a conversation that is open, where the program would otherwise ask its model for a name."""
 
-    def say(self, conversation: str, text: str, message: str, *, turn: str = "", command: bool = False) -> bytes:
-        """A message, with our id; into the running `turn`, when one is given.
+    def say(
+        self, conversation: str, text: str, message: str, request: str, *, turn: str = "", command: bool = False
+    ) -> bytes:
+        """A message, with our id; into the running `turn`, when one is given. A refusal is told of the `request`, of
+        which each try has its own.
 
         As a `command` it may be one of the program's own, which begin with '/'; else it is never taken for one.
         Raises InvalidArgument for what the program does not take.

@@ -104,7 +104,9 @@ class ClaudeCode:
     def name(self, conversation: str, name: str, request: str) -> tuple[bytes, ...]:
         return ()
 
-    def say(self, conversation: str, text: str, message: str, *, turn: str = "", command: bool = False) -> bytes:
+    def say(
+        self, conversation: str, text: str, message: str, request: str, *, turn: str = "", command: bool = False
+    ) -> bytes:
         if text.startswith("/") and not command:
             text = f" {text}"  # with anything before the slash it is no command
         return encode({"type": "user", "message": {"role": "user", "content": text}, "uuid": message})

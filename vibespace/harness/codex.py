@@ -110,7 +110,9 @@ class Codex:
     def name(self, conversation: str, name: str, request: str) -> tuple[bytes, ...]:
         return (_call("thread/name/set", request, threadId=conversation, name=name),)
 
-    def say(self, conversation: str, text: str, message: str, *, turn: str = "", command: bool = False) -> bytes:
+    def say(
+        self, conversation: str, text: str, message: str, request: str, *, turn: str = "", command: bool = False
+    ) -> bytes:
         if command:
             raise InvalidArgument("COMMAND_UNSUPPORTED", "Codex takes its commands on a terminal only.", field="text")
         if len(text) > LONGEST_MESSAGE:
@@ -126,8 +128,8 @@ class Codex:
             "clientUserMessageId": message,
         }
         if turn:
-            return _call("turn/steer", message, expectedTurnId=turn, **said)
-        return _call("turn/start", message, **said)
+            return _call("turn/steer", request, expectedTurnId=turn, **said)
+        return _call("turn/start", request, **said)
 
     def look_up(self, conversation: str, message: str, request: str) -> tuple[bytes, ...]:
         return (_call(ITEMS, f"{message} {request}", threadId=conversation, limit=_LATEST, sortDirection="desc"),)

@@ -317,10 +317,11 @@ def _say(view: View, conversation: Conversation) -> Action:
         return None
     handed = _handed(view)
     for message in handed:
-        if refusal := live.replied.get(message.delivery):
+        kind = _once(live, f"message-{message.uid}-{message.tries}")
+        if refusal := live.replied.get(_named(live, kind)):
             return Requeue(message) if message.steers else Fail(message, refusal)
-        if (name := f"{live.epoch}-{_once(live, f'message-{message.uid}-{message.tries}')}") not in live.written:
-            return _write(view, conversation, message, name)
+        if f"{live.epoch}-{kind}" not in live.written:
+            return _write(view, conversation, message, kind)
     if handed and idle:
         return None  # it is about to be taken up
     for message in view.messages:
@@ -331,16 +332,16 @@ def _say(view: View, conversation: Conversation) -> Action:
     return None
 
 
-def _write(view: View, conversation: Conversation, message: Message, name: str) -> Action:
+def _write(view: View, conversation: Conversation, message: Message, kind: str) -> Action:
     """Where an earlier program may have it, or this one over an earlier connection, and would not notice a repeat, it
     is looked for first.
     """
     live, session = view.live, view.live.conversation or session_for(conversation)
     if message.tries > 1 or live.connections > 1:
-        kind = _once(live, f"look-{message.uid}-{message.tries}")
-        request = _named(live, kind)
+        look = _once(live, f"look-{message.uid}-{message.tries}")
+        request = _named(live, look)
         looking = view.harness.look_up(session, message.delivery, request)
-        if action := _unwritten(live, kind, looking):
+        if action := _unwritten(live, look, looking):
             return action
         if looking and request not in live.replied:
             return None
@@ -348,10 +349,12 @@ def _write(view: View, conversation: Conversation, message: Message, name: str) 
             return Lose(message)
     turn, words = live.turn if message.steers else "", GO_ON if message.resumed else message.text
     try:
-        line = view.harness.say(session, words, message.delivery, turn=turn, command=message.is_command)
+        line = view.harness.say(
+            session, words, message.delivery, _named(live, kind), turn=turn, command=message.is_command
+        )
     except InvalidArgument as e:
         return Fail(message, e.sentence)
-    return Write(name, line, message=message)
+    return Write(f"{live.epoch}-{kind}", line, message=message)
 
 
 def _unwritten(live: Live, kind: str, lines: Sequence[bytes]) -> Write | None:
