@@ -8,33 +8,17 @@ from typing import Any
 
 import pytest
 
+from tests.harness.claude_lines import CLAUDE, sent, told
 from vibespace.errors import InvalidArgument
 from vibespace.harness.base import Answer, Settings
-from vibespace.harness.claude_code import ClaudeCode
 from vibespace.harness.events import (
     ApprovalAsked,
-    Event,
     Source,
     TurnEnded,
     TurnStarted,
     Unparsed,
 )
 from vibespace.harness.reading import encode
-
-CLAUDE = ClaudeCode()
-
-
-def told(*lines: dict[str, Any], source: Source = Source.OUTPUT) -> list[Event]:
-    parser = CLAUDE.parser()
-    return [event for line in lines for event in parser.feed(encode(line), source)]
-
-
-def only(events: list[Event], kind: type[Event]) -> list[Event]:
-    return [event for event in events if isinstance(event, kind)]
-
-
-def sent(line: bytes) -> Any:
-    return json.loads(line)
 
 
 def flags(argv: tuple[str, ...]) -> dict[str, Any]:
