@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,13 +10,13 @@ import grpc
 import pytest
 
 from tests.daemon.echoing import DONE, FAILED, Talk, echoing, home_of, prepare, said
-from tests.daemon.running import DEMO, PRIMARY, Running, create, error_of, quiet, refused
+from tests.daemon.running import DEMO, PRIMARY, Running, create, quiet, refused
+from tests.daemon.talks.steps import allow, asked, programs
 from tests.runner.runners import serving as runners
 from vibespace.engine.fake_world import World
 from vibespace.errors import Exhausted
 from vibespace.reconcile.conversations import GO_ON
 from vibespace.v1 import agents_pb2 as a
-from vibespace.v1 import approvals_pb2 as p
 from vibespace.v1 import conversations_pb2 as c
 from vibespace.v1 import credentials_pb2 as k
 from vibespace.v1 import vibespaces_pb2 as v
@@ -27,26 +26,6 @@ KILLED = "its program was killed by signal 9"
 
 def talk(demo: Running) -> Talk:
     return Talk(demo.channel)
-
-
-async def asked(demo: Running, talk: Talk) -> p.Approval:
-    """The one tool call that waits; it is waited for."""
-    await demo.until(lambda feed: feed.state.approvals)
-    listed = await talk.approvals.ListApprovals(p.ListApprovalsRequest())
-    (one,) = listed.approvals
-    return one
-
-
-async def allow(talk: Talk, approval: p.Approval, input_hash: str = "") -> None:
-    await talk.approvals.AllowApproval(p.AllowApprovalRequest(name=approval.uid, input_hash=input_hash))
-
-
-async def deny(talk: Talk, approval: p.Approval, reason: str = "") -> None:
-    await talk.approvals.DenyApproval(p.DenyApprovalRequest(name=approval.uid, reason=reason))
-
-
-def results(blocks: list[c.Block]) -> list[tuple[str, bool]]:
-    return [(b.tool_result.text, b.tool_result.failed) for b in blocks if b.HasField("tool_result")]
 
 
 async def test_an_answer(talk: Talk) -> None:
@@ -139,77 +118,6 @@ async def test_an_agent_has_no_past_of_another_of_its_name(talk: Talk, demo: Run
     told = [response async for response in call]
     assert [(len(each.blocks), len(each.messages)) for each in told] == [(0, 0)] * len(told)
     assert told
-
-
-async def test_allowed(talk: Talk, demo: Running, inside: Path) -> None:
-    """A tool call waits until it is allowed, with the hash of what was shown; then it is done, once."""
-    sent = await talk.say("call echo x >> ~/made; echo done")
-    approval = await asked(demo, talk)
-    assert (approval.tool, approval.input) == ("Shell", '{"command":"echo x >> ~/made; echo done"}')
-    assert not (inside / "made").exists()
-    await allow(talk, approval, approval.input_hash)
-    assert results((await talk.outcome(sent)).blocks) == [("done\n", False)]
-    assert (inside / "made").read_text() == "x\n"
-    assert not (await talk.approvals.ListApprovals(p.ListApprovalsRequest())).approvals
-    found = [block for block in await talk.transcript() if block.HasField("approval_asked")]
-    assert [block.approval_asked.approval for block in found] == [approval.uid]
-
-
-async def test_denied(talk: Talk, demo: Running) -> None:
-    """It is not done, and the agent goes on."""
-    sent = await talk.say("call echo no\nsay after")
-    await deny(talk, await asked(demo, talk), "not here")
-    told = await talk.outcome(sent)
-    assert (results(told.blocks), told.said) == ([("denied", True)], ["after"])
-
-
-async def test_the_first_decision_holds(talk: Talk, demo: Running) -> None:
-    """Of two who decide at once one does; the other is told, now and later."""
-    sent = await talk.say("call echo yes")
-    approval = await asked(demo, talk)
-    both = await asyncio.gather(allow(talk, approval), deny(talk, approval), return_exceptions=True)
-    (late,) = [error for error in both if isinstance(error, grpc.aio.AioRpcError)]
-    assert error_of(late).reason == "APPROVAL_DECIDED"
-    allowed = both[1] is late
-    assert results((await talk.outcome(sent)).blocks) == [("yes\n", False) if allowed else ("denied", True)]
-    assert (await refused(allow(talk, approval))).reason == "APPROVAL_DECIDED"
-
-
-async def test_another_input_than_was_shown(talk: Talk, demo: Running) -> None:
-    """A decision with the hash of something else is refused, and the call waits on."""
-    await talk.say("call echo yes")
-    approval = await asked(demo, talk)
-    assert (await refused(allow(talk, approval, "0" * 64))).reason == "INPUT_CHANGED"
-    assert await asked(demo, talk) == approval
-
-
-async def test_a_call_of_a_program_that_is_gone_expires(talk: Talk, demo: Running, inside: Path) -> None:
-    """It was not allowed, and who decides late is told so."""
-    sent = await talk.say("child sleep 0\ncall touch ~/never")
-    approval = await asked(demo, talk)
-    kill_program(inside)
-    told = await talk.outcome(sent)
-    assert (told.state, told.reason, told.said) == (DONE, "completed", ["gone on"])
-    assert (await refused(allow(talk, approval))).reason == "APPROVAL_EXPIRED"
-    assert not (inside / "never").exists()
-
-
-def programs(inside: Path, word: str) -> list[int]:
-    """Processes of that agent with `word` in their command."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            at_home = f"HOME={inside}".encode() in Path("/proc", pid, "environ").read_bytes().split(b"\0")
-            if at_home and word.encode() in Path("/proc", pid, "cmdline").read_bytes():
-                found.append(int(pid))
-        except OSError:
-            continue
-    return found
-
-
-def kill_program(inside: Path) -> None:
-    (pid,) = programs(inside, "echo_agent.py")
-    os.kill(pid, 9)
 
 
 async def test_what_a_failed_turn_needs(talk: Talk, demo: Running) -> None:
