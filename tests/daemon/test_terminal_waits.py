@@ -72,3 +72,21 @@ async def test_what_stood_there_has_ended_and_nobody_knew(tmp_path: Path) -> Non
         await made.house.ask(partial(change, stands=False))
         with pytest.raises(Unavailable, match="ended at once"):
             await waits
+
+
+async def test_the_conversation_is_left_for_another_and_nobody_knew(tmp_path: Path) -> None:
+    """As where a daemon that starts is asked before it has read so: it is asked for in the other."""
+
+    def switch(transaction: Transaction) -> Conversation:
+        agent = transaction.state.agent("demo", "claude-1")
+        transaction.change(messages.current(transaction, agent)).switch()
+        return messages.begin(transaction, agent, "another")
+
+    async with asking(tmp_path) as (made, words, opening):
+        assert (await anext(opening)).waiting
+        waits = asyncio.ensure_future(anext(opening))
+        await made.house.ask(switch)
+        await made.until(lambda feed: feed.state.conversations[made.agent().uid].wants_terminal)
+        words.append("join")
+        made.feed.hear(made.agent().uid, heard=True)
+        assert list((await waits).command) == ["join"]

@@ -102,21 +102,24 @@ class ConversationServicer(ConversationServiceServicer):
         vibespace, name = agent.vibespace, agent.name
         told, stood = "", self._on_terminal(agent)
         await want()
+        asked = self._conversation(agent)
         while True:
             agent, _ = await running(self._feed, vibespace, name)
             if command := self._terminal(agent):
                 yield v1.OpenTerminalResponse(command=command)
                 return
-            conversation = self._feed.state.conversations.get(agent.uid)
+            conversation = self._conversation(agent)
             if conversation is None or not conversation.wants_terminal:
-                if not stood:
+                moved = conversation is not None and asked is not None and conversation.id != asked.id
+                if not (stood or moved):
                     raise Unavailable(
                         "TERMINAL_ENDED",
                         f"The program of '{name}' ended at once.",
                         hint=f"'vibespace events --vibespace {vibespace} --type transcript' has what it said.",
                     )
-                stood = False  # that has ended, of which it was not known yet when this was asked for
+                stood = False  # it was over, or left for another, which was not known yet when this was asked for
                 await want()
+                asked = self._conversation(agent)
                 continue
             waiting = f"{name} is at work" if conversation.working else "its program is starting"
             if waiting != told:
@@ -125,8 +128,11 @@ class ConversationServicer(ConversationServiceServicer):
             else:  # while something is told, it may have opened
                 await self._feed.news()
 
+    def _conversation(self, agent: Agent) -> Conversation | None:
+        return self._feed.state.conversations.get(agent.uid)
+
     def _on_terminal(self, agent: Agent) -> bool:
-        conversation = self._feed.state.conversations.get(agent.uid)
+        conversation = self._conversation(agent)
         return conversation is not None and conversation.on_terminal
 
     def _left(self, leaving: asyncio.Task[Outcome]) -> None:
