@@ -270,6 +270,30 @@ def test_several_messages_join_claudes_turn(own: Installation) -> None:
         assert GO_ON not in asked
 
 
+def test_what_claude_took_up_when_nobody_heard_it_is_not_said_again(own: Installation) -> None:
+    """Two messages as one, after its turn: what keeps it inside is hung, and then killed."""
+    gate, rest = Gate(), [say(f"{which} answer.") for which in ("Second", "Third", "Fourth")]
+    with claude(own, [Turn(["First answer."], gate), *rest]) as model:
+        first = own.popen("ask", "-a", "claude-1@shop", "first words")
+        while not model.asked(KEY):
+            assert first.poll() is None
+        joining = [own.popen("ask", "--steer", "-a", "claude-1@shop", f"words {n}") for n in range(2)]
+        while own.types("--vibespace", "shop", "--type", "message").count("message.handed") < 3:
+            pass
+        own.inside("claude-1@shop", "pkill -STOP -f '[r]unner-.* serve'")
+        model.loop.call_soon_threadsafe(gate.allow, 1000)
+        own.inside("claude-1@shop", "until grep -q 'Second answer' ~/.claude/projects/*/*.jsonl; do sleep 0.1; done")
+        own.inside("claude-1@shop", "pkill -KILL -f '[r]unner-.* serve'")
+        outs = [process.communicate(timeout=60) for process in (first, *joining)]
+        assert [process.returncode for process in (first, *joining)] == [15, 0, 0], outs
+        told = [line["data"]["blocks"] for line in own.events("--vibespace", "shop", "--type", "transcript.line_read")]
+        texts = [block["text"] for blocks in told for block in blocks if block["kind"] == "text"]
+        assert sorted(text for text in texts if "words" in text) == ["first words", "words 0", "words 1"]
+        assert texts.count("Second answer.") == 1
+        said = "\n".join(model.asked(KEY)[-1].texts("user"))
+        assert [said.count(f"words {n}") for n in range(2)] == [1, 1]
+
+
 def test_a_turn_on_claudes_terminal_is_ended_from_elsewhere(own: Installation) -> None:
     """By who interrupts it, and by the limit of its rounds; the person stays where he is, and goes on."""
     again = say("I try.", bash("true"))

@@ -34,16 +34,18 @@ def test_a_hook_tells_that_a_request_failed() -> None:
 
 
 def test_a_message_that_joined_the_turn_is_in_the_transcript() -> None:
-    """It stands there as an attachment, by the id that we gave it."""
-    line = {
+    """It stands there as an attachment, by the id that we gave it; with what else was pasted."""
+    line: dict[str, Any] = {
         "type": "attachment",
         "uuid": "u-9",
         "sessionId": "c-1",
         "entrypoint": "sdk-cli",
-        "attachment": {"type": "queued_command", "prompt": "and this", "source_uuid": "m-2"},
+        "attachment": {"type": "queued_command", "source_uuid": "m-2"},
     }
-    (event,) = told(line, source=Source.RECORD)
-    assert event == Text(id="m-2", message="m-2", text="and this", by_user=True, conversation="c-1")
+    with_image = [{"type": "text", "text": "and this"}, {"type": "image", "source": {}}]
+    for prompt in ("and this", with_image):
+        (event,) = told({**line, "attachment": {**line["attachment"], "prompt": prompt}}, source=Source.RECORD)
+        assert event == Text(id="m-2", message="m-2", text="and this", by_user=True, conversation="c-1")
 
 
 def test_hooks_and_transcript_tell_one_turn() -> None:
@@ -113,12 +115,41 @@ def test_what_nobody_typed_is_nobodys_words() -> None:
     assert [(each.call, each.text) for each in printed if isinstance(each, ToolResult)] == [("u-1", "a bno")]
     assert [(each.call, each.text) for each in over if isinstance(each, ToolProgress)] == [("t-1", "It ended")]
     assert not only(printed + over, Text)
-    begun = (*words.values(), "<command-name>/x</command-name> why?", "[Request interrupted by user], and then?")
-    for begins in begun:  # what was sent may begin so, and a prompt that was typed
-        for how, id in (({"entrypoint": "sdk-cli"}, "u-2"), ({"promptSource": "typed"}, "")):
+    sent = "<command-name>/x</command-name> why?", "<local-command-stdout>x</local-command-stdout> why?"
+    begun = (*words.values(), *sent, "[Request interrupted by user], and then?")
+    for begins in begun:  # what was sent may begin so, and a prompt that was typed, be it while the program works
+        ways = ({"promptSource": "typed"}, ""), ({"promptSource": "queued"}, ""), ({"entrypoint": "sdk-cli"}, "u-2")
+        for how, id in ways:
             events = told({**line, **how, "message": {"content": begins}}, source=Source.RECORD)
             [said] = [event for event in events if isinstance(event, Text)]
             assert (said.text, said.by_user, said.message) == (begins, True, id)
+
+
+def test_messages_that_were_taken_up_as_one_are_all_told() -> None:
+    """Their line has the id of the last; what the others were is known to who sent them."""
+    line = {
+        "type": "user",
+        "uuid": "m-3",
+        "sessionId": "c-1",
+        "entrypoint": "sdk-cli",
+        "message": {"content": "a\nb\nc"},
+    }
+    events = told({**line, "mergedSendUuids": ["m-1", "m-2", 3, "m" * 501]}, source=Source.RECORD)
+    assert [(each.message, each.text) for each in events if isinstance(each, Text)] == [
+        (name, "a\nb\nc") for name in ("m-1", "m-2", "m-3")
+    ]
+
+
+def test_a_turn_that_a_hook_of_the_users_own_sends_on_is_another() -> None:
+    """Its end was told by then; the hook's words are nobody's, on both doors."""
+    words = "Stop hook feedback:\n[check]: go on"
+    line: dict[str, Any] = {"sessionId": "c-1", "entrypoint": "cli"}
+    feedback = {**line, "type": "user", "uuid": "u-5", "isMeta": True, "message": {"content": words}}
+    answer = {**line, "type": "assistant", "uuid": "u-6", "message": {"content": [{"type": "text", "text": "more"}]}}
+    later = [(Source.RECORD, feedback), (Source.RECORD, answer), stopped("p-1")]
+    assert turns([typed("p-1"), stopped("p-1"), *later]) == ["+p-1", "-p-1", "+u-5", "-u-5"]
+    said = {"content": [{"type": "text", "text": words}]}
+    assert told({"type": "user", "uuid": "u-7", "isSynthetic": True, "message": said}) == []
 
 
 def test_who_quotes_an_interrupt_has_typed_a_prompt() -> None:

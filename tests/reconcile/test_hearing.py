@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.app.house import House, create
-from tests.app.talking import program_started
+from tests.app.talking import program_started, say
 from tests.reconcile.journal import hear, hearing, record, tools
 from vibespace.domain.transcripts import Place
 from vibespace.harness.base import Harness
@@ -76,6 +76,40 @@ async def test_large_records_are_heard_one_at_a_time(house: House, with_tools: T
     large = [record("stdout", seq, b"x" * (1 << 20)) for seq in range(2, 6)]
     far = await hear(hearing(house, with_tools), record("start", 1), *large)
     assert far[2:] == [Place(1, seq) for seq in range(2, 5)]
+
+
+async def test_what_a_program_did_when_nobody_heard_it_is_in_its_transcript(house: House, tmp_path: Path) -> None:
+    """What it took up is not said again, and what it answered to that is there; what it told by itself is so once."""
+    for words in ("one", "two", "three"):
+        await house.ask(say(text=words))
+    uid = house.feed.state.agent("demo", "claude-1").uid
+    first, second, _ = house.feed.state.messages[uid].values()
+
+    def line(kind: str, content: object, **more: Any) -> bytes:
+        return encode({"type": kind, "entrypoint": "sdk-cli", "message": {"content": content}, **more}) + b"\n"
+
+    before, after = (line("assistant", [{"type": "text", "text": words}]) for words in ("before", "after"))
+    both = line("user", "one\ntwo", uuid=second.uid, mergedSendUuids=[first.uid])
+    queued = line("queue-operation", "one", about=first.uid)
+    heard = hearing(house, tools(house, tmp_path, ClaudeCode()))
+    await hear(heard, record("start", 1), record("transcript", 2, both))
+    await hear(heard, record("exit", 3, b'{"lost": true}\n'))
+    assert texts(house) == []  # its standard output would have told
+    written = [before, queued, before, both, after]
+    await hear(heard, *(record("transcript", seq, data) for seq, data in enumerate(written, 4)))
+    await hear(heard, record("start", 1, epoch=2), record("transcript", 2, after, epoch=2))
+    assert texts(house) == [("one", first.uid), ("two", second.uid), ("after", "")]
+    assert [(each.text, each.resumed) for each in house.feed.state.messages[uid].values()] == [
+        ("one", True),
+        ("two", True),
+        ("three", False),
+    ]
+
+
+def texts(house: House) -> list[tuple[str, str]]:
+    """All that is told, and of which message."""
+    told = [block for each in house.log.read(0) for block in each.data.get("blocks", ()) if block["kind"] == "text"]
+    return [(block["text"], block.get("message", "")) for block in told]
 
 
 OWN = {"id": "thread/start  open-1", "result": {"thread": {"id": "own"}}}

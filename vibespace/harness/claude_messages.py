@@ -64,6 +64,7 @@ _TROUBLES = {
     "connection_failed": Trouble.UNREACHABLE,
 }
 _STATUSES = {401: Trouble.LOGIN, 403: Trouble.LOGIN, 404: Trouble.MODEL, 429: Trouble.RATE_LIMIT}
+_SENT_ON = "Stop hook feedback:"
 _WORDS = {"Prompt is too long": Trouble.CONTEXT, "Request timed out": Trouble.UNREACHABLE}
 """How errors begin that are told by these words alone."""
 
@@ -103,16 +104,34 @@ def user_said(said: Object) -> str | None:
     """The words of a message of the user's, None for any other line."""
     if text(said, "type") != "user" or true(said, "isMeta") or true(said, "isCompactSummary"):
         return None
-    content: Any = mapping(said, "message").get("content")
+    return words_of(mapping(said, "message"), "content")
+
+
+def words_of(said: Object, name: str) -> str | None:
+    """The words of what is a text, or parts that may be images as well."""
+    content: Any = said.get(name)
     if isinstance(content, str):
         return content
-    words = [text(part, "text") for part in items(said, "message", "content") if text(part, "type") == "text"]
-    return "".join(words) or None
+    return "".join(text(part, "text") for part in items(said, name) if text(part, "type") == "text") or None
+
+
+def merged(said: Object) -> tuple[Event, ...]:
+    """Messages that were taken up as one with that of the line, whose words have theirs before its own."""
+    words, conversation = user_said(said) or "", conversation_of(said)
+    told = items(said, "mergedSendUuids")[:MOST_PARTS]
+    names = [name for name in told if isinstance(name, str) and len(name) <= LONGEST_NAME]
+    return tuple(Text(id=name, message=name, conversation=conversation, text=words, by_user=True) for name in names)
 
 
 def is_interrupt(words: str) -> bool:
     """The program writes that one was as if the user had said it."""
     return bool(_INTERRUPTED.fullmatch(words))
+
+
+def is_sent_on(said: Object) -> bool:
+    """A hook of the user's own has it go on, of whose turn the end was told."""
+    words = words_of(mapping(said, "message"), "content") or ""
+    return true(said, "isMeta") and words.startswith(_SENT_ON)
 
 
 def carried_out(said: Object, words: str) -> tuple[Event, ...]:
@@ -216,11 +235,11 @@ def _failure(said: Object, words: str, where: _Named) -> Error:
 
 def is_typed_prompt(said: Object) -> bool:
     """For the model, and no command, whatever it begins with."""
-    return text(said, "promptSource") == "typed"
+    return text(said, "promptSource") in ("typed", "queued")
 
 
 def _user_text(said: Object, words: str, where: _Named) -> list[Event]:
-    if is_interrupt(words):
+    if is_interrupt(words) or true(said, "isSynthetic"):  # a hook's words, which the transcript has as meta
         return []
     if text(said, "origin", "kind") == _NOTICE:
         call, told = _within(words, "tool-use-id"), _within(words, "summary")

@@ -19,12 +19,15 @@ from vibespace.harness.claude_messages import (
     cost,
     ended,
     is_interrupt,
+    is_sent_on,
     is_typed_prompt,
+    merged,
     message_events,
     retried,
     spent,
     trouble_of,
     user_said,
+    words_of,
 )
 from vibespace.harness.events import (
     ApprovalCancelled,
@@ -311,16 +314,21 @@ class ClaudeParser:
             return self._recorded_end(said, Reason.INTERRUPTED)
         if own and words and words.startswith(CARRIED_OUT) and not is_typed_prompt(said):
             return carried_out(said, words)
-        started: Events = ()
-        if own and words:
-            self._prompt = called(said, "promptId") or self._typed or called(said, "uuid")
-            started = self._typed_starts(said, self._prompt)
+        prompt = self._prompt_of(said) if own else ""
+        self._prompt = prompt or self._prompt
+        started = self._typed_starts(said, prompt)
         turn = self._recorded_turn() if typed else self._turn
         events = self._open.seen(said, message_events(said, turn, ("", 0)))
         failure = next((event for event in events if isinstance(event, Error)), None)
         # No other line of the transcript tells that a turn is over whose request failed.
         over = self._recorded_end(said, Reason.FAILED, failure) if own and failure else ()
-        return (*started, *events, *over)
+        return (*started, *merged(said), *events, *over)
+
+    def _prompt_of(self, said: Object) -> str:
+        """The turn that the line may begin; empty where it is in another's."""
+        if user_said(said):
+            return called(said, "promptId") or self._typed or called(said, "uuid")
+        return called(said, "uuid") if is_sent_on(said) and not self._typed else ""
 
     def _recorded_turn(self) -> str:
         """The terminal's, that the transcript is in: hooks may have told of its end by then."""
@@ -336,11 +344,11 @@ class ClaudeParser:
     def _attached(self, said: Object) -> Events:
         """A message that joined the running turn is written as an attachment to it."""
         attached = mapping(said, "attachment")
-        if text(attached, "type") != "queued_command" or true(attached, "isMeta") or not text(attached, "prompt"):
+        words = words_of(attached, "prompt")
+        if text(attached, "type") != "queued_command" or true(attached, "isMeta") or not words:
             return ()
         name = called(attached, "source_uuid") or called(said, "uuid")
         turn = self._recorded_turn() if text(said, "entrypoint") == "cli" else self._turn
-        words = text(attached, "prompt")
         return (Text(id=name, message=name, text=words, by_user=True, **_where(said, turn)),)
 
     # The terminal

@@ -347,14 +347,19 @@ def _write(view: View, conversation: Conversation, message: Message, kind: str) 
             return None
         if looking and live.replied[request]:
             return Lose(message)
-    turn, words = live.turn if message.steers else "", GO_ON if message.resumed else message.text
+    turn = live.turn if message.steers else ""
     try:
         line = view.harness.say(
-            session, words, message.delivery, _named(live, kind), turn=turn, command=message.is_command
+            session, said(message), message.delivery, _named(live, kind), turn=turn, command=message.is_command
         )
     except InvalidArgument as e:
         return Fail(message, e.sentence)
     return Write(f"{live.epoch}-{kind}", line, message=message)
+
+
+def said(message: Message) -> str:
+    """What the program is told."""
+    return GO_ON if message.resumed else message.text
 
 
 def _unwritten(live: Live, kind: str, lines: Sequence[bytes]) -> Write | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from vibespace.harness.events import Delta, Event, Stream, Text, TurnEnded
 from vibespace.net.base import Attachment, Record, Room
 from vibespace.reconcile import checkpoints
 from vibespace.reconcile.checkpoints import Checkpoint
+from vibespace.reconcile.conversations import said
 from vibespace.reconcile.lines import Lines, note, told
 from vibespace.reconcile.live import Live
 from vibespace.reconcile.tools import Tools
@@ -53,6 +54,8 @@ class Hearing:
         """The newest that is in the log, or on its way there."""
         self._known = self.seen = self.awaited = self.recorded
         self._runs = bool(transcript and transcript.running)
+        self._misses = False
+        """Whether it has gone on when nobody heard it any more."""
         if self._runs:
             self._resume()
 
@@ -84,8 +87,10 @@ class Hearing:
             if record.kind == "start":
                 on_terminal = _begun(record).on_terminal
                 self._lines.begin()
-            # What we drive ourselves has told us already.
-            events = () if record.kind == "transcript" and not on_terminal else self._lines.read(record)
+            is_told = record.kind == "transcript" and not on_terminal  # by what we drive ourselves
+            events = await self._untold(record) if is_told else self._lines.read(record)
+            if record.kind in ("start", "exit"):
+                self._runs, self._misses = record.kind == "start", False
             recording = await self._begin(record, events)
             read, since = read + 1, since + 1
             # Of what it is amid saying, pieces that are in no checkpoint were told.
@@ -97,6 +102,19 @@ class Hearing:
                 await self._reading.join()
             if read % _TURN == 0:
                 await asyncio.sleep(0)
+
+    async def _untold(self, record: Record) -> Sequence[Event]:
+        """Of its transcript, when it is over, what it did not get to tell: what it took up then, and all after that."""
+        if self._runs:
+            return ()
+        await self._reading.join()
+        waiting = self._tools.feed.state.messages.get(self._uid, {}).values()
+        taken = {each.delivery: said(each) for each in waiting if each.delivery.encode() in record.data}
+        if not (taken or self._misses):
+            return ()
+        events = [_in_own_words(event, taken) for event in self._lines.read(record)]
+        self._misses = self._misses or any(isinstance(event, Text) and event.message in taken for event in events)
+        return events if self._misses else ()
 
     async def record(self) -> None:
         """What is in the log is so: only then is it acted upon. One that does not get there stops all after it."""
@@ -189,6 +207,13 @@ class _Read:
     """The last up to it that goes into the log."""
     state: Mapping[str, Any] | None
     """Of the parser after it, where that is to be kept."""
+
+
+def _in_own_words(event: Event, taken: Mapping[str, str]) -> Event:
+    """Where it took up several as one, the words of all are told of each."""
+    if isinstance(event, Text) and event.message in taken:
+        return replace(event, text=taken[event.message])
+    return event
 
 
 def _home_full() -> Exhausted:
