@@ -249,6 +249,24 @@ def test_codex_on_two_doors(own: Installation) -> None:
         assert len(model.asked(KEY)) == 3
 
 
+def test_who_ends_codexs_turn_on_its_terminal_does_not_take_what_was_to_join_it_away(own: Installation) -> None:
+    """Codex has accepted that, and forgets it: it is said in a turn of its own."""
+    call = Call("exec_command", {"cmd": "echo flour > /vibespace/mill"})
+    with codex(own, [say("I make it.", call), say("You have more words.")]) as model:
+        first = own.popen("ask", "-a", "codex-1@shop", "make flour")
+        waiting(own)
+        with person(own, "connect", "codex-1@shop") as there:
+            there.sees("flour.{1,60}mill")
+            joining = own.popen("ask", "--steer", "-a", "codex-1@shop", "more words")
+            while own.types("--vibespace", "shop", "--type", "message").count("message.handed") < 2:
+                pass
+            there.type("\x1b")
+            outs = [process.communicate(timeout=60) for process in (first, joining)]
+        assert [process.returncode for process in (first, joining)] == [14, 0], outs
+        assert outs[1][0] == "You have more words.\n"
+        assert [text for text in model.asked(KEY)[-1].texts("user") if text == "more words"] == ["more words"]
+
+
 def test_several_messages_join_claudes_turn(own: Installation) -> None:
     """It takes them up together: each is answered once, and stands once in the history and with the model."""
     gate = Gate()

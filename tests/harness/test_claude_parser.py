@@ -124,6 +124,23 @@ def test_a_cost_that_nobody_could_pay_is_not_told(dollars: float) -> None:
     assert [event.cost for event in ends if isinstance(event, TurnEnded)] == [None]
 
 
+def test_a_prompt_that_a_hook_of_the_users_own_refuses_has_failed() -> None:
+    """In the hook's words, though the program itself says that all went well; the next turn is another matter."""
+    told_so = "UserPromptSubmit operation blocked by hook:\n[check]: not today"
+    said = {"type": "system", "subtype": "informational", "content": f"{told_so}\n\n\nOriginal prompt: hello"}
+    events = told(
+        INIT,
+        {**said, "prompt_submit_outcome": {"kind": "blocked_by_hook"}},
+        RESULT,
+        {**INIT, "uuid": "t-2"},
+        {**RESULT, "uuid": "r-2"},
+    )
+    ends = [(each.reason, each.detail, each.trouble) for each in events if isinstance(each, TurnEnded)]
+    assert ends == [(Reason.FAILED, told_so, Trouble.OTHER), (Reason.COMPLETED, "", None)]
+    assert [each.text for each in events if isinstance(each, Error)] == [told_so]
+    assert only(told(said), Unparsed)
+
+
 @pytest.mark.parametrize(
     ("result", "reason"),
     [

@@ -116,9 +116,14 @@ def test_what_nobody_typed_is_nobodys_words() -> None:
     assert [(each.call, each.text) for each in over if isinstance(each, ToolProgress)] == [("t-1", "It ended")]
     assert not only(printed + over, Text)
     sent = "<command-name>/x</command-name> why?", "<local-command-stdout>x</local-command-stdout> why?"
-    begun = (*words.values(), *sent, "[Request interrupted by user], and then?")
+    interrupt = "[Request interrupted by user]"
+    begun = (*words.values(), *sent, interrupt, f"{interrupt}, and then?")
     for begins in begun:  # what was sent may begin so, and a prompt that was typed, be it while the program works
-        ways = ({"promptSource": "typed"}, ""), ({"promptSource": "queued"}, ""), ({"entrypoint": "sdk-cli"}, "u-2")
+        ways = (
+            ({"promptSource": "typed"}, ""),
+            ({"promptSource": "queued"}, ""),
+            ({"entrypoint": "sdk-cli", "promptSource": "sdk"}, "u-2"),
+        )
         for how, id in ways:
             events = told({**line, **how, "message": {"content": begins}}, source=Source.RECORD)
             [said] = [event for event in events if isinstance(event, Text)]

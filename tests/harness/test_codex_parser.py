@@ -98,7 +98,7 @@ def test_a_change_to_files_is_shown_before_it_is_decided() -> None:
 
 
 def test_an_interrupt_leaves_a_command_running() -> None:
-    """The turn is over, the agent is busy; once what ran is ended it is idle."""
+    """The turn is over, the agent is busy; once what ran is ended it is idle. What that has said comes later."""
     parser = CODEX.parser()
     opened, clean = CODEX.open(Settings(), "", "/", "r-0")[0], CODEX.interrupt("c-1", "t-1", "r-1")[1]
     before = [
@@ -114,6 +114,8 @@ def test_an_interrupt_leaves_a_command_running() -> None:
     assert isinstance(before[-1], TurnEnded)
     after = parser.feed(encode({"id": sent(clean)["id"], "result": {}}))
     assert [type(event) for event in after] == [WorkEnded, Replied]
+    late = parser.feed(encode(item("completed", **COMMAND, status="failed", exitCode=-1)))
+    assert [type(event) for event in late] == [ToolResult]
 
 
 def test_a_command_that_outlives_its_turn_keeps_it_busy() -> None:

@@ -135,6 +135,26 @@ def test_a_steer_that_came_too_late_is_said_in_a_turn_of_its_own() -> None:
     assert asked[-3:] == ["turn/steer", "thread/items/list", "turn/start"]
 
 
+def test_a_steer_that_its_turn_did_not_take_up_is_said_in_one_of_its_own() -> None:
+    """Codex has accepted it, and forgets it when somebody ends the turn on its terminal; it is looked for first."""
+    live, steering = running(TURN, conversation="c"), message(1, HANDED, steers=True)
+    again = message(1, HANDED, Message.queue_again, HANDED, steers=True)
+    asked = []
+    for each, then in ((steering, Requeue(steering)), (again, None)):
+        while isinstance(action := plan(view(Codex(), messages=[each], live=live)), Write):
+            asked.append(hear(live, action))
+        assert action is None
+        live.saw([TurnEnded(id="t", turn="t", reason=Reason.INTERRUPTED)])
+        assert plan(view(Codex(), messages=[each], live=live)) == then
+        live.saw([TurnStarted(id="t-2", turn="t-2")])
+        assert plan(view(Codex(), messages=[each], live=live)) == then
+    assert [method for method in asked if method.startswith("t")][-3:] == [
+        "turn/steer",
+        "thread/items/list",
+        "turn/start",
+    ]
+
+
 def test_what_is_never_taken_up_is_failed() -> None:
     """By a program that lives, and does not listen."""
     again: list[Change] = [HANDED, lambda m: m.queue_again()] * (2 * MOST_TRIES + 1)

@@ -64,6 +64,8 @@ _TROUBLES = {
     "connection_failed": Trouble.UNREACHABLE,
 }
 _STATUSES = {401: Trouble.LOGIN, 403: Trouble.LOGIN, 404: Trouble.MODEL, 429: Trouble.RATE_LIMIT}
+_TYPED_PROMPTS = ("typed", "queued")
+_BY_USER = (*_TYPED_PROMPTS, "sdk")
 _SENT_ON = "Stop hook feedback:"
 _WORDS = {"Prompt is too long": Trouble.CONTEXT, "Request timed out": Trouble.UNREACHABLE}
 """How errors begin that are told by these words alone."""
@@ -123,9 +125,10 @@ def merged(said: Object) -> tuple[Event, ...]:
     return tuple(Text(id=name, message=name, conversation=conversation, text=words, by_user=True) for name in names)
 
 
-def is_interrupt(words: str) -> bool:
-    """The program writes that one was as if the user had said it."""
-    return bool(_INTERRUPTED.fullmatch(words))
+def is_interrupt(said: Object, words: str) -> bool:
+    """The program writes that one was as if the user had said it; who does say it has typed or sent it."""
+    is_said = text(said, "promptSource") in _BY_USER or true(said, "isReplay")
+    return bool(_INTERRUPTED.fullmatch(words)) and not is_said
 
 
 def is_sent_on(said: Object) -> bool:
@@ -235,11 +238,11 @@ def _failure(said: Object, words: str, where: _Named) -> Error:
 
 def is_typed_prompt(said: Object) -> bool:
     """For the model, and no command, whatever it begins with."""
-    return text(said, "promptSource") in ("typed", "queued")
+    return text(said, "promptSource") in _TYPED_PROMPTS
 
 
 def _user_text(said: Object, words: str, where: _Named) -> list[Event]:
-    if is_interrupt(words) or true(said, "isSynthetic"):  # a hook's words, which the transcript has as meta
+    if is_interrupt(said, words) or true(said, "isSynthetic"):  # a hook's words, which the transcript has as meta
         return []
     if text(said, "origin", "kind") == _NOTICE:
         call, told = _within(words, "tool-use-id"), _within(words, "summary")

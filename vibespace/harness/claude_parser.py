@@ -97,6 +97,8 @@ class ClaudeParser:
         """The turn in which the transcript is: behind the hooks, it may be one before `_typed`."""
         self._trouble: Trouble | None = None
         """What went wrong last in the headless turn: the line that tells of its end does not say."""
+        self._refused = ""
+        """Why a hook of the user's own has not let the headless turn begin."""
         self._busy = False
         """Whether something runs in the background."""
         self._block: tuple[str, int] = ("", 0)
@@ -105,6 +107,7 @@ class ClaudeParser:
         self._joined = Joined()
         self._output: dict[str, Callable[[Object], Events]] = {
             "system/init": self._init,
+            "system/informational": self._informed,
             "system/api_retry": lambda said: (retried(said),),
             "system/background_tasks_changed": self._background,
             "system/task_started": self._task,
@@ -180,6 +183,7 @@ class ClaudeParser:
             "over": list(self._over),
             "prompt": self._prompt,
             "trouble": self._trouble,
+            "refused": self._refused,
             "busy": self._busy,
             "block": list(self._block),
             "calls": calls,
@@ -191,6 +195,7 @@ class ClaudeParser:
         self._over.extend(state["over"])
         self._prompt, self._busy = state["prompt"], state["busy"]
         self._trouble = Trouble(state["trouble"]) if state["trouble"] else None
+        self._refused = state.get("refused", "")
         message, place = state["block"]
         self._block = (message, place)
         self._open.restore(state["calls"])
@@ -199,7 +204,7 @@ class ClaudeParser:
 
     def _init(self, said: Object) -> Events:
         switched = self._switch(called(said, "session_id"))
-        self._turn, self._trouble = called(said, "uuid"), None
+        self._turn, self._trouble, self._refused = called(said, "uuid"), None, ""
         return (*switched, TurnStarted(id=self._turn, turn=self._turn, conversation=self._conversation))
 
     def _message(self, said: Object) -> Events:
@@ -232,7 +237,7 @@ class ClaudeParser:
 
     def _result(self, said: Object) -> Events:
         turn, taken, self._turn, self._taken = self._turn, self._taken, "", ""
-        reason, detail = ended(said)
+        reason, detail = (Reason.FAILED, self._refused) if self._refused else ended(said)
         over = TurnEnded(
             id=turn or called(said, "uuid"),
             turn=turn,
@@ -245,6 +250,13 @@ class ClaudeParser:
             message=taken,
         )
         return (*self._joined.tell(turn), *self._open.close(), over, *self._idle(over.id, over.conversation))
+
+    def _informed(self, said: Object) -> Events:
+        name, where = called(said, "uuid"), _where(said, self._turn)
+        if text(said, "prompt_submit_outcome", "kind") != "blocked_by_hook":
+            return (Unparsed(id=name, why="unknown kind", kind="system/informational", **where),)
+        self._refused, self._trouble = text(said, "content").partition("\n\n\nOriginal prompt:")[0], Trouble.OTHER
+        return (Error(id=name, trouble=Trouble.OTHER, text=self._refused, **where),)
 
     def _request(self, said: Object) -> Events:
         request, name = mapping(said, "request"), called(said, "request_id")
@@ -310,7 +322,7 @@ class ClaudeParser:
         typed = text(said, "entrypoint") == "cli"
         own = typed and not true(said, "isSidechain")
         words = user_said(said)
-        if own and words is not None and is_interrupt(words):
+        if own and words is not None and is_interrupt(said, words):
             return self._recorded_end(said, Reason.INTERRUPTED)
         if own and words and words.startswith(CARRIED_OUT) and not is_typed_prompt(said):
             return carried_out(said, words)

@@ -252,7 +252,8 @@ class CodexParser:
         """What was begun too, if it was not told: what is refused at once is not."""
         item, where = mapping(params, "item"), _where(params)
         thread = self._threads.amid(where)
-        call = None if called(item, "id") in thread.running else begun(item, where)
+        is_told = called(item, "id") in (*thread.running, *thread.cleaned)
+        call = None if is_told else begun(item, where)
         was_running = thread.running.pop(called(item, "id"), None)
         idle = was_running and not thread.running and not thread.turn
         last = (WorkEnded(id=called(item, "id"), conversation=where["conversation"]),) if idle else ()

@@ -39,6 +39,8 @@ class Thread:
     """The turn before."""
     running: dict[str, str] = field(default_factory=dict)
     """The input of each open call, as JSON: of a change to files only the call says what would change."""
+    cleaned: list[str] = field(default_factory=list)
+    """Calls that were open when all was ended: that each is over may be told later."""
     asked: dict[str, ApprovalAsked] = field(default_factory=dict)
     """Without what was shown."""
     total: Usage = field(default_factory=Usage)
@@ -113,7 +115,7 @@ class Threads:
         thread = self._threads.get(name)
         if not (thread and thread.running):
             return []
-        thread.running = {}
+        thread.running, thread.cleaned = {}, [*thread.running]
         return [] if thread.turn else [WorkEnded(conversation=name)]
 
     def close(self, name: str) -> list[Event]:

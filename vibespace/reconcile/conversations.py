@@ -320,8 +320,11 @@ def _say(view: View, conversation: Conversation) -> Action:
         kind = _once(live, f"message-{message.uid}-{message.tries}")
         if refusal := live.replied.get(_named(live, kind)):
             return Requeue(message) if message.steers else Fail(message, refusal)
-        if f"{live.epoch}-{kind}" not in live.written:
+        if (name := f"{live.epoch}-{kind}") not in live.written:
             return _write(view, conversation, message, kind)
+        is_accepted = _named(live, kind) in live.replied
+        if message.steers and is_accepted and live.amid.get(name, live.turn) != live.turn:
+            return Requeue(message)  # the turn that it was to join is over, and did not take it up
     if handed and idle:
         return None  # it is about to be taken up
     for message in view.messages:

@@ -61,6 +61,8 @@ class Live:
     """Request of ours -> refusal, empty when it was done."""
     written: set[str] = field(default_factory=set)
     """Names of what it was given."""
+    amid: dict[str, str] = field(default_factory=dict)
+    """Of what it was given while a turn ran, in which."""
 
     def told(self) -> dict[str, Any] | None:
         """All of it in JSON values; None while a tool call waits: what that would do is not to be kept."""
@@ -82,6 +84,10 @@ class Live:
         """The journal has that it was given this."""
         if len(name) <= _LONGEST and len(self.written) < _MOST_WRITTEN:
             self.written.add(name)
+            if self.turn:
+                self.amid[name] = self.turn
+            if len(self.amid) > _MOST:
+                del self.amid[next(iter(self.amid))]
 
     def saw(self, events: Sequence[Event]) -> None:
         """It told these."""
