@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.house import create
+from tests.app.talking import line, program_started
 from tests.daemon.running import quiet
 from tests.reconcile.site import Site, site
 from vibespace.app import messages
@@ -90,3 +91,10 @@ async def test_the_conversation_is_left_for_another_and_nobody_knew(tmp_path: Pa
         words.append("join")
         made.feed.hear(made.agent().uid, heard=True)
         assert list((await waits).command) == ["join"]
+
+
+async def test_who_waits_for_a_decision_is_told_so(tmp_path: Path) -> None:
+    """It may be his own to make."""
+    asks = partial(line, "demo", "claude-1", {"kind": "approval_asked", "request": "r", "tool": "Bash"})
+    async with asking(tmp_path, program_started(), asks()) as (_, _, opening):
+        assert "waits for a decision" in (await anext(opening)).waiting

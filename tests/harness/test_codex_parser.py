@@ -118,6 +118,15 @@ def test_an_interrupt_leaves_a_command_running() -> None:
     assert [type(event) for event in late] == [ToolResult]
 
 
+def test_a_message_is_over_with_the_turn_that_was_begun_for_it() -> None:
+    """Also where that is ended before the message is told of; the next turn has nothing to do with it."""
+    start = sent(CODEX.say("c-1", "hello", "m-1", "r-1"))
+    begun = {"id": start["id"], "result": {"turn": {"id": "t-1"}}}
+    events = told(begun, STARTED, ended("interrupted"), STARTED, ended())
+    ends = [(each.reason, each.message) for each in events if isinstance(each, TurnEnded)]
+    assert ends == [(Reason.INTERRUPTED, "m-1"), (Reason.COMPLETED, "")]
+
+
 def test_a_command_that_outlives_its_turn_keeps_it_busy() -> None:
     """It is idle when the command is done."""
     done = item("completed", **COMMAND, status="completed", exitCode=0)

@@ -23,6 +23,7 @@ from vibespace.daemon.reaching import running
 from vibespace.daemon.transcripts import TranscriptStream
 from vibespace.domain import names
 from vibespace.domain.agents import Agent
+from vibespace.domain.approvals import ASKED
 from vibespace.domain.conversations import Conversation
 from vibespace.domain.messages import Message
 from vibespace.errors import Error, Unavailable
@@ -121,12 +122,19 @@ class ConversationServicer(ConversationServiceServicer):
                 await want()
                 asked = self._conversation(agent)
                 continue
-            waiting = f"{name} is at work" if conversation.working else "its program is starting"
+            waiting = self._why(agent, conversation)
             if waiting != told:
                 told = waiting
                 yield v1.OpenTerminalResponse(waiting=waiting)
             else:  # while something is told, it may have opened
                 await self._feed.news()
+
+    def _why(self, agent: Agent, conversation: Conversation) -> str:
+        """What is waited for."""
+        asked = self._feed.state.approvals.get(agent.uid, {}).values()
+        if any(each.state == ASKED for each in asked):
+            return f"what {agent.name} works on waits for a decision, see 'vibespace approval list'"
+        return f"{agent.name} is at work" if conversation.working else "its program is starting"
 
     def _conversation(self, agent: Agent) -> Conversation | None:
         return self._feed.state.conversations.get(agent.uid)

@@ -8,7 +8,7 @@ from typing import Any
 
 from vibespace.errors import InvalidArgument
 from vibespace.harness.base import NOTHING, Answer, Command, OwnLogin, Settings, Update
-from vibespace.harness.codex_parser import CLEAN, ITEMS, PERMISSIONS, CodexParser
+from vibespace.harness.codex_parser import CLEAN, ITEMS, PERMISSIONS, START, CodexParser
 from vibespace.harness.events import ApprovalAsked
 from vibespace.harness.reading import encode
 from vibespace.harness.rules import codex_rules
@@ -129,7 +129,7 @@ class Codex:
         }
         if turn:
             return _call("turn/steer", request, expectedTurnId=turn, **said)
-        return _call("turn/start", request, **said)
+        return _call(START, f"{message} {request}", **said)
 
     def look_up(self, conversation: str, message: str, request: str) -> tuple[bytes, ...]:
         return (_call(ITEMS, f"{message} {request}", threadId=conversation, limit=_LATEST, sortDirection="desc"),)

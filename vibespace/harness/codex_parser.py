@@ -50,6 +50,7 @@ from vibespace.harness.reading import (
 
 CLEAN = "thread/backgroundTerminals/clean"
 ITEMS = "thread/items/list"
+START = "turn/start"
 PERMISSIONS = "Permissions"
 """The tool of an approval that asks for more than one call."""
 
@@ -162,6 +163,8 @@ class CodexParser:
             told = self._opened(called(said, "result", "thread", "id"))
         elif method == ITEMS:
             told = self._listed(conversation, message, items(said, "result", "data"))
+        elif method == START:
+            self._threads.at(conversation).led = {called(said, "result", "turn", "id"): message}
         elif method == CLEAN:
             told = self._threads.clean(conversation)
         return (*told, Replied(id=name, request=request, conversation=conversation))
@@ -237,6 +240,7 @@ class CodexParser:
             detail=detail,
             trouble=trouble if reason is Reason.FAILED else None,
             usage=thread.usage,
+            message=thread.led.pop(name, ""),
         )
         idle = () if thread.running else (WorkEnded(id=name, conversation=conversation),)
         return (*cancelled, over, *idle, *self._follow())

@@ -37,6 +37,8 @@ class Thread:
     turn: str = ""
     ended: str = ""
     """The turn before."""
+    led: dict[str, str] = field(default_factory=dict)
+    """Our message that led to a turn, the latest one."""
     running: dict[str, str] = field(default_factory=dict)
     """The input of each open call, as JSON: of a change to files only the call says what would change."""
     cleaned: list[str] = field(default_factory=list)
