@@ -67,7 +67,6 @@ def test_a_conversation_that_begins_is_followed(home: Path) -> None:
         client.ask({"do": "tail", "path": one.name})
     one.write_bytes(b"first\nlast\n")
     assert over(hook(home, begins)) == (0, b"", b"")
-    one.write_bytes(b"first\nlast\nof nobody\n")
     two.write_bytes(b"new\n")
     with Client(home) as client:
         client.record("transcript", b"new\n")

@@ -119,7 +119,7 @@ def test_each_line_comes_once_whoever_is_killed(home: Path) -> None:
 
 
 def test_another_conversation_and_back(home: Path) -> None:
-    """Only lines of the one that is named come; back at the first, those that came meanwhile, and none again."""
+    """Lines of one before the runner come no more; back at the first, those that came meanwhile, and none again."""
     one, two = transcript(home), transcript(home, "notes/c-2.jsonl")
     one.write_bytes(b"one\n")
     two.write_bytes(b"two\n")
@@ -140,6 +140,23 @@ def test_another_conversation_and_back(home: Path) -> None:
         client.record("transcript", b"meanwhile\n")
         assert output(client.records, "transcript") == b"one\ntwo\nhere\nmeanwhile\n"
         assert marks(client) == [(NAME, 0), ("notes/c-2.jsonl", 0), (NAME, 4)]
+
+
+def test_what_comes_late_into_the_one_before(home: Path) -> None:
+    """A program writes a moment after it has said so, and may be in another by then; half a line waits for the rest."""
+    one, two = transcript(home), transcript(home, "notes/c-2.jsonl")
+    one.write_bytes(b"one\n")
+    with Client(home) as client:
+        tail(client)
+        tail(client, "notes/c-2.jsonl")
+        for late, line in ((b"late\nha", b"late\n"), (b"lf\n", b"half\n")):
+            with one.open("ab", buffering=0) as before, two.open("ab", buffering=0) as now:
+                before.write(late)
+                client.record("transcript", line)
+                now.write(b"after " + line)
+                client.record("transcript", b"after " + line)
+        assert output(client.records, "transcript") == b"one\nlate\nafter late\nhalf\nafter half\n"
+        assert whole(client.records)
 
 
 def test_what_is_written_when_it_is_named_is_of_the_life_before(home: Path) -> None:

@@ -58,9 +58,10 @@ turn, and hears it until then.
 **Transcript.** `tail` has each whole line of a file in the home journalled, as `transcript`, from where it had come
 before; a line in the making waits, and so does a file that is not there yet. It goes on when the runner was killed,
 and after an exit, until another file is named, of which a SessionStart hook tells as well (`transcript_path`): what
-is in the former by then comes first. One that has become shorter, or is another file, is read again from its
-beginning. `mark` (JSON: `path` of the transcript, `at` which byte the next line of it begins, and for the runner
-itself `read`, `ended`) is where that changes, and where a segment begins.
+is in the former by then comes first, and what is written late into that, when it is there. One that has become
+shorter, or is another file, is read again from its beginning. `mark` (JSON: `path` of the transcript, `at` which
+byte the next line of it begins, and for the runner itself `read`, `ended`) is where that changes, and where a
+segment begins.
 
 **Hooks.** What the program tells a hook is a `hook` record, one line, with a `request_id` added, after what the
 transcript has by then; one that tells of a turn's end waits, for a moment at most, until that has what was said last

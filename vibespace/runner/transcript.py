@@ -26,13 +26,15 @@ class Transcript:
         self._journal = journal
         self._looking = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._left, self._left_size = "", -1
+        """The one before, and how large that was when it was looked at last."""
         self._forget()
         if journal.tailed:
             self._start()
 
     def tail(self, path: str) -> None:
-        """From now on its lines come, and those of no other: from where they had come before. All that are in the
-        former by now, and in this one, come before what is journalled next.
+        """From now on its lines come: from where they had come before. All that are in the former by now, and in this
+        one, come before what is journalled next; what is written late into the former comes when it is there.
 
         Raises ValueError for what can be no path.
         """
@@ -40,8 +42,8 @@ class Transcript:
         self.look()
         with self._looking:
             if self._journal.tailed != path:
-                self._journal.tail(path)
-                self._forget()
+                self._left, self._left_size = self._journal.tailed, self._seen[1]
+                self._turn_to(path)
                 self._look()
             if not self._thread:
                 self._start()
@@ -50,6 +52,7 @@ class Transcript:
         """All its lines that are there by now come before what is journalled next."""
         with self._looking:
             if self._journal.tailed:
+                self._look_back()
                 self._look()
 
     def _start(self) -> None:
@@ -66,6 +69,7 @@ class Transcript:
         journal, end, busy = self._journal, ("", -1), 0.0
         while True:
             with self._looking:
+                self._look_back()
                 self._look()
             if journal.end != end:
                 end, busy = journal.end, time.monotonic()
@@ -75,6 +79,22 @@ class Transcript:
             with journal.changed:
                 if journal.end == end:
                     journal.changed.wait(_SELDOM)
+
+    def _turn_to(self, path: str) -> None:
+        self._journal.tail(path)
+        self._forget()
+
+    def _look_back(self) -> None:
+        """What was written into the one before when that was left already."""
+        try:
+            size = os.stat(in_home(self._left)).st_size if self._left else self._left_size
+        except OSError:
+            return  # it is gone
+        if size != self._left_size:
+            self._left_size, current = size, self._journal.tailed
+            self._turn_to(self._left)
+            self._look()
+            self._turn_to(current)
 
     def _look(self) -> None:
         path = in_home(self._journal.tailed)
