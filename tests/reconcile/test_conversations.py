@@ -31,9 +31,11 @@ from vibespace.harness.claude_code import ClaudeCode
 from vibespace.harness.codex import KEY, Codex
 from vibespace.harness.events import (
     ConversationSwitched,
+    Delta,
     Error,
     Reason,
     Replied,
+    Stream,
     Text,
     ToolCall,
     Trouble,
@@ -102,9 +104,13 @@ def test_messages_are_handed_one_after_the_other() -> None:
 
 
 def test_who_steers_does_not_wait() -> None:
-    """Into the turn; when that is over by then, the message waits for one of its own."""
+    """Into the turn, once a model is at work in it: a person's command alone is answered by none. When it is over by
+    then, the message waits for one of its own.
+    """
     steering = message(1, steers=True)
-    assert plan(view(messages=[steering], live=running(TURN))) == Hand(steering)
+    assert plan(view(messages=[steering], live=running(TURN))) is None
+    for answers in (Text(id="m", text="hi", by_user=True, turn="t"), Delta(block="b", stream=Stream.TEXT, text="h")):
+        assert plan(view(messages=[steering], live=running(TURN, answers))) == Hand(steering)
     handed = message(1, HANDED, steers=True)
     refused = running(Replied(id="x", request=f"message-{handed.uid}-1-1", refusal="no turn"))
     assert plan(view(messages=[handed], live=refused)) == Requeue(handed)

@@ -78,32 +78,54 @@ async def test_large_records_are_heard_one_at_a_time(house: House, with_tools: T
     assert far[2:] == [Place(1, seq) for seq in range(2, 5)]
 
 
-async def test_what_a_program_did_when_nobody_heard_it_is_in_its_transcript(house: House, tmp_path: Path) -> None:
-    """What it took up is not said again, and what it answered to that is there; what it told by itself is so once."""
+def line(kind: str, content: object, **more: Any) -> bytes:
+    """Of Claude's transcript."""
+    return encode({"type": kind, "entrypoint": "sdk-cli", "message": {"content": content}, **more}) + b"\n"
+
+
+BEFORE, AFTER = (line("assistant", [{"type": "text", "text": words}]) for words in ("before", "after"))
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+async def test_what_a_program_did_when_nobody_heard_it_is_in_its_transcript(
+    house: House, tmp_path: Path, is_read: bool
+) -> None:
+    """What it took up is not said again, and what it answered to that is there; what it told by itself is so once.
+    Its runner may have read so before it died.
+    """
     for words in ("one", "two", "three"):
         await house.ask(say(text=words))
     uid = house.feed.state.agent("demo", "claude-1").uid
     first, second, _ = house.feed.state.messages[uid].values()
-
-    def line(kind: str, content: object, **more: Any) -> bytes:
-        return encode({"type": kind, "entrypoint": "sdk-cli", "message": {"content": content}, **more}) + b"\n"
-
-    before, after = (line("assistant", [{"type": "text", "text": words}]) for words in ("before", "after"))
     both = line("user", "one\ntwo", uuid=second.uid, mergedSendUuids=[first.uid])
     queued = line("queue-operation", "one", about=first.uid)
+    early, late = [BEFORE, queued], [BEFORE, AFTER]
+    early, late = ([*early, both], [AFTER]) if is_read else (early, [BEFORE, both, AFTER])
     heard = hearing(house, tools(house, tmp_path, ClaudeCode()))
-    await hear(heard, record("start", 1), record("transcript", 2, both))
-    await hear(heard, record("exit", 3, b'{"lost": true}\n'))
-    assert texts(house) == []  # its standard output would have told
-    written = [before, queued, before, both, after]
-    await hear(heard, *(record("transcript", seq, data) for seq, data in enumerate(written, 4)))
-    await hear(heard, record("start", 1, epoch=2), record("transcript", 2, after, epoch=2))
+    await hear(heard, record("start", 1), *(record("transcript", seq, data) for seq, data in enumerate(early, 2)))
+    assert texts(house) == []  # its standard output would tell
+    gone = record("exit", 6, b'{"lost": true}\n')
+    await hear(heard, gone, *(record("transcript", seq, data) for seq, data in enumerate(late, 7)))
+    await hear(heard, record("start", 1, epoch=2), record("transcript", 2, AFTER, epoch=2))
     assert texts(house) == [("one", first.uid), ("two", second.uid), ("after", "")]
     assert [(each.text, each.resumed) for each in house.feed.state.messages[uid].values()] == [
         ("one", True),
         ("two", True),
         ("three", False),
     ]
+
+
+async def test_what_a_program_told_by_itself_its_transcript_does_not_tell_again(house: House, tmp_path: Path) -> None:
+    """Though that was read first, and the program is lost right then."""
+    await house.ask(say(text="one"))
+    uid = house.feed.state.agent("demo", "claude-1").uid
+    (message,) = house.feed.state.messages[uid].values()
+    said = line("user", "one", uuid=message.uid)
+    begun = encode({"type": "system", "subtype": "init", "uuid": "t"}) + b"\n"
+    heard = hearing(house, tools(house, tmp_path, ClaudeCode()))
+    await hear(heard, record("start", 1), record("stdout", 2, begun), record("transcript", 3, said))
+    await hear(heard, record("stdout", 4, said), record("exit", 5, b'{"lost": true}\n'), record("transcript", 6, AFTER))
+    assert texts(house) == [("one", message.uid)]
 
 
 def texts(house: House) -> list[tuple[str, str]]:

@@ -81,14 +81,15 @@ def end_program(transaction: Transaction, *, agent_uid: str, line: Line, how: di
     agent = _agent(transaction, agent_uid)
     draft, how = _draft(transaction, agent), _credible(transaction, how, _ENDED)
     words = _ended(how)
+    stored = [_explained(block, words) for block in line.stored]
     if line.place > draft.place:
         consequences = _Consequences(transaction, agent, line.place, resumes=not how.get("lost"))
+        stored = [consequences.credible(block) for block in stored]
         for block in line.blocks:
             consequences.take(_explained(block, words))
         consequences.end(words)
         if draft.on_terminal:
             consequences.leave_terminal()
-    stored = [_explained(block, words) for block in line.stored]
     draft.end_program(line.place, line.after, how, blocks=stored, blob=line.blob)
     return draft
 

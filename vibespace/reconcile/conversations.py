@@ -328,7 +328,7 @@ def _say(view: View, conversation: Conversation) -> Action:
     if handed and idle:
         return None  # it is about to be taken up
     for message in view.messages:
-        if message.state == QUEUED and (idle or message.steers):
+        if message.state == QUEUED and (idle or (message.steers and live.answers)):
             if message.tries > 2 * MOST_TRIES:  # one that dies may be handed it twice
                 return Fail(message, "its program does not take it up")
             return Hand(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 from vibespace.app import transcripts
 from vibespace.app.transcripts import Line
 from vibespace.app.writer import Outcome, Request
+from vibespace.domain.messages import HANDED, QUEUED
 from vibespace.domain.transcripts import Place
 from vibespace.errors import Exhausted, Internal
 from vibespace.harness.base import Harness
@@ -27,6 +29,8 @@ _UNDER_WAY = 200
 """Records on their way into the log at once."""
 _LARGE = 256 * 1024
 """Bytes of a record that is waited for before the next is read."""
+_UNSAID = 8
+"""Records of a transcript that are kept until its program tells the same."""
 _TURN = 50
 """Records that are read before others have theirs."""
 _LINES = ("stdout", "stderr", "transcript", "hook", "input", "mark")
@@ -56,6 +60,8 @@ class Hearing:
         self._runs = bool(transcript and transcript.running)
         self._misses = False
         """Whether it has gone on when nobody heard it any more."""
+        self._unsaid: deque[Record] = deque(maxlen=_UNSAID)
+        """Of its transcript, what tells of messages that it had not said to have taken up by then."""
         if self._runs:
             self._resume()
 
@@ -87,10 +93,7 @@ class Hearing:
             if record.kind == "start":
                 on_terminal = _begun(record).on_terminal
                 self._lines.begin()
-            is_told = record.kind == "transcript" and not on_terminal  # by what we drive ourselves
-            events = await self._untold(record) if is_told else self._lines.read(record)
-            if record.kind in ("start", "exit"):
-                self._runs, self._misses = record.kind == "start", False
+            events = await self._read(record, on_terminal=on_terminal)
             recording = await self._begin(record, events)
             read, since = read + 1, since + 1
             # Of what it is amid saying, pieces that are in no checkpoint were told.
@@ -103,13 +106,33 @@ class Hearing:
             if read % _TURN == 0:
                 await asyncio.sleep(0)
 
+    async def _read(self, record: Record, *, on_terminal: bool) -> Sequence[Event]:
+        """What it tells. What we drive ourselves tells all but by its transcript, while it runs."""
+        if record.kind == "transcript" and not on_terminal:
+            if not self._runs:
+                return await self._untold(record)
+            if len(record.data) <= _LARGE and self._taken(record):
+                self._unsaid.append(record)
+            return ()
+        if record.kind == "start":
+            self._runs, self._misses = True, False
+        if record.kind != "exit":
+            return self._lines.read(record)
+        self._runs, self._misses = False, False
+        missed = [event for each in self._unsaid for event in await self._untold(each)]
+        self._unsaid.clear()
+        return [*missed, *self._lines.read(record)]
+
+    def _taken(self, record: Record) -> Mapping[str, str]:
+        """Messages that are not known to be taken up, of which it tells: the id of each, and its words."""
+        waiting = self._tools.feed.state.messages.get(self._uid, {}).values()
+        untaken = [each for each in waiting if each.state in (QUEUED, HANDED)]
+        return {each.delivery: said(each) for each in untaken if each.delivery.encode() in record.data}
+
     async def _untold(self, record: Record) -> Sequence[Event]:
         """Of its transcript, when it is over, what it did not get to tell: what it took up then, and all after that."""
-        if self._runs:
-            return ()
         await self._reading.join()
-        waiting = self._tools.feed.state.messages.get(self._uid, {}).values()
-        taken = {each.delivery: said(each) for each in waiting if each.delivery.encode() in record.data}
+        taken = self._taken(record)
         if not (taken or self._misses):
             return ()
         events = [_in_own_words(event, taken) for event in self._lines.read(record)]

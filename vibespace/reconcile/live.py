@@ -12,8 +12,10 @@ from vibespace.harness.events import (
     ApprovalCancelled,
     ConversationJoined,
     ConversationSwitched,
+    Delta,
     Error,
     Event,
+    Reasoning,
     Replied,
     Text,
     ToolCall,
@@ -47,6 +49,8 @@ class Live:
     """The program's own id of the one that it is in."""
     beside: list[str] = field(default_factory=list)
     """Others that a person has entered since it is in that one."""
+    answers: bool = False
+    """Its model is at work in this turn: one that is a person's command alone it is not asked about."""
     rounds: int = 0
     """Tools that it has used in this turn, itself."""
     logged_out: bool = False
@@ -99,9 +103,11 @@ class Live:
         return not (self.conversation and event.conversation) or event.conversation == self.conversation
 
     def _take(self, event: Event) -> None:
+        if isinstance(event, Text) and event.by_user:
+            self.worked = True
         match event:
             case TurnStarted() if self.is_here(event):
-                self.turn, self.rounds, self.logged_out = event.turn, 0, False
+                self.turn, self.answers, self.rounds, self.logged_out = event.turn, False, 0, False
             case Error(trouble=Trouble.LOGIN, retrying=False) if self.is_here(event):
                 self.logged_out = True
             case TurnEnded():
@@ -109,11 +115,11 @@ class Live:
                 for name in over:
                     del self.asked[name]
                 if self.is_here(event):
-                    self.turn = ""
+                    self.turn, self.answers = "", False
             case ToolCall(parent="") if self.is_here(event):
                 self.rounds += 1
-            case Text(by_user=True):
-                self.worked = True
+            case Text(parent="") | Reasoning(parent="") | Delta(parent="") if self.is_here(event):
+                self.answers = bool(self.turn)
             case ConversationJoined():
                 if event.conversation not in self.beside and len(event.conversation) <= _LONGEST:
                     self.beside = [*self.beside, event.conversation][-_MOST:]
