@@ -128,6 +128,18 @@ async def test_what_a_program_told_by_itself_its_transcript_does_not_tell_again(
     assert texts(house) == [("one", message.uid)]
 
 
+async def test_what_is_typed_when_nobody_hears_it_begins_no_turn(house: House, tmp_path: Path) -> None:
+    """Its end would never be told, and the agent be at work for ever; the words are there."""
+    heard = hearing(house, tools(house, tmp_path, ClaudeCode()))
+    started = record("start", 1, encode({"note": {"on_terminal": True}}) + b"\n")
+    typed = line("user", "hi", entrypoint="cli", promptSource="typed", promptId="p", uuid="u", sessionId="c")
+    await hear(heard, started, record("exit", 2, b'{"lost": true}\n'), record("transcript", 3, typed))
+    assert texts(house) == [("hi", "")]
+    assert heard.live.turn == ""
+    uid = house.feed.state.agent("demo", "claude-1").uid
+    assert not house.feed.state.conversations[uid].turn
+
+
 def texts(house: House) -> list[tuple[str, str]]:
     """All that is told, and of which message."""
     told = [block for each in house.log.read(0) for block in each.data.get("blocks", ()) if block["kind"] == "text"]

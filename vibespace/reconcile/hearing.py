@@ -16,7 +16,7 @@ from vibespace.domain.messages import HANDED, QUEUED
 from vibespace.domain.transcripts import Place
 from vibespace.errors import Exhausted, Internal
 from vibespace.harness.base import Harness
-from vibespace.harness.events import Delta, Event, Stream, Text, TurnEnded
+from vibespace.harness.events import Delta, Event, Stream, Text, TurnEnded, TurnStarted, WorkEnded
 from vibespace.net.base import Attachment, Record, Room
 from vibespace.reconcile import checkpoints
 from vibespace.reconcile.checkpoints import Checkpoint
@@ -29,6 +29,7 @@ _UNDER_WAY = 200
 """Records on their way into the log at once."""
 _LARGE = 256 * 1024
 """Bytes of a record that is waited for before the next is read."""
+_TURNS = TurnStarted, TurnEnded, WorkEnded
 _UNSAID = 8
 """Records of a transcript that are kept until its program tells the same."""
 _TURN = 50
@@ -108,9 +109,10 @@ class Hearing:
 
     async def _read(self, record: Record, *, on_terminal: bool) -> Sequence[Event]:
         """What it tells. What we drive ourselves tells all but by its transcript, while it runs."""
+        if record.kind == "transcript" and not self._runs:
+            events = self._lines.read(record) if on_terminal else await self._untold(record)
+            return [event for event in events if not isinstance(event, _TURNS)]  # nothing is sure to tell their ends
         if record.kind == "transcript" and not on_terminal:
-            if not self._runs:
-                return await self._untold(record)
             if len(record.data) <= _LARGE and self._taken(record):
                 self._unsaid.append(record)
             return ()
