@@ -126,6 +126,9 @@ class Echo:
     def has_lost(self, refusal: str) -> bool:
         return False
 
+    def is_busy(self, refusal: str) -> bool:
+        return False
+
     def name(self, conversation: str, name: str, request: str) -> tuple[bytes, ...]:
         return ()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.claude_lines import CLAUDE, TOOK, only, prompted, stopped, told, turns, typed
+from tests.harness.claude_lines import CLAUDE, INIT, TOOK, only, prompted, stopped, told, turns, typed
 from vibespace.harness.events import (
     ApprovalCancelled,
     Error,
@@ -128,6 +128,15 @@ def test_what_nobody_typed_is_nobodys_words() -> None:
             events = told({**line, **how, "message": {"content": begins}}, source=Source.RECORD)
             [said] = [event for event in events if isinstance(event, Text)]
             assert (said.text, said.by_user, said.message) == (begins, True, id)
+
+
+def test_what_a_changed_setting_prints_is_nobodys_words() -> None:
+    """The headless program repeats it before the next message; the model hears it, and nobody has said it."""
+    words = "<local-command-stdout>Set model to `sonnet`</local-command-stdout>"
+    printed = {"type": "user", "uuid": "u-1", "isReplay": True, "message": {"content": words}}
+    asked = {**printed, "uuid": "m-1", "message": {"content": "hi"}}
+    said = [event for event in told(printed, INIT, asked) if isinstance(event, Text)]
+    assert [(each.text, each.message) for each in said] == [("hi", "m-1")]
 
 
 def test_messages_that_were_taken_up_as_one_are_all_told() -> None:

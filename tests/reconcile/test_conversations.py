@@ -141,6 +141,15 @@ def test_a_steer_that_came_too_late_is_said_in_a_turn_of_its_own() -> None:
     assert asked[-3:] == ["turn/steer", "thread/items/list", "turn/start"]
 
 
+def test_what_codex_cannot_take_now_waits() -> None:
+    """As while somebody has it make its memory shorter on its terminal, of which it was not known yet."""
+    live, plain = running(conversation="c"), message(1, HANDED)
+    refusal = "failed to submit turn input: ActiveTurnNotSteerable { turn_kind: Compact }"
+    while isinstance(action := plan(view(Codex(), messages=[plain], live=live)), Write):
+        hear(live, action, refusal if json.loads(action.line)["method"] == "turn/start" else "")
+    assert action == Requeue(plain)
+
+
 def test_a_steer_that_its_turn_did_not_take_up_is_said_in_one_of_its_own() -> None:
     """Codex has accepted it, and forgets it when somebody ends the turn on its terminal; it is looked for first."""
     live, steering = running(TURN, conversation="c"), message(1, HANDED, steers=True)

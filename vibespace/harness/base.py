@@ -158,6 +158,9 @@ class Harness(Protocol):
     def has_lost(self, refusal: str) -> bool:
         """Whether it refuses so to go on with a conversation because it has none of that id any more."""
 
+    def is_busy(self, refusal: str) -> bool:
+        """Whether it refuses a message so while it does what takes none, and would take it afterwards."""
+
     def name(self, conversation: str, name: str, request: str) -> tuple[bytes, ...]:
         """Names a conversation that is open, where the program would otherwise ask its model for a name."""
 

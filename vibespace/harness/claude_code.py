@@ -101,6 +101,9 @@ class ClaudeCode:
     def has_lost(self, refusal: str) -> bool:
         return False
 
+    def is_busy(self, refusal: str) -> bool:
+        return False
+
     def name(self, conversation: str, name: str, request: str) -> tuple[bytes, ...]:
         return ()
 

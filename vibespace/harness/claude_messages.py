@@ -36,6 +36,8 @@ from vibespace.harness.reading import (
     whole,
 )
 
+_OWN_WORDS = re.compile(r"<local-command-std(out|err)>.*</local-command-std(out|err)>", re.DOTALL)
+"""What a setting that was changed has printed, which the program repeats as if it had been sent."""
 _INTERRUPTED = re.compile(r"\[Request interrupted by user[^\n]*\]")
 _COMMAND = "<command-name>"
 CARRIED_OUT = (_COMMAND, "<local-command-stdout>", "<local-command-stderr>")
@@ -248,6 +250,8 @@ def _user_text(said: Object, words: str, where: _Named) -> list[Event]:
         call, told = _within(words, "tool-use-id"), _within(words, "summary")
         return [ToolProgress(call=call[:LONGEST_NAME], text=told, **where)]
     if text(said, "entrypoint") != "cli" and not where["parent"]:  # it was sent, and may begin as anything
+        if not text(said, "promptSource") and _OWN_WORDS.fullmatch(words):
+            return []
         return [Text(text=words, by_user=True, message=where["id"], **where)]
     if is_typed_prompt(said):
         return [Text(text=words, by_user=True, **where)]

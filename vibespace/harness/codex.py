@@ -107,6 +107,10 @@ class Codex:
         """One that was begun, and neither named nor used, is nowhere but in the process."""
         return refusal.startswith("no rollout found")
 
+    def is_busy(self, refusal: str) -> bool:
+        """It makes its memory shorter, or reviews."""
+        return "ActiveTurnNotSteerable" in refusal
+
     def name(self, conversation: str, name: str, request: str) -> tuple[bytes, ...]:
         return (_call("thread/name/set", request, threadId=conversation, name=name),)
 

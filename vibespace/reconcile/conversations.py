@@ -319,7 +319,8 @@ def _say(view: View, conversation: Conversation) -> Action:
     for message in handed:
         kind = _once(live, f"message-{message.uid}-{message.tries}")
         if refusal := live.replied.get(_named(live, kind)):
-            return Requeue(message) if message.steers else Fail(message, refusal)
+            again = message.steers or view.harness.is_busy(refusal)
+            return Requeue(message) if again else Fail(message, refusal)
         if (name := f"{live.epoch}-{kind}") not in live.written:
             return _write(view, conversation, message, kind)
         is_accepted = _named(live, kind) in live.replied
