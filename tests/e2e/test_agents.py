@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.agents import KEY, bash, claude, codex, waiting
 from tests.e2e.installation import Installation
 from tests.e2e.person import person
+from tests.models.anthropic import Anthropic
 from tests.models.script import Call, Gate, Turn, say
 from vibespace.client import Client
 from vibespace.reconcile.conversations import GO_ON
@@ -267,19 +268,25 @@ def test_who_ends_codexs_turn_on_its_terminal_does_not_take_what_was_to_join_it_
         assert [text for text in model.asked(KEY)[-1].texts("user") if text == "more words"] == ["more words"]
 
 
+def asking_claude(own: Installation, model: Anthropic, joining: int) -> list[subprocess.Popen[str]]:
+    """One `ask` that the model has, and that many handed to join its turn."""
+    asks = [own.popen("ask", "-a", "claude-1@shop", "first words")]
+    while not model.asked(KEY):
+        assert asks[0].poll() is None
+    asks += [own.popen("ask", "--steer", "-a", "claude-1@shop", f"words {n}") for n in range(joining)]
+    while own.types("--vibespace", "shop", "--type", "message").count("message.handed") < len(asks):
+        pass
+    return asks
+
+
 def test_several_messages_join_claudes_turn(own: Installation) -> None:
     """It takes them up together: each is answered once, and stands once in the history and with the model."""
     gate = Gate()
     with claude(own, [Turn(["First answer."], gate), *(say("Second answer.") for _ in range(3))]) as model:
-        first = own.popen("ask", "-a", "claude-1@shop", "first words")
-        while not model.asked(KEY):
-            assert first.poll() is None
-        joining = [own.popen("ask", "--steer", "-a", "claude-1@shop", f"words {n}") for n in range(3)]
-        while own.types("--vibespace", "shop", "--type", "message").count("message.handed") < 4:
-            pass
+        asks = asking_claude(own, model, 3)
         model.loop.call_soon_threadsafe(gate.allow, 1000)
-        outs = [process.communicate(timeout=60) for process in (first, *joining)]
-        assert [process.returncode for process in (first, *joining)] == [0] * 4, outs
+        outs = [process.communicate(timeout=60) for process in asks]
+        assert [process.returncode for process in asks] == [0] * 4, outs
         told = [line["data"]["blocks"] for line in own.events("--vibespace", "shop", "--type", "transcript.line_read")]
         texts = [block["text"] for blocks in told for block in blocks if block["kind"] == "text"]
         assert sorted(text for text in texts if "words" in text) == ["first words", "words 0", "words 1", "words 2"]
@@ -292,18 +299,13 @@ def test_what_claude_took_up_when_nobody_heard_it_is_not_said_again(own: Install
     """Two messages as one, after its turn: what keeps it inside is hung, and then killed."""
     gate, rest = Gate(), [say(f"{which} answer.") for which in ("Second", "Third", "Fourth")]
     with claude(own, [Turn(["First answer."], gate), *rest]) as model:
-        first = own.popen("ask", "-a", "claude-1@shop", "first words")
-        while not model.asked(KEY):
-            assert first.poll() is None
-        joining = [own.popen("ask", "--steer", "-a", "claude-1@shop", f"words {n}") for n in range(2)]
-        while own.types("--vibespace", "shop", "--type", "message").count("message.handed") < 3:
-            pass
+        asks = asking_claude(own, model, 2)
         own.inside("claude-1@shop", "pkill -STOP -f '[r]unner-.* serve'")
         model.loop.call_soon_threadsafe(gate.allow, 1000)
         own.inside("claude-1@shop", "until grep -q 'Second answer' ~/.claude/projects/*/*.jsonl; do sleep 0.1; done")
         own.inside("claude-1@shop", "pkill -KILL -f '[r]unner-.* serve'")
-        outs = [process.communicate(timeout=60) for process in (first, *joining)]
-        assert [process.returncode for process in (first, *joining)] == [15, 0, 0], outs
+        outs = [process.communicate(timeout=60) for process in asks]
+        assert [process.returncode for process in asks] == [15, 0, 0], outs
         told = [line["data"]["blocks"] for line in own.events("--vibespace", "shop", "--type", "transcript.line_read")]
         texts = [block["text"] for blocks in told for block in blocks if block["kind"] == "text"]
         assert sorted(text for text in texts if "words" in text) == ["first words", "words 0", "words 1"]
