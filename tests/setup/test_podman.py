@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import Podman
+from tests.places import User
 from vibespace.errors import FailedPrecondition, Unavailable
-from vibespace.setup import podman
+from vibespace.setup import podman, processes
 from vibespace.setup.ping import brand_at
 from vibespace.state import UNIX_PATH_MAX, State
 
@@ -109,6 +112,33 @@ def test_other_processes_are_safe(directory: Path) -> None:
         podman.stop(directory)
         assert stranger.poll() is None
         stranger.kill()
+
+
+def test_names_of_what_is_gone(unprivileged: User) -> None:
+    """A user's name service that networks left behind by a crash keep alive ends; a number of one that died means
+    nobody."""
+    engine = Podman(unprivileged.home / "names", unprivileged)
+    names = engine.directory / "session/containers/networks/aardvark-dns"
+    service = ("/usr/lib/podman/aardvark-dns", "--config", str(names), "-p", "5354", "run")
+    try:
+        with subprocess.Popen(["sleep", "1000"]) as stranger:
+            unprivileged.run("mkdir", "-p", str(names))
+            (names / "aardvark.pid").write_text(str(stranger.pid))
+            engine.serve()
+            assert not [*names.iterdir()]
+            (names / "gone").write_text("127.0.0.1\n0123 127.0.0.2  agent\n")
+            unprivileged.run(*service)
+            [living] = processes.having(*service)
+            ended = os.pidfd_open(living)
+            engine.stop()
+            assert select.select([ended], [], [], 10)[0]
+            os.close(ended)
+            assert not [*names.iterdir()]
+            assert stranger.poll() is None
+            stranger.kill()
+    finally:
+        engine.stop()
+        unprivileged.run("podman", "unshare", "rm", "-rf", str(engine.directory))
 
 
 def test_all_lies_in_the_directory(directory: Path) -> None:

@@ -12,8 +12,6 @@ from urllib.parse import quote
 from vibespace.domain.host import Host
 from vibespace.engine.base import FAKE, Engine, Examiner, Locator, Logs, Written
 from vibespace.engine.containers import ContainersEngine
-from vibespace.engine.fake import FakeEngine, faults
-from vibespace.engine.fake_world import World
 from vibespace.errors import FailedPrecondition, Unavailable
 from vibespace.setup import engine
 from vibespace.setup.engine import Choice
@@ -24,6 +22,9 @@ async def open_engine(host: Host, state: State, environ: Mapping[str, str]) -> E
     """The engine that `host` recorded. Raises Unavailable ENGINE_UNREACHABLE when it cannot be brought to answer."""
     chosen: Mapping[str, str] = host.engine
     if chosen["brand"] == FAKE:
+        from vibespace.engine.fake import FakeEngine, faults  # noqa: PLC0415 (nobody's but those who try things out)
+        from vibespace.engine.fake_world import World  # noqa: PLC0415
+
         world = World(Path(environ.get("VIBESPACE_FAKE_ENGINE") or state.engine / FAKE))
         return FakeEngine(host.uid, world, faults=faults(environ.get("VIBESPACE_FAKE_FAULTS", "")))
     choice = Choice(chosen["brand"], chosen["address"], bool(host.engine["private"]))

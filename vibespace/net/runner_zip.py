@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from importlib import resources
-from zipfile import ZipFile, ZipInfo
 
 _MAIN = "import sys\nfrom vibespace.runner.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
 
@@ -14,6 +13,8 @@ def packed() -> bytes:
 
     It is not compressed: what reads it inside stays in memory, and would need a decompressor there.
     """
+    from zipfile import ZipFile, ZipInfo  # noqa: PLC0415 (half a megabyte, which a daemon at rest spares)
+
     files = [file for file in resources.files("vibespace.runner").iterdir() if file.name.endswith(".py")]
     sources = {f"vibespace/runner/{file.name}": file.read_bytes() for file in files}
     # Without the package one that is installed where it runs would be taken.

@@ -66,6 +66,7 @@ def ensure(directory: Path) -> Path:
         if not brand_at(socket_path(directory)):
             _end(directory)
             _forget_former_boot(directory)
+            _end_names(directory)
             _write_settings(directory)
             _start(directory)
         if os.geteuid() == 0:
@@ -110,6 +111,7 @@ def stop(directory: Path) -> None:
     if directory.is_dir():
         with _locked(directory):
             _end(directory)
+            _end_names(directory)
             _end_pause(directory)
             _unmount(directory / "store")
 
@@ -194,11 +196,31 @@ def _end(directory: Path) -> None:
     socket_path(directory).unlink(missing_ok=True)
 
 
+def _end_names(directory: Path) -> None:
+    """End the name service of a user's networks where it outlived his last container, and forget what it was told.
+
+    It goes by itself with the last network; one that was cut off while it was made or taken away stays in its files.
+    And netavark takes whatever process has by now the number of one that died for it. Root's is one for all Podmans.
+    """
+    names = directory / "session/containers/networks/aardvark-dns"
+    found = processes.having("--config", str(names))
+    if not found:
+        (names / "aardvark.pid").unlink(missing_ok=True)
+    if not _has_containers(directory):
+        _signal(found, signal.SIGKILL)
+        for left in names.glob("*"):
+            left.unlink()
+
+
+def _has_containers(directory: Path) -> bool:
+    """Whether a user's container runs: its conmon is told where."""
+    return bool(processes.having("--runroot", str(directory / "session/containers")))
+
+
 def _end_pause(directory: Path) -> None:
     """End the process that keeps a user's namespaces, and with them his mounts; not while a container needs them."""
     noted = directory / "tmp/pause.pid"
-    container = ("--runroot", str(directory / "session/containers"))  # words of each one's conmon
-    if noted.exists() and not processes.having(*container):
+    if noted.exists() and not _has_containers(directory):
         _signal([pid for pid in processes.having("-P", "catatonit") if str(pid) == noted.read_text()], signal.SIGKILL)
         noted.unlink()
 
