@@ -7,7 +7,6 @@ import logging
 import re
 import sys
 from collections.abc import Callable
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 _MEBIBYTE = 1 << 20
@@ -54,6 +53,8 @@ def configure(path: Path, mask: Callable[[str], str] = str, *, debug: bool) -> N
         handler.setFormatter(logging.Formatter("%(message)s"))
         root.addHandler(handler)
         return
+    from logging.handlers import RotatingFileHandler  # noqa: PLC0415 (which nobody else needs)
+
     handler = RotatingFileHandler(path, maxBytes=10 * _MEBIBYTE, backupCount=3)
     handler.setFormatter(_Json(mask))
     root.addHandler(handler)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 import shlex
-import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from vibespace.engine.base import USER_ID, AgentSpec
 
@@ -36,31 +36,41 @@ def archive(spec: AgentSpec) -> bytes:
         f"{SSH}/authorized_keys": spec.authorized_key.encode().rstrip() + b"\n",
         ENVIRONMENT: exports(spec.environment) + links(spec.links),
     }
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for path, content in files.items():
-            entry = tarfile.TarInfo(path[1:])
-            entry.size, entry.gid, entry.mode = len(content), USER_ID, 0o440
-            tar.addfile(entry, io.BytesIO(content))
-    return _whole(packed, tar)
+    return _tar([_Entry(path[1:], gid=USER_ID, mode=0o440, content=content) for path, content in files.items()])
 
 
 def store(spec: AgentSpec) -> bytes:
     """A tar of the agent's directory in the store of logins, for LOGINS: the mount itself is root's on Docker, for no
     image need have a place for it. What is there already stays.
     """
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        entry = tarfile.TarInfo(spec.logins)
-        entry.type, entry.uid, entry.gid, entry.mode = tarfile.DIRTYPE, USER_ID, USER_ID, 0o700
-        tar.addfile(entry)
-    return _whole(packed, tar)
+    return _tar([_Entry(spec.logins, uid=USER_ID, gid=USER_ID, mode=0o700)])
 
 
-def _whole(packed: io.BytesIO, tar: tarfile.TarFile) -> bytes:
+@dataclass(frozen=True)
+class _Entry:
+    """A file, or a directory without content."""
+
+    path: str
+    gid: int
+    mode: int
+    uid: int = 0
+    content: bytes | None = None
+
+
+def _tar(entries: Sequence[_Entry]) -> bytes:
     """Podman stops reading at the two empty blocks that end an archive, and when it is still being sent the padding
     that Python adds behind them, it sometimes fails with a broken pipe.
     """
+    import tarfile  # noqa: PLC0415 (half a megabyte, which a daemon at rest spares)
+
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for each in entries:
+            entry = tarfile.TarInfo(each.path)
+            entry.uid, entry.gid, entry.mode = each.uid, each.gid, each.mode
+            entry.type = tarfile.DIRTYPE if each.content is None else tarfile.REGTYPE
+            entry.size = len(each.content or b"")
+            tar.addfile(entry, io.BytesIO(each.content or b""))
     return packed.getvalue()[: tar.offset]
 
 
