@@ -335,6 +335,28 @@ def test_a_turn_on_claudes_terminal_is_ended_from_elsewhere(own: Installation) -
         there.wait()
 
 
+def test_what_waits_on_claudes_terminal_when_its_program_is_killed_is_in_the_history(own: Installation) -> None:
+    """Once, and so is what it was at; that turn is over, and the next message is in the same conversation."""
+    script = [say("First answer."), Turn(["I think and think."], Gate()), say("Third answer.")]
+    with claude(own, script) as model:
+        own.ok("ask", "-a", "claude-1@shop", "first words")
+        with person(own, "connect", "claude-1@shop") as there:
+            there.sees("First.{1,60}answer")
+            there.enters("second words")
+            while len(model.asked(KEY)) < 2:
+                there.sees(".")
+            there.enters("waiting words")
+            record = "~/.claude/projects/*/*.jsonl"
+            own.inside("claude-1@shop", f"until grep -q 'enqueue.*waiting words' {record}; do sleep 0.1; done")
+            own.inside("claude-1@shop", "pkill -KILL -x claude")
+            there.wait()
+        assert own.ok("ask", "-a", "claude-1@shop", "third words") == "Third answer.\n"
+        told = [line["data"]["blocks"] for line in own.events("--vibespace", "shop", "--type", "transcript.line_read")]
+        texts = [block["text"] for blocks in told for block in blocks if block["kind"] == "text" and "by_user" in block]
+        assert texts == ["first words", "second words", "waiting words", "third words"]
+        assert ends(own, 3) == ["completed", "lost", "completed"]
+
+
 @pytest.mark.parametrize("program", ["claude", "codex"])
 def test_a_program_that_dies_is_told_to_go_on(own: Installation, program: str) -> None:
     """It was killed while a tool call waited: the next one asks anew, does it once, and the conversation has both."""

@@ -294,3 +294,60 @@ def test_a_typed_turn_whose_request_failed_is_over() -> None:
     end = events[3]
     assert isinstance(end, TurnEnded)
     assert (end.reason, end.detail, end.trouble) == (Reason.FAILED, "API Error: refused", Trouble.LOGIN)
+
+
+def queue(operation: str, **more: str) -> tuple[Source, dict[str, Any]]:
+    return Source.RECORD, {"type": "queue-operation", "operation": operation, "sessionId": "c-1", **more}
+
+
+def hooked(turn: str, words: str) -> tuple[Source, dict[str, Any]]:
+    source, line = prompted(turn)
+    return source, {**line, "prompt": words}
+
+
+def waits(words: str) -> list[tuple[Source, dict[str, Any]]]:
+    """It is typed while p-1 is at work, as a hook tells by that prompt, and comes into the queue."""
+    return [hooked("p-1", words), queue("enqueue", content=words)]
+
+
+HI = [hooked("p-1", "hi"), typed("p-1", "hi")]
+
+
+@pytest.mark.parametrize(
+    ("steps", "left"),
+    [
+        ([hooked("p-1", "hi")], ["hi"]),
+        (HI, []),
+        ([hooked("p-1", "hi"), stopped("p-1")], []),
+        ([*HI, hooked("p-1", "a")], ["a"]),
+        ([*HI, *waits("a")], ["a"]),
+        ([*HI, *waits("a"), hooked("p-1", "b")], ["a", "b"]),
+        ([*HI, *waits("a"), *waits("b"), queue("dequeue")], ["b"]),
+        ([*HI, *waits("a"), *waits("b"), queue("remove", content="b")], ["a"]),
+        ([*HI, *waits("a"), stopped("p-1")], ["a"]),
+        ([*HI, *waits("a"), queue("popAll", content="a")], []),
+        ([*HI, queue("enqueue", content="<task-notification>"), *waits("a"), queue("dequeue")], []),
+    ],
+    ids=["prompted", "written", "over", "comes", "waits", "orders", "taken", "joined", "outlives", "edited", "nobodys"],
+)
+def test_what_was_typed_and_goes_with_the_program_is_told(
+    steps: list[tuple[Source, dict[str, Any]]], left: list[str]
+) -> None:
+    """With its words, in their order. It outlives a restart of ours."""
+    before, parser = CLAUDE.parser(), CLAUDE.parser()
+    for source, line in steps:
+        before.feed(encode(line), source)
+    parser.restore(before.state() or {})
+    assert [each.text for each in parser.lost() if isinstance(each, Text) and each.by_user] == left
+
+
+@pytest.mark.parametrize("late", [typed("p-1", "hi"), typed("p-2", "a"), typed("p-2", "else")])
+def test_what_the_transcript_has_after_all_is_told_once(late: tuple[Source, dict[str, Any]]) -> None:
+    """Its last lines may come after the end of the program."""
+    parser = CLAUDE.parser()
+    for source, line in (hooked("p-1", "a"), queue("enqueue", content="a"), hooked("p-1", "hi")):
+        parser.feed(encode(line), source)
+    texts = [each.text for each in parser.lost() if isinstance(each, Text)]
+    source, line = late
+    texts += [each.text for each in parser.feed(encode(line), source) if isinstance(each, Text)]
+    assert texts == ["a", "hi"] + ["else"] * ("else" in str(line))

@@ -29,6 +29,7 @@ from vibespace.harness.claude_messages import (
     user_said,
     words_of,
 )
+from vibespace.harness.claude_unheard import Unheard
 from vibespace.harness.events import (
     ApprovalCancelled,
     ConversationSwitched,
@@ -59,7 +60,7 @@ _OUTPUT = """
 """
 _RECORD = """
     agent-name api-request api-request-blob api-request-shape atis-latch cost-state custom-title
-    file-history-snapshot last-prompt mode permission-mode queue-operation summary tools-used
+    file-history-snapshot last-prompt mode permission-mode summary tools-used
     system/compact_boundary system/stop_hook_summary
 """
 _SILENT = {
@@ -105,6 +106,7 @@ class ClaudeParser:
         """Message and place in it of what is being streamed."""
         self._open = Open()
         self._joined = Joined()
+        self._unheard = Unheard()
         self._output: dict[str, Callable[[Object], Events]] = {
             "system/init": self._init,
             "system/informational": self._informed,
@@ -129,12 +131,13 @@ class ClaudeParser:
             "assistant": self._recorded,
             "user": self._recorded,
             "attachment": self._attached,
+            "queue-operation": self._queued,
             "system/local_command": lambda said: carried_out(said, text(said, "content")),
             "system/turn_duration": lambda said: self._recorded_end(said, Reason.COMPLETED),
         }
         self._hook: dict[str, Callable[[Object], Events]] = {
             "SessionStart": lambda said: self._switch(called(said, "session_id")),
-            "UserPromptSubmit": lambda said: self._typed_starts(said, called(said, "prompt_id")),
+            "UserPromptSubmit": self._prompted,
             "PermissionRequest": self._hooked,
             "PermissionRequestGone": self._withdrawn,
             "PostToolUse": self._open.used,
@@ -162,6 +165,7 @@ class ClaudeParser:
     def lost(self) -> Events:
         cancelled = self._open.close()
         turn, busy = self._turn or self._typed, self._busy
+        cancelled += tuple(self._unheard.lost(self._conversation, self._typed))
         self._over.append(self._typed)
         self._turn = self._typed = ""
         self._busy = False
@@ -187,6 +191,7 @@ class ClaudeParser:
             "busy": self._busy,
             "block": list(self._block),
             "calls": calls,
+            "unheard": self._unheard.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -199,6 +204,8 @@ class ClaudeParser:
         message, place = state["block"]
         self._block = (message, place)
         self._open.restore(state["calls"])
+        if unheard := state.get("unheard"):
+            self._unheard.restore(unheard)
 
     # Standard output
 
@@ -330,6 +337,8 @@ class ClaudeParser:
         self._prompt = prompt or self._prompt
         started = self._typed_starts(said, prompt)
         turn = self._recorded_turn() if typed else self._turn
+        if own and words and self._unheard.is_told(called(said, "promptId"), words):
+            return started
         events = self._open.seen(said, message_events(said, turn, ("", 0)))
         failure = next((event for event in events if isinstance(event, Error)), None)
         # No other line of the transcript tells that a turn is over whose request failed.
@@ -359,11 +368,22 @@ class ClaudeParser:
         words = words_of(attached, "prompt")
         if text(attached, "type") != "queued_command" or true(attached, "isMeta") or not words:
             return ()
+        if self._unheard.is_told("", words):
+            return ()
         name = called(attached, "source_uuid") or called(said, "uuid")
         turn = self._recorded_turn() if text(said, "entrypoint") == "cli" else self._turn
         return (Text(id=name, message=name, text=words, by_user=True, **_where(said, turn)),)
 
+    def _queued(self, said: Object) -> Events:
+        self._unheard.queued(said)
+        return ()
+
     # The terminal
+
+    def _prompted(self, said: Object) -> Events:
+        started = self._typed_starts(said, called(said, "prompt_id"))
+        self._unheard.prompted(said)
+        return started
 
     def _typed_starts(self, said: Object, turn: str) -> Events:
         """A prompt that is told while another turn is open says that the other is over."""
@@ -378,6 +398,7 @@ class ClaudeParser:
         if not turn:
             return ()
         self._over.append(turn)
+        self._unheard.settled()
         where: Where = {"conversation": conversation_of(said), "turn": turn}
         over = TurnEnded(id=turn, reason=reason, detail=detail, trouble=trouble, **where)
         return (*self._open.close(), over, *self._idle(turn, over.conversation))
