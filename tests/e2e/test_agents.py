@@ -186,6 +186,31 @@ def test_a_message_takes_claude_over_from_its_terminal(own: Installation) -> Non
         assert set(ends(own)) == {"completed"}
 
 
+def test_what_was_typed_ahead_on_claudes_terminal_goes_before_who_takes_over(own: Installation) -> None:
+    """What waits in the program counts as at work: its words reach the model first, and then the terminal ends."""
+    gate = Gate()
+    script = [say("First answer."), Turn(["I think and think."], gate), say("Third answer."), say("Fourth answer.")]
+    with claude(own, script) as model:
+        own.ok("ask", "-a", "claude-1@shop", "first words")
+        with person(own, "connect", "claude-1@shop") as there:
+            there.sees("First.{1,60}answer")
+            there.enters("second words")
+            while len(model.asked(KEY)) < 2:
+                there.sees(".")
+            there.enters("third words")
+            record = "~/.claude/projects/*/*.jsonl"
+            own.inside("claude-1@shop", f"until grep -q 'enqueue.*third words' {record}; do sleep 0.1; done")
+            taking = own.popen("ask", "-a", "claude-1@shop", "--take-over", "fourth words")
+            while not any(line["data"]["text"] == "fourth words" for line in own.events("--type", "message.said")):
+                there.sees(".")
+            model.loop.call_soon_threadsafe(gate.allow, 1000)
+            assert taking.communicate(timeout=60)[0] == "Fourth answer.\n"
+            assert there.wait() == 0
+        said = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
+        assert said == [f"{number} words" for number in ("first", "second", "third", "fourth")]
+        assert set(ends(own)) == {"completed"}
+
+
 def test_what_nobody_decides_in_its_time_is_denied_to_claude(own: Installation) -> None:
     """On both doors, with a reason that reaches the model; nothing of it runs."""
     script = [

@@ -164,8 +164,8 @@ class ClaudeParser:
 
     def lost(self) -> Events:
         cancelled = self._open.close()
-        turn, busy = self._turn or self._typed, self._busy
-        cancelled += tuple(self._unheard.lost(self._conversation, self._typed))
+        turn, busy = self._turn or self._typed, self._busy or self._unheard.waits
+        cancelled += tuple(self._unheard.lost(self._conversation))
         self._over.append(self._typed)
         self._turn = self._typed = ""
         self._busy = False
@@ -337,7 +337,7 @@ class ClaudeParser:
         self._prompt = prompt or self._prompt
         started = self._typed_starts(said, prompt)
         turn = self._recorded_turn() if typed else self._turn
-        if own and words and self._unheard.is_told(called(said, "promptId"), words):
+        if own and words and self._unheard.written(called(said, "promptId"), words):
             return started
         events = self._open.seen(said, message_events(said, turn, ("", 0)))
         failure = next((event for event in events if isinstance(event, Error)), None)
@@ -368,21 +368,22 @@ class ClaudeParser:
         words = words_of(attached, "prompt")
         if text(attached, "type") != "queued_command" or true(attached, "isMeta") or not words:
             return ()
-        if self._unheard.is_told("", words):
+        if self._unheard.written("", words):
             return ()
         name = called(attached, "source_uuid") or called(said, "uuid")
         turn = self._recorded_turn() if text(said, "entrypoint") == "cli" else self._turn
         return (Text(id=name, message=name, text=words, by_user=True, **_where(said, turn)),)
 
     def _queued(self, said: Object) -> Events:
+        waited = self._unheard.waits
         self._unheard.queued(said)
-        return ()
+        return self._idle("", conversation_of(said)) if waited and not self._typed else ()
 
     # The terminal
 
     def _prompted(self, said: Object) -> Events:
         started = self._typed_starts(said, called(said, "prompt_id"))
-        self._unheard.prompted(said)
+        self._unheard.prompted(said, begins=bool(started))
         return started
 
     def _typed_starts(self, said: Object, turn: str) -> Events:
@@ -398,7 +399,7 @@ class ClaudeParser:
         if not turn:
             return ()
         self._over.append(turn)
-        self._unheard.settled()
+        self._unheard.ended()
         where: Where = {"conversation": conversation_of(said), "turn": turn}
         over = TurnEnded(id=turn, reason=reason, detail=detail, trouble=trouble, **where)
         return (*self._open.close(), over, *self._idle(turn, over.conversation))
@@ -428,14 +429,17 @@ class ClaudeParser:
 
     def _left(self, said: Object) -> Events:
         """The person is gone, or in another conversation; with the process goes what it ran."""
-        busy, self._busy = self._busy, False
+        busy, self._busy = self._busy or self._unheard.waits, False
+        self._unheard.left()
         idle = self._idle(called(said, "request_id"), conversation_of(said)) if busy else ()
         return self._typed_ends(said, Reason.INTERRUPTED) or idle
 
     # Both
 
     def _idle(self, name: str, conversation: str = "") -> Events:
-        return () if self._busy else (WorkEnded(id=name, conversation=conversation or self._conversation),)
+        if self._busy or self._unheard.waits:
+            return ()
+        return (WorkEnded(id=name, conversation=conversation or self._conversation),)
 
     def _switch(self, conversation: str) -> Events:
         previous, self._conversation = self._conversation, conversation or self._conversation

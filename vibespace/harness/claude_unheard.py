@@ -1,14 +1,15 @@
 """What a person has typed on Claude's terminal that the transcript does not have yet.
 
 A hook tells it at once. Claude Code writes it down when it begins with it: a moment later, or, of what is typed while
-it works, when its queue comes to it. The transcript tells what comes into that queue and goes; nothing of it outlives
-the program. Of what else waits there no hook tells, such as a command for the shell, or that something in the
-background is over.
+it works, when its queue comes to it, what waited there by then as one. The transcript tells what comes into that queue
+and leaves it; nothing of it outlives the program. Of what else waits there no hook tells, such as a command for the
+shell, or that something in the background is over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from vibespace.harness.events import Event, Text
@@ -18,62 +19,103 @@ MOST = 64
 """Prompts that wait, and that are remembered."""
 LONGEST = 1 << 20
 """Characters of one that are kept."""
+_ENDS = 4
+"""Of turns, after which one that waits is not going to be taken up: the queue goes on at each."""
+
+
+@dataclass
+class _Typed:
+    """One prompt."""
+
+    words: str
+    turn: str
+    """That it begins; empty for one that is to wait."""
+    queued: bool = False
+    """The transcript has told that it came into the queue."""
+    taken: bool = False
+    """It has left the queue, and is about to be written down."""
+    ends: int = 0
+    """Of turns that it has seen."""
 
 
 class Unheard:
     """Of one life of the terminal."""
 
     def __init__(self) -> None:
-        self._prompt, self._words = "", ""
-        """What a hook has told last; of what is to wait, the prompt is the one at work."""
-        self._queue: list[str] = []
+        self._typed: list[_Typed] = []
         self._told: list[str] = []
-        """What was told without the transcript, the prompt of the last before all words: it may yet have them."""
+        """What was told at the end of the program: the transcript may yet have it."""
 
-    def prompted(self, said: Object) -> None:
-        """A hook tells what was typed."""
-        self._prompt, self._words = called(said, "prompt_id"), text(said, "prompt")[:LONGEST]
+    @property
+    def waits(self) -> bool:
+        """Whether the program is about to go on with something of its queue."""
+        return any(each.queued for each in self._typed)
 
-    def settled(self) -> None:
-        """What the hook told last is in the transcript or the queue; or its turn is over, and it will never be."""
-        self._prompt, self._words = "", ""
+    def prompted(self, said: Object, *, begins: bool) -> None:
+        """A hook tells what was typed; of one that is to wait, by the prompt that is at work."""
+        words = text(said, "prompt")[:LONGEST]
+        if words and len(self._typed) < MOST:
+            self._typed.append(_Typed(words, called(said, "prompt_id") if begins else ""))
 
     def queued(self, said: Object) -> None:
         """The transcript tells of the queue: each leaves it at its front, but for one that joins the turn."""
         words = text(said, "content")[:LONGEST]
         match text(said, "operation"):
-            case "enqueue" if words and words == self._words:
-                self._queue = [*self._queue, words][:MOST]
-                self.settled()
-            case "remove" if words in self._queue:
-                self._queue.remove(words)
+            case "enqueue":
+                self._first(lambda each: each.words == words and not (each.turn or each.queued))
+            case "remove":
+                self._first(lambda each: each.words == words and each.queued and not each.taken, taken=True)
             case "dequeue":
-                self._queue = self._queue[1:]
+                self._first(lambda each: each.queued and not each.taken, taken=True)
             case "popAll":
-                self._queue = []
+                self._typed = [each for each in self._typed if not each.queued or each.taken]
 
-    def is_told(self, prompt: str, words: str) -> bool:
-        """Whether the words that the transcript has are known already; from now on they are."""
-        if prompt == self._prompt:
-            self.settled()
-        return words in self._told or (prompt != "" and prompt in self._told[:1])
+    def _first(self, wanted: Callable[[_Typed], bool], *, taken: bool = False) -> None:
+        if found := next((each for each in self._typed if wanted(each)), None):
+            found.queued, found.taken = True, taken
 
-    def lost(self, conversation: str, turn: str) -> list[Event]:
+    def written(self, prompt: str, words: str) -> bool:
+        """The transcript has it. Whether it was told already."""
+        left, own = words, [each for each in self._typed if each.turn and each.turn == prompt]
+        for each in own or [*self._typed]:
+            if each in own or _begins_with(left, each.words):
+                self._typed.remove(each)
+                left = left[len(each.words) + 1 :]
+        left = words
+        for told in self._told:
+            if _begins_with(left, told):
+                left = left[len(told) + 1 :]
+        return not left
+
+    def ended(self) -> None:
+        """A turn is over: what was to be written down in it has been, or never will be."""
+        for each in self._typed:
+            each.ends += 1
+        self._typed = [each for each in self._typed if each.ends < _ENDS and not (each.turn or each.taken)]
+
+    def left(self) -> None:
+        """The person is gone, or elsewhere: nobody goes on with what waits."""
+        for each in self._typed:
+            each.queued = False
+
+    def lost(self, conversation: str) -> list[Event]:
         """The program is over: what it was told, and told nobody."""
-        said = [("", words, "") for words in self._queue]
-        said += [(self._prompt, self._words, turn)] if self._words else []
-        self._told, self._queue = [self._prompt, *(words for _, words, _ in said)], []
-        self.settled()
+        lost, self._typed = self._typed, []
+        self._told = [each.words for each in lost]
         return [
-            Text(id=prompt, text=words, by_user=True, conversation=conversation, turn=within)
-            for prompt, words, within in said
+            Text(id=each.turn, text=each.words, by_user=True, conversation=conversation, turn=each.turn)
+            for each in lost
         ]
 
     def state(self) -> dict[str, Any]:
         """See Parser.state."""
-        return {"prompt": self._prompt, "words": self._words, "queue": list(self._queue), "told": list(self._told)}
+        return {"typed": [asdict(each) for each in self._typed], "told": list(self._told)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """See Parser.restore."""
-        self._prompt, self._words = state["prompt"], state["words"]
-        self._queue, self._told = list(state["queue"]), list(state["told"])
+        self._typed, self._told = [_Typed(**each) for each in state["typed"]], list(state["told"])
+
+
+def _begins_with(words: str, part: str) -> bool:
+    """Those that are taken up together stand each on lines of their own."""
+    return words == part or words.startswith(f"{part}\n")
