@@ -315,6 +315,10 @@ def joined(words: str) -> tuple[Source, dict[str, Any]]:
     return Source.RECORD, {"type": "attachment", "entrypoint": "cli", "sessionId": "c-1", "attachment": attached}
 
 
+def turn_of(words: str) -> list[tuple[Source, dict[str, Any]]]:
+    return [typed("p-9", words), stopped("p-9")]
+
+
 HI = [hooked("p-1", "hi"), typed("p-1", "hi")]
 
 
@@ -333,14 +337,16 @@ HI = [hooked("p-1", "hi"), typed("p-1", "hi")]
         ([*HI, *waits("a"), *waits("b"), queue("remove", content="b"), joined("b")], ["a"]),
         ([*HI, *waits("a"), stopped("p-1")], ["a"]),
         ([hooked("p-1", "hi"), hooked("p-1", "a"), hooked("p-1", "b")], ["hi", "a", "b"]),
+        ([hooked("p-1", "hi"), hooked("p-2", "a"), hooked("p-3", "b")], ["hi", "a", "b"]),
         ([hooked("p-1", "hi"), *waits("hi"), *HI[1:]], ["hi"]),
+        ([*HI, queue("enqueue", content="ls"), *waits("a"), queue("dequeue"), *turn_of("ls")], ["a"]),
         ([*HI, *waits("a"), queue("dequeue"), typed("p-2", "else"), stopped("p-2")], []),
         ([*HI, *waits("a"), queue("popAll", content="a")], []),
         ([*HI, queue("enqueue", content="<task-notification>"), *waits("a"), queue("dequeue")], ["a"]),
     ],
     ids=[
         *("prompted", "written", "over", "comes", "waits", "orders", "taken", "begun", "merged", "joined", "outlives"),
-        *("fast", "same", "never", "edited", "nobodys"),
+        *("fast", "faster", "same", "shell", "never", "edited", "nobodys"),
     ],
 )
 def test_what_was_typed_and_goes_with_the_program_is_told(
@@ -367,6 +373,7 @@ def test_what_the_transcript_has_after_all_is_told_once(late: tuple[Source, dict
 
 
 GONE = (Source.HOOK, {"hook_event_name": "SessionEnd", "session_id": "c-1", "request_id": "r-1"})
+CLEARED = (Source.HOOK, {**GONE[1], "reason": "clear"})
 TAKEN = [queue("dequeue"), typed("p-2", "a")]
 
 
@@ -381,9 +388,23 @@ TAKEN = [queue("dequeue"), typed("p-2", "a")]
         ([*waits("a"), stopped("p-1"), queue("popAll")], 1),
         ([*waits("a"), queue("popAll"), stopped("p-1")], 1),
         ([*waits("a"), stopped("p-1"), GONE], 1),
+        ([*waits("a"), stopped("p-1"), CLEARED], 0),
+        ([queue("enqueue", content="ls"), *waits("a"), stopped("p-1"), queue("dequeue"), *turn_of("ls")], 0),
         ([hooked("p-1", "refused"), stopped("p-1")], 1),
     ],
-    ids=["waits", "begun", "done", "one by one", "forgotten", "edited", "edited before", "left", "never queued"],
+    ids=[
+        "waits",
+        "begun",
+        "done",
+        "one by one",
+        "forgotten",
+        "edited",
+        "edited before",
+        "left",
+        "cleared",
+        "shell",
+        "never queued",
+    ],
 )
 def test_who_goes_on_with_what_waits_is_not_idle(steps: list[tuple[Source, dict[str, Any]]], idle: int) -> None:
     """Neither the end of its turn nor who takes over from it is the end of what was typed ahead."""

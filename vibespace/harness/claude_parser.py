@@ -390,16 +390,19 @@ class ClaudeParser:
         """A prompt that is told while another turn is open says that the other is over."""
         if turn in ("", self._typed, *self._over):
             return ()
-        before = self._typed_ends(said, Reason.INTERRUPTED)
+        before = self._typed_ends(said, Reason.INTERRUPTED, by_next=True)
         self._typed = turn
         return (*before, TurnStarted(id=turn, turn=turn, conversation=conversation_of(said)))
 
-    def _typed_ends(self, said: Object, reason: Reason, detail: str = "", trouble: Trouble | None = None) -> Events:
+    def _typed_ends(
+        self, said: Object, reason: Reason, detail: str = "", trouble: Trouble | None = None, *, by_next: bool = False
+    ) -> Events:
         turn, self._typed = self._typed, ""
         if not turn:
             return ()
         self._over.append(turn)
-        self._unheard.ended()
+        if not by_next:
+            self._unheard.ended()
         where: Where = {"conversation": conversation_of(said), "turn": turn}
         over = TurnEnded(id=turn, reason=reason, detail=detail, trouble=trouble, **where)
         return (*self._open.close(), over, *self._idle(turn, over.conversation))
@@ -430,7 +433,8 @@ class ClaudeParser:
     def _left(self, said: Object) -> Events:
         """The person is gone, or in another conversation; with the process goes what it ran."""
         busy, self._busy = self._busy or self._unheard.waits, False
-        self._unheard.left()
+        if text(said, "reason") != "clear":  # from that it goes on with what waits
+            self._unheard.left()
         idle = self._idle(called(said, "request_id"), conversation_of(said)) if busy else ()
         return self._typed_ends(said, Reason.INTERRUPTED) or idle
 

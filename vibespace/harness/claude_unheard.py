@@ -3,7 +3,7 @@
 A hook tells it at once. Claude Code writes it down when it begins with it: a moment later, or, of what is typed while
 it works, when its queue comes to it, what waited there by then as one. The transcript tells what comes into that queue
 and leaves it; nothing of it outlives the program. Of what else waits there no hook tells, such as a command for the
-shell, or that something in the background is over.
+shell, or that something in the background is over: it has its place in the queue, and is not told.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class _Typed:
     words: str
     turn: str
     """That it begins; empty for one that is to wait."""
+    hooked: bool = True
+    """A hook has told it."""
     queued: bool = False
     """The transcript has told that it came into the queue."""
     taken: bool = False
@@ -49,30 +51,42 @@ class Unheard:
     @property
     def waits(self) -> bool:
         """Whether the program is about to go on with something of its queue."""
-        return any(each.queued for each in self._typed)
+        return any(each.hooked and each.queued for each in self._typed)
 
     def prompted(self, said: Object, *, begins: bool) -> None:
         """A hook tells what was typed; of one that is to wait, by the prompt that is at work."""
-        words = text(said, "prompt")[:LONGEST]
-        if words and len(self._typed) < MOST:
-            self._typed.append(_Typed(words, called(said, "prompt_id") if begins else ""))
+        if words := text(said, "prompt")[:LONGEST]:
+            self._add(_Typed(words, called(said, "prompt_id") if begins else ""))
 
     def queued(self, said: Object) -> None:
         """The transcript tells of the queue: each leaves it at its front, but for one that joins the turn."""
         words = text(said, "content")[:LONGEST]
         match text(said, "operation"):
             case "enqueue":
-                self._first(lambda each: each.words == words and not (each.turn or each.queued))
+                self._comes(words)
             case "remove":
-                self._first(lambda each: each.words == words and each.queued and not each.taken, taken=True)
+                self._leaves(lambda each: each.words == words)
             case "dequeue":
-                self._first(lambda each: each.queued and not each.taken, taken=True)
+                self._leaves(lambda _: True)
             case "popAll":
                 self._typed = [each for each in self._typed if not each.queued or each.taken]
 
-    def _first(self, wanted: Callable[[_Typed], bool], *, taken: bool = False) -> None:
-        if found := next((each for each in self._typed if wanted(each)), None):
-            found.queued, found.taken = True, taken
+    def _comes(self, words: str) -> None:
+        told = (each for each in self._typed if each.words == words and not (each.turn or each.queued))
+        if found := next(told, None):
+            found.queued = True
+        else:
+            self._add(_Typed(words, "", hooked=False, queued=True))
+
+    def _leaves(self, wanted: Callable[[_Typed], bool]) -> None:
+        for each in self._typed:
+            if each.queued and not each.taken and wanted(each):
+                each.taken = True
+                return
+
+    def _add(self, typed: _Typed) -> None:
+        if len(self._typed) < MOST:
+            self._typed.append(typed)
 
     def written(self, prompt: str, words: str) -> bool:
         """The transcript has it. Whether it was told already."""
@@ -100,7 +114,7 @@ class Unheard:
 
     def lost(self, conversation: str) -> list[Event]:
         """The program is over: what it was told, and told nobody."""
-        lost, self._typed = self._typed, []
+        lost, self._typed = [each for each in self._typed if each.hooked], []
         self._told = [each.words for each in lost]
         return [
             Text(id=each.turn, text=each.words, by_user=True, conversation=conversation, turn=each.turn)
