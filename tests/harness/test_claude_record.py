@@ -373,7 +373,6 @@ def test_what_the_transcript_has_after_all_is_told_once(late: tuple[Source, dict
 
 
 GONE = (Source.HOOK, {"hook_event_name": "SessionEnd", "session_id": "c-1", "request_id": "r-1"})
-CLEARED = (Source.HOOK, {**GONE[1], "reason": "clear"})
 TAKEN = [queue("dequeue"), typed("p-2", "a")]
 
 
@@ -388,7 +387,6 @@ TAKEN = [queue("dequeue"), typed("p-2", "a")]
         ([*waits("a"), stopped("p-1"), queue("popAll")], 1),
         ([*waits("a"), queue("popAll"), stopped("p-1")], 1),
         ([*waits("a"), stopped("p-1"), GONE], 1),
-        ([*waits("a"), stopped("p-1"), CLEARED], 0),
         ([queue("enqueue", content="ls"), *waits("a"), stopped("p-1"), queue("dequeue"), *turn_of("ls")], 0),
         ([hooked("p-1", "refused"), stopped("p-1")], 1),
     ],
@@ -401,7 +399,6 @@ TAKEN = [queue("dequeue"), typed("p-2", "a")]
         "edited",
         "edited before",
         "left",
-        "cleared",
         "shell",
         "never queued",
     ],

@@ -433,8 +433,7 @@ class ClaudeParser:
     def _left(self, said: Object) -> Events:
         """The person is gone, or in another conversation; with the process goes what it ran."""
         busy, self._busy = self._busy or self._unheard.waits, False
-        if text(said, "reason") != "clear":  # from that it goes on with what waits
-            self._unheard.left()
+        self._unheard.left()
         idle = self._idle(called(said, "request_id"), conversation_of(said)) if busy else ()
         return self._typed_ends(said, Reason.INTERRUPTED) or idle
 
