@@ -127,13 +127,21 @@ class Bare:
 
     async def _begin(self, spec: AgentSpec) -> None:
         await self._volume(spec, bodies.home_volume(spec.data_uid, spec.agent))
+        while not await self._started(spec):
+            await self.call("DELETE", f"/containers/{bodies.container_name(spec.agent_uid)}", params={"force": "true"})
+
+    async def _started(self, spec: AgentSpec) -> bool:
+        """Not where the port that the engine chose when it was made is somebody else's by now."""
         name = bodies.container_name(spec.agent_uid)
         body = bodies.container(_LOG_ID, spec, self._ulimits)
         await self.call("POST", "/containers/create", params={"name": name}, json=body)
         tar = {"Content-Type": "application/x-tar"}
         archive = files.archive(spec)
         await self.call("PUT", f"/containers/{name}/archive", params={"path": "/"}, data=archive, headers=tar)
-        await self.call("POST", f"/containers/{name}/start")
+        async with self._session.post(f"/v1.41/containers/{name}/start") as response:
+            text = await response.text()
+            assert response.status < 400 or "address already in use" in text, text
+            return response.status < 400
 
     async def port(self, agent_uid: str) -> int:
         """Where the container's sshd is reached."""
