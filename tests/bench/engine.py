@@ -18,7 +18,7 @@ import aiohttp
 import asyncssh
 
 from tests.image import engine as tests_image
-from tests.podman import cache
+from tests.podman import cache, purge
 from vibespace.engine import bodies, containers, files
 from vibespace.engine.api import Api
 from vibespace.engine.base import AgentSpec
@@ -168,7 +168,10 @@ class Bare:
 async def bare(engine: Engine) -> AsyncIterator[Bare]:
     connector = aiohttp.UnixConnector(engine.socket)
     async with aiohttp.ClientSession("http://engine", connector=connector) as session:
-        yield Bare(session, engine.image)
+        try:
+            yield Bare(session, engine.image)
+        finally:
+            await purge(engine.socket, _LOG_ID)  # what a floor that failed had made
 
 
 async def ssh(port: int, host_key: str | bytes, client_key: bytes) -> asyncssh.SSHClientConnection:
