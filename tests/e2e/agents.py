@@ -77,3 +77,11 @@ def waiting(own: Installation) -> str:
         if found := own.data("approval", "list")["approvals"]:
             return str(found[0]["uid"])
     raise AssertionError("nothing waits for a decision")
+
+
+def ends(own: Installation, wanted: int = 1) -> list[str]:
+    """Why its turns ended; that so many have is waited for."""
+    deadline = time.monotonic() + 60
+    while len(lines := own.events("--vibespace", "shop", "--type", "conversation.turn_ended")) < wanted:
+        assert time.monotonic() < deadline, lines
+    return [line["data"]["reason"] for line in lines]

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.e2e.agents import KEY, bash, claude, codex, waiting
+from tests.e2e.agents import KEY, bash, claude, codex, ends, waiting
 from tests.e2e.installation import Installation
 from tests.e2e.person import person
 from tests.models.anthropic import Anthropic
@@ -27,14 +27,6 @@ def deciders(own: Installation) -> list[tuple[str, str]]:
     """What was decided, and by whom."""
     lines = own.events("--vibespace", "shop", "--type", "approval.decided")
     return [(line["data"]["verdict"], line["actor"]) for line in lines]
-
-
-def ends(own: Installation, wanted: int = 1) -> list[str]:
-    """Why its turns ended; that so many have is waited for."""
-    deadline = time.monotonic() + 60
-    while len(lines := own.events("--vibespace", "shop", "--type", "conversation.turn_ended")) < wanted:
-        assert time.monotonic() < deadline, lines
-    return [line["data"]["reason"] for line in lines]
 
 
 def test_claude_works_and_remembers(own: Installation) -> None:
@@ -186,31 +178,6 @@ def test_a_message_takes_claude_over_from_its_terminal(own: Installation) -> Non
         assert set(ends(own)) == {"completed"}
 
 
-def test_what_was_typed_ahead_on_claudes_terminal_goes_before_who_takes_over(own: Installation) -> None:
-    """What waits in the program counts as at work: its words reach the model first, and then the terminal ends."""
-    gate = Gate()
-    script = [say("First answer."), Turn(["I think and think."], gate), say("Third answer."), say("Fourth answer.")]
-    with claude(own, script) as model:
-        own.ok("ask", "-a", "claude-1@shop", "first words")
-        with person(own, "connect", "claude-1@shop") as there:
-            there.sees("First.{1,60}answer")
-            there.enters("second words")
-            while len(model.asked(KEY)) < 2:
-                there.sees(".")
-            there.enters("third words")
-            record = "~/.claude/projects/*/*.jsonl"
-            own.inside("claude-1@shop", f"until grep -q 'enqueue.*third words' {record}; do sleep 0.1; done")
-            taking = own.popen("ask", "-a", "claude-1@shop", "--take-over", "fourth words")
-            while not any(line["data"]["text"] == "fourth words" for line in own.events("--type", "message.said")):
-                there.sees(".")
-            model.loop.call_soon_threadsafe(gate.allow, 1000)
-            assert taking.communicate(timeout=60)[0] == "Fourth answer.\n"
-            assert there.wait() == 0
-        said = [text for text in model.asked(KEY)[-1].texts("user") if text.endswith("words")]
-        assert said == [f"{number} words" for number in ("first", "second", "third", "fourth")]
-        assert set(ends(own)) == {"completed"}
-
-
 def test_what_nobody_decides_in_its_time_is_denied_to_claude(own: Installation) -> None:
     """On both doors, with a reason that reaches the model; nothing of it runs."""
     script = [
@@ -358,28 +325,6 @@ def test_a_turn_on_claudes_terminal_is_ended_from_elsewhere(own: Installation) -
         assert ends(own, 2) == ["interrupted", "turn_limit"]
         there.type("\x04\x04")
         there.wait()
-
-
-def test_what_waits_on_claudes_terminal_when_its_program_is_killed_is_in_the_history(own: Installation) -> None:
-    """Once, and so is what it was at; that turn is over, and the next message is in the same conversation."""
-    script = [say("First answer."), Turn(["I think and think."], Gate()), say("Third answer.")]
-    with claude(own, script) as model:
-        own.ok("ask", "-a", "claude-1@shop", "first words")
-        with person(own, "connect", "claude-1@shop") as there:
-            there.sees("First.{1,60}answer")
-            there.enters("second words")
-            while len(model.asked(KEY)) < 2:
-                there.sees(".")
-            there.enters("waiting words")
-            record = "~/.claude/projects/*/*.jsonl"
-            own.inside("claude-1@shop", f"until grep -q 'enqueue.*waiting words' {record}; do sleep 0.1; done")
-            own.inside("claude-1@shop", "pkill -KILL -x claude")
-            there.wait()
-        assert own.ok("ask", "-a", "claude-1@shop", "third words") == "Third answer.\n"
-        told = [line["data"]["blocks"] for line in own.events("--vibespace", "shop", "--type", "transcript.line_read")]
-        texts = [block["text"] for blocks in told for block in blocks if block["kind"] == "text" and "by_user" in block]
-        assert texts == ["first words", "second words", "waiting words", "third words"]
-        assert ends(own, 3) == ["completed", "lost", "completed"]
 
 
 @pytest.mark.parametrize("program", ["claude", "codex"])
