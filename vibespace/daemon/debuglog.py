@@ -53,7 +53,7 @@ def configure(path: Path, mask: Callable[[str], str] = str, *, debug: bool) -> N
         handler.setFormatter(logging.Formatter("%(message)s"))
         root.addHandler(handler)
         return
-    from logging.handlers import RotatingFileHandler  # noqa: PLC0415 (which nobody else needs)
+    from logging.handlers import RotatingFileHandler  # noqa: PLC0415 (only who debugs pays for what it brings)
 
     handler = RotatingFileHandler(path, maxBytes=10 * _MEBIBYTE, backupCount=3)
     handler.setFormatter(_Json(mask))

@@ -22,8 +22,8 @@ async def open_engine(host: Host, state: State, environ: Mapping[str, str]) -> E
     """The engine that `host` recorded. Raises Unavailable ENGINE_UNREACHABLE when it cannot be brought to answer."""
     chosen: Mapping[str, str] = host.engine
     if chosen["brand"] == FAKE:
-        from vibespace.engine.fake import FakeEngine, faults  # noqa: PLC0415 (nobody's but those who try things out)
-        from vibespace.engine.fake_world import World  # noqa: PLC0415
+        from vibespace.engine.fake import FakeEngine, faults  # noqa: PLC0415 (only who tries things out has it)
+        from vibespace.engine.fake_world import World  # noqa: PLC0415 (see above)
 
         world = World(Path(environ.get("VIBESPACE_FAKE_ENGINE") or state.engine / FAKE))
         return FakeEngine(host.uid, world, faults=faults(environ.get("VIBESPACE_FAKE_FAULTS", "")))
