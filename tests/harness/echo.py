@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vibespace.harness.base import NOTHING, Answer, Command, OwnLogin, Settings, Update
+from vibespace.harness.base import NOTHING, Answer, Command, Kept, OwnLogin, Settings, Update
 from vibespace.harness.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -106,8 +106,8 @@ class Echo:
     ) -> Command:
         return Command(("echo-agent", conversation))
 
-    def record(self, conversation: str, directory: str) -> str:
-        return ""
+    def record(self, conversation: str, directory: str) -> Kept | None:
+        return None
 
     def terminal(
         self, settings: Settings, conversation: str, *, resume: bool, hook: str, directory: str, env: Mapping[str, str]

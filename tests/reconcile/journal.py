@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 from tests.app.house import House
 from tests.harness.echo import Echo
@@ -49,6 +50,7 @@ def tools(house: House, tmp_path: Path, harness: Harness | None = None, programs
         deltas=Deltas(Vault(tmp_path / "vault").pieces),
         checkpoints=Checkpoints(tmp_path / "programs", str),
         mask=str,
+        new_id=uuid4,
         settings=wanted,
         values=lambda agent: {},
         environment=lambda agent: {},

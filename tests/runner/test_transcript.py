@@ -6,9 +6,13 @@ import json
 import os
 import random
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.runner.runners import MOST, Client, kill, output, private, serving, whole
+from vibespace.runner.journal import PIECE
 
 NAME = "notes/c-1.jsonl"
 
@@ -116,6 +120,27 @@ def test_each_line_comes_once_whoever_is_killed(home: Path) -> None:
         client.record("transcript", written.splitlines()[-1])
         assert output(client.records, "transcript") == written
         assert whole(client.records)
+
+
+@pytest.mark.parametrize(
+    ("content", "state"),
+    [(b"", "without"), (b"wor\nds", "without"), (b"x" * (PIECE - 2) + b"words", "found"), (b"\xff words", "found")],
+    ids=["empty", "without", "across pieces", "among any bytes"],
+)
+def test_what_is_in_it_is_told(home: Path, content: bytes, state: str) -> None:
+    """Or not, or that there is none."""
+    asked = {"do": "tail", "path": NAME, "find": "words"}
+    with Client(home) as client:
+        assert client.ask(asked) == {"reply": "tail", "state": "missing"}
+        transcript(home).write_bytes(content)
+        assert client.ask(asked) == {"reply": "tail", "state": state}
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_has_nothing_in_it(home: Path, make: Callable[[Path], None]) -> None:
+    make(transcript(home))
+    with Client(home) as client:
+        assert client.ask({"do": "tail", "path": NAME, "find": "words"}) == {"reply": "tail", "state": "without"}
 
 
 def test_another_conversation_and_back(home: Path) -> None:

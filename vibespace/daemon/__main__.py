@@ -250,6 +250,7 @@ class Daemon:
             deltas=self._deltas,
             checkpoints=Checkpoints(self._state.programs, self._vault.mask),
             mask=self._vault.mask,
+            new_id=uuid4,
             settings=wanted,
             values=lambda agent: self._vault.values(agent.uid),
             environment=lambda agent: handing.environment(self._feed.state, self._vault, agent),

@@ -66,6 +66,16 @@ class OwnLogin:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """The file in which a program keeps a conversation."""
+
+    path: str
+    """In the home."""
+    mark: str
+    """What is in it once anything was said. Before that there is nothing to resume."""
+
+
+@dataclass(frozen=True)
 class Answer:
     """A decision on a tool call."""
 
@@ -131,8 +141,8 @@ class Harness(Protocol):
         It runs the shell command `hook` for each line of Source.HOOK, where it has such.
         """
 
-    def record(self, conversation: str, directory: str) -> str:
-        """The file of Source.RECORD, by its path in the home; empty where there is none."""
+    def record(self, conversation: str, directory: str) -> Kept | None:
+        """The file of Source.RECORD, where there is one."""
 
     def parser(self) -> Parser:
         """One for a process that begins."""

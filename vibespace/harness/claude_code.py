@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from vibespace.errors import InvalidArgument
-from vibespace.harness.base import NOTHING, Answer, Command, OwnLogin, Settings, Update
+from vibespace.harness.base import NOTHING, Answer, Command, Kept, OwnLogin, Settings, Update
 from vibespace.harness.claude_parser import ClaudeParser
 from vibespace.harness.events import ApprovalAsked
 from vibespace.harness.reading import encode
@@ -25,6 +25,8 @@ _ELSEWHERE = "Put the rest into a CLAUDE.md in the repository."
 
 _HOOKS = ("SessionStart", "UserPromptSubmit", "PermissionRequest", "PostToolUse", "Stop", "StopFailure", "SessionEnd")
 _STREAMS = ("--input-format", "stream-json", "--output-format", "stream-json", "--verbose")
+_SAID = '"type":"user"'
+"""In the transcript, which has no spaces there. Of no message, it neither resumes the conversation nor begins it."""
 _DECIDING = ("--permission-prompt-tool", "stdio")
 
 
@@ -78,8 +80,8 @@ class ClaudeCode:
             known["customApiKeyResponses"] = {"approved": [key[-20:]]}
         return replace(started, files={".claude.json": known})
 
-    def record(self, conversation: str, directory: str) -> str:
-        return f".claude/projects/{re.sub('[^A-Za-z0-9]', '-', directory)}/{conversation}.jsonl"
+    def record(self, conversation: str, directory: str) -> Kept | None:
+        return Kept(f".claude/projects/{re.sub('[^A-Za-z0-9]', '-', directory)}/{conversation}.jsonl", _SAID)
 
     def parser(self) -> ClaudeParser:
         return ClaudeParser()

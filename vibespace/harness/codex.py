@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vibespace.errors import InvalidArgument
-from vibespace.harness.base import NOTHING, Answer, Command, OwnLogin, Settings, Update
+from vibespace.harness.base import NOTHING, Answer, Command, Kept, OwnLogin, Settings, Update
 from vibespace.harness.codex_parser import CLEAN, ITEMS, PERMISSIONS, START, CodexParser
 from vibespace.harness.events import ApprovalAsked
 from vibespace.harness.reading import encode
@@ -69,8 +69,8 @@ class Codex:
         resumed = ("resume", conversation) if conversation else ()
         return Command(("codex", "--remote", _ADDRESS, *resumed), files=_rules(settings))
 
-    def record(self, conversation: str, directory: str) -> str:
-        return ""
+    def record(self, conversation: str, directory: str) -> Kept | None:
+        return None
 
     def parser(self) -> CodexParser:
         return CodexParser()

@@ -201,8 +201,11 @@ class Attachment(Protocol):
         What is `secret` is not in the journal.
         """
 
-    async def tail(self, path: str) -> None:
-        """Each new line of that file in the home is a record of its own, whoever writes it."""
+    async def tail(self, path: str, find: str) -> str:
+        """Each new line of that file in the home is a record of its own, whoever writes it.
+
+        Whether it is `missing`, or `find` is in it: `found`, `without`. Empty of an earlier build's runner.
+        """
 
     async def answer(self, request: str, words: bytes) -> bool:
         """What the hook that asked under that name prints; whether it still waited."""

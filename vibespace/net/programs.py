@@ -148,8 +148,8 @@ class Attached:
     async def write(self, name: str, data: bytes, *, secret: bool = False) -> str:
         return str((await self._ask({"do": "input", "input": name, "secret": secret}, data)).get("state"))
 
-    async def tail(self, path: str) -> None:
-        await self._ask({"do": "tail", "path": path})
+    async def tail(self, path: str, find: str) -> str:
+        return str((await self._ask({"do": "tail", "path": path, "find": find})).get("state", ""))
 
     async def answer(self, request: str, words: bytes) -> bool:
         return (await self._ask({"do": "answer", "request": request}, words)).get("state") == "given"

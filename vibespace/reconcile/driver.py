@@ -15,6 +15,7 @@ from vibespace.app.feed import Feed
 from vibespace.app.settings import settings_of, stored
 from vibespace.app.writer import Command, Request
 from vibespace.domain.agents import Agent
+from vibespace.domain.conversations import Conversation
 from vibespace.domain.transcripts import Place
 from vibespace.errors import Error, FailedPrecondition, NotFound
 from vibespace.reconcile import doors
@@ -208,7 +209,7 @@ class Driver:
         agent, conversation = self._agent(), view.conversation
         assert agent is not None
         assert conversation is not None
-        session, resumed = session_for(conversation), conversation.begun
+        session, resumed = await self._look(conversation, view.directory)
         given = dict(view.env)
         command = self._harness.headless(view.settings, session, resume=resumed, env=given)
         if on_terminal:
@@ -226,8 +227,6 @@ class Driver:
             command = doors.alone(command)
         environment = {name: value for name, value in command.env.items() if name not in agent.env}
         start = {"conversation": conversation.uid, "resumed": resumed, "on_terminal": on_terminal}
-        if record := self._harness.record(session, view.directory):
-            await self._attachment.tail(record)
         epoch = await self._attachment.start(
             command.argv,
             environment | given,
@@ -238,6 +237,27 @@ class Driver:
         )
         self._hearing.awaited = Place(epoch, 1)
         await self._attachment.trim(epoch, 0)
+
+    async def _look(self, conversation: Conversation, directory: str) -> tuple[str, bool]:
+        """What the program is to call the conversation, and whether that is resumed.
+
+        One in which nothing was said Claude Code does not resume, and one of which it keeps a file it does not begin:
+        such a one goes on under another name, as after /clear.
+        """
+        session = session_for(conversation)
+        if not (kept := self._harness.record(session, directory)):
+            return session, conversation.begun
+        match await self._attachment.tail(kept.path, kept.mark):
+            case "found":
+                return session, True
+            case "":
+                return session, conversation.begun
+            case "missing" if not conversation.begun:
+                return session, False
+        session = str(self._tools.new_id())
+        if kept := self._harness.record(session, directory):
+            await self._attachment.tail(kept.path, kept.mark)
+        return session, False
 
     async def _end(self, *, at_once: bool) -> None:
         if not at_once:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from vibespace.app.blobs import Blobs
 from vibespace.app.deltas import Deltas
@@ -27,6 +28,7 @@ class Tools:
     deltas: Deltas
     checkpoints: Checkpoints
     mask: Callable[[str], str]
+    new_id: Callable[[], UUID]
     settings: Callable[[Agent], Settings]
     values: Callable[[Agent], Mapping[str, str]]
     """What its container's environment has of its own."""

@@ -23,8 +23,8 @@ the attachment; what is no request is told as `{"error": TEXT}` and ends it too.
         {"reply": "start", "epoch": EPOCH, "started": BOOL}          false: one runs already, and goes on
     {"do": "input", "input": ID, "secret": BOOL, "length": N} + N bytes     secret: only the id is journalled
         {"reply": "input", "input": ID, "state": STATE}
-    {"do": "tail", "path": PATH}
-        {"reply": "tail"}
+    {"do": "tail", "path": PATH, "find": TEXT}
+        {"reply": "tail", "state": STATE}                            with a find
     {"do": "answer", "request": ID, "length": N} + N bytes
         {"reply": "answer", "request": ID, "state": STATE}
     {"do": "close"} its stdin, {"do": "end"} it and its tree
@@ -59,7 +59,8 @@ turn, and hears it until then.
 before; a line in the making waits, and so does a file that is not there yet. It goes on when the runner was killed,
 and after an exit, until another file is named, of which a SessionStart hook tells as well (`transcript_path`): what
 is in the former by then comes first, and what is written late into that, when it is there. One that has become
-shorter, or is another file, is read again from its beginning. `mark` (JSON: `path` of the transcript, `at` which
+shorter, or is another file, is read again from its beginning. Its STATE is `missing` as long as it is not there, else
+`found` or `without`, as TEXT is in it or not. `mark` (JSON: `path` of the transcript, `at` which
 byte the next line of it begins, and for the runner itself `read`, `ended`) is where that changes, and where a
 segment begins.
 

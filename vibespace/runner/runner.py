@@ -11,7 +11,7 @@ from vibespace.runner.journal import Journal, position, segments
 from vibespace.runner.program import Pipes
 from vibespace.runner.socketed import Socketed
 from vibespace.runner.taken import Taken
-from vibespace.runner.transcript import Transcript
+from vibespace.runner.transcript import Transcript, look_for
 
 
 class Runner:
@@ -40,6 +40,9 @@ class Runner:
                 return self._start([str(word) for word in argv], env, cwd, request)
             case {"do": "input", "input": str() as name} if usable(name):
                 return {"input": name, "state": self._input(name, data, secret=bool(request.get("secret")))}
+            case {"do": "tail", "path": str() as path, "find": str() as text} if text:
+                self._transcript.tail(path)
+                return {"state": look_for(text, path)}
             case {"do": "tail", "path": str() as path}:
                 self._transcript.tail(path)
                 return {}
