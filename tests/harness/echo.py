@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vibespace.harness.base import NOTHING, Answer, Command, Kept, OwnLogin, Settings, Update
@@ -108,6 +108,9 @@ class Echo:
 
     def record(self, conversation: str, directory: str) -> Kept | None:
         return None
+
+    def named(self, line: bytes) -> Sequence[str]:
+        return ()
 
     def terminal(
         self, settings: Settings, conversation: str, *, resume: bool, hook: str, directory: str, env: Mapping[str, str]

@@ -61,7 +61,7 @@ def test_it_is_of_no_use_to_another_log(checkpoints: Checkpoints, recorded: Plac
 
 def test_no_secret_is_kept(checkpoints: Checkpoints, tmp_path: Path) -> None:
     """Not in what the parser knows, and not in what we know; the one before stays."""
-    for each in (checkpoint(parser={"calls": [{SECRET: 1}]}), checkpoint(Live(2, running=True, turn=SECRET))):
+    for each in (checkpoint(heard={"calls": [{SECRET: 1}]}), checkpoint(Live(2, running=True, turn=SECRET))):
         checkpoints.write(UID, each)
         assert not (tmp_path / "programs").exists()
 

@@ -59,7 +59,7 @@ async def test_a_journal_that_is_lost_takes_with_it_what_was_kept_of_its_program
     uid = house.feed.state.agent("demo", "claude-1").uid
     live = Live(1, running=True).told()
     assert live
-    parser = {"parser": {"turn": "t"}, "limited": "", "named": []}
+    parser = {"parser": {"turn": "t"}, "limited": "", "named": [], "told": []}
     with_tools.checkpoints.write(uid, Checkpoint(Place(1, 1), Place(1, 1), parser, live))
     heard = hearing(house, with_tools)
     assert heard.live.running
@@ -83,7 +83,7 @@ def line(kind: str, content: object, **more: Any) -> bytes:
     return encode({"type": kind, "entrypoint": "sdk-cli", "message": {"content": content}, **more}) + b"\n"
 
 
-BEFORE, AFTER = (line("assistant", [{"type": "text", "text": words}]) for words in ("before", "after"))
+BEFORE, AFTER = (line("assistant", [{"type": "text", "text": words}], uuid=words) for words in ("before", "after"))
 
 
 @pytest.mark.parametrize("is_read", [True, False])
@@ -99,8 +99,7 @@ async def test_what_a_program_did_when_nobody_heard_it_is_in_its_transcript(
     first, second, _ = house.feed.state.messages[uid].values()
     both = line("user", "one\ntwo", uuid=second.uid, mergedSendUuids=[first.uid])
     queued = line("queue-operation", "one", about=first.uid)
-    early, late = [BEFORE, queued], [BEFORE, AFTER]
-    early, late = ([*early, both], [AFTER]) if is_read else (early, [BEFORE, both, AFTER])
+    early, late = ([queued, both], [AFTER]) if is_read else ([queued], [BEFORE, both, AFTER])
     heard = hearing(house, tools(house, tmp_path, ClaudeCode()))
     await hear(heard, record("start", 1), *(record("transcript", seq, data) for seq, data in enumerate(early, 2)))
     assert texts(house) == []  # its standard output would tell
@@ -128,6 +127,59 @@ async def test_what_a_program_told_by_itself_its_transcript_does_not_tell_again(
     assert texts(house) == [("one", message.uid)]
 
 
+async def test_an_answer_that_is_cut_off_is_whole_where_the_transcript_has_it(house: House, tmp_path: Path) -> None:
+    """In its turn, once, and without what of it was just being said."""
+    begun = encode({"type": "system", "subtype": "init", "uuid": "t"}) + b"\n"
+    first, *rest = (answered(place, words) for place, words in enumerate(("one", "two", "three")))
+    saying = [
+        {"type": "message_start", "message": {"id": "m"}},
+        {"type": "content_block_start", "index": 1},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "tw"}},
+    ]
+    told = [begun, first, *(encode({"type": "stream_event", "event": event}) + b"\n" for event in saying)]
+    heard = hearing(house, tools(house, tmp_path, ClaudeCode()))
+    await hear(heard, record("start", 1), *(record("stdout", seq, data) for seq, data in enumerate(told, 2)))
+    await hear(heard, *(record("transcript", seq, data) for seq, data in enumerate((first, *rest), 7)))
+    await hear(heard, record("exit", 10, b'{"lost": true}\n'), record("transcript", 11, AFTER))
+    assert texts(house) == [("one", ""), ("two", ""), ("three", "")]
+    assert {block["turn"] for block in blocks(house) if block["kind"] in ("text", "turn_ended")} == {"t"}
+
+
+async def test_all_that_is_cut_off_is_told(house: House, tmp_path: Path) -> None:
+    """However much that is, and none twice; of what is too much, how much."""
+    begun = encode({"type": "system", "subtype": "init", "uuid": "t"}) + b"\n"
+    heard = hearing(house, tools(house, tmp_path, ClaudeCode()))
+    lines = [answered(place, f"w{place}") for place in range(300)]
+    await hear(heard, record("start", 1), record("stdout", 2, begun))
+    await hear(heard, *(record("transcript", seq, data) for seq, data in enumerate(lines[:100], 3)))
+    await hear(heard, *(record("stdout", seq, data) for seq, data in enumerate(lines[:200], 103)))
+    await hear(heard, *(record("transcript", seq, data) for seq, data in enumerate(lines[100:], 303)))
+    await hear(heard, record("exit", 503, b'{"lost": true}\n'))
+    assert [words for words, _ in texts(house)] == [f"w{place}" for place in range(300)]
+    await hear(heard, record("start", 1, epoch=2), record("stdout", 2, begun, epoch=2))
+    large = [answered(place, f"{place} {'x' * 200_000}") for place in range(30)]
+    await hear(heard, *(record("transcript", seq, data, epoch=2) for seq, data in enumerate(large, 3)))
+    await hear(heard, record("exit", 33, b'{"lost": true}\n', epoch=2))
+    assert [words.partition(" ")[0] for words, _ in texts(house)][300:] == [f"{place}" for place in range(10, 30)]
+    assert [block["why"] for block in blocks(house) if block["kind"] == "unparsed"] == ["10 lines of the transcript"]
+
+
+async def test_what_a_transcript_has_behind_the_end_of_its_turn_is_of_none(house: House, tmp_path: Path) -> None:
+    """It told all by itself, so that nothing is missing when it is cut off while it is idle."""
+    told = [{"type": "system", "subtype": "init", "uuid": "t"}, {"type": "result", "uuid": "r"}]
+    heard = hearing(house, tools(house, tmp_path, ClaudeCode()))
+    await hear(heard, record("start", 1), *(record("stdout", seq, encode(each)) for seq, each in enumerate(told, 2)))
+    await hear(heard, record("transcript", 4, BEFORE), record("stdout", 5, BEFORE), record("transcript", 6, BEFORE))
+    await hear(heard, record("exit", 7, b'{"lost": true}\n'))
+    assert texts(house) == [("before", "")]
+
+
+def answered(place: int, words: str) -> bytes:
+    """Of one answer."""
+    said = {"id": "m", "content": [{"type": "text", "text": words}]}
+    return encode({"type": "assistant", "uuid": words.split()[0], "apiBlockIndex": place, "message": said}) + b"\n"
+
+
 async def test_what_is_typed_when_nobody_hears_it_begins_no_turn(house: House, tmp_path: Path) -> None:
     """Its end would never be told, and the agent be at work for ever; the words are there."""
     heard = hearing(house, tools(house, tmp_path, ClaudeCode()))
@@ -142,8 +194,11 @@ async def test_what_is_typed_when_nobody_hears_it_begins_no_turn(house: House, t
 
 def texts(house: House) -> list[tuple[str, str]]:
     """All that is told, and of which message."""
-    told = [block for each in house.log.read(0) for block in each.data.get("blocks", ()) if block["kind"] == "text"]
-    return [(block["text"], block.get("message", "")) for block in told]
+    return [(block["text"], block.get("message", "")) for block in blocks(house) if block["kind"] == "text"]
+
+
+def blocks(house: House) -> list[dict[str, Any]]:
+    return [block for each in house.log.read(0) for block in each.data.get("blocks", ())]
 
 
 OWN = {"id": "thread/start  open-1", "result": {"thread": {"id": "own"}}}

@@ -88,6 +88,19 @@ def test_it_is_of_no_program(home: Path) -> None:
         assert whole(again.records)
 
 
+def test_what_is_written_when_nobody_hears_it_comes_before_the_end(home: Path) -> None:
+    """So that it is told of the program's life that wrote it."""
+    path = transcript(home)
+    with Client(home) as client:
+        tail(client)
+        client.python("import time; time.sleep(1000)")
+        kill(*serving(home))
+    path.write_bytes(b"late\n")
+    with Client(home) as again:
+        assert again.exit(1) == {"lost": True}
+        assert [kind for *_, kind, _ in again.records][-2:] == ["transcript", "exit"]
+
+
 def test_each_line_comes_once_whoever_is_killed(home: Path) -> None:
     """The runner dies at any moment, and the next one goes on without being told where."""
     chance = random.Random(3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -143,6 +143,9 @@ class Harness(Protocol):
 
     def record(self, conversation: str, directory: str) -> Kept | None:
         """The file of Source.RECORD, where there is one."""
+
+    def named(self, line: bytes) -> Sequence[str]:
+        """The ids of what a line of Source.RECORD tells, as Source.OUTPUT has them."""
 
     def parser(self) -> Parser:
         """One for a process that begins."""

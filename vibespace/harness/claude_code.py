@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,7 @@ _ELSEWHERE = "Put the rest into a CLAUDE.md in the repository."
 
 _HOOKS = ("SessionStart", "UserPromptSubmit", "PermissionRequest", "PostToolUse", "Stop", "StopFailure", "SessionEnd")
 _STREAMS = ("--input-format", "stream-json", "--output-format", "stream-json", "--verbose")
+_UUID = re.compile(rb'"(?:source_)?uuid": ?"([0-9A-Za-z-]+)"')
 _SAID = '"type":"user"'
 """In the transcript, which has no spaces there. Of no message, it neither resumes the conversation nor begins it."""
 _DECIDING = ("--permission-prompt-tool", "stdio")
@@ -82,6 +83,9 @@ class ClaudeCode:
 
     def record(self, conversation: str, directory: str) -> Kept | None:
         return Kept(f".claude/projects/{re.sub('[^A-Za-z0-9]', '-', directory)}/{conversation}.jsonl", _SAID)
+
+    def named(self, line: bytes) -> Sequence[str]:
+        return [name.decode() for name in _UUID.findall(line)]
 
     def parser(self) -> ClaudeParser:
         return ClaudeParser()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vibespace.errors import InvalidArgument
@@ -71,6 +71,9 @@ class Codex:
 
     def record(self, conversation: str, directory: str) -> Kept | None:
         return None
+
+    def named(self, line: bytes) -> Sequence[str]:
+        return ()
 
     def parser(self) -> CodexParser:
         return CodexParser()

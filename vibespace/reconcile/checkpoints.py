@@ -20,12 +20,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a parser and a Live amount to, once they had taken all up to `place`, in JSON values."""
+    """What had been heard up to `place`, and a Live by then, in JSON values."""
 
     place: Place
     recorded: Place
     """The last up to there that is in the log."""
-    parser: Mapping[str, Any]
+    heard: Mapping[str, Any]
     live: Mapping[str, Any]
 
 
@@ -39,11 +39,11 @@ class Checkpoints:
 
     def write(self, agent_uid: str, checkpoint: Checkpoint) -> None:
         """Keep it in place of the one before; where that fails, or must not be, the one before stays."""
-        if self._has_secrets(checkpoint.live) or self._has_secrets(checkpoint.parser):
+        if self._has_secrets(checkpoint.live) or self._has_secrets(checkpoint.heard):
             return
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
-            values = (checkpoint.place, checkpoint.recorded, checkpoint.parser, checkpoint.live)
+            values = (checkpoint.place, checkpoint.recorded, checkpoint.heard, checkpoint.live)
             disposable.write(self._directory / agent_uid, _build(), values)
         except OSError as e:
             _log.info("what is known of the program of %s is not kept: %s", agent_uid, e.strerror)
@@ -53,8 +53,8 @@ class Checkpoints:
         found = disposable.read(self._directory / agent_uid, _build())
         if found is None:
             return None
-        place, kept, parser, live = found
-        checkpoint = Checkpoint(Place(*place), Place(*kept), parser, live)
+        place, kept, heard, live = found
+        checkpoint = Checkpoint(Place(*place), Place(*kept), heard, live)
         return checkpoint if checkpoint.place.epoch == recorded.epoch and checkpoint.recorded <= recorded else None
 
     def forget(self, agent_uid: str) -> None:

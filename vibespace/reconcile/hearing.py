@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from vibespace.app import transcripts
 from vibespace.app.transcripts import Line
 from vibespace.app.writer import Outcome, Request
-from vibespace.domain.messages import HANDED, QUEUED
 from vibespace.domain.transcripts import Place
 from vibespace.errors import Exhausted, Internal
 from vibespace.harness.base import Harness
@@ -20,18 +18,16 @@ from vibespace.harness.events import Delta, Event, Stream, Text, TurnEnded, Turn
 from vibespace.net.base import Attachment, Record, Room
 from vibespace.reconcile import checkpoints
 from vibespace.reconcile.checkpoints import Checkpoint
-from vibespace.reconcile.conversations import said
 from vibespace.reconcile.lines import Lines, note, told
 from vibespace.reconcile.live import Live
 from vibespace.reconcile.tools import Tools
+from vibespace.reconcile.untold import Untold
 
 _UNDER_WAY = 200
 """Records on their way into the log at once."""
 _LARGE = 256 * 1024
 """Bytes of a record that is waited for before the next is read."""
 _TURNS = TurnStarted, TurnEnded, WorkEnded
-_UNSAID = 8
-"""Records of a transcript that are kept until its program tells the same."""
 _TURN = 50
 """Records that are read before others have theirs."""
 _LINES = ("stdout", "stderr", "transcript", "hook", "input", "mark")
@@ -59,10 +55,7 @@ class Hearing:
         """The newest that is in the log, or on its way there."""
         self._known = self.seen = self.awaited = self.recorded
         self._runs = bool(transcript and transcript.running)
-        self._misses = False
-        """Whether it has gone on when nobody heard it any more."""
-        self._unsaid: deque[Record] = deque(maxlen=_UNSAID)
-        """Of its transcript, what tells of messages that it had not said to have taken up by then."""
+        self._untold = Untold(self._lines, harness.named, lambda: tools.feed.state.messages.get(agent_uid, {}).values())
         if self._runs:
             self._resume()
 
@@ -72,7 +65,8 @@ class Hearing:
         self.seen = Place(self.recorded.epoch, 0)
         if kept := self._tools.checkpoints.read(self._uid, self.recorded):
             self.seen, self.live = kept.place, Live.of(kept.live)
-            self._lines.restore(kept.parser)
+            self._lines.restore(kept.heard)
+            self._untold.restore(kept.heard["told"])
 
     @property
     def is_current(self) -> bool:
@@ -99,7 +93,7 @@ class Hearing:
             read, since = read + 1, since + 1
             # Of what it is amid saying, pieces that are in no checkpoint were told.
             is_due = since >= checkpoints.EVERY and not self._tools.deltas.is_saying(self._uid)
-            state = self._lines.state() if is_due else None
+            state = self._state() if is_due else None
             since = 0 if state else since
             await self._reading.put(_Read(record, events, recording, self.recorded, state))
             if len(record.data) > _LARGE:
@@ -109,37 +103,32 @@ class Hearing:
 
     async def _read(self, record: Record, *, on_terminal: bool) -> Sequence[Event]:
         """What it tells. What we drive ourselves tells all but by its transcript, while it runs."""
-        if record.kind == "transcript" and not self._runs:
-            events = self._lines.read(record) if on_terminal else await self._untold(record)
-            return [event for event in events if not isinstance(event, _TURNS)]  # nothing is sure to tell their ends
         if record.kind == "transcript" and not on_terminal:
-            if len(record.data) <= _LARGE and self._taken(record):
-                self._unsaid.append(record)
-            return ()
+            if self._runs:
+                self._untold.keep(record)
+                return ()
+            await self._reading.join()
+            return _without_turns(self._untold.tell(record))
+        if record.kind == "transcript" and not self._runs:
+            return _without_turns(self._lines.read(record))
         if record.kind == "start":
-            self._runs, self._misses = True, False
-        if record.kind != "exit":
-            return self._lines.read(record)
-        self._runs, self._misses = False, False
-        missed = [event for each in self._unsaid for event in await self._untold(each)]
-        self._unsaid.clear()
-        return [*missed, *self._lines.read(record)]
+            self._runs = True
+            self._untold.begin()
+        if record.kind == "exit":
+            self._runs = False
+            await self._reading.join()
+            missed = self._untold.end(cut=told(record.data).get("lost") is True)
+            ended = self._lines.read(record)
+            return [*_without_turns(missed.in_turn), *ended, *_without_turns(missed.after)]
+        events = self._lines.read(record)
+        if not on_terminal:
+            self._untold.hear(events)
+        return events
 
-    def _taken(self, record: Record) -> Mapping[str, str]:
-        """Messages that are not known to be taken up, of which it tells: the id of each, and its words."""
-        waiting = self._tools.feed.state.messages.get(self._uid, {}).values()
-        untaken = [each for each in waiting if each.state in (QUEUED, HANDED)]
-        return {each.delivery: said(each) for each in untaken if each.delivery.encode() in record.data}
-
-    async def _untold(self, record: Record) -> Sequence[Event]:
-        """Of its transcript, when it is over, what it did not get to tell: what it took up then, and all after that."""
-        await self._reading.join()
-        taken = self._taken(record)
-        if not (taken or self._misses):
-            return ()
-        events = [_in_own_words(event, taken) for event in self._lines.read(record)]
-        self._misses = self._misses or any(isinstance(event, Text) and event.message in taken for event in events)
-        return events if self._misses else ()
+    def _state(self) -> dict[str, Any] | None:
+        """What is to be known of what it said, to hear it on from here; None while that must not be kept."""
+        lines, untold = self._lines.state(), self._untold.state()
+        return None if lines is None or untold is None else {**lines, "told": untold}
 
     async def record(self) -> None:
         """What is in the log is so: only then is it acted upon. One that does not get there stops all after it."""
@@ -231,14 +220,12 @@ class _Read:
     recorded: Place
     """The last up to it that goes into the log."""
     state: Mapping[str, Any] | None
-    """Of the parser after it, where that is to be kept."""
+    """What is known after it, where that is to be kept."""
 
 
-def _in_own_words(event: Event, taken: Mapping[str, str]) -> Event:
-    """Where it took up several as one, the words of all are told of each."""
-    if isinstance(event, Text) and event.message in taken:
-        return replace(event, text=taken[event.message])
-    return event
+def _without_turns(events: Iterable[Event]) -> list[Event]:
+    """Nothing is sure to tell their ends."""
+    return [event for event in events if not isinstance(event, _TURNS)]
 
 
 def _home_full() -> Exhausted:

@@ -19,10 +19,11 @@ class Runner:
 
     def __init__(self) -> None:
         self.journal = Journal()
+        self._transcript = Transcript(self.journal)
         if not self.journal.ended:
+            self._transcript.look()  # what it wrote there when nobody heard it any more is part of its life
             self.journal.append("exit", b'{"lost": true}')
         self._taken = Taken(self.journal)
-        self._transcript = Transcript(self.journal)
         self.hooks = Hooks(self.journal, self._transcript)
         self._program: Pipes | None = None
         self._starting = threading.Lock()
