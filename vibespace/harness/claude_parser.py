@@ -56,7 +56,7 @@ from vibespace.harness.reading import Object, amount, called, decode, items, map
 _OUTPUT = """
     keep_alive control_request_progress system/status system/permission_denied system/compact_boundary
     system/task_updated system/session_state_changed system/session_title_changed
-    system/hook_started system/hook_progress system/hook_response
+    system/hook_started system/hook_progress system/hook_response system/thinking_tokens
 """
 _RECORD = """
     agent-name api-request api-request-blob api-request-shape atis-latch cost-state custom-title
