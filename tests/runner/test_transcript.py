@@ -137,8 +137,14 @@ def test_each_line_comes_once_whoever_is_killed(home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "state"),
-    [(b"", "without"), (b"wor\nds", "without"), (b"x" * (PIECE - 2) + b"words", "found"), (b"\xff words", "found")],
-    ids=["empty", "without", "across pieces", "among any bytes"],
+    [
+        (b"", "without"),
+        (b"wor\nds\n", "without"),
+        (b"x" * (PIECE - 2) + b"words\n", "found"),
+        (b"\xff words " + b"x" * PIECE + b"\n", "found"),
+        (b"\nwords", "without"),
+    ],
+    ids=["empty", "without", "across pieces", "in a long line", "in half a line"],
 )
 def test_what_is_in_it_is_told(home: Path, content: bytes, state: str) -> None:
     """Or not, or that there is none."""
@@ -149,8 +155,13 @@ def test_what_is_in_it_is_told(home: Path, content: bytes, state: str) -> None:
         assert client.ask(asked) == {"reply": "tail", "state": state}
 
 
-@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
-def test_what_is_no_file_has_nothing_in_it(home: Path, make: Callable[[Path], None]) -> None:
+def endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, endless])
+def test_what_is_no_such_file_has_nothing_in_it(home: Path, make: Callable[[Path], None]) -> None:
+    """Nor has what nobody reads to its end."""
     make(transcript(home))
     with Client(home) as client:
         assert client.ask({"do": "tail", "path": NAME, "find": "words"}) == {"reply": "tail", "state": "without"}

@@ -60,8 +60,8 @@ before; a line in the making waits, and so does a file that is not there yet. It
 and after an exit, until another file is named, of which a SessionStart hook tells as well (`transcript_path`): what
 is in the former by then comes first, and what is written late into that, when it is there. One that has become
 shorter, or is another file, is read again from its beginning. Its STATE is `missing` as long as it is not there, else
-`found` or `without`, as TEXT is in it or not. `mark` (JSON: `path` of the transcript, `at` which
-byte the next line of it begins, and for the runner itself `read`, `ended`) is where that changes, and where a
+`found` or `without`, as TEXT is in one of its first whole lines or not. `mark` (JSON: `path` of the transcript, `at`
+which byte the next line of it begins, and for the runner itself `read`, `ended`) is where that changes, and where a
 segment begins.
 
 **Hooks.** What the program tells a hook is a `hook` record, one line, with a `request_id` added, after what the

@@ -6,6 +6,7 @@ import os
 import stat
 import threading
 import time
+from typing import BinaryIO
 
 from vibespace.runner.journal import PIECE, Journal
 from vibespace.runner.lines import Draft
@@ -14,23 +15,33 @@ from vibespace.runner.places import in_home
 _OFTEN, _SELDOM = 0.05, 2.0
 """Seconds between two looks at it: while anything is journalled, and when nothing has been for long."""
 _LONG = 10.0
+_FAR = 64 * 1024 * 1024
+"""Bytes of it in which something is looked for."""
 
 
 def look_for(text: str, path: str) -> str:
     """The STATE of that file in the home: see `tail` in the package."""
-    wanted, held = text.encode(), b""
     try:
         with open(os.open(in_home(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-            while piece := file.read(PIECE):
-                held += piece
-                if wanted in held:
-                    return "found"
-                held = held[-len(wanted) :]
+            return "found" if _is_in(text.encode(), file) else "without"
     except FileNotFoundError:
         return "missing"
     except OSError:
-        pass  # it is no file, or nobody's to read
-    return "without"
+        return "without"  # it is no file, or nobody's to read
+
+
+def _is_in(text: bytes, file: BinaryIO) -> bool:
+    """In a whole line, one of the first."""
+    left = _FAR if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else 0
+    held = b""
+    for wanted in (text, b"\n"):
+        while wanted not in held:
+            if left <= 0 or not (piece := file.read(PIECE)):
+                return False
+            held = held[-len(wanted) :] + piece
+            left -= len(piece)
+        held = held[held.index(wanted) + len(wanted) :]
+    return True
 
 
 class Transcript:
