@@ -164,6 +164,21 @@ async def test_all_that_is_cut_off_is_told(house: House, tmp_path: Path) -> None
     assert [block["why"] for block in blocks(house) if block["kind"] == "unparsed"] == ["10 lines of the transcript"]
 
 
+async def test_what_it_tells_is_not_kept_any_more(house: House, tmp_path: Path) -> None:
+    """So that a checkpoint can be made amid a turn: of a program that tells a line before its transcript has it, and of
+    which the transcript has more than that.
+    """
+    begun = encode({"type": "system", "subtype": "init", "uuid": "t"}) + b"\n"
+    asked, told = tools(house, tmp_path, ClaudeCode()), [answered(place, f"w{place}") for place in range(600)]
+    heard = hearing(house, asked)
+    lines = [begun, *told]
+    both = [each for line in lines for each in (("stdout", line), ("transcript", line), ("transcript", b"{}\n"))]
+    await hear(heard, record("start", 1), *(record(kind, seq, data) for seq, (kind, data) in enumerate(both, 2)))
+    kept = asked.checkpoints.read(house.feed.state.agent("demo", "claude-1").uid, Place(1, 2000))
+    assert kept
+    assert kept.heard["told"][-1].startswith("w")
+
+
 async def test_what_a_transcript_has_behind_the_end_of_its_turn_is_of_none(house: House, tmp_path: Path) -> None:
     """It told all by itself, so that nothing is missing when it is cut off while it is idle."""
     told = [{"type": "system", "subtype": "init", "uuid": "t"}, {"type": "result", "uuid": "r"}]

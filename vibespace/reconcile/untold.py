@@ -16,7 +16,8 @@ from vibespace.reconcile.conversations import said
 from vibespace.reconcile.lines import Lines
 
 _MOST = 4 * 1024 * 1024
-"""Bytes of records that are kept."""
+"""Bytes of records that are kept, with what each takes beside its own."""
+_BESIDE = 1024
 _TOLD = 256
 """Lines that it told, of which its transcript may have some only now."""
 
@@ -31,6 +32,18 @@ class Missed:
     """From a message on that it had taken up: no turn of which anything is known."""
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A record that may have to be told, and the ids of what it tells."""
+
+    record: Record
+    names: Sequence[str]
+
+    @property
+    def size(self) -> int:
+        return len(self.record.data) + _BESIDE
+
+
 class Untold:
     """Of one agent's program that we drive. On a terminal it tells nothing by itself, and nothing is kept."""
 
@@ -41,7 +54,7 @@ class Untold:
         self._lines = lines
         self._named = named
         self._waiting = waiting
-        self._kept: deque[Record] = deque()
+        self._kept: deque[_Kept] = deque()
         """Of its transcript: of the running turn, and of messages that it is not known to have taken up."""
         self._size = 0
         """Of those, in bytes."""
@@ -69,19 +82,20 @@ class Untold:
         for event in events:
             if name := event.id.partition("#")[0]:
                 self._told.append(name)
-                places = (at for at, record in enumerate(self._kept, 1) if name in self._named(record.data))
-                self._forget(next(places, 0))
+                self._forget(next((at for at, kept in enumerate(self._kept, 1) if name in kept.names), 0))
             if isinstance(event, TurnEnded):
                 self._forget(len(self._kept))
 
     def keep(self, record: Record) -> None:
-        """Its transcript has it, and it runs."""
-        if self._is_told(record):
-            return
-        self._kept.append(record)
-        self._size += len(record.data)
+        """Its transcript has it, and it runs. What has no id is about the conversation, and not in it."""
+        names = self._named(record.data)
+        if any(name in self._told for name in names):
+            self._forget(len(self._kept))
+        elif names:
+            self._kept.append(_Kept(record, names))
+            self._size += self._kept[-1].size
         while self._size > _MOST:
-            self._size -= len(self._kept.popleft().data)
+            self._size -= self._kept.popleft().size
             self._dropped += 1
 
     def end(self, *, cut: bool) -> Missed:
@@ -93,8 +107,8 @@ class Untold:
         missed, self._misses = Missed(), False
         if cut and dropped:
             missed.in_turn.append(Unparsed(why=f"{dropped} lines of the transcript"))
-        for record in kept:
-            events = self.tell(record, cut=cut)
+        for each in kept:
+            events = self.tell(each.record, cut=cut)
             if cut and self._misses:
                 missed.after += [replace(event, turn="") for event in events]
             else:
@@ -104,22 +118,19 @@ class Untold:
     def tell(self, record: Record, *, cut: bool = False) -> Sequence[Event]:
         """As `end`, of a record of its transcript alone."""
         taken = self._taken(record)
-        if not (taken or self._misses or cut) or self._is_told(record):
+        if not (taken or self._misses or cut) or any(name in self._told for name in self._named(record.data)):
             return ()
         events = [_in_own_words(event, taken) for event in self._lines.read(record)]
         self._misses = self._misses or any(isinstance(event, Text) and event.message in taken for event in events)
         return events if self._misses or cut else ()
-
-    def _is_told(self, record: Record) -> bool:
-        return any(name in self._told for name in self._named(record.data))
 
     def _forget(self, count: int) -> None:
         """Keep no more, of the first so many, than what tells of messages."""
         if not count:
             return
         first = [self._kept.popleft() for _ in range(count)]
-        self._kept.extendleft(reversed([record for record in first if self._taken(record)]))
-        self._size = sum(len(record.data) for record in self._kept)
+        self._kept.extendleft(reversed([each for each in first if self._taken(each.record)]))
+        self._size = sum(each.size for each in self._kept)
         self._dropped = 0
 
     def _taken(self, record: Record) -> Mapping[str, str]:
