@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from vibespace_cli.handmade import connect
 
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
@@ -219,3 +220,12 @@ def test_a_connection_that_ends_early_is_an_error(vibespace: Run, daemon: Daemon
     daemon.answers[EXEC] = lambda _: iter([ExecResponse(stdout=b"so far")])
     done = vibespace(*LINE)
     assert (done.code, done.out) == (15, "so far")
+
+
+def test_a_dumb_terminal_shows_no_interface(vibespace: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said before anybody is interrupted for it."""
+    monkeypatch.setattr(connect, "is_terminal", lambda _: True)
+    monkeypatch.setenv("TERM", "dumb")
+    done = vibespace("connect", "claude-1@demo", "--take-over")
+    assert (done.code, "TERM says that this one is dumb" in done.err) == (2, True), done
+    assert daemon.asked("ConversationService/OpenTerminal") == []

@@ -53,9 +53,12 @@ def run(session: Session, agent: str | None, vibespace: str | None, shell: bool,
     """Join; returns the exit code of the shell, or of the program."""
     if shell and take_over:
         raise InvalidArgument("ARGUMENTS_CONTRADICT", "A shell takes nothing over.", field="take_over")
+    hint = "'vibespace ask' talks with the agent without one, 'vibespace exec AGENT -- COMMAND' runs a command."
     if not (is_terminal(0) and is_terminal(1)):
-        hint = "'vibespace ask' talks with the agent without one, 'vibespace exec AGENT -- COMMAND' runs a command."
         raise InvalidArgument("TERMINAL_NEEDED", "connect needs a terminal.", hint=hint)
+    if described().type == "dumb" and not shell:
+        why = "connect needs a terminal on which it can move about, and TERM says that this one is dumb."
+        raise InvalidArgument("TERMINAL_NEEDED", why, hint=hint)
     name = names.agent(session, agent, vibespace)
     command = _SHELL if shell else _program(session, name, take_over)
     start = ExecStart(name=name, command=command, terminal=described())
