@@ -60,7 +60,7 @@ _OUTPUT = """
 """
 _RECORD = """
     agent-name api-request api-request-blob api-request-shape atis-latch cost-state custom-title
-    file-history-snapshot last-prompt mode permission-mode summary tools-used
+    file-history-snapshot file-history-delta last-prompt mode permission-mode summary tools-used
     system/compact_boundary system/stop_hook_summary
 """
 _SILENT = {
