@@ -145,6 +145,23 @@ async def test_an_answer_that_is_cut_off_is_whole_where_the_transcript_has_it(ho
     assert {block["turn"] for block in blocks(house) if block["kind"] in ("text", "turn_ended")} == {"t"}
 
 
+async def test_nobody_has_denied_what_waits_when_it_is_cut_off(house: House, tmp_path: Path) -> None:
+    """Its program writes so, and that is told as what the tool came to; the question is over, and without an answer."""
+    begun = encode({"type": "system", "subtype": "init", "uuid": "t"}) + b"\n"
+    asked = {"subtype": "can_use_tool", "tool_name": "Bash", "input": {"command": "ls"}, "tool_use_id": "call"}
+    question = encode({"type": "control_request", "request_id": "q", "request": asked}) + b"\n"
+    result = {"type": "tool_result", "tool_use_id": "call", "content": "stream closed", "is_error": True}
+    failed = line("user", [result], uuid="f", permissionDecision={"decision": "reject"})
+    heard = hearing(house, tools(house, tmp_path, ClaudeCode()))
+    await hear(heard, record("start", 1), record("stdout", 2, begun), record("stdout", 3, question))
+    await hear(heard, record("transcript", 4, failed), record("exit", 5, b'{"lost": true}\n'))
+    assert [block["text"] for block in blocks(house) if block["kind"] == "tool_result"] == ["stream closed"]
+    assert [each.topic for each in house.log.read(0) if each.topic.startswith("approval.")] == [
+        "approval.requested",
+        "approval.expired",
+    ]
+
+
 async def test_all_that_is_cut_off_is_told(house: House, tmp_path: Path) -> None:
     """However much that is, and none twice; of what is too much, how much."""
     begun = encode({"type": "system", "subtype": "init", "uuid": "t"}) + b"\n"

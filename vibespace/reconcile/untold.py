@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vibespace.domain.messages import HANDED, QUEUED, Message
-from vibespace.harness.events import Event, Text, TurnEnded, Unparsed
+from vibespace.harness.events import ApprovalAnswered, Event, Text, TurnEnded, Unparsed
 from vibespace.net.base import Record
 from vibespace.reconcile.conversations import said
 from vibespace.reconcile.lines import Lines
@@ -120,7 +120,7 @@ class Untold:
         taken = self._taken(record)
         if not (taken or self._misses or cut) or any(name in self._told for name in self._named(record.data)):
             return ()
-        events = [_in_own_words(event, taken) for event in self._lines.read(record)]
+        events = [_in_own_words(event, taken) for event in self._lines.read(record) if not (cut and _is_denial(event))]
         self._misses = self._misses or any(isinstance(event, Text) and event.message in taken for event in events)
         return events if self._misses or cut else ()
 
@@ -137,6 +137,11 @@ class Untold:
         """Messages that are not known to be taken up, of which it tells: the id of each, and its words."""
         untaken = [each for each in self._waiting() if each.state in (QUEUED, HANDED)]
         return {each.delivery: said(each) for each in untaken if each.delivery.encode() in record.data}
+
+
+def _is_denial(event: Event) -> bool:
+    """Nobody's: of what waits when it is cut off, a program writes that it was denied."""
+    return isinstance(event, ApprovalAnswered) and event.allowed is False
 
 
 def _in_own_words(event: Event, taken: Mapping[str, str]) -> Event:
