@@ -75,6 +75,9 @@ class EchoParser:
     def lost(self) -> tuple[Event, ...]:
         return self._ended(Reason.LOST) if self._turn else ()
 
+    def next(self) -> EchoParser:
+        return EchoParser()
+
     def state(self) -> dict[str, Any] | None:
         return None if self._asked else {"turn": self._turn}
 

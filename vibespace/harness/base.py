@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from vibespace.harness.events import ApprovalAsked, Event, Source
 
@@ -103,6 +103,9 @@ class Parser(Protocol):
     def lost(self) -> tuple[Event, ...]:
         """The program is gone: what that ends."""
 
+    def next(self) -> Self:
+        """One for the process that comes after it."""
+
     def state(self) -> dict[str, Any] | None:
         """What the lines so far amount to, in JSON values; None while a tool call waits: that is not to be kept."""
 
@@ -188,9 +191,11 @@ class Harness(Protocol):
         """
 
     def look_up(self, conversation: str, message: str, request: str) -> tuple[bytes, ...]:
-        """Asks whether a message has arrived, which is then told as any that does.
+        """Asks whether a message has arrived, which is then told as any that does; without one, for what was said there
+        when nobody heard it, which is told then.
 
-        Nothing where a repeat is ignored by the program, so that sending again is safe.
+        Nothing where a repeat is ignored by the program, so that sending again is safe, and where it keeps a file of
+        all that is said.
         """
 
     def interrupt(self, conversation: str, turn: str, request: str) -> tuple[bytes, ...]:

@@ -175,6 +175,9 @@ class ClaudeParser:
             return (*cancelled, over, *self._idle(turn))
         return (*cancelled, *self._idle("")) if busy else cancelled
 
+    def next(self) -> ClaudeParser:
+        return ClaudeParser()
+
     def state(self) -> dict[str, Any] | None:
         calls = self._open.state()
         if calls is None or self._joined:

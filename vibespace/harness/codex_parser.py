@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from vibespace.harness.codex_items import begun, done, failure
@@ -75,6 +76,9 @@ _PROGRESS = {
     "item/fileChange/outputDelta": "delta",
     "item/mcpToolCall/progress": "message",
 }
+_TOLD = 256
+"""Items that are remembered: a list of what is there goes on behind the last of them."""
+
 _APPROVALS = {
     "item/commandExecution/requestApproval": "Bash",
     "item/fileChange/requestApproval": "Edit",
@@ -88,13 +92,20 @@ Events = tuple[Event, ...]
 class CodexParser:
     """See Parser. Threads of the program's own, such as one that finds a title, are told apart by `conversation`."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Iterable[str] = ()) -> None:
+        """`told` are items that an earlier process has told."""
         self._conversation = ""
         self._next = ""
         """The thread that a person has entered amid a turn of the agent's: the agent follows when that is over."""
         self._threads = Threads()
         self._own: deque[str] = deque(maxlen=MOST_THREADS)
         """Threads that are the program's own, or its helpers'."""
+        self._begun: deque[str] = deque(maxlen=MOST_THREADS)
+        """Threads of this process of which no item was told yet."""
+        self._told = deque(told, maxlen=_TOLD)
+        """Items, by turn and id."""
+        self._listed = deque[str](maxlen=_TOLD)
+        """Of them, those that a list has told: that each is over may be told only now."""
         self._handlers: dict[str, Callable[[Object], Events]] = {
             "turn/started": self._turn_started,
             "turn/completed": self._turn_completed,
@@ -136,15 +147,22 @@ class CodexParser:
     def lost(self) -> Events:
         return tuple(self._threads.lost())
 
+    def next(self) -> CodexParser:
+        return CodexParser(self._told)
+
     def state(self) -> dict[str, Any] | None:
         threads = self._threads.state()
         where = {"conversation": self._conversation, "next": self._next}
-        return None if threads is None else {**where, "threads": threads, "own": [*self._own]}
+        known = {"own": [*self._own], "begun": [*self._begun], "told": [*self._told], "listed": [*self._listed]}
+        return None if threads is None else {**where, "threads": threads, **known}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._conversation, self._next = state["conversation"], state["next"]
         self._threads.restore(state["threads"])
         self._own.extend(state["own"])
+        self._begun.extend(state["begun"])
+        self._told.extend(state["told"])
+        self._listed.extend(state["listed"])
 
     # Replies and requests
 
@@ -162,7 +180,7 @@ class CodexParser:
         if method in ("thread/start", "thread/resume"):
             told = self._opened(called(said, "result", "thread", "id"))
         elif method == ITEMS:
-            told = self._listed(conversation, message, items(said, "result", "data"))
+            told = self._list(conversation, message, items(said, "result", "data"))
         elif method == START:
             self._threads.at(conversation).led = {called(said, "result", "turn", "id"): message}
         elif method == CLEAN:
@@ -175,15 +193,28 @@ class CodexParser:
             return self._switch(conversation)
         return (ConversationSwitched(id=conversation, conversation=conversation, previous=conversation),)
 
-    def _listed(self, conversation: str, message: str, entries: list[Any]) -> Events:
-        """The message that was looked for, where it is there. The rest was told when it was said."""
+    def _list(self, conversation: str, message: str, entries: list[Any]) -> Events:
+        """The message that was looked for, where it is there; else what was said when nobody heard it: what comes after
+        the last that was told, or all of a thread of which nothing was. Of any other nobody knows here what was told:
+        all of it counts as if it were. The latest come first.
+        """
         if len(entries) > MOST_PARTS:
             return (Unparsed(why=f"{len(entries)} parts", kind=ITEMS, conversation=conversation),)
+        if message:
+            missed = [entry for entry in entries if text(entry, "item", "clientId") == message]
+        else:
+            missed = [*takewhile(lambda entry: _item(entry) not in self._told, entries)]
+            if len(missed) == len(entries) and conversation not in self._begun:
+                self._told.extend(_item(entry) for entry in reversed(entries))
+                return ()
         found: list[Event] = []
-        for entry in entries:
-            item = mapping(entry, "item")
-            if message and text(item, "clientId") == message:
-                found += done(item, {"conversation": conversation, "turn": called(entry, "turnId")})
+        for entry in reversed(missed):
+            item, name = mapping(entry, "item"), _item(entry)
+            where: Where = {"conversation": conversation, "turn": called(entry, "turnId")}
+            if name not in self._told:
+                self._told.append(name)
+                self._listed.append(name)
+                found += [*self._unbegun(item, where), *done(item, where), *self._finish(item, where)]
         return tuple(found)
 
     def _asked(self, said: Object, method: str) -> Events:
@@ -254,14 +285,28 @@ class CodexParser:
 
     def _item_completed(self, params: Object) -> Events:
         """What was begun too, if it was not told: what is refused at once is not."""
-        item, where = mapping(params, "item"), _where(params)
-        thread = self._threads.amid(where)
+        item, where, name = mapping(params, "item"), _where(params), _item(params)
+        self._threads.amid(where)
+        if name in self._listed:
+            return ()
+        self._told.append(name)
+        if where["conversation"] in self._begun:
+            self._begun.remove(where["conversation"])
+        return (*self._unbegun(item, where), *done(item, where), *self._finish(item, where))
+
+    def _unbegun(self, item: Object, where: Where) -> Events:
+        """The call that `item` is, if that was not told."""
+        thread = self._threads.at(where["conversation"])
         is_told = called(item, "id") in (*thread.running, *thread.cleaned)
         call = None if is_told else begun(item, where)
+        return (call,) if call else ()
+
+    def _finish(self, item: Object, where: Where) -> Events:
+        """The work is over too, if that was the last of it."""
+        thread = self._threads.at(where["conversation"])
         was_running = thread.running.pop(called(item, "id"), None)
         idle = was_running and not thread.running and not thread.turn
-        last = (WorkEnded(id=called(item, "id"), conversation=where["conversation"]),) if idle else ()
-        return (*((call,) if call else ()), *done(item, where), *last)
+        return (WorkEnded(id=called(item, "id"), conversation=where["conversation"]),) if idle else ()
 
     def _spent(self, params: Object) -> Events:
         self._threads.at(called(params, "threadId")).spend(mapping(params, "tokenUsage"))
@@ -275,6 +320,7 @@ class CodexParser:
         if true(thread, "ephemeral") or text(thread, "parentThreadId"):
             self._own.append(called(thread, "id"))
             return ()
+        self._begun.append(called(thread, "id"))
         return self._switch(called(thread, "id"))
 
     def _thread_entered(self, params: Object) -> Events:
@@ -331,6 +377,11 @@ class CodexParser:
 
 def _where(params: Object) -> Where:
     return {"conversation": called(params, "threadId"), "turn": called(params, "turnId")}
+
+
+def _item(params: Object) -> str:
+    """By which an item is known: some models number their calls anew in each turn."""
+    return f"{called(params, 'turnId')} {called(params, 'item', 'id')}"
 
 
 def _shown(params: Object) -> dict[str, Any]:

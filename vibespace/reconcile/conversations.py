@@ -178,7 +178,11 @@ def _prepare(view: View, conversation: Conversation) -> Action:
         return Fail(view.messages[0], refusal)
     if not (opening and live.conversation):
         return None
-    return _name(view, conversation, live.conversation)[0] or _join(view, conversation)
+    return (
+        (_catch_up(view, kind, live.conversation) if _known(view, conversation) else None)
+        or _name(view, conversation, live.conversation)[0]
+        or _join(view, conversation)
+    )
 
 
 def _join(view: View, conversation: Conversation) -> Action:
@@ -189,9 +193,17 @@ def _join(view: View, conversation: Conversation) -> Action:
             return action
         kind = _opens(view.live, session)
         lines = view.harness.open(view.settings, session, view.directory, _named(view.live, kind))
-        if named and (action := _unwritten(view.live, kind, lines)):
+        if named and (action := _unwritten(view.live, kind, lines) or _catch_up(view, kind, session)):
             return action
     return None
+
+
+def _catch_up(view: View, opened: str, session: str) -> Write | None:
+    """Ask what was said there before it was opened, once it is: from then on all is heard."""
+    live, kind = view.live, f"{opened}-said"
+    if live.replied.get(_named(live, opened)) != "":
+        return None
+    return _unwritten(live, kind, view.harness.look_up(session, "", _named(live, kind)))
 
 
 def _name(view: View, conversation: Conversation, session: str) -> tuple[Write | None, bool]:
@@ -205,10 +217,14 @@ def _name(view: View, conversation: Conversation, session: str) -> tuple[Write |
 
 
 def _opening(view: View, conversation: Conversation) -> Sequence[bytes]:
-    live, begun = view.live, conversation.begun
-    known = view.resumed or _has_moved(view, conversation) or (live.connections > 1 and begun)
-    session = conversation.program_session if known else ""
-    return view.harness.open(view.settings, session, view.directory, _named(live, _open(view, conversation)))
+    session, request = _known(view, conversation), _named(view.live, _open(view, conversation))
+    return view.harness.open(view.settings, session, view.directory, request)
+
+
+def _known(view: View, conversation: Conversation) -> str:
+    """What the program calls it, if it is not to begin it."""
+    known = view.resumed or _has_moved(view, conversation) or (view.live.connections > 1 and conversation.begun)
+    return conversation.program_session if known else ""
 
 
 def _open(view: View, conversation: Conversation) -> str:

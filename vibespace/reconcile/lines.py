@@ -38,7 +38,6 @@ class Lines:
 
     def __init__(self, agent_uid: str, harness: Harness, mask: Callable[[str], str], blobs: Blobs) -> None:
         self._agent_uid = agent_uid
-        self._harness = harness
         self._mask = mask
         self._blobs = blobs
         self._parser = harness.parser()
@@ -51,7 +50,7 @@ class Lines:
 
     def begin(self) -> None:
         """Another program."""
-        self._parser = self._harness.parser()
+        self._parser = self._parser.next()
         self._limited = ""
         self._questions = Questions()
         self._unfinished = Unfinished()

@@ -1,0 +1,99 @@
+"""What was said in Codex's conversations when nobody heard it: it lists what is there."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from vibespace.harness.codex import Codex
+from vibespace.harness.codex_parser import CodexParser
+from vibespace.harness.events import Event, Text, ToolCall, ToolResult, WorkEnded
+from vibespace.harness.reading import encode
+
+Item = dict[str, Any]
+RUN: Item = {"type": "commandExecution", "id": "c", "command": "ls", "status": "completed", "exitCode": 0}
+ONE, TWO, THREE = ({"type": "agentMessage", "id": f"m-{words}", "text": words} for words in ("one", "two", "three"))
+
+
+@pytest.fixture
+def parser() -> CodexParser:
+    return CodexParser()
+
+
+def told(parser: CodexParser, method: str, **params: Any) -> list[Event]:
+    """What it makes of a notification."""
+    return list(parser.feed(encode({"method": method, "params": {"threadId": "thread", **params}})))
+
+
+def completed(parser: CodexParser, item: Item, turn: str = "t") -> list[Event]:
+    return told(parser, "item/completed", turnId=turn, item=item)
+
+
+def listed(parser: CodexParser, *there: Item, message: str = "") -> list[Event]:
+    """What it makes of a list of these, the oldest first."""
+    (asked,) = Codex().look_up("thread", message, "r")
+    data = [{"turnId": "t", "item": item} for item in reversed(there)]
+    *events, _ = parser.feed(encode({"id": json.loads(asked)["id"], "result": {"data": data}}))
+    return events
+
+
+def texts(events: list[Event]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Text)]
+
+
+def test_what_comes_after_the_last_that_was_told(parser: CodexParser) -> None:
+    """By this process or the one before, and each once: it may be told to be over after it was listed."""
+    completed(parser, ONE)
+    after = parser.next()
+    assert texts(listed(after, ONE, TWO)) == ["two"]
+    assert completed(after, TWO) == []
+    assert texts(completed(after, THREE)) == ["three"]
+    assert listed(after, ONE, TWO, THREE) == []
+
+
+def test_where_nothing_is_known_nothing_is_told_again(parser: CodexParser) -> None:
+    """It may have been told before; what comes after that is news."""
+    assert listed(parser, ONE, TWO) == []
+    assert texts(listed(parser.next(), ONE, TWO, THREE)) == ["three"]
+
+
+def test_what_a_person_has_just_begun_is_all_news(parser: CodexParser) -> None:
+    """Once."""
+    told(parser, "thread/started", thread={"id": "thread"})
+    assert texts(listed(parser, ONE, TWO)) == ["one", "two"]
+    assert listed(parser, ONE, TWO) == []
+
+
+def test_a_state_knows_what_was_told(parser: CodexParser) -> None:
+    told(parser, "thread/started", thread={"id": "thread"})
+    listed(parser, ONE)
+    again, state = CodexParser(), parser.state()
+    assert state
+    again.restore(state)
+    assert completed(again, ONE) == []
+    assert texts(listed(again, ONE, TWO)) == ["two"]
+
+
+def test_calls_are_known_by_their_turn_as_well(parser: CodexParser) -> None:
+    """Some models number them anew in each."""
+    told(parser, "thread/started", thread={"id": "thread"})
+    assert [type(event) for event in listed(parser, RUN)] == [ToolCall, ToolResult]
+    assert [type(event) for event in completed(parser, RUN, "t-2")] == [ToolCall, ToolResult]
+
+
+def test_a_call_that_was_begun_is_over_by_the_list(parser: CodexParser) -> None:
+    """And with it what was at work."""
+    completed(parser, ONE)
+    told(parser, "turn/started", turn={"id": "t"})
+    told(parser, "item/started", turnId="t", item={**RUN, "status": "inProgress"})
+    told(parser, "turn/completed", turn={"id": "t", "status": "completed"})
+    assert [type(event) for event in listed(parser, ONE, RUN)] == [ToolResult, WorkEnded]
+
+
+def test_a_message_that_is_looked_for(parser: CodexParser) -> None:
+    """Alone, wherever it is; not where it was told."""
+    said = {"type": "userMessage", "id": "u", "clientId": "m-1", "content": [{"type": "text", "text": "hello"}]}
+    assert texts(listed(parser, ONE, said, TWO, message="m-1")) == ["hello"]
+    assert listed(parser, ONE, said, TWO, message="m-1") == []
