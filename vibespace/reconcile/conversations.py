@@ -216,6 +216,12 @@ def _name(view: View, conversation: Conversation, session: str) -> tuple[Write |
     return _unwritten(view.live, kind, lines), not lines or request in view.live.replied
 
 
+def _catches_up(view: View, conversation: Conversation) -> bool:
+    """What was said before comes now: who is handed a message is told what comes after it."""
+    live, kind = view.live, f"{_open(view, conversation)}-said"
+    return f"{live.epoch}-{kind}-0" in live.written and _named(live, kind) not in live.replied
+
+
 def _opening(view: View, conversation: Conversation) -> Sequence[bytes]:
     session, request = _known(view, conversation), _named(view.live, _open(view, conversation))
     return view.harness.open(view.settings, session, view.directory, request)
@@ -329,7 +335,7 @@ def _handed(view: View) -> list[Message]:
 
 def _say(view: View, conversation: Conversation) -> Action:
     live, idle = view.live, not (view.live.turn or conversation.turn)
-    if not _is_open(view, conversation):
+    if not _is_open(view, conversation) or _catches_up(view, conversation):
         return None
     handed = _handed(view)
     for message in handed:
