@@ -60,8 +60,8 @@ class Untold:
         """Of those, in bytes."""
         self._dropped = 0
         """Others of the running turn, for which there was no room."""
-        self._told: deque[str] = deque(maxlen=_TOLD)
-        """The ids of lines that it has told by itself."""
+        self._told: dict[str, None] = {}
+        """The ids of lines that it has told by itself, oldest first."""
         self._misses = False
         """Whether it has gone on when nobody heard it any more."""
 
@@ -71,7 +71,7 @@ class Untold:
 
     def restore(self, state: Iterable[str]) -> None:
         """Be as the one was of which that is the state."""
-        self._told.extend(state)
+        self._told = dict.fromkeys(state)
 
     def begin(self) -> None:
         """Another program."""
@@ -81,7 +81,9 @@ class Untold:
         """It has told these by itself."""
         for event in events:
             if name := event.id.partition("#")[0]:
-                self._told.append(name)
+                self._told[name] = None
+                if len(self._told) > _TOLD:
+                    del self._told[next(iter(self._told))]
                 self._forget(next((at for at, kept in enumerate(self._kept, 1) if name in kept.names), 0))
             if isinstance(event, TurnEnded):
                 self._forget(len(self._kept))
