@@ -126,7 +126,8 @@ def check_settings(type: str, settings: Settings, field: str) -> None:
 def check_value(type: str, key: str, value: str, field: str) -> None:
     """Raises InvalidArgument VALUE_MISSING, VALUE_INVALID, ENV_INVALID. None of them shows the value."""
     if not value:
-        raise InvalidArgument("VALUE_MISSING", "The value is empty.", field=field)
+        hint = "Write it to standard input, or type it when you are asked."
+        raise InvalidArgument("VALUE_MISSING", "The value is empty.", field=field, hint=hint)
     if type == ENVIRONMENT:
         environment.parse([f"{key}={value}"], field)
     elif len(value) > environment.LONGEST or not all("!" <= c <= "~" for c in value):

@@ -49,6 +49,8 @@ def parse(entries: Iterable[str], field: str) -> dict[str, str]:
 
 def check_name(name: str, field: str) -> None:
     """Raises InvalidArgument ENV_INVALID for what no variable is called, or none that can be given."""
+    if not name:
+        raise _invalid("It was not said which environment variable it is.", field)
     if not _NAME.fullmatch(name):
         text = "The name of an environment variable has at most 100 letters, digits and '_', and no digit first."
         raise _invalid(text, field)

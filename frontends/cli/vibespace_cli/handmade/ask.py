@@ -127,7 +127,7 @@ class _Printer:
                 )
             case "error" if block.error.retrying:
                 self._begin(None)  # what it was about to say was cut off
-                self._output.note(f"{shown.line(block.error.text)}, it tries again", theirs=True)
+                self._output.note(f"{shown.line(block.error.text).removesuffix('.')}, it tries again", theirs=True)
             case "error" if block.error.trouble == "warning" or helped:
                 self._output.note(shown.line(block.error.text), theirs=True)
             case "error":
