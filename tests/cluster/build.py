@@ -36,28 +36,44 @@ def cache() -> Path:
 
 def build() -> Programs:
     """The programs, built if they are not there. Raises RuntimeError where there is no Go to build them with."""
-    directory = cache()
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    digest = _digest()
+    directory, digest = _made(cache()), _digest("main.go", "pause/main.go", "go.mod", "go.sum")
     built = Programs(directory / f"kubernetes-{digest}", directory / f"pause-{digest}")
     with open(directory / "building", "w") as building:
         fcntl.flock(building, fcntl.LOCK_EX)  # two runs at once would build it twice
         if not all(path.exists() for path in built):
             for old in (*directory.glob("kubernetes-*"), *directory.glob("pause-*")):
                 old.unlink()
-            _build("./pause", built.pause)
-            _build(".", built.kubernetes)
+            _build(HERE, "./pause", built.pause)
+            _build(HERE, ".", built.kubernetes)
     return built
 
 
-def _digest() -> str:
+def build_policies() -> Path:
+    """What says what NetworkPolicies mean (policies/main.go), built if it is not there: in a minute."""
+    directory = _made(cache())
+    built = directory / f"policies-{_digest('policies/main.go', 'policies/go.mod', 'policies/go.sum')}"
+    with open(directory / "building", "w") as building:
+        fcntl.flock(building, fcntl.LOCK_EX)
+        if not built.exists():
+            for old in directory.glob("policies-*"):
+                old.unlink()
+            _build(HERE / "policies", ".", built)
+    return built
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory
+
+
+def _digest(*names: str) -> str:
     digest = hashlib.sha256(_FLAGS.encode())
-    for name in ("main.go", "pause/main.go", "go.mod", "go.sum"):
+    for name in names:
         digest.update((HERE / name).read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _build(package: str, path: Path) -> None:
+def _build(module: Path, package: str, path: Path) -> None:
     go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
     if go is None:
         raise RuntimeError("The Kubernetes tests need Go 1.24 or newer to build their cluster: there is no go on PATH.")
@@ -65,7 +81,7 @@ def _build(package: str, path: Path) -> None:
     command = ["nice", "-n", "19", go, "build", "-p", "2", "-trimpath", "-buildvcs=false", "-ldflags", _FLAGS]
     done = subprocess.run(
         [*command, "-o", str(draft), package],
-        cwd=HERE,
+        cwd=module,
         env={**os.environ, "CGO_ENABLED": "0"},
         capture_output=True,
         text=True,

@@ -30,6 +30,9 @@ LOGINS = "/vibespace-logins"
 FAKE = "fake"
 """Brand of the engine in memory. Only `init` under VIBESPACE_ENGINE=fake ever records it."""
 
+KUBERNETES = "kubernetes"
+"""Brand of a cluster: the one engine that is no container engine of one machine."""
+
 
 class Condition(StrEnum):
     """What an engine sees of one agent's container."""
@@ -168,10 +171,10 @@ class Identity:
     """Which engine answers: fixed at `init`, shown by `status`."""
 
     brand: str
-    """podman | docker | fake"""
+    """podman | docker | kubernetes | fake"""
     version: str
     address: str
-    """Socket path or context name."""
+    """Socket path, or of a cluster its server and the namespace there."""
     rootless: bool = False
     unenforced_limits: Sequence[str] = ()
     """Limits that it takes and cannot hold containers to: of `cpu`, `memory`, `processes`."""

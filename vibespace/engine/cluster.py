@@ -12,12 +12,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from vibespace.engine.base import KUBERNETES, Identity
+from vibespace.engine.kubeapi import Api
+from vibespace.engine.login import EXTENSION
 from vibespace.errors import FailedPrecondition
-
-BRAND = "kubernetes"
-
-EXTENSION = "vibespace"
-"""Its name in the context. Read by every later version."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +67,23 @@ def write(cluster: Cluster, authority: str, user: Mapping[str, str]) -> str:
     if authority:
         served["certificate-authority-data"] = authority
     context = {
-        "cluster": BRAND,
-        "user": BRAND,
+        "cluster": KUBERNETES,
+        "user": KUBERNETES,
         "namespace": cluster.namespace,
         "extensions": [{"name": EXTENSION, "extension": asdict(cluster)}],
     }
     found = {
         "apiVersion": "v1",
         "kind": "Config",
-        "current-context": BRAND,
-        "clusters": [{"name": BRAND, "cluster": served}],
-        "users": [{"name": BRAND, "user": dict(user)}],
-        "contexts": [{"name": BRAND, "context": context}],
+        "current-context": KUBERNETES,
+        "clusters": [{"name": KUBERNETES, "cluster": served}],
+        "users": [{"name": KUBERNETES, "user": dict(user)}],
+        "contexts": [{"name": KUBERNETES, "context": context}],
     }
     return json.dumps(found, indent=1) + "\n"
+
+
+async def identify(api: Api, cluster: Cluster) -> Identity:
+    """Which version answers there. Raises what Api does."""
+    version = str((await api.get("/version"))["gitVersion"])
+    return Identity(KUBERNETES, version, cluster.address, unenforced_limits=("processes",))

@@ -1,46 +1,38 @@
 """The API of Kubernetes, as much of it as an engine needs: objects are what JSON makes of them.
 
-How to reach a cluster and log in there is kubernetes.aio's affair (kubeconfigs have many ways); the calls are ours,
-for its own ones make a class of each object, and know neither server-side apply nor a watch that goes on.
+The calls are ours: those of the library for it make a class of each object, and know neither server-side apply nor a
+watch that goes on. How to log in is engine/login.py's affair.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import logging
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 
+from vibespace.engine.login import Login, login
 from vibespace.errors import (
     Aborted,
     AlreadyExists,
     Error,
     Exhausted,
     FailedPrecondition,
-    InvalidArgument,
     NotFound,
     PermissionDenied,
     Unavailable,
     ended,
 )
 
-if TYPE_CHECKING:
-    from kubernetes.aio.client import Configuration
-
 CALL_SECONDS = 30.0
 """How long one call may take before the cluster counts as not answering. Streams have no limit."""
 
 CONNECT_SECONDS = 10.0
-
-LOGIN_SECONDS = 30.0
-"""What a program that a kubeconfig names gets to say who we are."""
 
 SILENT_SECONDS = 120.0
 """A watch in which not even a bookmark comes for so long is dead: bookmarks come every minute."""
@@ -63,9 +55,8 @@ class Api:
     def __init__(self, kubeconfig: Path, context: str = "") -> None:
         self._kubeconfig = kubeconfig
         self._context = context
-        self._configuration: Configuration | None = None
+        self._login: Login | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._ssl: ssl.SSLContext | bool = True
         self._opening = asyncio.Lock()
         self.calls = 0
         """How many there were, for who counts."""
@@ -73,7 +64,7 @@ class Api:
     @property
     def server(self) -> str:
         """Where it answers; known after the first call."""
-        return str(self._configuration.host) if self._configuration else ""
+        return self._login.server if self._login else ""
 
     async def get(self, path: str, /, **query: Any) -> Any:
         """One object, or whatever is there."""
@@ -98,6 +89,10 @@ class Api:
         """Server-side apply by `manager`. Raises Aborted ENGINE_CONFLICT where another one has set a field of it."""
         query = {"fieldManager": manager, "force": force}
         return await self._call("PATCH", path, query, body, APPLY)  # type: ignore[no-any-return]
+
+    async def replace(self, path: str, body: Mapping[str, Any], manager: str, /) -> Object:
+        """PUT: what `body` does not have is taken away."""
+        return await self._call("PUT", path, {"fieldManager": manager}, body)  # type: ignore[no-any-return]
 
     async def merge(self, path: str, body: Mapping[str, Any], manager: str, /) -> Object:
         """Change what `body` has, and nothing else."""
@@ -130,11 +125,16 @@ class Api:
     async def websocket(self, path: str, /, **query: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """A WebSocket, whose frames each begin with their channel."""
         with self._translated():
-            session, headers = await self._ready()
+            session, login, headers = await self._ready()
             url = self._url(path, query)
             try:
                 socket = await session.ws_connect(
-                    url, headers=headers, protocols=("v4.channel.k8s.io",), ssl=self._ssl, max_msg_size=0, heartbeat=30
+                    url,
+                    headers=headers,
+                    protocols=("v4.channel.k8s.io",),
+                    ssl=login.trust,
+                    max_msg_size=0,
+                    heartbeat=30,
                 )
             except aiohttp.WSServerHandshakeError as e:
                 raise _refusal(e.status, {"message": e.message}) from e
@@ -147,9 +147,13 @@ class Api:
         if session is not None:
             await session.close()
 
+    async def authority(self) -> str:
+        """What the server's certificate is checked by, base64; empty where that is the machine's affair."""
+        return (await self._ready())[1].authority
+
     def forget_login(self) -> None:
         """Read the kubeconfig again before the next call: there is another token in it now."""
-        self._configuration = None
+        self._login = None
 
     async def _call(
         self, method: str, path: str, query: Mapping[str, Any], body: object = None, kind: str = "application/json"
@@ -169,7 +173,7 @@ class Api:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         with self._translated():
             for attempt in (1, 2):
-                session, headers = await self._ready()
+                session, login, headers = await self._ready()
                 self.calls += 1
                 data = None if body is None else json.dumps(body)
                 asked = session.request(
@@ -178,7 +182,7 @@ class Api:
                     data=data,
                     headers={**headers, "Content-Type": kind, "Accept": "application/json"},
                     timeout=aiohttp.ClientTimeout(total=seconds, connect=CONNECT_SECONDS),
-                    ssl=self._ssl,
+                    ssl=login.trust,
                 )
                 async with asked as answer:
                     if answer.status == 401 and attempt == 1:
@@ -193,17 +197,15 @@ class Api:
         async with asyncio.timeout(SILENT_SECONDS):
             return await answer.content.readany()
 
-    async def _ready(self) -> tuple[aiohttp.ClientSession, dict[str, str]]:
+    async def _ready(self) -> tuple[aiohttp.ClientSession, Login, dict[str, str]]:
         async with self._opening:
-            if self._configuration is None:
-                self._configuration = await load(self._kubeconfig, self._context)
-                self._ssl = await asyncio.to_thread(_trust, self._configuration)
+            found = self._login = self._login or await login(self._kubeconfig, self._context)
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0), trust_env=True, read_bufsize=1 << 21
             )
-        key = await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
-        return self._session, {"Authorization": key} if key else {}
+        told = await found.authorization()
+        return self._session, found, {"Authorization": told} if told else {}
 
     def _url(self, path: str, query: Mapping[str, Any]) -> str:
         told = {name: json.dumps(value) if isinstance(value, bool | int) else value for name, value in query.items()}
@@ -237,58 +239,6 @@ class _Translated:
             ended(f"The cluster at {self._api.server} does not answer: {why}"),
             hint="See that it runs, and that this machine reaches it.",
         )
-
-
-async def load(kubeconfig: Path, context: str = "") -> Configuration:
-    """The way in that a kubeconfig tells. Raises InvalidArgument KUBECONFIG_INVALID, FailedPrecondition LOGIN_FAILED.
-
-    What is in the file is never part of what is raised: it may be a secret.
-    """
-    # Half a second and 20 MB, which only a daemon with a cluster spends.
-    from kubernetes.aio import config  # noqa: PLC0415
-    from kubernetes.aio.client import Configuration  # noqa: PLC0415
-
-    found = Configuration()
-    quiet = logging.getLogger("kubernetes.aio.config")
-    quiet.disabled = True  # it tells what a login program wrote, which may be a secret
-    try:
-        async with asyncio.timeout(LOGIN_SECONDS):
-            read = config.load_kube_config  # which has no types
-            await read(str(kubeconfig), context or None, client_configuration=found)  # type: ignore[no-untyped-call]
-    except TimeoutError as e:
-        raise _no_login(kubeconfig, f"it said nothing for {LOGIN_SECONDS:.0f} s") from e
-    except FileNotFoundError as e:
-        raise _invalid(kubeconfig, "it, or a file that it names, is not there") from e
-    except OSError as e:
-        raise _invalid(kubeconfig, e.strerror or "it cannot be read") from e
-    except Exception as e:  # the library has no one error for what it cannot read, and quotes the file in some
-        raise _invalid(kubeconfig, "it is no kubeconfig, or has no such context") from e
-    return found
-
-
-def _trust(configuration: Configuration) -> ssl.SSLContext:
-    try:
-        trusted = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
-        if configuration.cert_file:
-            trusted.load_cert_chain(configuration.cert_file, configuration.key_file)
-    except (OSError, ssl.SSLError) as e:
-        raise InvalidArgument("KUBECONFIG_INVALID", "The certificates of the kubeconfig cannot be read.") from e
-    if not configuration.verify_ssl:
-        trusted.check_hostname = False
-        trusted.verify_mode = ssl.CERT_NONE
-    return trusted
-
-
-def _invalid(kubeconfig: Path, why: str) -> InvalidArgument:
-    return InvalidArgument("KUBECONFIG_INVALID", f"{kubeconfig} cannot be used: {why}.", field="kubeconfig")
-
-
-def _no_login(kubeconfig: Path, why: str) -> FailedPrecondition:
-    return FailedPrecondition(
-        "LOGIN_FAILED",
-        f"The program that {kubeconfig} logs in by has failed: {why}.",
-        hint="Run 'kubectl get namespaces' with that file: it runs the same program.",
-    )
 
 
 def _status(text: str) -> Mapping[str, Any]:

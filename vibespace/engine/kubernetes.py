@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from vibespace.engine import bodies, errands, examination, manifests, podlogs, pods, podusage, sshport
+from vibespace.engine import bodies, errands, manifests, podlogs, podlook, pods, podusage, renewal, sshport
 from vibespace.engine.base import (
     SSHD_PORT,
     AgentSpec,
@@ -25,15 +24,12 @@ from vibespace.engine.base import (
     Written,
     spec_hash,
 )
-from vibespace.engine.cluster import BRAND, read
+from vibespace.engine.cluster import identify, read
 from vibespace.engine.errands import Errands
 from vibespace.engine.informer import Informer
 from vibespace.engine.kubeapi import Api
 from vibespace.engine.portforward import Forwards
 from vibespace.errors import Aborted, FailedPrecondition, NotFound, Unavailable
-
-MANAGER = "vibespace"
-"""Whose fields are ours, in the cluster's books. Read by every later version."""
 
 START_SECONDS = 300.0
 """How long an apply waits for a container; then the watch tells of it, and it is waited for no more."""
@@ -50,7 +46,7 @@ DIRECT_SECONDS = 0.5
 DETOUR_SECONDS = 60.0
 """How long the address is not tried again after it has not answered."""
 
-_HOMES = f"{MANAGER}-homes"
+_HOMES = f"{manifests.MANAGER}-homes"
 _FIELDS = frozenset({"cpu_millis", "cpu_limit_millis", "memory_bytes", "memory_limit_bytes"})
 _COUNTLESS = 1 << 20
 
@@ -62,11 +58,19 @@ class KubernetesEngine:
     each other.
     """
 
-    def __init__(self, kubeconfig: Path, log_id: str, *, direct: bool = True) -> None:
-        """`direct`: pods are tried at their own addresses."""
+    def __init__(
+        self, kubeconfig: Path, log_id: str, *, direct: bool = True, renew: Callable[[str], None] | None = None
+    ) -> None:
+        """`direct`: pods are tried at their own addresses.
+
+        `renew` has the kubeconfig be what it is given, when our login there must be another; it may wait for the disk.
+        """
+        self._kubeconfig = kubeconfig
+        self._renew = renew
         self._cluster = read(kubeconfig)
         self._api = Api(kubeconfig)
         self._log_id = log_id
+        self._manager = f"{manifests.MANAGER}-{log_id}"  # another log's is another one: its objects are none of ours
         self._errands = Errands(self._api, log_id, self._cluster)
         self._forwards = Forwards(self._api)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -84,7 +88,7 @@ class KubernetesEngine:
             there = await self._pods(spec.agent_uid)
             if found and _says(found, spec) and self._runs(found, there):
                 return
-            await self._make(spec, there)
+            await self._make(spec, found, there)
             await self._await_start(spec)
 
     async def delete(self, target: Target, *, keep_data: bool) -> None:
@@ -111,7 +115,7 @@ class KubernetesEngine:
         label = f"{bodies.LOG}={self._log_id}"
         deployments = Informer(self._api, self._deployments, label, stirred.set)
         found_pods = Informer(self._api, f"{self._core}/pods", f"{label},{bodies.AGENT_UID}", stirred.set)
-        async with _following(deployments, found_pods) as following:
+        async with self._renewing(), _following(deployments, found_pods) as following:
             last: Snapshot | None = None
             while True:
                 await _stirred(stirred, following, pods.PATIENCE)  # what has waited so long is told then
@@ -140,18 +144,10 @@ class KubernetesEngine:
             raise _unreachable(agent_uid, f"its sshd did not answer within {DIAL_SECONDS:.0f} s") from e
 
     async def identity(self) -> Identity:
-        version = await self._api.get("/version")
-        return Identity(BRAND, str(version["gitVersion"]), self._cluster.address, unenforced_limits=("processes",))
+        return await identify(self._api, self._cluster)
 
     async def examine(self, image: str) -> Sequence[str]:
-        try:
-            told = await self._errands.run("examination", examination.SCRIPT, image, seconds=examination.SECONDS)
-        except Aborted as e:
-            if "exec" in e.message or "no such file" in e.message:
-                return (examination.NO_SHELL,)
-            raise
-        lines = [json.loads(line) for line in told.splitlines()]
-        return [line["lacks"] for line in lines if "lacks" in line] or (() if lines else (examination.NO_SHELL,))
+        return await podlook.look(self._errands, image)
 
     async def usage(self, agent_uids: Collection[str]) -> Mapping[str, Usage]:
         asked = set(agent_uids)
@@ -209,6 +205,19 @@ class KubernetesEngine:
         await self._forwards.close()
         await self._api.close()
 
+    @asynccontextmanager
+    async def _renewing(self) -> AsyncIterator[None]:
+        """As long as somebody watches, our login does not expire."""
+        if self._renew is None:
+            yield
+            return
+        keeping = asyncio.create_task(renewal.keep(self._api, self._kubeconfig, self._cluster, self._renew))
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
     # One agent
 
     def _one_at_a_time(self, agent_uid: str) -> asyncio.Lock:
@@ -234,7 +243,7 @@ class KubernetesEngine:
             return False
         return found.condition in ("running", "starting") and not found.reason
 
-    async def _make(self, spec: AgentSpec, there: Sequence[Mapping[str, Any]]) -> None:
+    async def _make(self, spec: AgentSpec, found: Mapping[str, Any] | None, there: Sequence[Mapping[str, Any]]) -> None:
         core = self._core
         claim = manifests.claim(self._log_id, spec, self._cluster)
         network = manifests.network(self._log_id, spec, self._cluster)
@@ -247,7 +256,10 @@ class KubernetesEngine:
                 self._show(spec),
             )
         )
-        await self._set(self._deployments, manifests.deployment(self._log_id, spec, self._cluster))
+        wanted = manifests.deployment(self._log_id, spec, self._cluster)
+        if found and pods.edited(found):  # also what was added, of which no field is ours
+            await self._api.replace(f"{self._deployments}/{wanted['metadata']['name']}", wanted, self._manager)
+        await self._set(self._deployments, wanted)
         for pod in there:  # one that has ended, or cannot start, is not waited for: the next is made at once
             if _says(pod, spec):
                 await self._api.delete(self._path(pod))
@@ -301,14 +313,13 @@ class KubernetesEngine:
     async def _set(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Apply. Where somebody else has set a field of ours it is put back, unless the object is not ours."""
         name = body["metadata"]["name"]
-        manager = f"{MANAGER}-{self._log_id}"  # another log's is another's: its objects are no objects of ours
         try:
-            return await self._api.apply(f"{path}/{name}", body, manager)
+            return await self._api.apply(f"{path}/{name}", body, self._manager)
         except Aborted as e:
             if e.reason != "ENGINE_CONFLICT":
                 raise
             await self._ours(f"{path}/{name}")
-            return await self._api.apply(f"{path}/{name}", body, manager, force=True)
+            return await self._api.apply(f"{path}/{name}", body, self._manager, force=True)
 
     async def _await_start(self, spec: AgentSpec) -> None:
         """Return when the container is started, or cannot be for a reason that may go away; refuse what will not."""
@@ -354,7 +365,7 @@ class KubernetesEngine:
         """No pod; what made it stays, at none."""
         if found and found["spec"].get("replicas", 1):
             path = f"{self._deployments}/{manifests.container_name(agent_uid)}"
-            await self._api.merge(path, {"spec": {"replicas": 0}}, f"{MANAGER}-{self._log_id}")
+            await self._api.merge(path, {"spec": {"replicas": 0}}, self._manager)
         await self._until_gone(f"{bodies.AGENT_UID}={agent_uid}")
 
     async def _remove(self, agent_uid: str, found: Mapping[str, Any] | None) -> None:
@@ -453,11 +464,8 @@ def _statuses(deployments: Iterable[Mapping[str, Any]], found: Iterable[Mapping[
 def _leftovers(kind: str, found: Mapping[str, Any]) -> Sequence[Leftover]:
     """One, and of a claim also one for each home in it: they are volumes to whoever asks."""
     name, own = found["metadata"]["name"], found["metadata"]["labels"]
-    told = Leftover(kind, name, own[bodies.OWNER], own.get(bodies.VIBESPACE, ""))
-    if kind != "volume":
-        return (told,)
-    homes = (bodies.home_volume(told.owner_uid, agent) for agent in manifests.homes(found))
-    return (told, *(Leftover(kind, home, told.owner_uid, told.vibespace) for home in homes))
+    names = manifests.volume_names(found) if kind == "volume" else (name,)
+    return [Leftover(kind, each, own[bodies.OWNER], own.get(bodies.VIBESPACE, "")) for each in names]
 
 
 def _says(found: Mapping[str, Any], spec: AgentSpec) -> bool:

@@ -23,6 +23,9 @@ IMAGE = "vibespace.image"
 """Annotation of the claim: an image that its errands can run in."""
 SPEC = bodies.SPEC
 
+MANAGER = "vibespace"
+"""How names of ours in the cluster's books begin: who has set which field. Read by every later version."""
+
 CONTAINER = "agent"
 STOP_SECONDS = 10
 FILES, HOMES, STORE = "files", "homes", "logins"
@@ -286,7 +289,7 @@ def _pod(spec: AgentSpec, cluster: Cluster) -> Object:
     }
 
 
-_STORE = 'umask 077; mkdir -p "$1" && chmod g-s "$1" && chmod 700 "$1"; exec /etc/vibespace/entry'
+_STORE = '(umask 077 && mkdir -p "$1" && chmod g-s "$1" && chmod 700 "$1"); exec /etc/vibespace/entry'
 """The agent's own directory in the store of logins: the store is its group's, and so would be what is in it."""
 
 
@@ -383,3 +386,9 @@ def homes(claim: Mapping[str, Any]) -> Sequence[str]:
     """The agents that have a home in it."""
     annotations = claim["metadata"].get("annotations") or {}
     return sorted(name.removeprefix(HOME) for name in annotations if name.startswith(HOME))
+
+
+def volume_names(claim: Mapping[str, Any]) -> Sequence[str]:
+    """What is told of a claim: itself, and each home in it, by the names that volumes have on other engines."""
+    uid = claim["metadata"]["labels"][bodies.OWNER]
+    return (claim["metadata"]["name"], *(bodies.home_volume(uid, agent) for agent in homes(claim)))

@@ -32,6 +32,8 @@ def status(deployment: Object | None, pods: Sequence[Object], now: float) -> Sta
     """None where there is nothing: no pod, and nobody who would make one. `now` is seconds since 1970."""
     wanted = bool(deployment and deployment["spec"].get("replicas", 1)) and not _going(deployment)
     pod = current(pods)
+    if deployment and wanted and (who := edited(deployment)):
+        return _status(deployment, Condition.STOPPED, f"it was changed by hand, by {who}")
     if pod is None:
         if not wanted:
             return None
@@ -61,6 +63,15 @@ def current(pods: Sequence[Object]) -> Object | None:
     """Of several, the one that counts: not on its way out, and the newest."""
     ordered = sorted(pods, key=lambda pod: (not _going(pod), str(pod["metadata"].get("creationTimestamp"))))
     return ordered[-1] if ordered else None
+
+
+def edited(deployment: Object) -> str:
+    """Who, in the cluster's books, has set something of what it asks for beside us; empty where nobody has."""
+    for entry in deployment["metadata"].get("managedFields") or ():
+        ours = str(entry.get("manager", "")).startswith(manifests.MANAGER)
+        if not ours and not entry.get("subresource") and "f:spec" in (entry.get("fieldsV1") or {}):
+            return str(entry.get("manager") or "somebody")
+    return ""
 
 
 def run(pod: Object) -> str:
@@ -126,7 +137,11 @@ def _going(found: Object | None) -> bool:
 def _refused(deployment: Object) -> str:
     """Why there is no pod, as the one who would make it says."""
     failure = _condition(deployment, "ReplicaFailure")
-    return _clause(f"the cluster refuses it: {failure.get('message', '')}") if failure.get("status") == "True" else ""
+    if failure.get("status") != "True":
+        return ""
+    message = str(failure.get("message", ""))
+    more = "; '--sudo' needs a namespace that enforces no more than 'baseline'" if "PodSecurity" in message else ""
+    return _clause(f"the cluster refuses it: {message}")[: 390 - len(more)] + more
 
 
 def _end_of(pod: Object) -> str:

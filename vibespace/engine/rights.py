@@ -24,15 +24,16 @@ class Right:
     names: Sequence[str] = ()
     """Only of the objects of these names."""
 
-    def __str__(self) -> str:
-        what = f"{self.resource}.{self.group}" if self.group else self.resource
-        return f"{', '.join(self.verbs)} {what}"
+    @property
+    def what(self) -> str:
+        """As kubectl calls it."""
+        return f"{self.resource}.{self.group}" if self.group else self.resource
 
 
 _ALL = ("get", "list", "watch", "create", "patch", "delete")
 
 RIGHTS = (
-    Right("apps", "deployments", _ALL, "each agent is one"),
+    Right("apps", "deployments", (*_ALL, "update"), "each agent is one; what somebody has changed of it is put back"),
     Right("", "pods", ("get", "list", "watch", "create", "delete"), "agents run in them, and so do errands"),
     Right("", "pods/log", ("get",), "'vibespace logs'"),
     Right("", "pods/exec", ("get", "create"), "what an agent uses is read from its control group"),
