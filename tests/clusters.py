@@ -65,8 +65,7 @@ def prepared(cluster: Cluster, cluster_image: str) -> Prepared:
 async def _prepare(cluster: Cluster, place: Place) -> str:
     admin = Api(cluster.admin)
     try:
-        # Sudo is among what is tested; that "restricted" takes all the rest is a test of its own.
-        await clusterobjects.make(admin, place, "baseline")
+        await clusterobjects.make(admin, place)
         authority = base64.b64encode((cluster.at / "certificates/apiserver.crt").read_bytes()).decode()
         return await clusterobjects.login(admin, place, authority)
     finally:

@@ -14,7 +14,7 @@ from vibespace.errors import InvalidArgument, PermissionDenied
 UNIX_PATH_MAX = 107
 """Bytes in a Unix socket's path that Linux and gRPC accept (sun_path less its NUL)."""
 
-KEPT = ("engine", "keys", "vault", "config.yaml", "events.db*", "blobs", "head*")
+KEPT = ("engine", "kubeconfig", "keys", "vault", "config.yaml", "events.db*", "blobs", "head*")
 """Entries of a state directory that data cannot do without: volumes, host keys, secrets, settings, history."""
 
 MADE = ("ssh", "cache", "checkpoint*", "programs", "index.db*", "reserve", "debug.log*", "daemon.*")
@@ -72,6 +72,11 @@ class State:
     def engine(self) -> Path:
         """All that belongs to the private container engine."""
         return self.home / "engine"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The way into the cluster, where there is one: of an account that may no more than it must, 0600."""
+        return self.home / "kubeconfig"
 
     @property
     def config(self) -> Path:

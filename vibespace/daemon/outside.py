@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vibespace.domain.host import Host
-from vibespace.engine.base import FAKE
+from vibespace.engine.base import FAKE, KUBERNETES
 
 _KERNEL = "network interfaces vs…, their routes, mounts and control groups: while agents run"
 _OF_ROOT = {
@@ -31,6 +31,12 @@ def listing(host: Host | None) -> Sequence[str]:
     """One line a thing, for people."""
     if host is None or not host.engine or host.engine["brand"] == FAKE:
         return ()
+    if host.engine["brand"] == KUBERNETES:
+        return (
+            f"Deployments, claims, Secrets, Services and NetworkPolicies labelled vibespace.log={host.uid}: in "
+            f"{host.engine['address']}",
+            "the namespace, and in it the account 'vibespace' with its Role, which stay after an uninstall",
+        )
     kernel = _OF_A_USER if host.engine["rootless"] else _OF_ROOT[host.engine["brand"]]
     if host.engine["private"]:
         return kernel

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from vibespace.config import TEMPLATE, Settings
 from vibespace.engine.api import Api
-from vibespace.engine.base import Identity
+from vibespace.engine.base import KUBERNETES, Identity
 from vibespace.engine.identify import identify
 from vibespace.setup import engine, image
 from vibespace.setup.base import has
@@ -28,6 +28,10 @@ class Engine:
 
 async def find_engine(state: State, settings: Settings, environ: Mapping[str, str], chosen: Choice | None) -> Engine:
     """The engine `chosen` at an earlier `init`, or the one to choose now. Raises what engine.find and reopen do."""
+    if chosen and chosen.brand == KUBERNETES:
+        from vibespace.setup import cluster  # noqa: PLC0415 (only who has one)
+
+        return Engine(chosen, await cluster.identity(state.kubeconfig))
     if chosen is None:
         choice = await asyncio.to_thread(engine.find, settings, state, environ)
     else:

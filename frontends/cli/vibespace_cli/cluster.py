@@ -1,0 +1,117 @@
+"""`vibespace init --external`: a cluster that is there, looked at, made ready, and recorded as the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vibespace.errors import FailedPrecondition, InvalidArgument
+from vibespace_cli import complete, machine
+from vibespace_cli.output import Output
+
+if TYPE_CHECKING:
+    from vibespace.setup.cluster import Asked
+    from vibespace.setup.init import Engine
+    from vibespace_cli.session import Session
+
+_OF_CLUSTERS = ("kubeconfig", "context", "namespace", "storage_class", "pull_secret", "image")
+
+
+def options() -> Sequence[click.Option]:
+    """Those of `init` that speak of clusters."""
+    return (
+        click.Option(["--external"], is_flag=True, help="Use a Kubernetes cluster that is there."),
+        click.Option(
+            ["--kubeconfig"],
+            metavar="PATH",
+            help="How to reach it, with rights to make a namespace there [default: KUBECONFIG, else ~/.kube/config]",
+            shell_complete=complete.files,
+        ),
+        click.Option(["--context"], metavar="NAME", help="Which one of that file [default: its current one]"),
+        click.Option(["--namespace"], metavar="NAME", help="Where everything is made there [default: vibespace]"),
+        click.Option(["--storage-class"], metavar="NAME", help="Of the volumes [default: the cluster's default]"),
+        click.Option(["--pull-secret"], metavar="NAME", help="The Secret there by which nodes pull the agents' image."),
+        click.Option(["--image"], metavar="REF", help="The agents' image, as its nodes get it; it is remembered."),
+        click.Option(["--print-rbac"], is_flag=True, help="Print what an administrator has to make, and do nothing."),
+    )
+
+
+def asked(given: Mapping[str, Any]) -> Asked | None:
+    """What was asked of a cluster; None where none was asked for. Raises InvalidArgument OPTIONS_CLASH."""
+    from vibespace.setup.cluster import Asked
+
+    external = given["external"] or given["print_rbac"]
+    if external and given["engine"] == "containers":
+        raise InvalidArgument("OPTIONS_CLASH", "--external is a cluster, and --engine containers is none.")
+    if given["engine"] == machine.KUBERNETES and not external:
+        hint = "'vibespace init --external --kubeconfig PATH' uses one that is there."
+        raise InvalidArgument("OPTIONS_CLASH", "--engine kubernetes does not say which cluster.", hint=hint)
+    if not external and (named := [name for name in _OF_CLUSTERS if given[name]]):
+        option = f"--{named[0].replace('_', '-')}"
+        raise InvalidArgument("OPTIONS_CLASH", f"{option} is of clusters.", hint="Say --external as well.")
+    if not external:
+        return None
+    return Asked(
+        *(given[name] or "" for name in ("kubeconfig", "context", "namespace", "storage_class", "pull_secret"))
+    )
+
+
+def wanted(session: Session, asked: Asked | None) -> bool:
+    """Whether it is one: asked for now, or chosen before. Raises FailedPrecondition ENGINE_CHOSEN."""
+    chosen = machine.recorded(session)
+    if asked and chosen and chosen.brand != machine.KUBERNETES:
+        raise FailedPrecondition(
+            "ENGINE_CHOSEN",
+            f"This state directory uses {chosen.brand} at {chosen.socket}.",
+            hint="Set VIBESPACE_HOME to another directory to use another engine.",
+        )
+    return bool(asked or (chosen and chosen.brand == machine.KUBERNETES))
+
+
+def found(session: Session, asked: Asked | None, image: str | None, base: str | None) -> tuple[Engine, str, str]:
+    """The cluster, the image that its nodes have, and what that stands on."""
+    from vibespace.setup import cluster
+    from vibespace.setup.engine import Choice
+    from vibespace.setup.init import Engine, ensure_template
+
+    ensure_template(session.state)
+    chosen = machine.recorded(session)
+    if asked is None:
+        assert chosen is not None
+        engine = machine.engine(session)
+    else:
+        there = machine.with_progress(session, lambda progress: cluster.prepare(asked, _environ(), progress))
+        if chosen and chosen.socket != there.cluster.address:
+            raise FailedPrecondition(
+                "ENGINE_CHOSEN",
+                f"This state directory uses {chosen.brand} at {chosen.socket}.",
+                hint="Set VIBESPACE_HOME to another directory to use another engine.",
+            )
+        cluster.keep(session.state, there)
+        engine = Engine(Choice(machine.KUBERNETES, there.cluster.address, private=False), there.identity)
+        for note in there.notes:
+            session.output.note(note)
+    asyncio.run(cluster.check(session.state.kubeconfig))
+    session.output.step(f"Engine: Kubernetes {engine.identity.version} at {engine.choice.socket}")
+    on = machine.base(session, base)
+    name = image or machine.host(session).image or asyncio.run(cluster.usual_image(session.state, on.text))
+    machine.with_progress(session, lambda progress: cluster.check_image(session.state, name, progress))
+    session.output.step(f"Image: {name}")
+    return engine, name, on.text
+
+
+def print_rbac(output: Output, namespace: str) -> None:
+    """A list that kubectl applies, as JSON, which is YAML."""
+    from vibespace.setup.cluster import rbac
+
+    output.line(json.dumps({"apiVersion": "v1", "kind": "List", "items": list(rbac(namespace))}, indent=2))
+
+
+def _environ() -> Mapping[str, str]:
+    import os
+
+    return os.environ
