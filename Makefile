@@ -3,11 +3,12 @@
 # make check  style, types, and that what is generated is up to date
 # make bench  measure it against floors of the same run
 # make cluster  a Kubernetes to play with, until Ctrl-C; it says where its kubeconfig is
+# make bench-kubernetes  the same of a cluster, against kubectl
 # make soak   use it for an hour without a pause, and see that it does not grow
 # make generate  after a change of protos/
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate bench soak cluster system test-system test-go
+.PHONY: help demo test check generate bench bench-kubernetes soak cluster system test-system test-go
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -60,6 +61,9 @@ bench: $(VENV)/.installed $(BASE)
 
 cluster: $(VENV)/.installed test-system test-go
 	@$(BIN)/python -m tests.cluster
+
+bench-kubernetes: $(VENV)/.installed $(BASE) test-system test-go
+	$(BIN)/python -m tests.bench.kubernetes
 
 soak: $(VENV)/.installed $(BASE)
 	$(BIN)/python -m tests.soak $(SOAK)
