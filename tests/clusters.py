@@ -56,7 +56,7 @@ def cluster_image(cluster: Cluster, podman_socket: str, agent_image: str) -> str
 @pytest.fixture(scope="session")
 def prepared(cluster: Cluster, cluster_image: str) -> Prepared:
     """The namespace that the engine's tests use, as on a machine that is the cluster's one node."""
-    place = Place(server=cluster.server, namespace="vibespace", node=settings.NODE)
+    place = Place(server=cluster.server, namespace="engine", node=settings.NODE)
     path = kept() / "node/vibespace.kubeconfig"
     path.write_text(asyncio.run(_prepare(cluster, place)))
     return Prepared(cluster, place.namespace, path, cluster_image)

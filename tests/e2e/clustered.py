@@ -23,8 +23,9 @@ class ServedCluster:
 
     cluster: Cluster
     image: str
+    socket: str
+    """Of the Podman in which images are made."""
     place: Place
-    socket: str = ""
 
     def serve(self) -> None:
         """It is."""
@@ -44,7 +45,7 @@ class OnCluster(Installation):
     """See `Installation`."""
 
     def __init__(self, served: ServedCluster) -> None:
-        super().__init__(str(served.cluster.admin), place=served.place)
+        super().__init__(served.socket, place=served.place)
         self.served = served
         self.namespace = f"test-{next(_numbers)}"
 

@@ -67,7 +67,7 @@ def served(
     """The engine, which has the agents' image."""
     if engine_kind == CLUSTER:
         found_cluster: Cluster = request.getfixturevalue("cluster")
-        return ServedCluster(found_cluster, request.getfixturevalue("cluster_image"), Place())
+        return ServedCluster(found_cluster, request.getfixturevalue("cluster_image"), podman_socket, Place())
     if engine_kind == "podman":
         return Podman(cache() / "podman", Place())
     found: Served = request.getfixturevalue(engine_kind.replace("-", "_"))

@@ -18,9 +18,9 @@ NOTHING: dict[str, list[str]] = {"containers": [], "networks": [], "volumes": []
 
 
 @pytest.fixture
-def bare_cluster(cluster: Cluster, cluster_image: str) -> Iterator[OnCluster]:
+def bare_cluster(cluster: Cluster, cluster_image: str, podman_socket: str) -> Iterator[OnCluster]:
     """An installation before `init`."""
-    with on_cluster(ServedCluster(cluster, cluster_image, Place())) as made:
+    with on_cluster(ServedCluster(cluster, cluster_image, podman_socket, Place())) as made:
         yield made
 
 

@@ -24,12 +24,19 @@ def deployment(replicas: int = 1, *conditions: dict[str, str]) -> dict[str, Any]
     }
 
 
+def edited(manager: str, fields: dict[str, Any]) -> dict[str, Any]:
+    found = deployment()
+    found["metadata"] = {**found["metadata"], "managedFields": [{"manager": manager, "fieldsV1": fields}]}
+    return found
+
+
 def pod(container: dict[str, Any] | None = None, *conditions: dict[str, str], **more: Any) -> dict[str, Any]:
     meta = {**META, "uid": "p", "name": "n", "creationTimestamp": LONG_AGO, **more.pop("metadata", {})}
     status = {"conditions": list(conditions), "containerStatuses": [container] if container else [], **more}
     return {"metadata": meta, "spec": SPEC, "status": status}
 
 
+UNREADY = {"type": "Ready", "status": "False"}
 READY = {"type": "Ready", "status": "True"}
 NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available."}
 ENDED = {"exitCode": 3, "reason": "Error"}
@@ -54,6 +61,26 @@ CASES: list[tuple[str, Any, list[Any], tuple[Condition, str] | None]] = [
     ),
     ("runs", deployment(), [pod(RUNNING, READY)], (Condition.RUNNING, "")),
     ("not ready", deployment(), [pod(RUNNING)], (Condition.STARTING, "")),
+    (
+        "not ready yet",
+        deployment(),
+        [pod(RUNNING, {**UNREADY, "lastTransitionTime": JUST_NOW})],
+        (Condition.STARTING, ""),
+    ),
+    (
+        "not ready for long",
+        deployment(),
+        [pod(RUNNING, {**UNREADY, "lastTransitionTime": LONG_AGO})],
+        (Condition.STARTING, "its sshd does not answer, or its node is away"),
+    ),
+    (
+        "changed by hand",
+        edited("kubectl-edit", {"f:spec": {}}),
+        [pod(RUNNING, READY)],
+        (Condition.STOPPED, "it was changed by hand, by kubectl-edit"),
+    ),
+    ("annotated by hand", edited("kubectl", {"f:metadata": {}}), [pod(RUNNING, READY)], (Condition.RUNNING, "")),
+    ("applied by us", edited("vibespace-1", {"f:spec": {}}), [pod(RUNNING, READY)], (Condition.RUNNING, "")),
     ("an orphan runs", None, [pod(RUNNING, READY)], (Condition.RUNNING, "")),
     ("being made", deployment(), [pod(waiting("ContainerCreating"))], (Condition.STARTING, "")),
     (

@@ -85,5 +85,5 @@ def write(cluster: Cluster, authority: str, user: Mapping[str, str]) -> str:
 
 async def identify(api: Api, cluster: Cluster) -> Identity:
     """Which version answers there. Raises what Api does."""
-    version = str((await api.get("/version"))["gitVersion"])
+    version = str((await api.get("/version")).get("gitVersion", ""))
     return Identity(KUBERNETES, version, cluster.address, unenforced_limits=("processes",))

@@ -73,13 +73,14 @@ class Api:
     async def list(self, path: str, /, **query: Any) -> Object:
         """All of a list, however many pages it has; of the last one is the version."""
         items: list[Object] = []
-        while True:
-            page: Object = await self._call("GET", path, {"limit": 500, **query})
-            items += page.get("items") or ()
-            following = page["metadata"].get("continue")
-            if not following:
-                return {**page, "items": items}
-            query = {**query, "continue": following}
+        with self._translated():
+            while True:
+                page: Object = await self._call("GET", path, {"limit": 500, **query})
+                items += page.get("items") or ()
+                following = page["metadata"].get("continue")
+                if not following:
+                    return {**page, "items": items}
+                query = {**query, "continue": following}
 
     async def create(self, path: str, body: Mapping[str, Any], /, **query: Any) -> Object:
         """POST; the object as it is now."""
@@ -230,6 +231,8 @@ class _Translated:
             raise self._unreachable("its certificate is not the one that the kubeconfig trusts") from e
         if isinstance(e, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
             raise self._unreachable("it hung up") from e
+        if isinstance(e, ValueError | KeyError | TypeError):
+            raise self._unreachable("what it says is not what Kubernetes would") from e
         if isinstance(e, aiohttp.ClientError | OSError | RuntimeError) and not isinstance(e, Error):
             raise self._unreachable(getattr(e, "strerror", None) or str(e) or type(e).__name__) from e
 

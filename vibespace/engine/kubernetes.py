@@ -37,6 +37,9 @@ START_SECONDS = 300.0
 GONE_SECONDS = 120.0
 """How long the cluster may take to end a pod that was told to go."""
 
+BIND_SECONDS = 30.0
+"""How long it may take to see that a directory of its node is there."""
+
 DIAL_SECONDS = 15.0
 """How long an agent that runs may take until its sshd answers."""
 
@@ -266,7 +269,15 @@ class KubernetesEngine:
 
     async def _make_claim(self, spec: AgentSpec, claim: Mapping[str, Any]) -> None:
         path = f"{self._core}/persistentvolumeclaims"
-        found = await self._set(path, claim)
+        try:
+            found = await self._set(path, claim)
+        except Aborted as e:
+            there = (
+                await self._ours(f"{path}/{claim['metadata']['name']}") if e.metadata.get("status") == "422" else None
+            )
+            if there is None:
+                raise
+            found = there  # of another size or class than a new one would be, which cannot be changed
         if spec.agent not in manifests.homes(found):
             noted = {"metadata": {"annotations": {f"{manifests.HOME}{spec.agent}": spec.agent_uid}}}
             await self._api.merge(f"{path}/{claim['metadata']['name']}", noted, _HOMES)
@@ -293,12 +304,13 @@ class KubernetesEngine:
         """Return when a claim has its volume. A pod that comes before is not looked at again for seconds, nor is a
         claim whose volume had only just come, unless something about it changes.
         """
-        async with asyncio.timeout(GONE_SECONDS):
-            found = await self._api.get(path)
-            while found["status"].get("phase") != "Bound":
-                await asyncio.sleep(0.2)
-                nudge = {"metadata": {"annotations": {"vibespace.nudged": str(time.time())}}}
-                found = await self._api.merge(path, nudge, _HOMES)
+        found, until = await self._api.get(path), time.monotonic() + BIND_SECONDS
+        while found["status"].get("phase") != "Bound":
+            if time.monotonic() > until:
+                raise Aborted("ENGINE_REFUSED", f"The cluster does not give {path.rpartition('/')[2]} its volume.")
+            await asyncio.sleep(0.2)
+            nudge = {"metadata": {"annotations": {"vibespace.nudged": str(time.time())}}}
+            found = await self._api.merge(path, nudge, _HOMES)
 
     async def _unshow(self, agent_uid: str, but: Collection[str] = ()) -> None:
         if not self._cluster.node:

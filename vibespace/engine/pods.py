@@ -17,7 +17,10 @@ from vibespace.engine.base import Condition, Status
 Object = Mapping[str, Any]
 
 _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError")
-_LOST = "its node has not been heard of"
+_SILENT = "its sshd does not answer, or its node is away"
+
+SILENT_SECONDS = 30.0
+"""How long one may be there and not be ready before that is told."""
 
 
 def agent_uid(found: Object) -> str:
@@ -52,8 +55,9 @@ def status(deployment: Object | None, pods: Sequence[Object], now: float) -> Sta
     if "running" in state:
         if _is_true(pod, "Ready"):
             return _status(pod, Condition.RUNNING, "", run(pod))
-        lost = _condition(pod, "Ready").get("reason") == "NodeLost" or pod["status"].get("reason") == "NodeLost"
-        return _status(pod, Condition.STARTING, _LOST if lost else "", run(pod))
+        ready = _condition(pod, "Ready")
+        silent = bool(ready) and now - _since(ready) >= SILENT_SECONDS
+        return _status(pod, Condition.STARTING, _SILENT if silent else "", run(pod))
     if "terminated" in state:
         return _status(pod, Condition.STOPPED, _terminated(pod, state["terminated"]))
     return _status(pod, Condition.STARTING, obstacle(pod, now))

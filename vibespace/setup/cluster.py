@@ -24,8 +24,7 @@ from vibespace.engine.cluster import Cluster, identify
 from vibespace.engine.errands import Errands
 from vibespace.engine.kubeapi import Api
 from vibespace.errors import Error, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
-from vibespace.setup import clusterobjects, context, image
-from vibespace.setup.base import identity as base_identity
+from vibespace.setup import clusterobjects, image
 from vibespace.setup.build import Progress
 from vibespace.state import State
 
@@ -48,6 +47,8 @@ class Asked:
     namespace: str = ""
     storage_class: str = ""
     pull_secret: str = ""
+    node: str = ""
+    """The one node, where it is this machine."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ async def prepare(asked: Asked, environ: Mapping[str, str], progress: Progress) 
         server = admin.server
         progress(f"Asking {server}")
         cluster = Cluster(server, asked.namespace or NAMESPACE, storage_class=asked.storage_class)
-        cluster = replace(cluster, pull_secret=asked.pull_secret)
+        cluster = replace(cluster, pull_secret=asked.pull_secret, node=asked.node)
         identity = await identify(admin, cluster)
         _check_version(identity.version)
         cluster = replace(cluster, closed=await _closed(admin, server))
@@ -231,7 +232,7 @@ def _check_name(namespace: str) -> None:
 
 async def usual_image(state: State, base: str) -> str:
     """What this version's image on `base` is called, wherever it is."""
-    return f"{image.NAME}:{context.digest(await asyncio.to_thread(base_identity, base, state.cache))}"
+    return await image.name(base, state.cache)
 
 
 async def check_image(state: State, name: str, progress: Progress) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -14,7 +15,7 @@ from vibespace.engine.bodies import LOG, VIBESPACE
 from vibespace.engine.cluster import Cluster
 from vibespace.engine.kubeapi import Api
 from vibespace.engine.manifests import ERRAND, volume_names
-from vibespace.errors import NotFound
+from vibespace.errors import Aborted, NotFound
 from vibespace.setup.build import Progress
 from vibespace.setup.objects import Objects
 from vibespace.state import State
@@ -134,10 +135,13 @@ async def _each(api: Api, where: str, selector: str, body: Mapping[str, Any] | N
 
 
 async def _until_none(api: Api, where: str, selector: str) -> None:
-    """Raises TimeoutError where a node that is away keeps them."""
-    async with asyncio.timeout(GONE_SECONDS):
-        while (await api.list(where, labelSelector=selector))["items"]:  # noqa: ASYNC110 (once in an installation's life)
-            await asyncio.sleep(_LOOK)
+    """Raises Aborted ENGINE_REFUSED where something, such as a node that is away, keeps them."""
+    until = time.monotonic() + GONE_SECONDS
+    while left := (await api.list(where, labelSelector=selector))["items"]:
+        if time.monotonic() > until:
+            text = f"The cluster has not let go of {_name(left[0])} within {GONE_SECONDS:.0f} s; its node may be away."
+            raise Aborted("ENGINE_REFUSED", text, hint="'vibespace uninstall' goes on where it was.")
+        await asyncio.sleep(_LOOK)
 
 
 def _listed(cluster: Cluster) -> Mapping[str, str]:

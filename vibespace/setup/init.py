@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from vibespace.config import TEMPLATE, Settings
 from vibespace.engine.api import Api
@@ -45,6 +46,12 @@ async def ensure_image(choice: Choice, base: str, progress: Progress) -> str:
     """Id of the agents' image; built when the engine lacks it. Raises what image.ensure does."""
     async with api(choice) as speaking:
         return await image.ensure(speaking, base, progress)
+
+
+async def export_image(choice: Choice, base: str, path: Path, progress: Progress) -> None:
+    """Write the agents' image on `base`, which is there, to `path`: a tar that other engines take."""
+    async with api(choice) as speaking:
+        await image.export(speaking, base, path, progress)
 
 
 async def has_image(choice: Choice, id: str) -> bool:

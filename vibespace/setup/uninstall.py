@@ -24,8 +24,10 @@ from vibespace.setup import (
     guard,
     image,
     installation,
+    k3s,
     objects,
     podman,
+    root,
     sshconfig,
     tree,
 )
@@ -108,7 +110,7 @@ def carry_out(plan: Plan, progress: Progress) -> None:
             tree.remove(_entries(state, patterns))
             installation.write(state, replace(found, leaving=False, uninstalled=True))
             return
-        if found.engine and found.engine.private:
+        if found.engine and found.engine.private and found.engine.brand != KUBERNETES:
             _remove_rootless(state)
         # From here on the engine is not asked any more: its storage may be half gone.
         installation.write(state, replace(found, engine=None))
@@ -169,6 +171,9 @@ async def _take(plan: Plan, progress: Progress) -> None:
     assert found.engine is not None
     if found.engine.brand == KUBERNETES:
         await clusterobjects.take(plan.state, found.log_id, progress, keep_data=plan.keep_data)
+        if found.engine.private:
+            end = k3s.stop if plan.keep_data else k3s.remove
+            await asyncio.to_thread(end, plan.state, root.runner(progress))
         return
     async with api(found.engine) as speaking:
         there = await objects.find(speaking, found.log_id, private=found.engine.private)
@@ -199,7 +204,8 @@ def _entries(state: State, patterns: Sequence[str]) -> list[Path]:
 def _kept(state: State, found: Installation, there: Objects) -> list[str]:
     kept = [str(path) for path in _entries(state, KEPT) if path.suffix in ("", ".yaml", ".db")]  # a log closed is whole
     if found.engine:
-        where = "our own Podman" if found.engine.private else f"{found.engine.brand} at {found.engine.socket}"
+        ours = "our own cluster" if found.engine.brand == KUBERNETES else "our own Podman"
+        where = ours if found.engine.private else f"{found.engine.brand} at {found.engine.socket}"
         kept += [f"{_told(name, there)}, in {where}" for name in there.volumes]
         kept += [f"image {name}, in {where}" for name in sorted(chain(*_theirs(there).values()))]
     return kept
@@ -213,6 +219,8 @@ def _left(state: State, found: Installation, entries: Sequence[Path]) -> list[st
     ours = {*_entries(state, (*KEPT, *MADE)), state.marker, durable.draft(state.marker)}
     left = [str(path) for path in sorted(state.home.iterdir()) if path not in ours]
     left += [f"{os.path.realpath(path)}, which {path} is a link to" for path in entries if path.is_symlink()]
+    if found.engine and found.engine.brand == KUBERNETES and found.engine.private:
+        return left
     if found.engine and found.engine.brand == KUBERNETES:
         left.append(f"the namespace of {found.engine.socket}, with the account 'vibespace' and its Role")
     elif found.engine and not found.engine.private:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,12 +19,24 @@ if TYPE_CHECKING:
     from vibespace.setup.init import Engine
     from vibespace_cli.session import Session
 
+_ANY = "*"
+"""The one node that there will be."""
+
 _OF_CLUSTERS = ("kubeconfig", "context", "namespace", "storage_class", "pull_secret", "image")
 
 
 def options() -> Sequence[click.Option]:
     """Those of `init` that speak of clusters."""
     return (
+        click.Option(
+            ["--bare-metal"], is_flag=True, help="Make this Linux machine a Kubernetes cluster: k3s, by root."
+        ),
+        click.Option(
+            ["--k3s"],
+            metavar="PATH",
+            help="With --bare-metal: the program, where none can be downloaded.",
+            shell_complete=complete.files,
+        ),
         click.Option(["--external"], is_flag=True, help="Use a Kubernetes cluster that is there."),
         click.Option(
             ["--kubeconfig"],
@@ -45,6 +58,10 @@ def asked(given: Mapping[str, Any]) -> Asked | None:
     from vibespace.setup.cluster import Asked
 
     external = given["external"] or given["print_rbac"]
+    if given["k3s"] and not given["bare_metal"]:
+        raise InvalidArgument("OPTIONS_CLASH", "--k3s is of a cluster of our own.", hint="Say --bare-metal as well.")
+    if given["bare_metal"]:
+        return _own(given, external)
     if external and given["engine"] == "containers":
         raise InvalidArgument("OPTIONS_CLASH", "--external is a cluster, and --engine containers is none.")
     if given["engine"] == machine.KUBERNETES and not external:
@@ -60,6 +77,14 @@ def asked(given: Mapping[str, Any]) -> Asked | None:
     )
 
 
+def _own(given: Mapping[str, Any], external: bool) -> Asked:
+    from vibespace.setup.cluster import Asked
+
+    if external or given["engine"] == "containers" or any(given[each] for each in _OF_CLUSTERS):
+        raise InvalidArgument("OPTIONS_CLASH", "--bare-metal makes a cluster, and what else was said is of others.")
+    return Asked(node=_ANY)
+
+
 def wanted(session: Session, asked: Asked | None) -> bool:
     """Whether it is one: asked for now, or chosen before. Raises FailedPrecondition ENGINE_CHOSEN."""
     chosen = machine.recorded(session)
@@ -72,7 +97,9 @@ def wanted(session: Session, asked: Asked | None) -> bool:
     return bool(asked or (chosen and chosen.brand == machine.KUBERNETES))
 
 
-def found(session: Session, asked: Asked | None, image: str | None, base: str | None) -> tuple[Engine, str, str]:
+def found(
+    session: Session, asked: Asked | None, image: str | None, base: str | None, k3s: str | None
+) -> tuple[Engine, str, str]:
     """The cluster, the image that its nodes have, and what that stands on."""
     from vibespace.setup import cluster
     from vibespace.setup.engine import Choice
@@ -84,7 +111,12 @@ def found(session: Session, asked: Asked | None, image: str | None, base: str | 
         assert chosen is not None
         engine = machine.engine(session)
     else:
+        private = bool(asked.node)
+        if private:
+            asked = bare_metal(session, k3s, machine.base(session, base))
         there = machine.with_progress(session, lambda progress: cluster.prepare(asked, _environ(), progress))
+        if private:
+            Path(asked.kubeconfig).unlink()
         if chosen and chosen.socket != there.cluster.address:
             raise FailedPrecondition(
                 "ENGINE_CHOSEN",
@@ -92,7 +124,7 @@ def found(session: Session, asked: Asked | None, image: str | None, base: str | 
                 hint="Set VIBESPACE_HOME to another directory to use another engine.",
             )
         cluster.keep(session.state, there)
-        engine = Engine(Choice(machine.KUBERNETES, there.cluster.address, private=False), there.identity)
+        engine = Engine(Choice(machine.KUBERNETES, there.cluster.address, private=private), there.identity)
         for note in there.notes:
             session.output.note(note)
     asyncio.run(cluster.check(session.state.kubeconfig))
@@ -102,6 +134,30 @@ def found(session: Session, asked: Asked | None, image: str | None, base: str | 
     machine.with_progress(session, lambda progress: cluster.check_image(session.state, name, progress))
     session.output.step(f"Image: {name}")
     return engine, name, on.text
+
+
+def bare_metal(session: Session, given: str | None, base: machine.Base) -> Asked:
+    """This machine is a cluster, which has the agents' image; how an administrator logs in there, once."""
+    from vibespace.setup import k3s, root
+    from vibespace.setup.cluster import Asked
+    from vibespace.setup.init import ensure_image, export_image
+
+    state = session.state
+    k3s.refuse(state)
+    machine.with_progress(session, lambda progress: k3s.provide(state, given or "", progress))
+    as_root = root.runner(session.output.note)
+    k3s.start(state, as_root)
+    admin = state.home / "k3s.admin"
+    node: str = machine.with_progress(session, lambda progress: k3s.ready(state, as_root, admin, progress))
+    builder = machine.builder(session)
+    machine.build(session, base, lambda progress: ensure_image(builder.choice, base.text, progress))
+    tar = state.cache / "image.tar"
+    try:
+        machine.with_progress(session, lambda progress: export_image(builder.choice, base.text, tar, progress))
+        k3s.import_image(state, tar, as_root)
+    finally:
+        tar.unlink(missing_ok=True)
+    return Asked(kubeconfig=str(admin), node=node)
 
 
 def print_rbac(output: Output, namespace: str) -> None:

@@ -53,7 +53,9 @@ class Init(Command):
         if machine.fake():
             found, image, base = None, machine.FAKE, ""
         elif cluster.wanted(session, asked):
-            found, image, base = cluster.found(session, asked, ctx.params["image"], ctx.params["base"])
+            found, image, base = cluster.found(
+                session, asked, ctx.params["image"], ctx.params["base"], ctx.params["k3s"]
+            )
         else:
             found, image, base = _found(session, ctx.params["base"])
         response = machine.record(session, found, image, base)
