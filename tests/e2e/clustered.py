@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.place import HERE
 from tests.e2e.installation import Installation
 from tests.places import Place
 from vibespace.engine import bodies, manifests
@@ -43,6 +44,8 @@ class ServedCluster:
 
 class OnCluster(Installation):
     """See `Installation`."""
+
+    machine = HERE
 
     def __init__(self, served: ServedCluster) -> None:
         super().__init__(served.socket, place=served.place)
