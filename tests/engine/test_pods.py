@@ -8,6 +8,7 @@ import pytest
 
 from vibespace.engine import bodies, manifests, pods
 from vibespace.engine.base import Condition
+from vibespace.engine.statuses import Statuses
 
 NOW = 1_800_000_000.0
 LONG_AGO, JUST_NOW = "2020-01-01T00:00:00Z", "2027-01-15T07:59:58Z"
@@ -144,3 +145,32 @@ def test_what_is_known_of_it() -> None:
     assert (status.agent_uid, status.spec_hash, status.image) == ("a", "hash", "i")
     assert status.started == f"p@{LONG_AGO}"
     assert pods.run(pod({**RUNNING, "restartCount": 1})) == ""
+
+
+def test_only_what_has_changed_is_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is at rest or runs is known until something of theirs is another version; who starts is looked at anew."""
+    looked: list[str] = []
+    whole = pods.status
+
+    def counted(made: Any, found: Any, now: float) -> Any:
+        looked.append(pods.agent_uid(made))
+        return whole(made, found, now)
+
+    monkeypatch.setattr(pods, "status", counted)
+    runs = [_of(deployment(), "a", "1"), _of(pod(RUNNING, READY), "a", "2")]
+    starts = [_of(deployment(), "b", "3"), _of(pod(RUNNING), "b", "4")]
+    statuses = Statuses()
+    first = statuses([runs[0], starts[0]], [runs[1], starts[1]])
+    assert [(found.agent_uid, found.condition) for found in first] == [
+        ("a", Condition.RUNNING),
+        ("b", Condition.STARTING),
+    ]
+    assert statuses([runs[0], starts[0]], [runs[1], starts[1]]) == first
+    assert looked == ["a", "b", "b"]
+    assert [found.agent_uid for found in statuses([runs[0]], [_of(pod(RUNNING, READY), "a", "5")])] == ["a"]
+    assert looked == ["a", "b", "b", "a"]
+
+
+def _of(found: dict[str, Any], agent: str, version: str) -> dict[str, Any]:
+    labels = {"labels": {bodies.AGENT_UID: agent}}
+    return {**found, "metadata": {**found["metadata"], **labels, "uid": agent, "resourceVersion": version}}

@@ -18,7 +18,6 @@ from vibespace.engine.base import (
     Identity,
     Leftover,
     Snapshot,
-    Status,
     Target,
     Usage,
     Written,
@@ -29,6 +28,7 @@ from vibespace.engine.errands import Errands
 from vibespace.engine.informer import Informer
 from vibespace.engine.kubeapi import Api
 from vibespace.engine.portforward import Forwards
+from vibespace.engine.statuses import Statuses
 from vibespace.errors import Aborted, FailedPrecondition, NotFound, Unavailable
 
 START_SECONDS = 300.0
@@ -119,13 +119,16 @@ class KubernetesEngine:
         deployments = Informer(self._api, self._deployments, label, stirred.set)
         found_pods = Informer(self._api, f"{self._core}/pods", f"{label},{bodies.AGENT_UID}", stirred.set)
         async with self._renewing(), _following(deployments, found_pods) as following:
-            last: Snapshot | None = None
+            last, statuses = None, Statuses()
             while True:
                 await _stirred(stirred, following, pods.PATIENCE)  # what has waited so long is told then
                 if not (deployments.synced.is_set() and found_pods.synced.is_set()):
                     continue
+                # Of a thousand that change at once not each is told by itself: looking through all takes as long.
+                await asyncio.sleep(len(deployments.objects) * 1e-5)
+                stirred.clear()
                 begun = time.monotonic()
-                snapshot = Snapshot(_statuses(deployments.objects.values(), found_pods.objects.values()), begun)
+                snapshot = Snapshot(statuses(deployments.objects.values(), found_pods.objects.values()), begun)
                 if snapshot != last:
                     yield snapshot
                     last = snapshot
@@ -461,16 +464,6 @@ class KubernetesEngine:
 
     def _path(self, pod: Mapping[str, Any]) -> str:
         return f"{self._core}/pods/{pod['metadata']['name']}"
-
-
-def _statuses(deployments: Iterable[Mapping[str, Any]], found: Iterable[Mapping[str, Any]]) -> Sequence[Status]:
-    now = time.time()
-    wanted = {pods.agent_uid(each): each for each in deployments}
-    by_agent: dict[str, list[Mapping[str, Any]]] = {uid: [] for uid in wanted}
-    for pod in found:
-        by_agent.setdefault(pods.agent_uid(pod), []).append(pod)
-    statuses = (pods.status(wanted.get(uid), there, now) for uid, there in sorted(by_agent.items()))
-    return tuple(status for status in statuses if status)
 
 
 def _leftovers(kind: str, found: Mapping[str, Any]) -> Sequence[Leftover]:
