@@ -55,8 +55,6 @@ def options() -> Sequence[click.Option]:
 
 def asked(given: Mapping[str, Any]) -> Asked | None:
     """What was asked of a cluster; None where none was asked for. Raises InvalidArgument OPTIONS_CLASH."""
-    from vibespace.setup.cluster import Asked
-
     external = given["external"] or given["print_rbac"]
     if given["k3s"] and not given["bare_metal"]:
         raise InvalidArgument("OPTIONS_CLASH", "--k3s is of a cluster of our own.", hint="Say --bare-metal as well.")
@@ -72,6 +70,8 @@ def asked(given: Mapping[str, Any]) -> Asked | None:
         raise InvalidArgument("OPTIONS_CLASH", f"{option} is of clusters.", hint="Say --external as well.")
     if not external:
         return None
+    from vibespace.setup.cluster import Asked  # only here: who has no cluster does not wait for it
+
     return Asked(
         *(given[name] or "" for name in ("kubeconfig", "context", "namespace", "storage_class", "pull_secret"))
     )
