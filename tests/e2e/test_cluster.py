@@ -127,10 +127,11 @@ def test_the_cluster_is_away(bare_cluster: OnCluster, cluster: Cluster) -> None:
             following.kill()
         assert own.vibespace("demo")["status"]["state"] == "unknown"
         assert own.inside("codex-1@demo", "kill -0 $(cat ~/pid) && echo runs") == "runs"  # its connection is its own
+        after = str(own.data("status")["cursor"]["position"])
     finally:
         cluster.serve("kube-apiserver")
         cluster.wait_for_api()
-    with own.popen("events", "--follow", "--type", "host.engine_reachable", "--after", "3") as following:
+    with own.popen("events", "--follow", "--type", "host.engine_reachable", "--after", after) as following:
         assert following.stdout is not None
         following.stdout.readline()
         following.kill()

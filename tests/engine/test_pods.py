@@ -31,6 +31,12 @@ def edited(manager: str, fields: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def asked_anew(updated: int = 0) -> dict[str, Any]:
+    found = deployment()
+    status = {"observedGeneration": 2, "updatedReplicas": updated}
+    return {**found, "metadata": {**found["metadata"], "generation": 2}, "status": status}
+
+
 def pod(container: dict[str, Any] | None = None, *conditions: dict[str, str], **more: Any) -> dict[str, Any]:
     meta = {**META, "uid": "p", "name": "n", "creationTimestamp": LONG_AGO, **more.pop("metadata", {})}
     status = {"conditions": list(conditions), "containerStatuses": [container] if container else [], **more}
@@ -62,6 +68,8 @@ CASES: list[tuple[str, Any, list[Any], tuple[Condition, str] | None]] = [
     ),
     ("runs", deployment(), [pod(RUNNING, READY)], (Condition.RUNNING, "")),
     ("not ready", deployment(), [pod(RUNNING)], (Condition.STARTING, "")),
+    ("of what was asked before", asked_anew(), [pod(RUNNING, READY)], (Condition.STARTING, "")),
+    ("of what is asked now", asked_anew(updated=1), [pod(RUNNING, READY)], (Condition.RUNNING, "")),
     (
         "not ready yet",
         deployment(),

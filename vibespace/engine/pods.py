@@ -54,7 +54,8 @@ def status(deployment: Object | None, pods: Sequence[Object], now: float) -> Sta
         return _status(pod, Condition.STOPPED, _terminated(pod, last))
     if "running" in state:
         if _is_true(pod, "Ready"):
-            return _status(pod, Condition.RUNNING, "", run(pod))
+            made = deployment is None or not wanted or settled(deployment)
+            return _status(pod, Condition.RUNNING if made else Condition.STARTING, "", run(pod))
         ready = _condition(pod, "Ready")
         silent = bool(ready) and now - _since(ready) >= SILENT_SECONDS
         return _status(pod, Condition.STARTING, _SILENT if silent else "", run(pod))
@@ -67,6 +68,12 @@ def current(pods: Sequence[Object]) -> Object | None:
     """Of several, the one that counts: not on its way out, and the newest."""
     ordered = sorted(pods, key=lambda pod: (not _going(pod), str(pod["metadata"].get("creationTimestamp"))))
     return ordered[-1] if ordered else None
+
+
+def settled(deployment: Object) -> bool:
+    """Whether its pod is of what it asks for now: one of before may be there until it is replaced."""
+    told, generation = deployment.get("status") or {}, deployment["metadata"].get("generation")
+    return generation is None or (told.get("observedGeneration") == generation and told.get("updatedReplicas", 0) > 0)
 
 
 def edited(deployment: Object) -> str:

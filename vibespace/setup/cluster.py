@@ -33,6 +33,9 @@ OLDEST = (1, 25)
 
 NAMESPACE = "vibespace"
 
+LOOKS = 8
+"""How often, half a second apart, a right is looked for."""
+
 _RBAC = "'vibespace init --external --print-rbac' prints what its administrator has to make."
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
@@ -93,7 +96,10 @@ async def check(kubeconfig: Path) -> None:
     """The account there may do all that the engine does. Raises PermissionDenied CLUSTER_FORBIDDEN naming what not."""
     cluster, api = kubeconfigs.read(kubeconfig), Api(kubeconfig)
     try:
-        missing = await _missing(api, cluster)
+        for _ in range(LOOKS):  # what has just been given is not known everywhere at once
+            if not (missing := await _missing(api, cluster)):
+                return
+            await asyncio.sleep(0.5)
     finally:
         await api.close()
     if missing:

@@ -221,11 +221,13 @@ def remove(state: State, root: Root) -> None:
 
 
 _END = r"""
+socket=/run/k3s/containerd
+socket=$socket/containerd.sock
 [ ! -r "$1" ] || kill "$(cat "$1")" 2>/dev/null
 rm -f "$1"
 for process in /proc/[0-9]*; do
   case "$(tr '\0' ' ' < "$process/cmdline" 2>/dev/null)" in
-    *"/run/k3s/containerd/containerd.sock"*|*"--data-dir=$2 "*) kill -9 "${process#/proc/}" 2>/dev/null ;;
+    *"$socket"*|*"--data-dir=$2 "*) kill -9 "${process#/proc/}" 2>/dev/null ;;
   esac
 done
 sleep 1
@@ -241,4 +243,4 @@ for family in iptables ip6tables; do
 done
 true
 """
-"""As k3s's own k3s-killall.sh does, of what is this one's."""
+"""As k3s's own k3s-killall.sh does, of what is this one's. In two pieces, what it looks for is not found in itself."""
