@@ -16,8 +16,8 @@ from vibespace.harness.events import (
     ApprovalAsked,
     TurnStarted,
 )
-from vibespace.reconcile.conversations import View
 from vibespace.reconcile.live import Live
+from vibespace.reconcile.view import View
 
 AGENT: dict[str, Any] = {"agent_uid": str(UUID(int=3)), "vibespace": "demo", "agent": "claude-1"}
 RULES = ("Bash(ls)",)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from vibespace.domain import names
 from vibespace.domain.approvals import ALLOWED, DECIDED, Approval
 from vibespace.domain.conversations import Conversation
 from vibespace.domain.messages import HANDED, QUEUED, Message
 from vibespace.errors import InvalidArgument
-from vibespace.harness.base import Answer, Harness, Settings
+from vibespace.harness.base import Answer
 from vibespace.harness.events import ApprovalAsked
 from vibespace.reconcile.actions import (
     Action,
@@ -27,6 +27,7 @@ from vibespace.reconcile.actions import (
 )
 from vibespace.reconcile.doors import INTERRUPT, LEAVE
 from vibespace.reconcile.live import Live
+from vibespace.reconcile.view import View
 
 LIMIT = "limit"
 """In the names of what ends a turn that has too many rounds."""
@@ -34,40 +35,6 @@ GO_ON = "Your program ended in the midst of this and was started again. Go on wi
 """What is said for a message whose turn was lost."""
 MOST_TRIES = 3
 """Programs in a row that end before they take anything up."""
-
-
-@dataclass(frozen=True)
-class View:
-    """One agent."""
-
-    harness: Harness
-    settings: Settings
-    """What the program should work by."""
-    in_force: Settings
-    """What it works by."""
-    generation: int
-    """Of the agent: another one, when its settings have changed."""
-    conversation: Conversation | None
-    messages: Sequence[Message]
-    approvals: Sequence[Approval]
-    started_for: str
-    """The conversation that the running program was started for."""
-    resumed: bool
-    """The program knew it."""
-    on_terminal: bool
-    """The program is a person's own interface."""
-    directory: str
-    env: Mapping[str, str] = field(repr=False)
-    """What its process gets beside its container's environment: secret values."""
-    keys: Sequence[str]
-    """What tells `env` from any other, without being secret."""
-    keys_in_force: Sequence[str]
-    """Of what the process got."""
-    live: Live
-    failures: int
-    """Programs in a row that ended before they took anything up."""
-    ended: bool
-    """One has ended since it was driven."""
 
 
 def plan(view: View) -> Action:

@@ -32,9 +32,10 @@ from vibespace.reconcile.actions import (
     Withdraw,
     Write,
 )
-from vibespace.reconcile.conversations import View, plan, session_for
+from vibespace.reconcile.conversations import plan, session_for
 from vibespace.reconcile.hearing import Hearing
 from vibespace.reconcile.tools import Tools
+from vibespace.reconcile.view import View
 
 _PAUSES = (0.2, 1.0, 5.0, 20.0)
 """Seconds before the way to a program is tried again."""
