@@ -160,11 +160,12 @@ async def test_a_start_hears_little_again(home: Path, world: World, monkeypatch:
         assert (1, LINES - 10 - every) < again < (1, LINES)
         await Talk(running.channel).ask("crash")
         await until(lambda: place_of(programs, uid) == (0, 0))
+        await until(lambda: place_of(programs, uid, running=False) > (1, LINES))
 
 
-def place_of(programs: Checkpoints, uid: str) -> Place:
+def place_of(programs: Checkpoints, uid: str, *, running: bool = True) -> Place:
     """Up to where what is kept of a program tells."""
-    kept = programs.read(uid, Place(1, 2 * LINES))
+    kept = programs.read(uid, Place(1, 2 * LINES), running=running)
     return kept.place if kept else Place(0, 0)
 
 

@@ -1,4 +1,4 @@
-"""What is kept of a program that runs: found again by the same build alone, and never with a secret."""
+"""What is kept of a program: found again by the same build alone, and never with a secret."""
 
 from __future__ import annotations
 
@@ -49,14 +49,34 @@ def test_what_is_read_is_what_was_written(checkpoints: Checkpoints) -> None:
     """All of it, for a log that has at least as much; the newest."""
     checkpoints.write(UID, checkpoint(place=Place(2, 400)))
     checkpoints.write(UID, checkpoint())
-    assert checkpoints.read(UID, Place(2, 890)) == checkpoints.read(UID, Place(2, 4000)) == checkpoint()
+    for recorded in (Place(2, 890), Place(2, 4000)):
+        assert checkpoints.read(UID, recorded, running=True) == checkpoint()
 
 
 @pytest.mark.parametrize("recorded", [Place(2, 889), Place(1, 5000), Place(3, 1)])
 def test_it_is_of_no_use_to_another_log(checkpoints: Checkpoints, recorded: Place) -> None:
     """One that has less than was there, or another life of the program."""
     checkpoints.write(UID, checkpoint())
-    assert checkpoints.read(UID, recorded) is None
+    assert checkpoints.read(UID, recorded, running=True) is None
+
+
+def test_the_end_of_a_program_is_known_to_who_goes_on(checkpoints: Checkpoints) -> None:
+    """After it, and when the next one runs already; not to who has not heard of it."""
+    ended = checkpoint(replace(known(), running=False))
+    checkpoints.write(UID, ended)
+    assert checkpoints.read(UID, Place(2, 900), running=True) is None
+    assert (
+        checkpoints.read(UID, Place(2, 900), running=False) == checkpoints.read(UID, Place(3, 7), running=True) == ended
+    )
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_what_is_out_of_date_is_not_there_for_the_next(checkpoints: Checkpoints, is_over: bool) -> None:
+    """Of a program that is over something is kept that is not its end: more may have been told since."""
+    kept = checkpoint(replace(known(), running=not is_over))
+    checkpoints.write(UID, kept)
+    assert checkpoints.read(UID, Place(3 if is_over else 2, 900), running=False) is None
+    assert checkpoints.read(UID, Place(4, 1) if is_over else Place(2, 900), running=True) is None
 
 
 def test_no_secret_is_kept(checkpoints: Checkpoints, tmp_path: Path) -> None:
@@ -94,11 +114,11 @@ def test_what_is_wrong_with_it_is_nobodys_business(
     """Whatever became of the file, there is none."""
     checkpoints.write(UID, checkpoint())
     spoil(tmp_path / "programs" / UID)
-    assert checkpoints.read(UID, checkpoint().recorded) is None
+    assert checkpoints.read(UID, checkpoint().recorded, running=True) is None
 
 
 def test_without_room_the_program_goes_on(checkpoints: Checkpoints, tmp_path: Path) -> None:
     """It is an ease, and nothing else."""
     (tmp_path / "programs").write_text("")
     checkpoints.write(UID, checkpoint())
-    assert checkpoints.read(UID, checkpoint().recorded) is None
+    assert checkpoints.read(UID, checkpoint().recorded, running=True) is None

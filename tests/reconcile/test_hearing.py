@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from vibespace.harness.claude_code import ClaudeCode
 from vibespace.harness.codex import Codex
 from vibespace.harness.reading import encode
 from vibespace.net.base import Room
+from vibespace.reconcile import checkpoints
 from vibespace.reconcile.checkpoints import Checkpoint
 from vibespace.reconcile.live import Live
 from vibespace.reconcile.tools import Tools
@@ -68,7 +70,21 @@ async def test_a_journal_that_is_lost_takes_with_it_what_was_kept_of_its_program
     transcript = house.feed.state.transcript(uid)
     assert transcript
     assert not transcript.running
-    assert with_tools.checkpoints.read(uid, Place(1, 1)) is None
+    assert with_tools.checkpoints.read(uid, Place(1, 1), running=True) is None
+
+
+async def test_nothing_is_told_twice_where_a_journal_is_lost(house: House, tmp_path: Path) -> None:
+    """The log has more of its program than was kept: what is listed by the next may all have been told."""
+    used = tools(house, tmp_path, Codex())
+    begun = encode({"method": "thread/started", "params": {"thread": {"id": "thread"}}})
+    nothing = {"method": "thread/status/changed", "params": {}}
+    lines = [begun, *[encode(nothing)] * checkpoints.EVERY, completed("one")]
+    heard = hearing(house, used)
+    await hear(heard, record("start", 1), *(record("stdout", seq, line) for seq, line in enumerate(lines, 2)))
+    heard = hearing(house, used)
+    await heard.await_all((0, 0), running=False)
+    await hear(heard, record("start", 1, epoch=2), record("stdout", 2, listed("one", "two"), epoch=2))
+    assert texts(house) == [("one", "")]
 
 
 async def test_large_records_are_heard_one_at_a_time(house: House, with_tools: Tools) -> None:
@@ -83,6 +99,7 @@ def line(kind: str, content: object, **more: Any) -> bytes:
     return encode({"type": kind, "entrypoint": "sdk-cli", "message": {"content": content}, **more}) + b"\n"
 
 
+LOST = b'{"lost": true}\n'
 BEFORE, AFTER = (line("assistant", [{"type": "text", "text": words}], uuid=words) for words in ("before", "after"))
 
 
@@ -103,7 +120,7 @@ async def test_what_a_program_did_when_nobody_heard_it_is_in_its_transcript(
     heard = hearing(house, tools(house, tmp_path, ClaudeCode()))
     await hear(heard, record("start", 1), *(record("transcript", seq, data) for seq, data in enumerate(early, 2)))
     assert texts(house) == []  # its standard output would tell
-    gone = record("exit", 6, b'{"lost": true}\n')
+    gone = record("exit", 6, LOST)
     await hear(heard, gone, *(record("transcript", seq, data) for seq, data in enumerate(late, 7)))
     await hear(heard, record("start", 1, epoch=2), record("transcript", 2, AFTER, epoch=2))
     assert texts(house) == [("one", first.uid), ("two", second.uid), ("after", "")]
@@ -123,7 +140,7 @@ async def test_what_a_program_told_by_itself_its_transcript_does_not_tell_again(
     begun = encode({"type": "system", "subtype": "init", "uuid": "t"}) + b"\n"
     heard = hearing(house, tools(house, tmp_path, ClaudeCode()))
     await hear(heard, record("start", 1), record("stdout", 2, begun), record("transcript", 3, said))
-    await hear(heard, record("stdout", 4, said), record("exit", 5, b'{"lost": true}\n'), record("transcript", 6, AFTER))
+    await hear(heard, record("stdout", 4, said), record("exit", 5, LOST), record("transcript", 6, AFTER))
     assert texts(house) == [("one", message.uid)]
 
 
@@ -140,7 +157,7 @@ async def test_an_answer_that_is_cut_off_is_whole_where_the_transcript_has_it(ho
     heard = hearing(house, tools(house, tmp_path, ClaudeCode()))
     await hear(heard, record("start", 1), *(record("stdout", seq, data) for seq, data in enumerate(told, 2)))
     await hear(heard, *(record("transcript", seq, data) for seq, data in enumerate((first, *rest), 7)))
-    await hear(heard, record("exit", 10, b'{"lost": true}\n'), record("transcript", 11, AFTER))
+    await hear(heard, record("exit", 10, LOST), record("transcript", 11, AFTER))
     assert texts(house) == [("one", ""), ("two", ""), ("three", "")]
     assert {block["turn"] for block in blocks(house) if block["kind"] in ("text", "turn_ended")} == {"t"}
 
@@ -154,7 +171,7 @@ async def test_nobody_has_denied_what_waits_when_it_is_cut_off(house: House, tmp
     failed = line("user", [result], uuid="f", permissionDecision={"decision": "reject"})
     heard = hearing(house, tools(house, tmp_path, ClaudeCode()))
     await hear(heard, record("start", 1), record("stdout", 2, begun), record("stdout", 3, question))
-    await hear(heard, record("transcript", 4, failed), record("exit", 5, b'{"lost": true}\n'))
+    await hear(heard, record("transcript", 4, failed), record("exit", 5, LOST))
     assert [block["text"] for block in blocks(house) if block["kind"] == "tool_result"] == ["stream closed"]
     assert [each.topic for each in house.log.read(0) if each.topic.startswith("approval.")] == [
         "approval.requested",
@@ -171,12 +188,12 @@ async def test_all_that_is_cut_off_is_told(house: House, tmp_path: Path) -> None
     await hear(heard, *(record("transcript", seq, data) for seq, data in enumerate(lines[:100], 3)))
     await hear(heard, *(record("stdout", seq, data) for seq, data in enumerate(lines[:200], 103)))
     await hear(heard, *(record("transcript", seq, data) for seq, data in enumerate(lines[100:], 303)))
-    await hear(heard, record("exit", 503, b'{"lost": true}\n'))
+    await hear(heard, record("exit", 503, LOST))
     assert [words for words, _ in texts(house)] == [f"w{place}" for place in range(300)]
     await hear(heard, record("start", 1, epoch=2), record("stdout", 2, begun, epoch=2))
     large = [answered(place, f"{place} {'x' * 200_000}") for place in range(30)]
     await hear(heard, *(record("transcript", seq, data, epoch=2) for seq, data in enumerate(large, 3)))
-    await hear(heard, record("exit", 33, b'{"lost": true}\n', epoch=2))
+    await hear(heard, record("exit", 33, LOST, epoch=2))
     assert [words.partition(" ")[0] for words, _ in texts(house)][300:] == [f"{place}" for place in range(10, 30)]
     assert [block["why"] for block in blocks(house) if block["kind"] == "unparsed"] == ["10 lines of the transcript"]
 
@@ -191,9 +208,23 @@ async def test_what_it_tells_is_not_kept_any_more(house: House, tmp_path: Path) 
     lines = [begun, *told]
     both = [each for line in lines for each in (("stdout", line), ("transcript", line), ("transcript", b"{}\n"))]
     await hear(heard, record("start", 1), *(record(kind, seq, data) for seq, (kind, data) in enumerate(both, 2)))
-    kept = asked.checkpoints.read(house.feed.state.agent("demo", "claude-1").uid, Place(1, 2000))
+    kept = asked.checkpoints.read(house.feed.state.agent("demo", "claude-1").uid, Place(1, 2000), running=True)
     assert kept
     assert kept.heard["told"][-1].startswith("w")
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2], ids=["not", "between", "after the next began"])
+async def test_who_goes_on_knows_what_the_program_before_told(house: House, tmp_path: Path, cut: int) -> None:
+    """So that what was said when nobody heard it is told, and nothing else: wherever we ourselves are cut off."""
+    used = tools(house, tmp_path, Codex())
+    heard = hearing(house, used)
+    await hear(heard, record("start", 1), record("stdout", 2, completed("one")), record("exit", 3, LOST))
+    heard = hearing(house, used) if cut == 1 else heard
+    await hear(heard, record("start", 1, epoch=2))
+    heard = hearing(house, used) if cut == 2 else heard
+    again = [record("start", 1, epoch=2)] if cut == 2 else []
+    await hear(heard, *again, record("stdout", 2, listed("one", "two"), epoch=2))
+    assert texts(house) == [("one", ""), ("two", "")]
 
 
 async def test_what_a_transcript_has_behind_the_end_of_its_turn_is_of_none(house: House, tmp_path: Path) -> None:
@@ -202,7 +233,7 @@ async def test_what_a_transcript_has_behind_the_end_of_its_turn_is_of_none(house
     heard = hearing(house, tools(house, tmp_path, ClaudeCode()))
     await hear(heard, record("start", 1), *(record("stdout", seq, encode(each)) for seq, each in enumerate(told, 2)))
     await hear(heard, record("transcript", 4, BEFORE), record("stdout", 5, BEFORE), record("transcript", 6, BEFORE))
-    await hear(heard, record("exit", 7, b'{"lost": true}\n'))
+    await hear(heard, record("exit", 7, LOST))
     assert texts(house) == [("before", "")]
 
 
@@ -217,11 +248,25 @@ async def test_what_is_typed_when_nobody_hears_it_begins_no_turn(house: House, t
     heard = hearing(house, tools(house, tmp_path, ClaudeCode()))
     started = record("start", 1, encode({"note": {"on_terminal": True}}) + b"\n")
     typed = line("user", "hi", entrypoint="cli", promptSource="typed", promptId="p", uuid="u", sessionId="c")
-    await hear(heard, started, record("exit", 2, b'{"lost": true}\n'), record("transcript", 3, typed))
+    await hear(heard, started, record("exit", 2, LOST), record("transcript", 3, typed))
     assert texts(house) == [("hi", "")]
     assert heard.live.turn == ""
     uid = house.feed.state.agent("demo", "claude-1").uid
     assert not house.feed.state.conversations[uid].turn
+
+
+def completed(words: str) -> bytes:
+    """By Codex."""
+    params = {"threadId": "thread", "turnId": "t", "item": {"type": "agentMessage", "id": words, "text": words}}
+    return encode({"method": "item/completed", "params": params})
+
+
+def listed(*there: str) -> bytes:
+    """By Codex, which was asked what is there, the oldest first."""
+    (asked,) = Codex().look_up("thread", "", "r")
+    items = [{"type": "agentMessage", "id": words, "text": words} for words in reversed(there)]
+    data = [{"turnId": "t", "item": item} for item in items]
+    return encode({"id": json.loads(asked)["id"], "result": {"data": data}})
 
 
 def texts(house: House) -> list[tuple[str, str]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import takewhile
 from typing import Any
 
 from vibespace.harness.codex_items import begun, done, failure
 from vibespace.harness.codex_threads import MOST_OPEN, MOST_THREADS, Threads
+from vibespace.harness.codex_told import Told
 from vibespace.harness.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -76,9 +76,6 @@ _PROGRESS = {
     "item/fileChange/outputDelta": "delta",
     "item/mcpToolCall/progress": "message",
 }
-_TOLD = 256
-"""Items that are remembered: a list of what is there goes on behind the last of them."""
-
 _APPROVALS = {
     "item/commandExecution/requestApproval": "Bash",
     "item/fileChange/requestApproval": "Edit",
@@ -92,20 +89,15 @@ Events = tuple[Event, ...]
 class CodexParser:
     """See Parser. Threads of the program's own, such as one that finds a title, are told apart by `conversation`."""
 
-    def __init__(self, told: Iterable[str] = ()) -> None:
-        """`told` are items that an earlier process has told."""
+    def __init__(self, told: Told | None = None) -> None:
+        """`told` is what those before it have told."""
         self._conversation = ""
         self._next = ""
         """The thread that a person has entered amid a turn of the agent's: the agent follows when that is over."""
         self._threads = Threads()
         self._own: deque[str] = deque(maxlen=MOST_THREADS)
         """Threads that are the program's own, or its helpers'."""
-        self._begun: deque[str] = deque(maxlen=MOST_THREADS)
-        """Threads of this process of which no item was told yet."""
-        self._told = deque(told, maxlen=_TOLD)
-        """Items, by turn and id."""
-        self._listed = deque[str](maxlen=_TOLD)
-        """Of them, those that a list has told: that each is over may be told only now."""
+        self._told = told or Told()
         self._handlers: dict[str, Callable[[Object], Events]] = {
             "turn/started": self._turn_started,
             "turn/completed": self._turn_completed,
@@ -148,21 +140,19 @@ class CodexParser:
         return tuple(self._threads.lost())
 
     def next(self) -> CodexParser:
-        return CodexParser(self._told)
+        return CodexParser(self._told.next())
 
     def state(self) -> dict[str, Any] | None:
         threads = self._threads.state()
         where = {"conversation": self._conversation, "next": self._next}
-        known = {"own": [*self._own], "begun": [*self._begun], "told": [*self._told], "listed": [*self._listed]}
+        known = {"own": [*self._own], "told": self._told.state()}
         return None if threads is None else {**where, "threads": threads, **known}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._conversation, self._next = state["conversation"], state["next"]
         self._threads.restore(state["threads"])
         self._own.extend(state["own"])
-        self._begun.extend(state["begun"])
-        self._told.extend(state["told"])
-        self._listed.extend(state["listed"])
+        self._told.restore(state["told"])
 
     # Replies and requests
 
@@ -194,27 +184,13 @@ class CodexParser:
         return (ConversationSwitched(id=conversation, conversation=conversation, previous=conversation),)
 
     def _list(self, conversation: str, message: str, entries: list[Any]) -> Events:
-        """The message that was looked for, where it is there; else what was said when nobody heard it: what comes after
-        the last that was told, or all of a thread of which nothing was. Of any other nobody knows here what was told:
-        all of it counts as if it were. The latest come first.
-        """
+        """The message that was looked for, or what was said when nobody heard it. The latest come first."""
         if len(entries) > MOST_PARTS:
             return (Unparsed(why=f"{len(entries)} parts", kind=ITEMS, conversation=conversation),)
-        if message:
-            missed = [entry for entry in entries if text(entry, "item", "clientId") == message]
-        else:
-            missed = [*takewhile(lambda entry: _item(entry) not in self._told, entries)]
-            if len(missed) == len(entries) and conversation not in self._begun:
-                self._told.extend(_item(entry) for entry in reversed(entries))
-                return ()
         found: list[Event] = []
-        for entry in reversed(missed):
-            item, name = mapping(entry, "item"), _item(entry)
-            where: Where = {"conversation": conversation, "turn": called(entry, "turnId")}
-            if name not in self._told:
-                self._told.append(name)
-                self._listed.append(name)
-                found += [*self._unbegun(item, where), *done(item, where), *self._finish(item, where)]
+        for entry in self._told.news(conversation, entries, message):
+            item, where = mapping(entry, "item"), Where(conversation=conversation, turn=called(entry, "turnId"))
+            found += [*self._unbegun(item, where), *done(item, where), *self._finish(item, where)]
         return tuple(found)
 
     def _asked(self, said: Object, method: str) -> Events:
@@ -285,13 +261,10 @@ class CodexParser:
 
     def _item_completed(self, params: Object) -> Events:
         """What was begun too, if it was not told: what is refused at once is not."""
-        item, where, name = mapping(params, "item"), _where(params), _item(params)
+        item, where = mapping(params, "item"), _where(params)
         self._threads.amid(where)
-        if name in self._listed:
+        if not self._told.tell(where["conversation"], params):
             return ()
-        self._told.append(name)
-        if where["conversation"] in self._begun:
-            self._begun.remove(where["conversation"])
         return (*self._unbegun(item, where), *done(item, where), *self._finish(item, where))
 
     def _unbegun(self, item: Object, where: Where) -> Events:
@@ -320,7 +293,7 @@ class CodexParser:
         if true(thread, "ephemeral") or text(thread, "parentThreadId"):
             self._own.append(called(thread, "id"))
             return ()
-        self._begun.append(called(thread, "id"))
+        self._told.begin(called(thread, "id"))
         return self._switch(called(thread, "id"))
 
     def _thread_entered(self, params: Object) -> Events:
@@ -377,11 +350,6 @@ class CodexParser:
 
 def _where(params: Object) -> Where:
     return {"conversation": called(params, "threadId"), "turn": called(params, "turnId")}
-
-
-def _item(params: Object) -> str:
-    """By which an item is known: some models number their calls anew in each turn."""
-    return f"{called(params, 'turnId')} {called(params, 'item', 'id')}"
 
 
 def _shown(params: Object) -> dict[str, Any]:

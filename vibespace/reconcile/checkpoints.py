@@ -1,4 +1,6 @@
-"""What is known of agents' programs that run, at one place of what each said: a start need not hear all of it again."""
+"""What is known of agents' programs at one place of what each said: a start need not hear all of it again, and who
+goes on with a conversation knows what was told of it by the program before.
+"""
 
 from __future__ import annotations
 
@@ -48,17 +50,28 @@ class Checkpoints:
         except OSError as e:
             _log.info("what is known of the program of %s is not kept: %s", agent_uid, e.strerror)
 
-    def read(self, agent_uid: str, recorded: Place) -> Checkpoint | None:
-        """Of the program's life that is in the log up to `recorded`; None when there is none."""
+    def read(self, agent_uid: str, recorded: Place, *, running: bool) -> Checkpoint | None:
+        """Of the program's life that is in the log up to `recorded`, or of the end of the one before; None when there
+        is none. Of a life that is over its end alone is of use: what was kept amid it is forgotten.
+        """
         found = disposable.read(self._directory / agent_uid, _build())
         if found is None:
             return None
         place, kept, heard, live = found
         checkpoint = Checkpoint(Place(*place), Place(*kept), heard, live)
-        return checkpoint if checkpoint.place.epoch == recorded.epoch and checkpoint.recorded <= recorded else None
+        is_over, life = not live["running"], checkpoint.place.epoch
+        if running:
+            is_of_use = life < recorded.epoch if is_over else life == recorded.epoch
+        else:
+            is_of_use = is_over and life == recorded.epoch
+        if is_of_use and checkpoint.recorded <= recorded:
+            return checkpoint
+        if not running:
+            self.forget(agent_uid)
+        return None
 
     def forget(self, agent_uid: str) -> None:
-        """Its program is over, or what is kept leads to a defect."""
+        """It is out of date, or leads to a defect."""
         (self._directory / agent_uid).unlink(missing_ok=True)
 
     def keep(self, agents: Container[str]) -> None:

@@ -56,17 +56,18 @@ class Hearing:
         self._known = self.seen = self.awaited = self.recorded
         self._runs = bool(transcript and transcript.running)
         self._untold = Untold(self._lines, harness.named, lambda: tools.feed.state.messages.get(agent_uid, {}).values())
-        if self._runs:
-            self._resume()
+        self._resume()
 
     def _resume(self) -> None:
-        """Where nothing is kept of the program, it is read from its beginning: so its parser is what it was."""
-        self._tools.deltas.hold(self._uid)
-        self.seen = Place(self.recorded.epoch, 0)
-        if kept := self._tools.checkpoints.read(self._uid, self.recorded):
-            self.seen, self.live = kept.place, Live.of(kept.live)
+        """Where nothing is kept of a program that runs, it is read from its beginning: so its parser is what it was."""
+        if self._runs:
+            self._tools.deltas.hold(self._uid)
+            self.seen = Place(self.recorded.epoch, 0)
+        if kept := self._tools.checkpoints.read(self._uid, self.recorded, running=self._runs):
             self._lines.restore(kept.heard)
             self._untold.restore(kept.heard["told"])
+            if self._runs and kept.place > self.seen:
+                self.seen, self.live = kept.place, Live.of(kept.live)
 
     @property
     def is_current(self) -> bool:
@@ -93,7 +94,7 @@ class Hearing:
             read, since = read + 1, since + 1
             # Of what it is amid saying, pieces that are in no checkpoint were told.
             is_due = since >= checkpoints.EVERY and not self._tools.deltas.is_saying(self._uid)
-            state = self._state() if is_due else None
+            state = self._state() if is_due or record.kind == "exit" else None
             since = 0 if state else since
             await self._reading.put(_Read(record, events, recording, self.recorded, state))
             if len(record.data) > _LARGE:
@@ -159,7 +160,7 @@ class Hearing:
             lost = partial(transcripts.end_program, agent_uid=self._uid, line=nothing, how={"lost": True})
             await self._tools.writer.run(lost, Request("daemon"))
             self.live = Live()
-            self._lines.begin()
+            self._lines.forget()
             self._tools.checkpoints.forget(self._uid)
 
     async def close(self) -> None:

@@ -40,6 +40,7 @@ class Lines:
         self._agent_uid = agent_uid
         self._mask = mask
         self._blobs = blobs
+        self._new_parser = harness.parser
         self._parser = harness.parser()
         self.last_words = ""
         """What the program wrote last on its standard error."""
@@ -54,6 +55,11 @@ class Lines:
         self._limited = ""
         self._questions = Questions()
         self._unfinished = Unfinished()
+
+    def forget(self) -> None:
+        """Another program, and nothing is sure of what those before it have told."""
+        self._parser = self._new_parser()
+        self.begin()
 
     def state(self) -> Mapping[str, Any] | None:
         """None while it must not be kept."""
