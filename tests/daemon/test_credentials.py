@@ -20,8 +20,8 @@ from vibespace.app import credentials, handing
 from vibespace.daemon.sealing import Sealing
 from vibespace.engine.fake_world import World
 from vibespace.errors import Error, Exhausted, FailedPrecondition
-from vibespace.net.base import GitAccess, GitLogin
 from vibespace.net.gitaccess import GitAccessFiles
+from vibespace.net.gitbase import GitAccess, GitLogin
 from vibespace.v1 import agents_pb2 as a
 from vibespace.v1 import credentials_pb2 as c
 from vibespace.v1 import events_pb2 as ev

@@ -10,9 +10,9 @@ from tests.net.gitsource import Private, Source
 from tests.net.running import AGENT, Ran, run
 from tests.net.sshd import Sshd, processes
 from vibespace.errors import FailedPrecondition
-from vibespace.net.base import GitAccess, GitLogin
 from vibespace.net.git import Git
 from vibespace.net.gitaccess import GitAccessFiles, config
+from vibespace.net.gitbase import GitAccess, GitLogin
 from vibespace.net.shell import SshShell
 
 PASSWORD = "s3cret'\"$(id)\\word"

@@ -11,7 +11,7 @@ from tests.net.gitsource import Source, pieces, serving
 from tests.net.running import AGENT, run
 from tests.net.worktrees import LFS, ORIGIN, SUBMODULES, Shared
 from vibespace.errors import FailedPrecondition
-from vibespace.net.base import Work
+from vibespace.net.gitbase import Work
 
 
 async def test_a_clone_that_is_shared(shared: Shared, source: Source) -> None:

@@ -11,7 +11,7 @@ from tests.net.running import AGENT, run, until
 from tests.net.sshd import Sshd, processes
 from tests.net.worktrees import WHO, Shared
 from vibespace.errors import FailedPrecondition, Unavailable
-from vibespace.net.base import Work
+from vibespace.net.gitbase import Work
 from vibespace.net.worktrees import read
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tests.net.gitsource import ENV, Source, pieces
 from tests.net.running import AGENT, run
-from vibespace.net.base import Work
 from vibespace.net.git import Git
+from vibespace.net.gitbase import Work
 from vibespace.net.shell import SshShell
 from vibespace.net.worktrees import GitWorktrees
 

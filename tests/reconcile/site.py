@@ -18,7 +18,8 @@ from vibespace.engine.base import AgentSpec
 from vibespace.engine.fake import FakeEngine, Fault
 from vibespace.engine.fake_world import World
 from vibespace.errors import Error, FailedPrecondition
-from vibespace.net.base import GitAccess, Repositories, Shell, Worktrees
+from vibespace.net.base import Shell
+from vibespace.net.gitbase import GitAccess, Repositories, Worktrees
 from vibespace.reconcile.loop import Reconciler
 from vibespace.vault import Vault
 

@@ -10,7 +10,7 @@ from vibespace.domain import credentials as domain
 from vibespace.domain.agents import Agent
 from vibespace.domain.credentials import ANTHROPIC, ENVIRONMENT, GIT, OPENAI, Credential
 from vibespace.errors import FailedPrecondition
-from vibespace.net.base import GitAccess, GitLogin
+from vibespace.net.gitbase import GitAccess, GitLogin
 
 VALUE = "value"
 """What the vault calls a credential's value."""

@@ -9,7 +9,7 @@ from vibespace.app.feed import Feed
 from vibespace.domain import states
 from vibespace.domain.agents import READY, Agent
 from vibespace.errors import Error, FailedPrecondition
-from vibespace.net.base import Work, Worktrees
+from vibespace.net.gitbase import Work, Worktrees
 from vibespace.v1 import agents_pb2
 
 _PATIENCE = 3.0

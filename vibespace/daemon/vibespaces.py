@@ -23,7 +23,7 @@ from vibespace.domain import environment, images, mounts, names, repositories, s
 from vibespace.domain.states import State
 from vibespace.domain.vibespaces import NONE, Spec, Vibespace
 from vibespace.errors import FailedPrecondition
-from vibespace.net.base import Repositories
+from vibespace.net.gitbase import Repositories
 from vibespace.v1 import agents_pb2, cursor_pb2
 from vibespace.v1 import vibespaces_pb2 as v1
 from vibespace.v1.vibespaces_pb2_grpc import VibespaceServiceServicer

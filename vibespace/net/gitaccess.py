@@ -12,8 +12,9 @@ import shlex
 from collections.abc import AsyncIterator
 
 from vibespace.errors import FailedPrecondition
-from vibespace.net.base import GitAccess, GitLogin, Shell
+from vibespace.net.base import Shell
 from vibespace.net.command import Command
+from vibespace.net.gitbase import GitAccess, GitLogin
 
 DIRECTORY = "/dev/shm/vibespace-git"  # noqa: S108 (of the container, not of this machine)
 CONFIG = f"{DIRECTORY}/config"

@@ -6,9 +6,10 @@ import re
 import secrets
 
 from vibespace.errors import FailedPrecondition
-from vibespace.net.base import Shell, Work
+from vibespace.net.base import Shell
 from vibespace.net.command import Command, Result
 from vibespace.net.git import DRAFT
+from vibespace.net.gitbase import Work
 from vibespace.net.gitscripts import LOOK, MAKE, MISSING, REMOVE
 from vibespace.net.gitwords import SCRIPT, last_words
 

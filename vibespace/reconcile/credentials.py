@@ -12,7 +12,7 @@ from vibespace.app.vault import Vault
 from vibespace.domain.agents import Agent
 from vibespace.domain.credentials import GIT, Credential
 from vibespace.errors import Unavailable
-from vibespace.net.base import GitKeeper
+from vibespace.net.gitbase import GitKeeper
 
 _AT_ONCE = 8
 """Agents that are given something at the same time."""

@@ -13,7 +13,7 @@ from vibespace.app.writer import Command
 from vibespace.domain.agents import FAILED, READY, Agent
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.errors import FailedPrecondition
-from vibespace.net.base import Repositories, Worktrees
+from vibespace.net.gitbase import Repositories, Worktrees
 from vibespace.reconcile.vibespaces import Clone, RemoveWorktree
 
 _LONGEST = 900.0

@@ -29,7 +29,8 @@ from vibespace.domain.credentials import Credential
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.engine.base import AgentSpec, Condition, Engine, Snapshot, Status, Target
 from vibespace.errors import Error, Exhausted, NotFound, Unavailable
-from vibespace.net.base import GitKeeper, Repositories, Shell, Worktrees
+from vibespace.net.base import Shell
+from vibespace.net.gitbase import GitKeeper, Repositories, Worktrees
 from vibespace.reconcile import agents, git, vibespaces
 from vibespace.reconcile.credentials import Handing
 from vibespace.reconcile.queue import Queue
