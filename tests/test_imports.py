@@ -13,7 +13,13 @@ ROOT = Path(__file__).parents[1]
 ANYONE = frozenset({"vibespace.errors", "vibespace.__version__"})
 """Neither imports anything."""
 CONTRACTS = frozenset(
-    {"vibespace.engine.base", "vibespace.net.base", "vibespace.harness.base", "vibespace.harness.events"}
+    {
+        "vibespace.engine.base",
+        "vibespace.net.base",
+        "vibespace.net.gitbase",
+        "vibespace.harness.base",
+        "vibespace.harness.events",
+    }
 )
 """Protocols and frozen data: what an implementation is may be known by all who are handed one."""
 

@@ -61,7 +61,8 @@ def test_where_nothing_is_known_nothing_is_told_again(parser: CodexParser) -> No
 
 def test_what_a_person_has_just_begun_is_all_news(parser: CodexParser) -> None:
     """Once, also where the process that saw it begin told nothing of it."""
-    told(parser, "thread/started", thread={"id": "thread"})
+    for _ in range(2):
+        told(parser, "thread/started", thread={"id": "thread"})
     after = parser.next()
     assert texts(listed(after, ONE, TWO)) == ["one", "two"]
     assert listed(after.next(), ONE, TWO) == []

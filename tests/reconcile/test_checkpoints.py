@@ -76,7 +76,13 @@ def test_what_is_out_of_date_is_not_there_for_the_next(checkpoints: Checkpoints,
     kept = checkpoint(replace(known(), running=not is_over))
     checkpoints.write(UID, kept)
     assert checkpoints.read(UID, Place(3 if is_over else 2, 900), running=False) is None
-    assert checkpoints.read(UID, Place(4, 1) if is_over else Place(2, 900), running=True) is None
+    assert checkpoints.read(UID, Place(3, 1) if is_over else Place(2, 900), running=True) is None
+
+
+def test_the_end_of_a_life_long_past_is_of_no_use(checkpoints: Checkpoints) -> None:
+    """The one that came after it may have told more."""
+    checkpoints.write(UID, checkpoint(replace(known(), running=False)))
+    assert checkpoints.read(UID, Place(4, 1), running=True) is None
 
 
 def test_no_secret_is_kept(checkpoints: Checkpoints, tmp_path: Path) -> None:

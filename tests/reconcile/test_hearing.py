@@ -73,8 +73,9 @@ async def test_a_journal_that_is_lost_takes_with_it_what_was_kept_of_its_program
     assert with_tools.checkpoints.read(uid, Place(1, 1), running=True) is None
 
 
-async def test_nothing_is_told_twice_where_a_journal_is_lost(house: House, tmp_path: Path) -> None:
-    """The log has more of its program than was kept: what is listed by the next may all have been told."""
+@pytest.mark.parametrize("left", [0, 2])
+async def test_nothing_is_told_twice_where_a_journal_is_lost(house: House, tmp_path: Path, left: int) -> None:
+    """All of it, or its end. The log has more of its program: what is listed by the next may all have been told."""
     used = tools(house, tmp_path, Codex())
     begun = encode({"method": "thread/started", "params": {"thread": {"id": "thread"}}})
     nothing = {"method": "thread/status/changed", "params": {}}
@@ -82,8 +83,17 @@ async def test_nothing_is_told_twice_where_a_journal_is_lost(house: House, tmp_p
     heard = hearing(house, used)
     await hear(heard, record("start", 1), *(record("stdout", seq, line) for seq, line in enumerate(lines, 2)))
     heard = hearing(house, used)
-    await heard.await_all((0, 0), running=False)
-    await hear(heard, record("start", 1, epoch=2), record("stdout", 2, listed("one", "two"), epoch=2))
+    there = [record("start", 1), record("stdout", 2, completed("none")), record("exit", 3, LOST)] if left else []
+    await heard.await_all((1, 3) if left else (0, 0), running=False)
+    await hear(heard, *there, record("start", 1, epoch=2), record("stdout", 2, listed("none", "one", "two"), epoch=2))
+    assert texts(house) == [("one", "")]
+
+
+async def test_nothing_is_told_twice_where_an_end_was_not_heard(house: House, tmp_path: Path) -> None:
+    """The log is one of before: the programs have gone on."""
+    heard = hearing(house, tools(house, tmp_path, Codex()))
+    await hear(heard, record("start", 1), record("stdout", 2, completed("one")))
+    await hear(heard, record("start", 1, epoch=3), record("stdout", 2, listed("one", "two", "three"), epoch=3))
     assert texts(house) == [("one", "")]
 
 

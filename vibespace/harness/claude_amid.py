@@ -72,27 +72,30 @@ class Amid:
         return (*cancelled, *self.idle("")) if busy else cancelled
 
     def switch(self, conversation: str) -> Events:
+        """It is in that one now."""
         previous, self.conversation = self.conversation, conversation or self.conversation
         if self.conversation == previous:
             return ()
         return (ConversationSwitched(id=conversation, conversation=conversation, previous=previous),)
 
     def idle(self, name: str, conversation: str = "") -> Events:
+        """All work is over, unless something goes on in the background or waits in its queue."""
         if self.busy or self.unheard.waits:
             return ()
         return (WorkEnded(id=name, conversation=conversation or self.conversation),)
 
-    def starts(self, said: Object, turn: str) -> Events:
+    def typed_starts(self, said: Object, turn: str) -> Events:
         """A prompt that is told while another turn is open says that the other is over."""
         if turn in ("", self.typed, *self.over):
             return ()
-        before = self.ends(said, Reason.INTERRUPTED, by_next=True)
+        before = self.typed_ends(said, Reason.INTERRUPTED, by_next=True)
         self.typed = turn
         return (*before, TurnStarted(id=turn, turn=turn, conversation=conversation_of(said)))
 
-    def ends(
+    def typed_ends(
         self, said: Object, reason: Reason, detail: str = "", trouble: Trouble | None = None, *, by_next: bool = False
     ) -> Events:
+        """Of the terminal's turn, if there is one."""
         turn, self.typed = self.typed, ""
         if not turn:
             return ()
@@ -105,4 +108,5 @@ class Amid:
 
 
 def where_of(said: Object, turn: str) -> Where:
+    """Of a line that is about `turn`."""
     return {"conversation": conversation_of(said), "turn": turn, "parent": text(said, "parent_tool_use_id")}

@@ -27,7 +27,7 @@ class Hooks:
         }
 
     def _prompted(self, said: Object) -> Events:
-        started = self._amid.starts(said, called(said, "prompt_id"))
+        started = self._amid.typed_starts(said, called(said, "prompt_id"))
         self._amid.unheard.prompted(said, begins=bool(started))
         return started
 
@@ -47,16 +47,16 @@ class Hooks:
 
     def _stopped(self, said: Object) -> Events:
         self._amid.busy = bool(items(said, "background_tasks"))
-        return self._amid.ends(said, Reason.COMPLETED)
+        return self._amid.typed_ends(said, Reason.COMPLETED)
 
     def _failed(self, said: Object) -> Events:
         detail = text(said, "last_assistant_message") or text(said, "error")
         trouble = trouble_of(text(said, "error"))
-        return () if text(said, "agent_id") else self._amid.ends(said, Reason.FAILED, detail, trouble)
+        return () if text(said, "agent_id") else self._amid.typed_ends(said, Reason.FAILED, detail, trouble)
 
     def _left(self, said: Object) -> Events:
         """The person is gone, or in another conversation; with the process goes what it ran."""
         busy, self._amid.busy = self._amid.busy or self._amid.unheard.waits, False
         self._amid.unheard.left()
         idle = self._amid.idle(called(said, "request_id"), conversation_of(said)) if busy else ()
-        return self._amid.ends(said, Reason.INTERRUPTED) or idle
+        return self._amid.typed_ends(said, Reason.INTERRUPTED) or idle

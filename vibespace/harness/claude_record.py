@@ -1,4 +1,4 @@
-"""Claude Code's transcript file, which has both doors: of the headless one what standard output tells too."""
+"""Claude Code's transcript file, of both doors; of the headless one it repeats what standard output tells."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Record:
             return carried_out(said, words)
         prompt = self._prompt_of(said) if own else ""
         self.prompt = prompt or self.prompt
-        started = self._amid.starts(said, prompt)
+        started = self._amid.typed_starts(said, prompt)
         turn = self._recorded_turn() if typed else self._amid.turn
         if own and words and self._amid.unheard.written(called(said, "promptId"), words):
             return started
@@ -72,7 +72,7 @@ class Record:
         if self.prompt != self._amid.typed:
             return ()
         told = (failure.text, failure.trouble) if failure else ()
-        return self._amid.ends(said, reason, *told)
+        return self._amid.typed_ends(said, reason, *told)
 
     def _attached(self, said: Object) -> Events:
         """A message that joined the running turn is written as an attachment to it."""

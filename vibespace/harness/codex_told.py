@@ -38,7 +38,8 @@ class Told:
 
     def begin(self, thread: str) -> None:
         """Of this one all is news."""
-        self._begun.append(thread)
+        if thread not in self._begun:
+            self._begun.append(thread)
 
     def tell(self, thread: str, params: Object) -> bool:
         """Whether the item that is over is to be told: not if a list has told it."""

@@ -1,5 +1,6 @@
-"""What is known of agents' programs at one place of what each said: a start need not hear all of it again, and who
-goes on with a conversation knows what was told of it by the program before.
+"""What is known of agents' programs at one place of what each said.
+
+So a start need not hear all of it again, and who goes on with a conversation knows what the program before has told.
 """
 
 from __future__ import annotations
@@ -51,20 +52,15 @@ class Checkpoints:
             _log.info("what is known of the program of %s is not kept: %s", agent_uid, e.strerror)
 
     def read(self, agent_uid: str, recorded: Place, *, running: bool) -> Checkpoint | None:
-        """Of the program's life that is in the log up to `recorded`, or of the end of the one before; None when there
-        is none. Of a life that is over its end alone is of use: what was kept amid it is forgotten.
+        """Of the program's life that is in the log up to `recorded`; of one that runs also the end of the life before.
+        None when there is none. What is out of date for good is forgotten.
         """
         found = disposable.read(self._directory / agent_uid, _build())
         if found is None:
             return None
         place, kept, heard, live = found
         checkpoint = Checkpoint(Place(*place), Place(*kept), heard, live)
-        is_over, life = not live["running"], checkpoint.place.epoch
-        if running:
-            is_of_use = life < recorded.epoch if is_over else life == recorded.epoch
-        else:
-            is_of_use = is_over and life == recorded.epoch
-        if is_of_use and checkpoint.recorded <= recorded:
+        if _is_of_use(checkpoint, recorded, running=running):
             return checkpoint
         if not running:
             self.forget(agent_uid)
@@ -89,6 +85,15 @@ class Checkpoints:
             case list() | tuple():
                 return any(map(self._has_secrets, value))
         return False
+
+
+def _is_of_use(kept: Checkpoint, recorded: Place, *, running: bool) -> bool:
+    """Of a life that is over only its end is: more may have been told after anything else."""
+    is_over = not kept.live["running"]
+    if not (is_over or running):
+        return False
+    life = recorded.epoch - 1 if is_over and running else recorded.epoch
+    return kept.place.epoch == life and kept.recorded <= recorded
 
 
 @cache

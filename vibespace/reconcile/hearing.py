@@ -55,18 +55,22 @@ class Hearing:
         """The newest that is in the log, or on its way there."""
         self._known = self.seen = self.awaited = self.recorded
         self._runs = bool(transcript and transcript.running)
+        self._over = 0
+        """The life of the program of which the journal has less than the log: nothing more of it is heard."""
         self._untold = Untold(self._lines, harness.named, lambda: tools.feed.state.messages.get(agent_uid, {}).values())
         self._resume()
 
     def _resume(self) -> None:
-        """Where nothing is kept of a program that runs, it is read from its beginning: so its parser is what it was."""
+        """What runs, and of which nothing is kept, is read from its beginning: so its parser is what it was. The end of
+        the one before it says what that has told, and not where this one is.
+        """
         if self._runs:
             self._tools.deltas.hold(self._uid)
             self.seen = Place(self.recorded.epoch, 0)
         if kept := self._tools.checkpoints.read(self._uid, self.recorded, running=self._runs):
             self._lines.restore(kept.heard)
             self._untold.restore(kept.heard["told"])
-            if self._runs and kept.place > self.seen:
+            if self._runs and kept.place.epoch == self.recorded.epoch:
                 self.seen, self.live = kept.place, Live.of(kept.live)
 
     @property
@@ -86,9 +90,11 @@ class Hearing:
             if isinstance(record, Room):
                 self._tools.feed.hold(self._uid, None if record.left else _home_full())
                 continue
+            if record.epoch <= self._over:
+                continue
             if record.kind == "start":
                 on_terminal = _begun(record).on_terminal
-                self._lines.begin()
+                self._begin_life(record)
             events = await self._read(record, on_terminal=on_terminal)
             recording = await self._begin(record, events)
             read, since = read + 1, since + 1
@@ -126,6 +132,13 @@ class Hearing:
             self._untold.hear(events)
         return events
 
+    def _begin_life(self, record: Record) -> None:
+        """What those before it have told is known where the end of the last was heard."""
+        if self._runs and record.epoch > self.recorded.epoch:
+            self._lines.forget()
+        else:
+            self._lines.begin()
+
     def _state(self) -> dict[str, Any] | None:
         """What is to be known of what it said, to hear it on from here; None while that must not be kept."""
         lines, untold = self._lines.state(), self._untold.state()
@@ -143,13 +156,19 @@ class Hearing:
                     self._spoilt.add(place)
                     raise
             self._take(read.record, read.events)
-            if read.state is not None and (live := self.live.told()):
-                kept = Checkpoint(place, read.recorded, read.state, live)
-                await asyncio.to_thread(self._tools.checkpoints.write, self._uid, kept)
+            await self._keep(place, read)
             self.seen = place
             self._reading.task_done()
             if read.events or read.record.kind not in _LINES or self.is_current:
                 self.changed.set()
+
+    async def _keep(self, place: Place, read: _Read) -> None:
+        """Of a life that is over, that alone is known which is to be heard on."""
+        if read.state is None:
+            return
+        if live := self.live.told() if self.live.running else Live(place.epoch).told():
+            kept = Checkpoint(place, read.recorded, read.state, live)
+            await asyncio.to_thread(self._tools.checkpoints.write, self._uid, kept)
 
     async def await_all(self, last: tuple[int, int], *, running: bool) -> None:
         """The journal ends with `last`; where it has less than the log, an exit will not be heard of."""
@@ -159,9 +178,11 @@ class Hearing:
             nothing = Line(self.recorded, after, "exit", "", (), ())
             lost = partial(transcripts.end_program, agent_uid=self._uid, line=nothing, how={"lost": True})
             await self._tools.writer.run(lost, Request("daemon"))
-            self.live = Live()
+            self.live, self._runs = Live(), False
+            self.seen, self._over = self.recorded, self.recorded.epoch
             self._lines.forget()
             self._tools.checkpoints.forget(self._uid)
+            self._ended()
 
     async def close(self) -> None:
         """Return when all that was on its way into the log is there, or cannot be."""
