@@ -17,7 +17,7 @@ import pytest
 from vibespace.engine import bodies
 from vibespace.engine.api import Api
 from vibespace.errors import NotFound
-from vibespace.setup import podman
+from vibespace.setup import firewall, podman
 
 
 def cache() -> Path:
@@ -39,6 +39,8 @@ def podman_socket() -> Iterator[str]:
             return  # another run still works with it
         asyncio.run(purge(socket))  # a test that failed at work may have left something behind its own back
         podman.stop(directory / "podman")
+        if os.geteuid() == 0:
+            firewall.remove_unless_used()  # of an installation that is purged nobody takes back what it had there
 
 
 async def purge(socket: str, log_id: str = "") -> None:
