@@ -115,6 +115,20 @@ def test_it_neither_waits_for_ever_nor_writes_its_environment_down(feature: str)
         assert ("-c", f"features.{feature}=false") in pairwise(argv)
 
 
+def test_what_a_person_begins_works_as_its_agent_does() -> None:
+    """From the first: but where it is to ask there is no value for that, and its own sandbox stays until it is told."""
+    settings = Settings(model='m"1', effort="high")
+    asking, trusted = (
+        CODEX.headless(each, "", resume=False).argv for each in (settings, replace(settings, skip_permissions=True))
+    )
+    ours = [("-c", 'model="m\\"1"'), ("-c", 'model_reasoning_effort="high"')]
+    never = [("-c", 'approval_policy="never"'), ("-c", 'sandbox_mode="danger-full-access"')]
+    assert set(ours) <= {*pairwise(asking)}
+    assert {*ours, *never} <= {*pairwise(trusted)}
+    assert not {*never} & {*pairwise(asking)}
+    assert not any("model" in word for word in CODEX.headless(Settings(), "", resume=False).argv)
+
+
 @pytest.mark.parametrize(("conversation", "words"), [("c-1", ("resume", "c-1")), ("", ())])
 def test_a_terminal_goes_on_with_what_there_is(conversation: str, words: tuple[str, ...]) -> None:
     """Nothing is resumed that has not begun."""

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from vibespace.harness.base import Settings
 from vibespace.harness.codex import Codex
 from vibespace.harness.codex_parser import CodexParser
-from vibespace.harness.events import Event, Text, ToolCall, ToolResult, WorkEnded
+from vibespace.harness.events import Event, Text, ToolCall, ToolResult, TurnEnded, TurnStarted, WorkEnded
 from vibespace.harness.reading import encode
 
 Item = dict[str, Any]
@@ -99,3 +100,44 @@ def test_a_message_that_is_looked_for(parser: CodexParser) -> None:
     said = {"type": "userMessage", "id": "u", "clientId": "m-1", "content": [{"type": "text", "text": "hello"}]}
     assert texts(listed(parser, ONE, said, TWO, message="m-1")) == ["hello"]
     assert listed(parser, ONE, said, TWO, message="m-1") == []
+
+
+def opened(parser: CodexParser, status: str) -> list[Event]:
+    """What it makes of a thread that we have opened, which another has begun."""
+    (asked, *_) = Codex().open(Settings(), "thread", "/vibespace", "r")
+    thread = {"id": "thread", "status": {"type": status}}
+    *events, _ = parser.feed(encode({"id": json.loads(asked)["id"], "result": {"thread": thread}}))
+    return events
+
+
+def started(events: list[Event]) -> list[str]:
+    return [event.turn for event in events if isinstance(event, TurnStarted)]
+
+
+def test_a_thread_that_is_opened_amid_a_turn_is_at_work(parser: CodexParser) -> None:
+    """Nobody tells that the turn had started: what is listed is in it, and its end ends it."""
+    told(parser, "thread/started", thread={"id": "thread"})
+    assert started(opened(parser, "active")) == []
+    assert started(listed(parser, ONE)) == ["t"]
+    assert started(listed(parser, ONE)) == []
+    over = told(parser, "turn/completed", turn={"id": "t", "status": "completed"})
+    assert [type(event) for event in over] == [TurnEnded, WorkEnded]
+
+
+def test_a_thread_without_a_turn_is_not(parser: CodexParser) -> None:
+    """Nor is one whose turn was told, or has ended by the time that the list comes."""
+    opened(parser, "idle")
+    assert started(listed(parser, ONE)) == []
+    opened(parser, "active")
+    told(parser, "turn/completed", turn={"id": "t", "status": "completed"})
+    assert started(listed(parser, ONE, TWO)) == []
+    assert started(told(parser, "turn/started", turn={"id": "t-2"})) == ["t-2"]
+    opened(parser, "active")
+    assert started(listed(parser, ONE, TWO, THREE)) == []
+
+
+def test_what_begins_in_it_tells_the_turn_as_well(parser: CodexParser) -> None:
+    """Before the list, or where that is empty."""
+    opened(parser, "active")
+    assert started(told(parser, "item/started", turnId="t", item={**RUN, "status": "inProgress"})) == ["t"]
+    assert started(listed(parser, ONE, RUN)) == []

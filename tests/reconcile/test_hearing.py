@@ -61,7 +61,7 @@ async def test_a_journal_that_is_lost_takes_with_it_what_was_kept_of_its_program
     uid = house.feed.state.agent("demo", "claude-1").uid
     live = Live(1, running=True).told()
     assert live
-    parser = {"parser": {"turn": "t"}, "limited": "", "named": [], "told": []}
+    parser = {"parser": {"turn": "t"}, "limited": "", "named": [], "unfinished": {}, "told": []}
     with_tools.checkpoints.write(uid, Checkpoint(Place(1, 1), Place(1, 1), parser, live))
     heard = hearing(house, with_tools)
     assert heard.live.running

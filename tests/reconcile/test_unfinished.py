@@ -42,6 +42,17 @@ def test_what_is_whole_is_told_once() -> None:
     assert texts(piece("one "), piece("two"), whole, thought, piece("x", parent="p"), OVER) == [("b", "one two")]
 
 
+def test_what_was_all_said_when_it_was_cut_off_is_not_told_again() -> None:
+    """By the next program, which lists what is there; what is more than that is."""
+    unfinished = Unfinished()
+    for event in (piece("one "), piece("two"), OVER):
+        list(unfinished.take(event))
+    after = Unfinished(unfinished.next().state())
+    whole, more = (Text(id="b", text=text, block="b", turn="t", conversation="c") for text in ("one two", "one two!"))
+    assert list(after.take(whole)) == []
+    assert list(after.take(more)) == [more]
+
+
 def test_what_is_cut_short_by_the_next_is_told_before_that() -> None:
     """As by a message that joins the turn; of a request that failed and is made again, what was answered last."""
     begun, again = piece("one "), piece("two", block="b2")

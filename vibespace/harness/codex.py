@@ -27,6 +27,9 @@ _WITHOUT = ("-c", "features.unbounded_connection_retries=false", "-c", "features
 environment, keys included, would be written into the home.
 """
 
+_NO_SANDBOX = "danger-full-access"
+"""The container is one."""
+
 _LATEST = 100
 """Items to look through for a message that may have arrived: more than a turn was seen to have."""
 
@@ -59,7 +62,7 @@ class Codex:
     ) -> Command:
         """What it is logged in with by us it keeps in memory; a login of its own it looks for in its file."""
         store = ("-c", 'cli_auth_credentials_store="ephemeral"') if KEY in env else ()
-        argv = ("codex", "app-server", *_WITHOUT, *store, "--listen", _ADDRESS)
+        argv = ("codex", "app-server", *_WITHOUT, *_defaults(settings), *store, "--listen", _ADDRESS)
         return Command(argv, files=_rules(settings), socket=SOCKET)
 
     def terminal(
@@ -94,7 +97,7 @@ class Codex:
         return OwnLogin(("codex", "login", "--device-auth"), ".codex", "auth.json", "CODEX_HOME")
 
     def open(self, settings: Settings, conversation: str, directory: str, request: str) -> tuple[bytes, ...]:
-        where: dict[str, Any] = {"cwd": directory, "approvalPolicy": _policy(settings), "sandbox": "danger-full-access"}
+        where: dict[str, Any] = {"cwd": directory, "approvalPolicy": _policy(settings), "sandbox": _NO_SANDBOX}
         if settings.model:
             where["model"] = settings.model
         if settings.effort:
@@ -189,6 +192,16 @@ class Codex:
 def _rules(settings: Settings) -> dict[str, str]:
     """Each process reads them when it starts, whichever door it is."""
     return {RULES: codex_rules(settings.allowed_tools, settings.disallowed_tools)}
+
+
+def _defaults(settings: Settings) -> tuple[str, ...]:
+    """Of what a person begins on a terminal, which works by them until it is told ours: not that it is to ask, which is
+    no value of its configuration, and so not that it has no sandbox either.
+    """
+    values = {"model": settings.model, "model_reasoning_effort": settings.effort}
+    if settings.skip_permissions:
+        values |= {"approval_policy": _policy(settings), "sandbox_mode": _NO_SANDBOX}
+    return tuple(word for name, value in values.items() if value for word in ("-c", f"{name}={json.dumps(value)}"))
 
 
 def _policy(settings: Settings) -> str:

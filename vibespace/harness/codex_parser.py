@@ -168,7 +168,7 @@ class CodexParser:
             return (Replied(id=name, request=request, conversation=conversation, refusal=refusal),)
         told: Events | list[Event] = ()
         if method in ("thread/start", "thread/resume"):
-            told = self._opened(called(said, "result", "thread", "id"))
+            told = self._opened(mapping(said, "result", "thread"))
         elif method == ITEMS:
             told = self._list(conversation, message, items(said, "result", "data"))
         elif method == START:
@@ -177,8 +177,11 @@ class CodexParser:
             told = self._threads.clean(conversation)
         return (*told, Replied(id=name, request=request, conversation=conversation))
 
-    def _opened(self, conversation: str) -> Events:
+    def _opened(self, thread: Object) -> Events:
         """Told again of the one that it is in: over another connection nothing else says that it is there."""
+        conversation = called(thread, "id")
+        if text(thread, "status", "type") == "active" and not self._threads.full(conversation):
+            self._threads.at(conversation).joined = not self._threads.turn(conversation)
         if not conversation or conversation != self._conversation:
             return self._switch(conversation)
         return (ConversationSwitched(id=conversation, conversation=conversation, previous=conversation),)
@@ -188,6 +191,8 @@ class CodexParser:
         if len(entries) > MOST_PARTS:
             return (Unparsed(why=f"{len(entries)} parts", kind=ITEMS, conversation=conversation),)
         found: list[Event] = []
+        if entries and not message:
+            found += self._threads.join(Where(conversation=conversation, turn=called(entries[0], "turnId")))
         for entry in self._told.news(conversation, entries, message):
             item, where = mapping(entry, "item"), Where(conversation=conversation, turn=called(entry, "turnId"))
             found += [*self._unbegun(item, where), *done(item, where), *self._finish(item, where)]
@@ -202,7 +207,7 @@ class CodexParser:
         full = self._threads.full(where["conversation"]) or self._threads.asked() >= MOST_OPEN
         if full or len(request) > LONGEST_NAME:
             return (Unparsed(why="too many questions", kind=method, request=request, **where),)
-        call = called(params, "itemId")
+        call, joined = called(params, "itemId"), self._threads.join(where)
         thread = self._threads.amid(where)
         asked = ApprovalAsked(
             id=called(params, "approvalId") or call,
@@ -215,7 +220,7 @@ class CodexParser:
             **where,
         )
         thread.asked[request] = replace(asked, input={}, reason="", rules=())
-        return (asked,)
+        return (*joined, asked)
 
     def _resolved(self, params: Object) -> Events:
         request = json.dumps(params.get("requestId"))
@@ -229,14 +234,14 @@ class CodexParser:
     def _turn_started(self, params: Object) -> Events:
         name, conversation = called(params, "turn", "id"), called(params, "threadId")
         thread = self._threads.at(conversation)
-        thread.turn, thread.usage = name, Usage()
+        thread.turn, thread.usage, thread.joined = name, Usage(), False
         return (TurnStarted(id=name, turn=name, conversation=conversation),)
 
     def _turn_completed(self, params: Object) -> Events:
         name, conversation = called(params, "turn", "id"), called(params, "threadId")
         thread = self._threads.at(conversation)
         cancelled = thread.cancel()
-        thread.turn, thread.ended = "", name
+        thread.turn, thread.ended, thread.joined = "", name, False
         reason = _REASONS.get(text(params, "turn", "status"), Reason.FAILED)
         trouble, detail, _ = failure(mapping(params, "turn", "error"))
         over = TurnEnded(
@@ -253,11 +258,11 @@ class CodexParser:
         return (*cancelled, over, *idle, *self._follow())
 
     def _item_started(self, params: Object) -> Events:
-        call = begun(mapping(params, "item"), _where(params))
+        call, joined = begun(mapping(params, "item"), _where(params)), self._threads.join(_where(params))
         if not call:
-            return ()
+            return tuple(joined)
         self._threads.begin(call, _where(params))
-        return (call,)
+        return (*joined, call)
 
     def _item_completed(self, params: Object) -> Events:
         """What was begun too, if it was not told: what is refused at once is not."""

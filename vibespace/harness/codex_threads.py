@@ -14,6 +14,7 @@ from vibespace.harness.events import (
     Reason,
     ToolCall,
     TurnEnded,
+    TurnStarted,
     Usage,
     Where,
     WorkEnded,
@@ -37,6 +38,8 @@ class Thread:
     turn: str = ""
     ended: str = ""
     """The turn before."""
+    joined: bool = False
+    """It was opened amid a turn, and nobody has told which that is."""
     led: dict[str, str] = field(default_factory=dict)
     """Our message that led to a turn, the latest one."""
     running: dict[str, str] = field(default_factory=dict)
@@ -90,6 +93,14 @@ class Threads:
         if not (thread.turn or thread.ended):
             thread.turn = where["turn"]
         return thread
+
+    def join(self, where: Where) -> list[Event]:
+        """What is at work in a thread that was opened amid it."""
+        thread = self._threads.get(where["conversation"])
+        if not (thread and thread.joined and where["turn"]):
+            return []
+        thread.joined, thread.turn = False, where["turn"]
+        return [TurnStarted(id=where["turn"], **where)]
 
     def full(self, name: str) -> bool:
         """Whether one more thread is too many, though those with nothing under way are forgotten for it."""

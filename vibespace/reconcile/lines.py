@@ -54,7 +54,7 @@ class Lines:
         self._parser = self._parser.next()
         self._limited = ""
         self._questions = Questions()
-        self._unfinished = Unfinished()
+        self._unfinished = self._unfinished.next()
 
     def forget(self) -> None:
         """Another program, and nothing is sure of what those before it have told."""
@@ -64,7 +64,10 @@ class Lines:
     def state(self) -> Mapping[str, Any] | None:
         """None while it must not be kept."""
         parser = None if self._unfinished.is_open else self._parser.state()
-        return parser and {"parser": parser, "limited": self._limited, "named": self._questions.named()}
+        if parser is None:
+            return None
+        named, told = self._questions.named(), self._unfinished.state()
+        return {"parser": parser, "limited": self._limited, "named": named, "unfinished": told}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on with a program that has said all that this amounts to."""
@@ -72,6 +75,7 @@ class Lines:
         self._parser.restore(state["parser"])
         self._limited = str(state["limited"])
         self._questions = Questions(state["named"])
+        self._unfinished = Unfinished(state["unfinished"])
 
     def read(self, record: Record) -> Sequence[Event]:
         """What the record tells; an exit, what that ends. Never raises."""
@@ -82,7 +86,7 @@ class Lines:
             return self._whole(self._questions.take(self._ended(event)) for event in told)
         if record.kind == "connected":
             self._questions = Questions()  # what still waits is asked again, under the name that it had
-            self._unfinished = Unfinished()  # what was said in between is missing
+            self._unfinished = self._unfinished.next()  # what was said in between is missing
         if record.kind == "input" and is_limit(name := record.data.partition(b"\n")[0].decode(errors="replace")):
             self._limited = name
         if record.kind == "stderr":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from vibespace.harness.events import Delta, Error, Event, Stream, Text, TurnEnded
 
@@ -16,14 +17,25 @@ MOST = 20
 class Unfinished:
     """Of one program. What was said of an answer that is tried again is no part of it, once that begins to be said."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Mapping[str, str] | None = None) -> None:
+        """`told` is what those before it have told."""
         self._begun: dict[tuple[str, str], _Begun] = {}
         """By conversation and turn."""
+        self._told = dict(told or {})
+        """Digests of what was told of texts that came to no end, by block: all of one may have been said by then."""
 
     @property
     def is_open(self) -> bool:
         """Whether something is just being said."""
         return bool(self._begun)
+
+    def next(self) -> Unfinished:
+        """Of the program that comes after this one, or hears over another connection what this one does not."""
+        return Unfinished(self._told)
+
+    def state(self) -> dict[str, str]:
+        """What `told` may be for another; of what is just being said nothing is in it."""
+        return self._told
 
     def take(self, event: Event) -> Iterator[Event]:
         """The event, and before it what was being said in its turn until the next was begun, or the turn ended."""
@@ -48,7 +60,8 @@ class Unfinished:
                     del self._begun[at]
             case TurnEnded() if where in self._begun:
                 yield self._end(where)
-        yield event
+        if not (isinstance(event, Text) and event.block and self._told.get(event.block) == _digest(event.text)):
+            yield event
 
     def _add(self, piece: Delta) -> None:
         where = piece.conversation, piece.turn
@@ -59,6 +72,9 @@ class Unfinished:
         begun = self._begun.pop(where)
         first = begun.first
         said = "".join(begun.pieces)
+        self._told[first.block] = _digest(said)
+        if len(self._told) > MOST:
+            del self._told[next(iter(self._told))]
         return Text(id=first.block, text=said, block=first.block, turn=first.turn, conversation=first.conversation)
 
 
@@ -81,3 +97,7 @@ class _Begun:
         if self.size < LONGEST:
             self.pieces.append(text[: LONGEST - self.size])
             self.size += len(self.pieces[-1])
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode(errors="replace")).hexdigest()
