@@ -126,8 +126,11 @@ def test_a_thread_that_is_opened_amid_a_turn_is_at_work(parser: CodexParser) -> 
 
 def test_a_thread_without_a_turn_is_not(parser: CodexParser) -> None:
     """Nor is one whose turn was told, or has ended by the time that the list comes."""
+    told(parser, "thread/started", thread={"id": "thread"})
+    opened(parser, "active")
     opened(parser, "idle")
-    assert started(listed(parser, ONE)) == []
+    assert started(listed(parser.next(), ONE)) == started(listed(parser, ONE)) == []
+    told(parser, "thread/started", thread={"id": "thread"})
     opened(parser, "active")
     told(parser, "turn/completed", turn={"id": "t", "status": "completed"})
     assert started(listed(parser, ONE, TWO)) == []
@@ -137,7 +140,8 @@ def test_a_thread_without_a_turn_is_not(parser: CodexParser) -> None:
 
 
 def test_what_begins_in_it_tells_the_turn_as_well(parser: CodexParser) -> None:
-    """Before the list, or where that is empty."""
+    """Where the list does not: of a thread that was there before, its latest item may be of a turn that is over."""
     opened(parser, "active")
+    assert started(listed(parser)) == started(listed(parser, TWO)) == []
     assert started(told(parser, "item/started", turnId="t", item={**RUN, "status": "inProgress"})) == ["t"]
     assert started(listed(parser, ONE, RUN)) == []

@@ -48,9 +48,10 @@ def test_what_was_all_said_when_it_was_cut_off_is_not_told_again() -> None:
     for event in (piece("one "), piece("two"), OVER):
         list(unfinished.take(event))
     after = Unfinished(unfinished.next().state())
-    whole, more = (Text(id="b", text=text, block="b", turn="t", conversation="c") for text in ("one two", "one two!"))
+    whole = Text(id="b", text="one two", block="b", turn="t", conversation="c")
     assert list(after.take(whole)) == []
-    assert list(after.take(more)) == [more]
+    for other in (replace(whole, text="one two!"), replace(whole, turn="t2"), replace(whole, block="b2")):
+        assert list(after.take(other)) == [other]
 
 
 def test_what_is_cut_short_by_the_next_is_told_before_that() -> None:

@@ -27,9 +27,6 @@ _WITHOUT = ("-c", "features.unbounded_connection_retries=false", "-c", "features
 environment, keys included, would be written into the home.
 """
 
-_NO_SANDBOX = "danger-full-access"
-"""The container is one."""
-
 _LATEST = 100
 """Items to look through for a message that may have arrived: more than a turn was seen to have."""
 
@@ -97,7 +94,7 @@ class Codex:
         return OwnLogin(("codex", "login", "--device-auth"), ".codex", "auth.json", "CODEX_HOME")
 
     def open(self, settings: Settings, conversation: str, directory: str, request: str) -> tuple[bytes, ...]:
-        where: dict[str, Any] = {"cwd": directory, "approvalPolicy": _policy(settings), "sandbox": _NO_SANDBOX}
+        where: dict[str, Any] = {"cwd": directory, "approvalPolicy": _policy(settings), "sandbox": "danger-full-access"}
         if settings.model:
             where["model"] = settings.model
         if settings.effort:
@@ -195,13 +192,14 @@ def _rules(settings: Settings) -> dict[str, str]:
 
 
 def _defaults(settings: Settings) -> tuple[str, ...]:
-    """Of what a person begins on a terminal, which works by them until it is told ours: not that it is to ask, which is
-    no value of its configuration, and so not that it has no sandbox either.
+    """Of what a person begins on a terminal, which works by them until it is told ours.
+
+    Whether it asks is not among them: its configuration does not take that it does, and that it does not may be taken
+    back while it lives.
     """
     values = {"model": settings.model, "model_reasoning_effort": settings.effort}
-    if settings.skip_permissions:
-        values |= {"approval_policy": _policy(settings), "sandbox_mode": _NO_SANDBOX}
-    return tuple(word for name, value in values.items() if value for word in ("-c", f"{name}={json.dumps(value)}"))
+    told = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in values.items() if value]
+    return tuple(word for each in told for word in ("-c", each))
 
 
 def _policy(settings: Settings) -> str:

@@ -180,8 +180,9 @@ class CodexParser:
     def _opened(self, thread: Object) -> Events:
         """Told again of the one that it is in: over another connection nothing else says that it is there."""
         conversation = called(thread, "id")
-        if text(thread, "status", "type") == "active" and not self._threads.full(conversation):
-            self._threads.at(conversation).joined = not self._threads.turn(conversation)
+        if not self._threads.full(conversation):
+            is_active = text(thread, "status", "type") == "active"
+            self._threads.at(conversation).joined = is_active and not self._threads.turn(conversation)
         if not conversation or conversation != self._conversation:
             return self._switch(conversation)
         return (ConversationSwitched(id=conversation, conversation=conversation, previous=conversation),)
@@ -191,7 +192,7 @@ class CodexParser:
         if len(entries) > MOST_PARTS:
             return (Unparsed(why=f"{len(entries)} parts", kind=ITEMS, conversation=conversation),)
         found: list[Event] = []
-        if entries and not message:
+        if entries and not message and self._told.is_new(conversation):  # in all others the latest may be a turn before
             found += self._threads.join(Where(conversation=conversation, turn=called(entries[0], "turnId")))
         for entry in self._told.news(conversation, entries, message):
             item, where = mapping(entry, "item"), Where(conversation=conversation, turn=called(entry, "turnId"))

@@ -41,6 +41,10 @@ class Told:
         if thread not in self._begun:
             self._begun.append(thread)
 
+    def is_new(self, thread: str) -> bool:
+        """Whether it was seen to begin, and nothing of it was told yet."""
+        return thread in self._begun
+
     def tell(self, thread: str, params: Object) -> bool:
         """Whether the item that is over is to be told: not if a list has told it."""
         name = _name(params)

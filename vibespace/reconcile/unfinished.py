@@ -22,7 +22,9 @@ class Unfinished:
         self._begun: dict[tuple[str, str], _Begun] = {}
         """By conversation and turn."""
         self._told = dict(told or {})
-        """Digests of what was told of texts that came to no end, by block: all of one may have been said by then."""
+        """Digests of what was told of texts that came to no end, by turn and block: all of one may have been said by
+        then.
+        """
 
     @property
     def is_open(self) -> bool:
@@ -35,7 +37,7 @@ class Unfinished:
 
     def state(self) -> dict[str, str]:
         """What `told` may be for another; of what is just being said nothing is in it."""
-        return self._told
+        return dict(self._told)
 
     def take(self, event: Event) -> Iterator[Event]:
         """The event, and before it what was being said in its turn until the next was begun, or the turn ended."""
@@ -60,7 +62,7 @@ class Unfinished:
                     del self._begun[at]
             case TurnEnded() if where in self._begun:
                 yield self._end(where)
-        if not (isinstance(event, Text) and event.block and self._told.get(event.block) == _digest(event.text)):
+        if not (isinstance(event, Text) and event.block and self._told.get(_name(event)) == _digest(event.text)):
             yield event
 
     def _add(self, piece: Delta) -> None:
@@ -72,7 +74,7 @@ class Unfinished:
         begun = self._begun.pop(where)
         first = begun.first
         said = "".join(begun.pieces)
-        self._told[first.block] = _digest(said)
+        self._told[_name(first)] = _digest(said)
         if len(self._told) > MOST:
             del self._told[next(iter(self._told))]
         return Text(id=first.block, text=said, block=first.block, turn=first.turn, conversation=first.conversation)
@@ -97,6 +99,11 @@ class _Begun:
         if self.size < LONGEST:
             self.pieces.append(text[: LONGEST - self.size])
             self.size += len(self.pieces[-1])
+
+
+def _name(event: Delta | Text) -> str:
+    """Some models number what they say anew in each turn."""
+    return f"{event.turn} {event.block}"
 
 
 def _digest(text: str) -> str:
