@@ -7,8 +7,8 @@ cluster that does not answer is said by raising Unavailable: the next informer b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from vibespace.engine.kubeapi import Api
@@ -66,3 +66,28 @@ class Informer:
                     self.objects[found["metadata"]["name"]] = found
                 self._stirred()
         return version
+
+
+@asynccontextmanager
+async def following(*informers: Informer) -> AsyncIterator[Sequence[asyncio.Task[None]]]:
+    """While they are followed; the tasks that do."""
+    tasks = [asyncio.create_task(informer.run()) for informer in informers]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def stirred(event: asyncio.Event, following: Sequence[asyncio.Task[None]], seconds: float | None = None) -> None:
+    """Return when something has changed since the last time, or it is time; raises what ended one who follows."""
+    waiting = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait((waiting, *following), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+    for task in following:
+        if task.done():
+            task.result()
+    event.clear()

@@ -25,6 +25,8 @@ SPEC = bodies.SPEC
 
 MANAGER = "vibespace"
 """How names of ours in the cluster's books begin: who has set which field. Read by every later version."""
+HOMES_MANAGER = f"{MANAGER}-homes"
+"""Who has set what is noted on a volume one by one."""
 
 CONTAINER = "agent"
 STOP_SECONDS = 10
