@@ -11,6 +11,7 @@ import json
 import os
 import select
 import shlex
+import signal
 import socket
 import stat
 import subprocess
@@ -66,12 +67,16 @@ def ensure_daemon(state: State, *, uninstalled_too: bool = False, resumed: bool 
     ensure_home(state.home)
     until = time.monotonic() + PATIENCE
     with _one_at_a_time(state.start_lock, until, uninstalled_too=uninstalled_too):
+        was_killed = False
         while not answers(state.socket):
             if resumed:
                 refuse_rested(state)
             exit_code = _start(state, until)
             if exit_code is None:
                 return True
+            if exit_code == -signal.SIGKILL and not was_killed:
+                was_killed = True  # by somebody who meant the one before, or for memory: once is no reason to give up
+                continue
             if exit_code != LOCKED:
                 raise _not_started(state, exit_code)
             # Another daemon was starting or ending: it holds the lock for as long as it lives.

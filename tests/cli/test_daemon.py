@@ -19,6 +19,7 @@ import pytest
 
 from tests.cli.process import ROOT, on_terminal, start
 from vibespace import launch
+from vibespace.errors import Unavailable
 from vibespace.state import State
 
 Line = Callable[..., Any]
@@ -144,6 +145,26 @@ def test_a_daemon_that_is_just_ending_is_waited_for(home: Path, monkeypatch: pyt
     assert codes == [launch.LOCKED, None]
     os.kill(int(state.lock.read_text()), signal.SIGTERM)
     launch.wait_until_ended(state)
+
+
+@pytest.mark.parametrize("kills", [1, 2])
+def test_one_that_is_killed_while_it_starts_is_started_once_more(
+    line: Line, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int
+) -> None:
+    """Killed again, it is not: the client says what it saw."""
+    left, python = tmp_path / "kills", tmp_path / "python"
+    left.write_text("x" * kills)
+    python.write_text(
+        f'#!/bin/sh\n[ -s "{left}" ] || exec "{sys.executable}" "$@"\ntruncate -s -1 "{left}"; kill -9 $$\n'
+    )
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    if kills == 1:
+        assert launch.ensure_daemon(State(home))
+    else:
+        with pytest.raises(Unavailable, match="exit code -9"):
+            launch.ensure_daemon(State(home))
+    assert not left.read_text()
 
 
 def test_a_client_that_gave_up_does_not_end_the_daemon_it_started(home: Path, line: Line) -> None:
