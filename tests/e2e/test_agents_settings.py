@@ -28,6 +28,41 @@ def run(command: str) -> Call:
     return Call("exec_command", {"cmd": command})
 
 
+TERMINAL = """
+import json, os, socket, struct
+
+socket_ = socket.socket(socket.AF_UNIX)
+socket_.connect(os.path.expanduser("~/.vibespace/codex.sock"))
+words = ("Host: localhost", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")
+key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+socket_.sendall("\\r\\n".join(("GET / HTTP/1.1", *words, key, "", "")).encode())
+answers = socket_.makefile("rb")
+while answers.readline().strip():
+    pass
+
+def tell(method, **params):
+    text = json.dumps({"id": method, "method": method, "params": params}).encode()
+    socket_.sendall(bytes([0x81, 0xFE]) + struct.pack(">H", len(text)) + bytes(4) + text)  # masked by zeros
+    return until(lambda said: said.get("id") == method)["result"]
+
+def until(wanted):
+    while True:
+        length = answers.read(2)[1]
+        length = int.from_bytes(answers.read(2 if length == 126 else 8), "big") if length > 125 else length
+        said = json.loads(answers.read(length))
+        if wanted(said):
+            return said
+
+tell("initialize", clientInfo={"name": "terminal", "version": "1"}, capabilities={"experimentalApi": True})
+(thread,) = tell("thread/loaded/list")["data"]
+tell("thread/resume", threadId=thread)
+given = [{"type": "text", "text": "words of a terminal"}]
+tell("turn/start", threadId=thread, input=given, approvalPolicy="on-request")
+until(lambda said: said.get("method") == "turn/completed")
+"""
+"""Begins a turn as Codex's own terminal does before it has heard of our settings: with a policy of its own."""
+
+
 class Talk:
     """With one agent, whose model has it run commands."""
 
@@ -140,6 +175,16 @@ def test_codex_works_by_its_settings(own: Installation) -> None:
         talk.ends_at_the_limit(3)
         assert talk.last.texts("user").count("go") == 5
         assert model.surprises == []
+
+
+def test_codex_is_told_its_settings_again(own: Installation) -> None:
+    """A turn that was begun at a terminal with another policy has the next one ask all the same."""
+    with codex(own, [say("First answer."), say("Second answer.")]) as model:
+        own.ok("ask", "-a", "codex-1@shop", "first words")
+        own.ok("exec", "codex-1@shop", "--", "python3", "-", input=TERMINAL)
+        asked, _ = Talk(own, "codex-1@shop", model, run).works("touch /vibespace/a")
+        assert [command for command in asked if "touch /vibespace/a" in command] == asked != []
+        assert own.inside("codex-1@shop", "ls /vibespace") == ""
 
 
 def told(asked: Asked) -> Any:

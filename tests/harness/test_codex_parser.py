@@ -21,6 +21,7 @@ from vibespace.harness.events import (
     Reason,
     Replied,
     Reverted,
+    SettingsStrayed,
     Text,
     ToolCall,
     ToolResult,
@@ -294,3 +295,22 @@ def test_what_is_taken_back_is_told() -> None:
     section = {"method": "thread/section/changed", "params": {"threadId": "c-1", "sectionId": "s-1"}}
     events = told(section, {"method": "thread/reverted", "params": {"threadId": "c-1"}})
     assert events == [Reverted(conversation="c-1")]
+
+
+@pytest.mark.parametrize(
+    ("policy", "sandbox", "strayed"),
+    [
+        ("untrusted", "dangerFullAccess", False),
+        ("never", "dangerFullAccess", False),
+        ("on-request", "readOnly", False),
+        ("on-request", "workspaceWrite", False),
+        ("on-request", "dangerFullAccess", True),
+        ({"granular": {}}, "dangerFullAccess", True),
+    ],
+)
+def test_settings_that_nobody_chose(policy: Any, sandbox: str, strayed: bool) -> None:
+    """A terminal's own policy in a sandbox that is none: what is ours, and what a person can choose there, stays."""
+    settings = {"approvalPolicy": policy, "sandboxPolicy": {"type": sandbox}}
+    params = {"threadId": "c-1", "threadSettings": settings}
+    events = told({"method": "thread/settings/updated", "params": params})
+    assert events == ([SettingsStrayed(id="c-1", conversation="c-1")] if strayed else [])

@@ -6,6 +6,8 @@ import json
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from tests.reconcile.views import (
     ASKED,
     HANDED,
@@ -26,6 +28,7 @@ from vibespace.harness.events import (
     ConversationSwitched,
     Reason,
     Replied,
+    SettingsStrayed,
     TurnEnded,
     Unparsed,
 )
@@ -155,6 +158,28 @@ def test_where_a_person_is_beside_the_conversation_is_opened_over_each_connectio
     assert live.beside == ["t-2"]
     live.saw([ConversationSwitched(conversation="t-2", previous="t-1")])
     assert live.beside == []
+
+
+@pytest.mark.parametrize(("skips", "policy"), [(False, "untrusted"), (True, "never")])
+def test_settings_that_were_replaced_are_told_again(skips: bool, policy: str) -> None:
+    """Each time, once, before anything else is said there."""
+    written = ("1-greet-0", "1-greet-1", "1-open-0", "1-open-1", "1-name-t_1-0")
+    live = running(ConversationSwitched(conversation="t-1", previous=""), written=written)
+    given: dict[str, Any] = {"conversation": conversation(lambda it: it.enter("t-1")), "live": live}
+    settings = Settings(model="m", system_prompt="s", skip_permissions=skips)
+    given |= {"settings": settings, "in_force": settings, "messages": [message(1)]}
+    live.saw([Replied(request="name-t_1-1"), Replied(request="open-1")])
+    for times in (1, 2):
+        live.saw([SettingsStrayed(conversation="t-1")])
+        action = plan(view(Codex(), **given))
+        assert isinstance(action, Write)
+        live.written.add(action.name)
+        told = json.loads(action.line)
+        assert (told["method"], told["params"]["threadId"]) == ("thread/settings/update", "t-1")
+        assert told["params"]["approvalPolicy"] == policy
+        assert told["params"]["collaborationMode"]["settings"]["developer_instructions"] == "s"
+        assert action.name.endswith(f"-{times}-0")
+        assert plan(view(Codex(), **given)) == Hand(message(1))
 
 
 def test_a_conversation_that_codex_has_lost_is_begun_anew() -> None:

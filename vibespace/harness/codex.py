@@ -8,7 +8,7 @@ from typing import Any
 
 from vibespace.errors import InvalidArgument
 from vibespace.harness.base import NOTHING, Answer, Command, Kept, OwnLogin, Settings, Update
-from vibespace.harness.codex_parser import CLEAN, ITEMS, PERMISSIONS, START, CodexParser
+from vibespace.harness.codex_parser import ASKS, ASKS_NOTHING, CLEAN, ITEMS, PERMISSIONS, START, CodexParser
 from vibespace.harness.events import ApprovalAsked
 from vibespace.harness.reading import encode
 from vibespace.harness.rules import codex_rules
@@ -203,7 +203,7 @@ def _defaults(settings: Settings) -> tuple[str, ...]:
 
 
 def _policy(settings: Settings) -> str:
-    return "never" if settings.skip_permissions else "untrusted"
+    return ASKS_NOTHING if settings.skip_permissions else ASKS
 
 
 def _call(method: str, request: str, **params: Any) -> bytes:

@@ -23,6 +23,7 @@ from vibespace.harness.events import (
     Reason,
     Replied,
     Reverted,
+    SettingsStrayed,
     Source,
     Stream,
     ToolProgress,
@@ -52,12 +53,14 @@ from vibespace.harness.reading import (
 CLEAN = "thread/backgroundTerminals/clean"
 ITEMS = "thread/items/list"
 START = "turn/start"
+ASKS, ASKS_NOTHING = "untrusted", "never"
+"""The two approval policies that an agent of ours can have."""
 PERMISSIONS = "Permissions"
 """The tool of an approval that asks for more than one call."""
 
 _KNOWN = """
     thread/status/changed thread/readState/changed thread/name/updated thread/section/changed
-    thread/settings/updated thread/archived thread/unarchived thread/compacted thread/queue/changed
+    thread/archived thread/unarchived thread/compacted thread/queue/changed
     turn/diff/updated turn/plan/updated item/fileChange/patchUpdated item/reasoning/summaryPartAdded
     item/commandExecution/terminalInteraction account/login/completed account/updated remoteControl/status/changed
     configWarning deprecationNotice skills/changed mcpServer/startupStatus/updated hook/started hook/completed
@@ -107,6 +110,7 @@ class CodexParser:
             "thread/closed": self._thread_closed,
             "thread/goal/cleared": self._thread_entered,
             "thread/goal/updated": self._thread_entered,
+            "thread/settings/updated": self._settings_updated,
             "thread/reverted": lambda params: (Reverted(conversation=called(params, "threadId")),),
             "thread/tokenUsage/updated": self._spent,
             "serverRequest/resolved": self._resolved,
@@ -308,6 +312,16 @@ class CodexParser:
         """
         name = called(params, "threadId")
         return () if name in self._own else self._switch(name)
+
+    def _settings_updated(self, params: Object) -> Events:
+        """A terminal that begins a turn before it has heard of our settings tells its own policy with it, which stays;
+        with our sandbox, which is none, nothing would be asked.
+        """
+        name, told = called(params, "threadId"), mapping(params, "threadSettings")
+        ours = text(told, "approvalPolicy") in (ASKS, ASKS_NOTHING)
+        if ours or text(told, "sandboxPolicy", "type") != "dangerFullAccess" or name in self._own:
+            return ()
+        return (SettingsStrayed(id=name, conversation=name),)
 
     def _thread_closed(self, params: Object) -> Events:
         return (*self._threads.close(called(params, "threadId")), *self._follow())

@@ -269,6 +269,13 @@ class ConversationJoined(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SettingsStrayed(Event):
+    """The conversation `conversation` works by settings that nobody chose: a person's own interface has replaced some
+    of them by its own. It is to be told them again.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reverted(Event):
     """What was said last in the conversation was taken back: the agent does not know of it any more."""
 

@@ -13,9 +13,17 @@ from hashlib import sha256
 from typing import Any
 
 from vibespace.domain.transcripts import Block
-from vibespace.harness.events import ApprovalAsked, ConversationJoined, Delta, Event, Replied, ToolProgress
+from vibespace.harness.events import (
+    ApprovalAsked,
+    ConversationJoined,
+    Delta,
+    Event,
+    Replied,
+    SettingsStrayed,
+    ToolProgress,
+)
 
-_UNKEPT = (ConversationJoined, Delta, ToolProgress)
+_UNKEPT = (ConversationJoined, Delta, SettingsStrayed, ToolProgress)
 """What comes whole later, is a sign of life, or concerns only how the program is driven."""
 LONGEST = 2000
 """Characters of a text in an event whose whole is kept apart."""

@@ -57,6 +57,7 @@ def plan(view: View) -> Action:
         return End()
     return (
         _prepare(view, conversation)
+        or _recall(view)
         or _answer(view)
         or _interrupt(view, conversation)
         or _limit(view)
@@ -213,6 +214,18 @@ def _opens(live: Live, session: str) -> str:
 def _has_moved(view: View, conversation: Conversation) -> bool:
     """The program has come to it by itself: one that was asked for has not begun."""
     return conversation.begun and view.started_for != conversation.uid
+
+
+def _recall(view: View) -> Write | None:
+    """Tell the settings again where a person's own interface has replaced some of them by its own."""
+    live, settings = view.live, view.in_force
+    without = replace(settings, skip_permissions=not settings.skip_permissions)
+    for session, times in live.strayed.items():
+        kind = _once(live, f"recall-{_word(session)}-{times}")
+        update = view.harness.update(session, without, settings, _named(live, kind))
+        if action := _unwritten(live, kind, [*update.lines.values()]):
+            return action
+    return None
 
 
 def _answer(view: View) -> Action:

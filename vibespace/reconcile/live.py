@@ -17,6 +17,7 @@ from vibespace.harness.events import (
     Event,
     Reasoning,
     Replied,
+    SettingsStrayed,
     Text,
     ToolCall,
     Trouble,
@@ -49,6 +50,8 @@ class Live:
     """The program's own id of the one that it is in."""
     beside: list[str] = field(default_factory=list)
     """Others that a person has entered since it is in that one."""
+    strayed: dict[str, int] = field(default_factory=dict)
+    """How often each was seen to work by settings that nobody chose."""
     answers: bool = False
     """Its model is at work in this turn: one that is a person's command alone it is not asked about."""
     rounds: int = 0
@@ -81,7 +84,7 @@ class Live:
 
     def connect(self) -> None:
         """Its socket is connected: it is greeted again, asked to go on with the conversation, and asks again itself."""
-        self.asked, self.unknown = {}, []
+        self.asked, self.unknown, self.strayed = {}, [], {}
         self.listens, self.connections, self.conversation = True, self.connections + 1, ""
 
     def wrote(self, name: str) -> None:
@@ -123,6 +126,9 @@ class Live:
             case ConversationJoined():
                 if event.conversation not in self.beside and len(event.conversation) <= _LONGEST:
                     self.beside = [*self.beside, event.conversation][-_MOST:]
+            case SettingsStrayed() if len(event.conversation) <= _LONGEST:
+                if event.conversation in self.strayed or len(self.strayed) < _MOST:
+                    self.strayed[event.conversation] = self.strayed.get(event.conversation, 0) + 1
             case ConversationSwitched():
                 self.conversation = event.conversation
                 self.beside = self.beside if event.previous == event.conversation else []
