@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tests.clusters import cluster, cluster_image, prepared
 from tests.engines import apart_network, docker, docker_rootless, podman_rootless, unprivileged
 from tests.image.engine import agent_image
 from tests.podman import podman_socket
@@ -10,12 +9,9 @@ from tests.podman import podman_socket
 __all__ = [
     "agent_image",
     "apart_network",
-    "cluster",
-    "cluster_image",
     "docker",
     "docker_rootless",
     "podman_rootless",
     "podman_socket",
-    "prepared",
     "unprivileged",
 ]

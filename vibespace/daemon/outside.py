@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vibespace.domain.host import Host
-from vibespace.engine.base import FAKE, KUBERNETES
+from vibespace.engine.base import FAKE
 
 _KERNEL = "network interfaces vs…, their routes, mounts and control groups: while agents run"
 _OF_ROOT = {
@@ -23,13 +23,6 @@ _OF_ROOT = {
 }
 _OF_A_USER = ("namespaces of this user, with his containers' networks, firewall rules and mounts: while agents run",)
 
-K3S_OUTSIDE = (
-    "/etc/rancher, /var/lib/kubelet, /var/lib/cni/networks/cbr0, /run/k3s, /run/flannel: what the cluster here runs by",
-    "interfaces cni0, flannel.1 and veth…, and firewall rules KUBE-, CNI- and FLANNEL-: while it runs",
-    "/etc/systemd/system/vibespace-k3s.service, where there is systemd: until an uninstall",
-)
-"""What k3s has outside the state directory; `uninstall` takes it away."""
-
 UNTIL_REMOVED = "until 'vibespace ssh-config --remove'"
 """How long lines of ours are in the user's own settings of ssh."""
 
@@ -38,14 +31,6 @@ def listing(host: Host | None) -> Sequence[str]:
     """One line a thing, for people."""
     if host is None or not host.engine or host.engine["brand"] == FAKE:
         return ()
-    if host.engine["brand"] == KUBERNETES:
-        own = K3S_OUTSIDE if host.engine["private"] else ()
-        return (
-            *own,
-            f"Deployments, claims, Secrets, Services and NetworkPolicies labelled vibespace.log={host.uid}: in "
-            f"{host.engine['address']}",
-            "the namespace, and in it the account 'vibespace' with its Role, which stay after an uninstall",
-        )
     kernel = _OF_A_USER if host.engine["rootless"] else _OF_ROOT[host.engine["brand"]]
     if host.engine["private"]:
         return kernel

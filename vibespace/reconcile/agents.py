@@ -106,10 +106,6 @@ def specify(
         environment={**logins.variables(agent), **{name: values[name] for name in agent.env if name in values}},
         logins=agent.type if agent.shares_login else "",
         links=logins.links(agent),
-        allow=tuple(vibespace.spec.get("allow", ())),
-        storage_bytes=quantities.memory_bytes(vibespace.spec["storage"], "storage")
-        if "storage" in vibespace.spec
-        else 0,
     )
 
 

@@ -14,23 +14,9 @@ from itertools import chain
 from pathlib import Path
 
 from vibespace import durable
-from vibespace.engine.base import FAKE, KUBERNETES
+from vibespace.engine.base import FAKE
 from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
-from vibespace.setup import (
-    base,
-    clusterobjects,
-    engine,
-    firewall,
-    guard,
-    image,
-    installation,
-    k3s,
-    objects,
-    podman,
-    root,
-    sshconfig,
-    tree,
-)
+from vibespace.setup import base, engine, firewall, guard, image, installation, objects, podman, sshconfig, tree
 from vibespace.setup.build import Progress
 from vibespace.setup.ending import alone
 from vibespace.setup.engine import Choice
@@ -78,7 +64,7 @@ def plan(state: State, *, keep_data: bool, measured: bool = False) -> Plan | Non
     found = _installation(state)
     with _opened(found.engine, state):
         measured = measured and not keep_data
-        there, size = asyncio.run(_find(state, found, measured=measured)) if found.engine else (NOTHING, None)
+        there, size = asyncio.run(_find(found, measured=measured)) if found.engine else (NOTHING, None)
     entries = _entries(state, MADE if keep_data else (*KEPT, *MADE, state.marker.name))
     kept, left = [], _left(state, found, entries)
     if keep_data:
@@ -110,7 +96,7 @@ def carry_out(plan: Plan, progress: Progress) -> None:
             tree.remove(_entries(state, patterns))
             installation.write(state, replace(found, leaving=False, uninstalled=True))
             return
-        if found.engine and found.engine.private and found.engine.brand != KUBERNETES:
+        if found.engine and found.engine.private:
             _remove_rootless(state)
         # From here on the engine is not asked any more: its storage may be half gone.
         installation.write(state, replace(found, engine=None))
@@ -156,10 +142,8 @@ def _opened(choice: Choice | None, state: State) -> Iterator[None]:
             podman.stop(state.engine)
 
 
-async def _find(state: State, found: Installation, *, measured: bool) -> tuple[Objects, int | None]:
+async def _find(found: Installation, *, measured: bool) -> tuple[Objects, int | None]:
     assert found.engine is not None
-    if found.engine.brand == KUBERNETES:
-        return await clusterobjects.look(state, found.log_id), None
     async with api(found.engine) as speaking:
         there = await objects.find(speaking, found.log_id, private=found.engine.private)
         return there, await objects.measure(speaking, there) if measured else None
@@ -169,12 +153,6 @@ async def _take(plan: Plan, progress: Progress) -> None:
     """What is there now, for something may have come or gone since the plan was made."""
     found = plan.installation
     assert found.engine is not None
-    if found.engine.brand == KUBERNETES:
-        await clusterobjects.take(plan.state, found.log_id, progress, keep_data=plan.keep_data)
-        if found.engine.private:
-            end = k3s.stop if plan.keep_data else k3s.remove
-            await asyncio.to_thread(end, plan.state, root.runner(progress))
-        return
     async with api(found.engine) as speaking:
         there = await objects.find(speaking, found.log_id, private=found.engine.private)
         if plan.keep_data:
@@ -204,8 +182,7 @@ def _entries(state: State, patterns: Sequence[str]) -> list[Path]:
 def _kept(state: State, found: Installation, there: Objects) -> list[str]:
     kept = [str(path) for path in _entries(state, KEPT) if path.suffix in ("", ".yaml", ".db")]  # a log closed is whole
     if found.engine:
-        ours = "our own cluster" if found.engine.brand == KUBERNETES else "our own Podman"
-        where = ours if found.engine.private else f"{found.engine.brand} at {found.engine.socket}"
+        where = "our own Podman" if found.engine.private else f"{found.engine.brand} at {found.engine.socket}"
         kept += [f"{_told(name, there)}, in {where}" for name in there.volumes]
         kept += [f"image {name}, in {where}" for name in sorted(chain(*_theirs(there).values()))]
     return kept
@@ -219,11 +196,7 @@ def _left(state: State, found: Installation, entries: Sequence[Path]) -> list[st
     ours = {*_entries(state, (*KEPT, *MADE)), state.marker, durable.draft(state.marker)}
     left = [str(path) for path in sorted(state.home.iterdir()) if path not in ours]
     left += [f"{os.path.realpath(path)}, which {path} is a link to" for path in entries if path.is_symlink()]
-    if found.engine and found.engine.brand == KUBERNETES and found.engine.private:
-        return left
-    if found.engine and found.engine.brand == KUBERNETES:
-        left.append(f"the namespace of {found.engine.socket}, with the account 'vibespace' and its Role")
-    elif found.engine and not found.engine.private:
+    if found.engine and not found.engine.private:
         left.append(_images(found.engine))
     elif found.engine and os.geteuid() == 0 and ROOTS_CACHE.exists():
         left.append(f"{ROOTS_CACHE}, where Podmans of root note which layers came from where")
