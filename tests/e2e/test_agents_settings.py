@@ -29,29 +29,22 @@ def run(command: str) -> Call:
 
 
 TERMINAL = """
-import json, os, socket, struct
+import glob, json, os, sys
 
-socket_ = socket.socket(socket.AF_UNIX)
-socket_.connect(os.path.expanduser("~/.vibespace/codex.sock"))
-words = ("Host: localhost", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")
-key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
-socket_.sendall("\\r\\n".join(("GET / HTTP/1.1", *words, key, "", "")).encode())
-answers = socket_.makefile("rb")
-while answers.readline().strip():
-    pass
+sys.path.insert(0, *glob.glob(os.path.expanduser("~/.vibespace/runner-*")))
+from vibespace.runner.websocket import WebSocket
+
+server = WebSocket(os.path.expanduser("~/.vibespace/codex.sock"))
+server.open()
 
 def tell(method, **params):
-    text = json.dumps({"id": method, "method": method, "params": params}).encode()
-    socket_.sendall(bytes([0x81, 0xFE]) + struct.pack(">H", len(text)) + bytes(4) + text)  # masked by zeros
+    server.send(json.dumps({"id": method, "method": method, "params": params}).encode())
     return until(lambda said: said.get("id") == method)["result"]
 
 def until(wanted):
-    while True:
-        length = answers.read(2)[1]
-        length = int.from_bytes(answers.read(2 if length == 126 else 8), "big") if length > 125 else length
-        said = json.loads(answers.read(length))
-        if wanted(said):
-            return said
+    while not wanted(said := json.loads(b"".join(server.receive()))):
+        pass
+    return said
 
 tell("initialize", clientInfo={"name": "terminal", "version": "1"}, capabilities={"experimentalApi": True})
 (thread,) = tell("thread/loaded/list")["data"]

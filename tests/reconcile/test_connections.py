@@ -182,6 +182,19 @@ def test_settings_that_were_replaced_are_told_again(skips: bool, policy: str) ->
         assert plan(view(Codex(), **given)) == Hand(message(1))
 
 
+def test_settings_that_are_told_again_are_not_older_than_those_that_were_told() -> None:
+    """Others are on their way, and nobody has heard that they arrived."""
+    here = conversation(lambda it: it.enter("t-1"))
+    live = running(ConversationSwitched(conversation="t-1", previous=""), written=("1-greet-0", "1-greet-1"))
+    live.saw([Replied(request="name-t_1-1"), Replied(request="open-1")])
+    live.written |= {"1-open-0", "1-open-1", "1-name-t_1-0", "1-settings-2-0"}
+    live.saw([SettingsStrayed(conversation="t-1")])
+    before, now = Settings(skip_permissions=True), Settings()
+    action = plan(view(Codex(), conversation=here, live=live, settings=now, in_force=before, generation=2))
+    assert isinstance(action, Write)
+    assert json.loads(action.line)["params"]["approvalPolicy"] == "untrusted"
+
+
 def test_a_conversation_that_codex_has_lost_is_begun_anew() -> None:
     """Once: what cannot be had then is told."""
     known = conversation(lambda it: it.enter("t-1"))

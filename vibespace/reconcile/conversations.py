@@ -217,12 +217,14 @@ def _has_moved(view: View, conversation: Conversation) -> bool:
 
 
 def _recall(view: View) -> Write | None:
-    """Tell the settings again where a person's own interface has replaced some of them by its own."""
-    live, settings = view.live, view.in_force
-    without = replace(settings, skip_permissions=not settings.skip_permissions)
+    """Tell the settings again where a person's own interface has replaced some of them by its own. Those that it should
+    have by now: older ones might come behind them.
+    """
+    live, settings = view.live, view.settings
+    strayed = replace(settings, skip_permissions=not settings.skip_permissions)
     for session, times in live.strayed.items():
         kind = _once(live, f"recall-{_word(session)}-{times}")
-        update = view.harness.update(session, without, settings, _named(live, kind))
+        update = view.harness.update(session, strayed, settings, _named(live, kind))
         if action := _unwritten(live, kind, [*update.lines.values()]):
             return action
     return None
