@@ -181,9 +181,10 @@ async def test_a_program_of_a_former_conversation_takes_nobody_back(house: House
     await house.ask(say())
     uid = house.feed.state.agent(*WHOSE).uid
     former = house.feed.state.conversations[uid]
+    over = {"kind": "turn_ended", "turn": "t", "reason": "completed"}
     for command in (
         program_started(conversation=former.uid),
-        line(*WHOSE, ENTERED, BEGUN, TAKEN, {"kind": "turn_ended", "turn": "t"}, {"kind": "work_ended"}),
+        line(*WHOSE, ENTERED, BEGUN, TAKEN, over, {"kind": "work_ended"}),
         partial(messages.new_conversation, vibespace="demo", agent="claude-1"),
         line(*WHOSE, ENTERED, BEGUN),
     ):
@@ -264,3 +265,14 @@ async def test_a_lost_turn_says_how_its_program_ended(house: House, how: dict[st
         over = house.feed.state.gone[said.uid].aggregate
         assert isinstance(over, Message)
         assert (over.state, over.reason) == (DONE, f"lost: {words}")
+
+
+async def test_a_turn_that_is_told_of_when_it_was_lost_is_gone_on_with(house: House) -> None:
+    """By the program that tells of it: it was an earlier one's."""
+    said = await house.ask(say(*WHOSE))
+    await house.ask(program_started(*WHOSE))
+    await house.ask(with_first(messages.hand_message, *WHOSE))
+    await house.ask(line(*WHOSE, BEGUN, TAKEN, {"kind": "turn_ended", "turn": "t", "reason": "lost"}))
+    found = house.feed.state.aggregates[said.uid]
+    assert isinstance(found, Message)
+    assert (found.state, found.resumed) == (QUEUED, True)

@@ -84,6 +84,27 @@ async def test_who_waits_behind_an_open_question_is_told_of_it(house: House) -> 
     ]
 
 
+@pytest.mark.parametrize(("agent", "waits"), [("claude-1", True), ("x", False)])
+async def test_who_waits_behind_somebody_who_connects_is_told_of_it(house: House, agent: str, waits: bool) -> None:
+    """Before the program is on the terminal, where that has it alone; neither who takes it over nor who joins a turn
+    that still runs there waits.
+    """
+    await house.ask(partial(agents.create_agent, vibespace="demo", name="x", type="codex"))
+    await house.ask(partial(messages.want_terminal, vibespace="demo", agent=agent))
+    told = []
+    for turn in (None, {"kind": "turn_started", "turn": "t"}):
+        if turn:
+            await house.ask(program_started("demo", agent))
+            await house.ask(line("demo", agent, turn))
+        for steers, takes_over in ((False, False), (True, False), (False, True)):
+            said = await house.ask(say("demo", agent, steers=steers, takes_over=takes_over))
+            found = house.feed.state.aggregates[said.uid]
+            assert isinstance(found, Message)
+            assert bool(waiting(found, house.feed.state)) == ("--take-over" in hint(found, house.feed.state))
+            told.append(bool(waiting(found, house.feed.state)))
+    assert told == [waits, waits, False, waits, False, False]
+
+
 async def test_a_lost_turn_is_asked_for_again(house: House) -> None:
     """Whatever its program said before."""
     told = await helps(house, "", "lost: its program was killed by signal 9")

@@ -306,24 +306,6 @@ def test_what_claude_took_up_when_nobody_heard_it_is_not_said_again(own: Install
         assert [said.count(f"words {n}") for n in range(2)] == [1, 1]
 
 
-def test_what_codex_said_when_nobody_heard_it_is_told_by_the_next(own: Installation) -> None:
-    """What keeps it inside is hung, and then killed: the turn is lost, and what it said in it is not."""
-    gate = Gate()
-    with codex(own, [Turn(["First answer."], gate), say("Second answer.")]) as model:
-        asking = own.popen("ask", "-a", "codex-1@shop", "first words")
-        while not model.asked(KEY):
-            assert asking.poll() is None
-        own.inside("codex-1@shop", "pkill -STOP -f '[r]unner-.* serve'")
-        model.loop.call_soon_threadsafe(gate.allow, 1000)
-        own.inside("codex-1@shop", "until grep -rq 'First answer' ~/.codex/sessions; do sleep 0.1; done")
-        own.inside("codex-1@shop", "pkill -KILL -f '[r]unner-.* serve'")
-        assert asking.wait(60) == 15
-        assert own.ok("ask", "-a", "codex-1@shop", "second words") == "Second answer.\n"
-        told = [line["data"]["blocks"] for line in own.events("--vibespace", "shop", "--type", "transcript.line_read")]
-        texts = [block["text"] for blocks in told for block in blocks if block["kind"] == "text"]
-        assert texts == ["first words", "First answer.", "second words", "Second answer."]
-
-
 def test_a_turn_on_claudes_terminal_is_ended_from_elsewhere(own: Installation) -> None:
     """By who interrupts it, and by the limit of its rounds; the person stays where he is, and goes on."""
     again = say("I try.", bash("true"))

@@ -12,6 +12,7 @@ from vibespace.domain.approvals import ASKED
 from vibespace.domain.credentials import Credential
 from vibespace.domain.messages import QUEUED, Message
 from vibespace.harness.events import Reason, Trouble
+from vibespace.harness.registry import HARNESSES
 
 _HINTS: dict[str, str] = {
     Trouble.MODEL: "Choose another with 'vibespace config set {who} --model MODEL'.",
@@ -22,6 +23,7 @@ _HINTS: dict[str, str] = {
 }
 
 _TERMINAL = "the agent's program is on a terminal, until that is left"
+_NEXT = "the agent's program goes to a terminal next, until that is left"
 _DECISION = "what the agent works on waits for a decision"
 
 
@@ -29,11 +31,15 @@ def waiting(message: Message, state: State) -> str:
     """Why nothing is done about it yet, where that may last until a person does something; or nothing."""
     if message.state != QUEUED:
         return ""
-    transcript = state.transcript(message.agent_uid)
+    transcript, conversation = state.transcript(message.agent_uid), state.conversations.get(message.agent_uid)
     if transcript and transcript.running and transcript.on_terminal and not message.takes_over:
         return _TERMINAL
     asked = state.approvals.get(message.agent_uid, {}).values()
-    return "" if message.steers or not any(each.state == ASKED for each in asked) else _DECISION
+    if not message.steers and any(each.state == ASKED for each in asked):
+        return _DECISION
+    if conversation is None or not conversation.wants_terminal or message.takes_over or _shares(message, state):
+        return ""
+    return "" if message.steers and conversation.turn else _NEXT
 
 
 def hint(message: Message, state: State) -> str:
@@ -45,7 +51,7 @@ def hint(message: Message, state: State) -> str:
     why = waiting(message, state)
     if why == _DECISION:
         return "'vibespace approval list' shows it."
-    if why == _TERMINAL:
+    if why in (_TERMINAL, _NEXT):
         return f"'vibespace connect {who}' joins it there; 'vibespace ask --take-over' does not wait for that."
     if message.reason.partition(":")[0] == Reason.LOST:
         return f"Ask again: {who} goes on with the conversation, and files that were changed stay so."
@@ -54,6 +60,13 @@ def hint(message: Message, state: State) -> str:
     if message.trouble == Trouble.UNREACHABLE:
         return _unreached(agent, state)
     return _HINTS.get(message.trouble, "").format(who=who)
+
+
+def _shares(message: Message, state: State) -> bool:
+    """Whether whoever has the program on a terminal has it together with us."""
+    agent = state.aggregates.get(UUID(message.agent_uid))
+    harness = HARNESSES.get(agent.type) if isinstance(agent, Agent) else None
+    return harness is None or harness.shares
 
 
 def _login(agent: Agent, state: State) -> str:

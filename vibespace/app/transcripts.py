@@ -155,7 +155,7 @@ def approval_id(agent_uid: str, place: Place, request: str) -> UUID:
 class _Consequences:
     """What blocks mean for the agent's conversation, messages and approvals."""
 
-    def __init__(self, transaction: Transaction, agent: Agent, place: Place, *, resumes: bool = False) -> None:
+    def __init__(self, transaction: Transaction, agent: Agent, place: Place, *, resumes: bool = True) -> None:
         """`resumes`: what is lost amid a turn goes on with the next program, unless its end was wanted."""
         self._transaction = transaction
         self._agent = agent

@@ -8,7 +8,17 @@ from typing import Any
 
 from vibespace.errors import InvalidArgument
 from vibespace.harness.base import NOTHING, Answer, Command, Kept, OwnLogin, Settings, Update
-from vibespace.harness.codex_parser import ASKS, ASKS_NOTHING, CLEAN, ITEMS, PERMISSIONS, START, CodexParser
+from vibespace.harness.codex_parser import (
+    ASKS,
+    ASKS_NOTHING,
+    CLEAN,
+    ITEMS,
+    PERMISSIONS,
+    START,
+    STEER,
+    CodexParser,
+)
+from vibespace.harness.codex_unheard import LATEST
 from vibespace.harness.events import ApprovalAsked
 from vibespace.harness.reading import encode
 from vibespace.harness.rules import codex_rules
@@ -26,9 +36,6 @@ _WITHOUT = ("-c", "features.unbounded_connection_retries=false", "-c", "features
 """With the one it would wait for ever for a service that cannot be reached, and so would who asks; with the other its
 environment, keys included, would be written into the home.
 """
-
-_LATEST = 100
-"""Items to look through for a message that may have arrived: more than a turn was seen to have."""
 
 
 class Codex:
@@ -103,7 +110,8 @@ class Codex:
             if settings.system_prompt:
                 where["developerInstructions"] = settings.system_prompt
             return (_call("thread/start", request, **where),)
-        resumed = _call("thread/resume", request, threadId=conversation, excludeTurns=True, **where)
+        turns = {"excludeTurns": True, "initialTurnsPage": {"limit": LATEST, "itemsView": "notLoaded"}}
+        resumed = _call("thread/resume", request, threadId=conversation, **turns, **where)
         return (resumed, *self._renew(conversation, settings, request).values())
 
     def has_lost(self, refusal: str) -> bool:
@@ -135,11 +143,11 @@ class Codex:
             "clientUserMessageId": message,
         }
         if turn:
-            return _call("turn/steer", request, expectedTurnId=turn, **said)
+            return _call(STEER, f"{message} {request}", expectedTurnId=turn, **said)
         return _call(START, f"{message} {request}", **said)
 
     def look_up(self, conversation: str, message: str, request: str) -> tuple[bytes, ...]:
-        return (_call(ITEMS, f"{message} {request}", threadId=conversation, limit=_LATEST, sortDirection="desc"),)
+        return (_call(ITEMS, f"{message} {request}", threadId=conversation, limit=LATEST, sortDirection="desc"),)
 
     def interrupt(self, conversation: str, turn: str, request: str) -> tuple[bytes, ...]:
         """The turn ends by the first, and only by the second what it runs."""

@@ -11,6 +11,7 @@ from typing import Any
 from vibespace.harness.codex_items import begun, done, failure
 from vibespace.harness.codex_threads import MOST_OPEN, MOST_THREADS, Threads
 from vibespace.harness.codex_told import Told
+from vibespace.harness.codex_unheard import LATEST, listed, past
 from vibespace.harness.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -28,12 +29,9 @@ from vibespace.harness.events import (
     Stream,
     ToolProgress,
     Trouble,
-    TurnEnded,
     TurnStarted,
     Unparsed,
-    Usage,
     Where,
-    WorkEnded,
 )
 from vibespace.harness.reading import (
     LONGEST_NAME,
@@ -52,7 +50,7 @@ from vibespace.harness.reading import (
 
 CLEAN = "thread/backgroundTerminals/clean"
 ITEMS = "thread/items/list"
-START = "turn/start"
+START, STEER = "turn/start", "turn/steer"
 ASKS, ASKS_NOTHING = "untrusted", "never"
 """The two approval policies that an agent of ours can have."""
 PERMISSIONS = "Permissions"
@@ -84,6 +82,7 @@ _APPROVALS = {
     "item/fileChange/requestApproval": "Edit",
     "item/permissions/requestApproval": PERMISSIONS,
 }
+_UNCLEAR = "Codex had accepted it, and does not say whether its model was told"
 _REASONS = {"completed": Reason.COMPLETED, "interrupted": Reason.INTERRUPTED}
 
 Events = tuple[Event, ...]
@@ -171,37 +170,53 @@ class CodexParser:
             refusal = text(said, "error", "message") or "refused"
             return (Replied(id=name, request=request, conversation=conversation, refusal=refusal),)
         told: Events | list[Event] = ()
+        refusal = ""
         if method in ("thread/start", "thread/resume"):
-            told = self._opened(mapping(said, "result", "thread"))
+            told = self._opened(mapping(said, "result"))
         elif method == ITEMS:
-            told = self._list(conversation, message, items(said, "result", "data"))
-        elif method == START:
-            self._threads.at(conversation).led = {called(said, "result", "turn", "id"): message}
+            told, refusal = self._list(conversation, message, items(said, "result", "data"))
+        elif method in (START, STEER) and not self._threads.full(conversation):
+            self._accept(conversation, message, mapping(said, "result"))
         elif method == CLEAN:
             told = self._threads.clean(conversation)
-        return (*told, Replied(id=name, request=request, conversation=conversation))
+        return (*told, Replied(id=name, request=request, conversation=conversation, refusal=refusal))
 
-    def _opened(self, thread: Object) -> Events:
+    def _opened(self, result: Object) -> Events:
         """Told again of the one that it is in: over another connection nothing else says that it is there."""
+        thread = mapping(result, "thread")
         conversation = called(thread, "id")
         if not self._threads.full(conversation):
             is_active = text(thread, "status", "type") == "active"
-            self._threads.at(conversation).joined = is_active and not self._threads.turn(conversation)
+            opened = self._threads.at(conversation)
+            opened.joined = is_active and not opened.turn
+            opened.past = past(items(result, "initialTurnsPage", "data"))
+            opened.new, opened.since = self._told.is_new(conversation), []
         if not conversation or conversation != self._conversation:
             return self._switch(conversation)
         return (ConversationSwitched(id=conversation, conversation=conversation, previous=conversation),)
 
-    def _list(self, conversation: str, message: str, entries: list[Any]) -> Events:
-        """The message that was looked for, or what was said when nobody heard it. The latest come first."""
-        if len(entries) > MOST_PARTS:
-            return (Unparsed(why=f"{len(entries)} parts", kind=ITEMS, conversation=conversation),)
+    def _accept(self, conversation: str, message: str, result: Object) -> None:
+        """It is to begin a turn, or to join one."""
+        thread, begun = self._threads.at(conversation), called(result, "turn", "id")
+        if begun:
+            thread.led = {begun: message}
+        if (turn := begun or called(result, "turnId")) != thread.ended:
+            self._told.accept(message, turn)
+
+    def _list(self, conversation: str, message: str, entries: list[Any]) -> tuple[list[Event], str]:
+        """The message that was looked for, or why nobody knows where it is; or what was said when nobody heard it. The
+        latest come first.
+        """
+        if len(entries) > MOST_PARTS or self._threads.full(conversation):
+            return [Unparsed(why=f"{len(entries)} parts", kind=ITEMS, conversation=conversation)], ""
+        if not message:
+            return [*listed(conversation, entries, self._threads, self._told), *self._follow()], ""
+        if not any(text(entry, "item", "clientId") == message for entry in entries):
+            return [], _UNCLEAR if self._told.may_have(message) else ""
         found: list[Event] = []
-        if entries and not message and self._told.is_new(conversation):  # in all others the latest may be a turn before
-            found += self._threads.join(Where(conversation=conversation, turn=called(entries[0], "turnId")))
-        for entry in self._told.news(conversation, entries, message):
-            item, where = mapping(entry, "item"), Where(conversation=conversation, turn=called(entry, "turnId"))
-            found += [*self._unbegun(item, where), *done(item, where), *self._finish(item, where)]
-        return tuple(found)
+        for entry in self._told.find(conversation, entries, message):
+            found += done(mapping(entry, "item"), Where(conversation=conversation, turn=called(entry, "turnId")))
+        return found, ""
 
     def _asked(self, said: Object, method: str) -> Events:
         request = json.dumps(said.get("id"))
@@ -212,7 +227,7 @@ class CodexParser:
         full = self._threads.full(where["conversation"]) or self._threads.asked() >= MOST_OPEN
         if full or len(request) > LONGEST_NAME:
             return (Unparsed(why="too many questions", kind=method, request=request, **where),)
-        call, joined = called(params, "itemId"), self._threads.join(where)
+        call, joined = called(params, "itemId"), self._join(where)
         thread = self._threads.amid(where)
         asked = ApprovalAsked(
             id=called(params, "approvalId") or call,
@@ -237,33 +252,27 @@ class CodexParser:
     # Turns and items
 
     def _turn_started(self, params: Object) -> Events:
-        name, conversation = called(params, "turn", "id"), called(params, "threadId")
-        thread = self._threads.at(conversation)
-        thread.turn, thread.usage, thread.joined = name, Usage(), False
-        return (TurnStarted(id=name, turn=name, conversation=conversation),)
+        where = Where(conversation=called(params, "threadId"), turn=called(params, "turn", "id"))
+        self._told.turn(where["turn"])
+        return (*self._threads.passed(where), *self._threads.start(where))
+
+    def _join(self, where: Where) -> list[Event]:
+        if joined := self._threads.join(where):
+            self._told.turn(where["turn"])
+        return joined
 
     def _turn_completed(self, params: Object) -> Events:
         name, conversation = called(params, "turn", "id"), called(params, "threadId")
-        thread = self._threads.at(conversation)
-        cancelled = thread.cancel()
-        thread.turn, thread.ended, thread.joined = "", name, False
         reason = _REASONS.get(text(params, "turn", "status"), Reason.FAILED)
         trouble, detail, _ = failure(mapping(params, "turn", "error"))
-        over = TurnEnded(
-            id=name,
-            turn=name,
-            conversation=conversation,
-            reason=reason,
-            detail=detail,
-            trouble=trouble if reason is Reason.FAILED else None,
-            usage=thread.usage,
-            message=thread.led.pop(name, ""),
-        )
-        idle = () if thread.running else (WorkEnded(id=name, conversation=conversation),)
-        return (*cancelled, over, *idle, *self._follow())
+        self._told.end(name)
+        where = Where(conversation=conversation, turn=name)
+        joined = self._join(where)
+        over = self._threads.end(where, reason, detail, trouble if reason is Reason.FAILED else None)
+        return (*joined, *over, *self._follow())
 
     def _item_started(self, params: Object) -> Events:
-        call, joined = begun(mapping(params, "item"), _where(params)), self._threads.join(_where(params))
+        call, joined = begun(mapping(params, "item"), _where(params)), self._join(_where(params))
         if not call:
             return tuple(joined)
         self._threads.begin(call, _where(params))
@@ -272,24 +281,13 @@ class CodexParser:
     def _item_completed(self, params: Object) -> Events:
         """What was begun too, if it was not told: what is refused at once is not."""
         item, where = mapping(params, "item"), _where(params)
-        self._threads.amid(where)
-        if not self._told.tell(where["conversation"], params):
-            return ()
-        return (*self._unbegun(item, where), *done(item, where), *self._finish(item, where))
-
-    def _unbegun(self, item: Object, where: Where) -> Events:
-        """The call that `item` is, if that was not told."""
-        thread = self._threads.at(where["conversation"])
-        is_told = called(item, "id") in (*thread.running, *thread.cleaned)
-        call = None if is_told else begun(item, where)
-        return (call,) if call else ()
-
-    def _finish(self, item: Object, where: Where) -> Events:
-        """The work is over too, if that was the last of it."""
-        thread = self._threads.at(where["conversation"])
-        was_running = thread.running.pop(called(item, "id"), None)
-        idle = was_running and not thread.running and not thread.turn
-        return (WorkEnded(id=called(item, "id"), conversation=where["conversation"]),) if idle else ()
+        joined = self._join(where) if self._threads.runs(where) else []
+        thread = self._threads.amid(where)
+        if not (name := self._told.tell(where["conversation"], params)):
+            return tuple(joined)
+        if thread.since is not None:
+            thread.since = [*thread.since[1 - LATEST :], name]
+        return (*joined, *self._threads.unbegun(item, where), *done(item, where), *self._threads.finish(item, where))
 
     def _spent(self, params: Object) -> Events:
         self._threads.at(called(params, "threadId")).spend(mapping(params, "tokenUsage"))

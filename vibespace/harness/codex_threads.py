@@ -7,19 +7,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
 
+from vibespace.harness.codex_items import begun
 from vibespace.harness.events import (
     ApprovalAsked,
     ApprovalCancelled,
     Event,
     Reason,
     ToolCall,
+    Trouble,
     TurnEnded,
     TurnStarted,
     Usage,
     Where,
     WorkEnded,
 )
-from vibespace.harness.reading import LARGEST, Object, count, encode, mapping
+from vibespace.harness.reading import LARGEST, Object, called, count, encode, mapping
 
 MOST_THREADS = 100
 """That are under way at once; each helper of an agent is one."""
@@ -40,6 +42,12 @@ class Thread:
     """The turn before."""
     joined: bool = False
     """It was opened amid a turn, and nobody has told which that is."""
+    past: dict[str, str] = field(default_factory=dict)
+    """Turns that it had when it was opened, the oldest first, and why each is over: until its items are listed."""
+    new: bool = False
+    """It was opened when it was seen to begin, and nothing of it was told yet."""
+    since: list[str] | None = None
+    """Items that were told since it was opened, the latest; until its items are listed."""
     led: dict[str, str] = field(default_factory=dict)
     """Our message that led to a turn, the latest one."""
     running: dict[str, str] = field(default_factory=dict)
@@ -64,9 +72,10 @@ class Thread:
         if total != self.total:
             self.total, self.usage = total, _sum(self.usage, last)
 
-    def cancel(self) -> list[Event]:
-        """Nobody waits any more for what it asked."""
-        asked, self.asked = self.asked, {}
+    def cancel(self, turn: str = "") -> list[Event]:
+        """Nobody waits any more for what it asked, or what that turn did."""
+        asked = {name: each for name, each in self.asked.items() if turn in ("", each.turn)}
+        self.asked = {name: each for name, each in self.asked.items() if name not in asked}
         return [
             ApprovalCancelled(id=each.id, request=name, conversation=each.conversation, turn=each.turn)
             for name, each in asked.items()
@@ -96,10 +105,29 @@ class Threads:
 
     def join(self, where: Where) -> list[Event]:
         """What is at work in a thread that was opened amid it."""
+        passed = self.passed(where)
         thread = self._threads.get(where["conversation"])
-        if not (thread and thread.joined and where["turn"]):
-            return []
+        if not (thread and (thread.joined or passed) and where["turn"]):
+            return passed
         thread.joined, thread.turn = False, where["turn"]
+        return [*passed, TurnStarted(id=where["turn"], **where)]
+
+    def passed(self, where: Where) -> list[Event]:
+        """The end of a turn that is over by what the thread had when it was opened: now another one is at work."""
+        thread = self._threads.get(where["conversation"])
+        if thread is None or thread.turn == where["turn"] or not (reason := thread.past.get(thread.turn)):
+            return []
+        return self.end({**where, "turn": thread.turn}, Reason(reason))
+
+    def runs(self, where: Where) -> bool:
+        """Whether that turn was at work when its thread was opened."""
+        thread = self._threads.get(where["conversation"])
+        return thread is not None and thread.past.get(where["turn"]) == ""
+
+    def start(self, where: Where) -> list[Event]:
+        """A turn begins, and has spent nothing yet."""
+        thread = self.at(where["conversation"])
+        thread.turn, thread.usage, thread.joined = where["turn"], Usage(), False
         return [TurnStarted(id=where["turn"], **where)]
 
     def full(self, name: str) -> bool:
@@ -122,6 +150,33 @@ class Threads:
         if len(kept) < MOST_OPEN:
             given = encode(call.input).decode()
             thread.running[call.call] = given if sum(map(len, kept)) + len(given) <= MOST_KEPT else "{}"
+
+    def unbegun(self, item: Object, where: Where) -> list[Event]:
+        """The call that `item` is, if that was not told."""
+        thread = self.at(where["conversation"])
+        is_told = called(item, "id") in (*thread.running, *thread.cleaned)
+        call = None if is_told else begun(item, where)
+        return [call] if call else []
+
+    def finish(self, item: Object, where: Where) -> list[Event]:
+        """The work is over too, if that was the last of it."""
+        thread = self.at(where["conversation"])
+        was_running = thread.running.pop(called(item, "id"), None)
+        idle = was_running and not thread.running and not thread.turn
+        return [WorkEnded(id=called(item, "id"), conversation=where["conversation"])] if idle else []
+
+    def end(self, where: Where, reason: Reason, detail: str = "", trouble: Trouble | None = None) -> list[Event]:
+        """A turn is over, with what it asked, and the work too if nothing of it is left."""
+        name, conversation = where["turn"], where["conversation"]
+        thread = self.at(conversation)
+        cancelled = thread.cancel(name)
+        thread.turn, thread.ended = "", name
+        if name in thread.past:
+            thread.past[name] = reason
+        usage, thread.usage, message = thread.usage, Usage(), thread.led.pop(name, "")
+        over = TurnEnded(id=name, reason=reason, detail=detail, trouble=trouble, usage=usage, message=message, **where)
+        idle = [] if thread.running else [WorkEnded(id=name, conversation=conversation)]
+        return [*cancelled, over, *idle]
 
     def clean(self, name: str) -> list[Event]:
         """What ran in one is ended, and with it its work if its turn is over."""

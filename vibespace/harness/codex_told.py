@@ -1,9 +1,9 @@
-"""What was told of Codex's threads: of a list of what is there, that tells what is news."""
+"""What was told of Codex's threads: of lists of what is there, that tells what is news."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -17,24 +17,33 @@ _MOST = 256
 class Told:
     """Items, by turn and id: some models number their calls anew in each turn."""
 
-    def __init__(self, items: Iterable[str] = (), begun: Iterable[str] = ()) -> None:
-        self._items = deque(items, maxlen=_MOST)
+    def __init__(self) -> None:
+        self._items = deque[str](maxlen=_MOST)
         self._listed = deque[str](maxlen=_MOST)
         """Of them, those that a list has told to this process: that each is over may be told only now."""
-        self._begun = deque(begun, maxlen=MOST_THREADS)
+        self._begun = deque[str](maxlen=MOST_THREADS)
         """Threads that were seen to begin, and of which no item was told yet."""
+        self._turns = deque[str](maxlen=_MOST)
+        """Those that were told to have begun, or to be over."""
+        self._accepted: dict[str, str] = {}
+        """The turn that each message of ours was to begin, or to join, and may have."""
 
     def next(self) -> Told:
         """For the process that comes after this one."""
-        return Told(self._items, self._begun)
+        after = Told()
+        after.restore({**self.state(), "listed": []})
+        return after
 
     def state(self) -> dict[str, Any]:
-        return {"items": [*self._items], "listed": [*self._listed], "begun": [*self._begun]}
+        items = {"items": [*self._items], "listed": [*self._listed], "begun": [*self._begun]}
+        return {**items, "turns": [*self._turns], "accepted": dict(self._accepted)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._items.extend(state["items"])
         self._listed.extend(state["listed"])
         self._begun.extend(state["begun"])
+        self._turns.extend(state["turns"])
+        self._accepted = dict(state["accepted"])
 
     def begin(self, thread: str) -> None:
         """Of this one all is news."""
@@ -45,27 +54,66 @@ class Told:
         """Whether it was seen to begin, and nothing of it was told yet."""
         return thread in self._begun
 
-    def tell(self, thread: str, params: Object) -> bool:
-        """Whether the item that is over is to be told: not if a list has told it."""
-        name = _name(params)
-        if name in self._listed:
+    def turn(self, name: str) -> None:
+        """That one was told to have begun, or to be over."""
+        if name not in self._turns:
+            self._turns.append(name)
+
+    def missed(self, turns: Iterable[str], *, is_new: bool) -> Sequence[str]:
+        """Of a thread's turns, the oldest first, those that come after the last that was told; see `news`."""
+        told = {*self._turns, *(name.partition(" ")[0] for name in self._items)}
+        every = [*turns]
+        missed = [*takewhile(lambda name: name not in told, reversed(every))]
+        for name in reversed(missed):
+            self.turn(name)
+        return () if len(missed) == len(every) and not is_new else missed
+
+    def accept(self, message: str, turn: str) -> None:
+        """That message of ours is to begin that turn, or to join it."""
+        self._accepted[message] = turn
+        if len(self._accepted) > _MOST:
+            del self._accepted[next(iter(self._accepted))]
+
+    def end(self, turn: str) -> None:
+        """It is over, and what it did not take up by then it never will."""
+        self.turn(turn)
+        self._accepted = {message: into for message, into in self._accepted.items() if into != turn}
+
+    def is_silent(self, turn: str) -> bool:
+        """Nothing is listed of that turn; whether that is news."""
+        if (nothing := f"{turn} ") in self._items:
             return False
-        self._add(thread, name)
+        self._items.append(nothing)
         return True
 
-    def news(self, thread: str, entries: list[Any], message: str = "") -> list[Any]:
+    def may_have(self, message: str) -> bool:
+        """Whether the model may have been told that message of ours, though no item says so."""
+        return self._accepted.get(message) in self._turns
+
+    def tell(self, thread: str, params: Object) -> str:
+        """The name of the item that is over, if that is to be told: not if a list has told it."""
+        if (name := _name(params)) in self._listed:
+            return ""
+        self._add(thread, name)
+        return name
+
+    def find(self, thread: str, entries: list[Any], message: str) -> list[Any]:
+        """Of a list of the thread that message of ours, if it was not told."""
+        return self._take(thread, [entry for entry in entries if text(entry, "item", "clientId") == message])
+
+    def news(self, thread: str, entries: list[Any], since: Container[str], *, is_new: bool) -> list[Any]:
         """Of a list of the thread, the latest first, what is to be told, the oldest first.
 
-        That is the message that was looked for, where it is there; else what comes after the last that was told, or all
-        of a thread of which nothing was. Of any other nobody knows what was told: all of it counts as if it were.
+        That is what comes after the last that was told before it was opened, or all of a thread that is new. Of any
+        other nobody knows what was told: all of it counts as if it were. What was told `since` then is in between.
         """
-        if message:
-            missed = [entry for entry in entries if text(entry, "item", "clientId") == message]
-        else:
-            missed = [*takewhile(lambda entry: _name(entry) not in self._items, entries)]
-            if len(missed) == len(entries) and thread not in self._begun:
-                self._items.extend(_name(entry) for entry in reversed(entries))
-                return []
+        missed = [*takewhile(lambda entry: (name := _name(entry)) not in self._items or name in since, entries)]
+        if len(missed) == len(entries) and not is_new:
+            self._items.extend(_name(entry) for entry in reversed(entries))
+            return []
+        return self._take(thread, missed)
+
+    def _take(self, thread: str, missed: list[Any]) -> list[Any]:
         found = []
         for entry in reversed(missed):
             if (name := _name(entry)) not in self._items:

@@ -1,0 +1,273 @@
+"""Turns of Codex's that nobody heard, or not to their end: a conversation that is opened tells which it has."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from vibespace.harness.base import Settings
+from vibespace.harness.codex import Codex
+from vibespace.harness.codex_parser import CodexParser
+from vibespace.harness.events import Error, Event, Replied, Text, TurnEnded, TurnStarted, WorkEnded
+from vibespace.harness.reading import encode
+
+Frame = dict[str, Any]
+Turn = tuple[str, str, bool]
+"""Its id, its status, and whether it is known when it was over."""
+DONE, RUNS = ("t-1", "completed", True), ("t-2", "inProgress", False)
+KILLED = ("t-2", "interrupted", False)
+
+
+@pytest.fixture
+def parser() -> CodexParser:
+    parser = CodexParser()
+    told(parser, "thread/started", thread={"id": "thread"})
+    return parser
+
+
+def told(parser: CodexParser, method: str, **params: Any) -> list[Event]:
+    """What it makes of a notification."""
+    return list(parser.feed(encode({"method": method, "params": {"threadId": "thread", **params}})))
+
+
+def replied(parser: CodexParser, asked: bytes, **result: Any) -> list[Event]:
+    """What it makes of a reply to that."""
+    return list(parser.feed(encode({"id": json.loads(asked)["id"], "result": result})))
+
+
+def opened(parser: CodexParser, *turns: Turn) -> None:
+    """The thread is opened, and has these, the oldest first."""
+    (asked, *_) = Codex().open(Settings(), "thread", "/vibespace", "r")
+    page = [{"id": name, "status": status, "completedAt": 1 if known else None} for name, status, known in turns]
+    status = {"type": "active" if any(each[1] == "inProgress" for each in turns) else "idle"}
+    thread = {"id": "thread", "status": status}
+    replied(parser, asked, thread=thread, initialTurnsPage={"data": page[::-1]})
+
+
+def listed(parser: CodexParser, *there: tuple[str, str], message: str = "") -> list[Event]:
+    """What it makes of a list of what was said: in which turns, the oldest first."""
+    (asked,) = Codex().look_up("thread", message, "r")
+    data = [{"turnId": turn, "item": said(words, words)} for turn, words in reversed(there)]
+    return replied(parser, asked, data=data)[:-1]
+
+
+def said(words: str, message: str = "") -> Frame:
+    return {
+        "type": "userMessage",
+        "id": f"i-{words}",
+        "clientId": message,
+        "content": [{"type": "text", "text": words}],
+    }
+
+
+def in_short(events: list[Event]) -> list[str]:
+    found = []
+    for event in events:
+        match event:
+            case TurnStarted():
+                found.append(f"{event.turn} begins")
+            case TurnEnded():
+                found.append(f"{event.turn} {event.reason}")
+            case Text():
+                found.append(event.text)
+            case Error():
+                found.append(f"{event.turn} {event.trouble}")
+            case WorkEnded():
+                found.append("idle")
+            case _:
+                found.append(type(event).__name__)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("turn", "end"),
+    [
+        (("t", "completed", True), "completed"),
+        (("t", "interrupted", True), "interrupted"),
+        (("t", "interrupted", False), "lost"),
+        (("t", "failed", True), "failed"),
+        (("t", "of another build", True), "failed"),
+    ],
+)
+def test_a_turn_that_nobody_heard_has_a_beginning_and_an_end(parser: CodexParser, turn: Turn, end: str) -> None:
+    """Once, around what was said in it; the process after this one knows that it was told."""
+    opened(parser, turn)
+    assert in_short(listed(parser, ("t", "one"), ("t", "two"))) == ["t begins", "one", "two", f"t {end}", "idle"]
+    for after in (parser, parser.next()):
+        opened(after, turn)
+        assert listed(after, ("t", "one"), ("t", "two")) == []
+
+
+def test_each_of_several_has_its_own(parser: CodexParser) -> None:
+    """The one that was told comes before them, the one that runs after."""
+    told(parser, "turn/started", turn={"id": "t-0"})
+    told(parser, "item/completed", turnId="t-0", item=said("zero"))
+    parser.lost()
+    after = parser.next()
+    opened(after, ("t-0", "interrupted", False), DONE, RUNS)
+    there = [("t-0", "zero"), ("t-0", "more"), ("t-1", "one"), ("t-2", "two")]
+    found = in_short(listed(after, *there))
+    assert found == ["more", "t-1 begins", "one", "t-1 completed", "idle", "t-2 begins", "two"]
+    over = told(after, "turn/completed", turn={"id": "t-2", "status": "completed"})
+    assert in_short(over) == ["t-2 completed", "idle"]
+
+
+def test_nothing_is_told_where_nobody_knows_what_was(parser: CodexParser) -> None:
+    """What comes after that is."""
+    unknown = CodexParser()
+    opened(unknown, DONE)
+    assert listed(unknown, ("t-1", "one")) == []
+    opened(after := unknown.next(), DONE, KILLED)
+    assert in_short(listed(after, ("t-1", "one"), ("t-2", "two"))) == ["t-2 begins", "two", "t-2 lost", "idle"]
+
+
+def test_a_turn_that_goes_on_over_another_connection(parser: CodexParser) -> None:
+    """Its end is told by the list where nobody heard it; one that runs is not told again, and none is told amid it."""
+    told(parser, "turn/started", turn={"id": "t-1"})
+    opened(parser, ("t-1", "inProgress", False))
+    assert in_short(listed(parser, ("t-1", "one"))) == ["one"]
+    opened(parser, DONE, ("t-2", "failed", True))
+    found = in_short(listed(parser, ("t-1", "one"), ("t-1", "end"), ("t-2", "two")))
+    assert found == ["end", "t-1 completed", "idle", "t-2 begins", "two", "t-2 failed", "idle"]
+    told(parser, "turn/started", turn={"id": "t-4"})
+    opened(parser, ("t-3", "completed", True), ("t-4", "inProgress", False))
+    assert in_short(listed(parser, ("t-2", "two"), ("t-3", "three"), ("t-4", "four"))) == ["three", "four"]
+
+
+def test_what_is_heard_before_the_list_comes_hides_nothing_of_it(parser: CodexParser) -> None:
+    """The turn is told to have begun by what is heard of it first, be that its end."""
+    told(parser, "item/completed", turnId="t-1", item=said("one"))
+    there = [("t-1", "one"), ("t-2", "two"), ("t-2", "later")]
+    opened(after := parser.next(), DONE, RUNS)
+    assert in_short(told(after, "item/completed", turnId="t-2", item=said("later"))) == ["t-2 begins", "later"]
+    assert in_short(listed(after, *there)) == ["two"]
+    over = {"id": "t-2", "status": "completed"}
+    assert in_short(told(after, "turn/completed", turn=over)) == ["t-2 completed", "idle"]
+    opened(after := parser.next(), DONE, RUNS)
+    assert in_short(told(after, "turn/completed", turn=over)) == ["t-2 begins", "t-2 completed", "idle"]
+    assert in_short(listed(after, *there)) == ["two", "later"]
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_of_a_turn_without_anything_it_is_said_that_it_may_have_been_told_something(
+    parser: CodexParser, *, heard: bool
+) -> None:
+    """Once, whether it was told to have begun or not."""
+    told(parser, "item/completed", turnId="t-1", item=said("one"))
+    if heard:
+        told(parser, "turn/started", turn={"id": "t-2"})
+        parser.lost()
+    opened(after := parser.next(), DONE, KILLED)
+    found = in_short(listed(after, ("t-1", "one")))
+    assert found == (["t-2 warning"] if heard else ["t-2 begins", "t-2 warning", "t-2 lost", "idle"])
+    opened(again := after.next(), DONE, KILLED)
+    assert listed(again, ("t-1", "one")) == []
+
+
+def test_what_is_too_long_ago_to_be_listed_is_not_missed(parser: CodexParser) -> None:
+    """The list ends before it, and not the turn."""
+    opened(parser, KILLED, ("t-3", "completed", True))
+    found = listed(parser, *[("t-3", f"m-{number}") for number in range(100)])
+    assert [each for each in in_short(found) if "t-" in each] == [
+        "t-2 begins",
+        "t-2 lost",
+        "t-3 begins",
+        "t-3 completed",
+    ]
+
+
+def refusal(parser: CodexParser, *there: tuple[str, str]) -> str:
+    """To a search for the message m."""
+    (asked,) = Codex().look_up("thread", "m", "r")
+    *_, over = replied(parser, asked, data=[{"turnId": turn, "item": said(words, words)} for turn, words in there])
+    assert isinstance(over, Replied)
+    return over.refusal
+
+
+def accepted(parser: CodexParser, turn: str, *, steers: bool = False) -> None:
+    """The message m was."""
+    line = Codex().say("thread", "hi", "m", "r", turn=turn if steers else "")
+    replied(parser, line, **({"turnId": turn} if steers else {"turn": {"id": turn}}))
+
+
+@pytest.mark.parametrize("steers", [False, True])
+def test_a_message_that_was_accepted_and_is_not_there_may_have_arrived(parser: CodexParser, *, steers: bool) -> None:
+    """If its turn has begun, whoever told of that; processes after this one know as well. It is found where it is."""
+    for begun in (False, True):
+        if begun:
+            told(parser, "turn/started", turn={"id": "t-1"})
+        accepted(parser, "t-1", steers=steers)
+        for after in (parser, parser.next(), parser.next().next()):
+            assert bool(refusal(after)) == begun
+            assert refusal(after, ("t-1", "m")) == ""
+    opened(other := CodexParser().next(), KILLED)
+    accepted(other, "t-2", steers=steers)
+    listed(other)
+    assert refusal(other)
+
+
+@pytest.mark.parametrize("steers", [False, True])
+def test_what_a_turn_did_not_take_up_to_its_end_has_not_arrived(parser: CodexParser, *, steers: bool) -> None:
+    """Heard or listed; not where the process ended amid it."""
+    for turn in (DONE, KILLED):
+        accepted(parser, turn[0], steers=steers)
+        opened(parser, turn)
+        listed(parser, (turn[0], "other"))
+        assert bool(refusal(parser, (turn[0], "other"))) == (turn is KILLED)
+    accepted(parser, "t-3", steers=steers)
+    for method, status in (("turn/started", "inProgress"), ("turn/completed", "interrupted")):
+        told(parser, method, turn={"id": "t-3", "status": status})
+    assert refusal(parser) == ""
+
+
+def test_of_a_turn_that_is_listed_in_part_nobody_knows_what_it_took_up(parser: CodexParser) -> None:
+    """Before what is listed it may have."""
+    for first in ([], [("t-0", "before")]):
+        accepted(parser, "t-1")
+        opened(parser, ("t-0", "completed", True), DONE)
+        listed(parser, *first, *[("t-1", f"m-{number}") for number in range(100 - len(first))])
+        assert bool(refusal(parser)) == (not first)
+
+
+def test_a_question_of_the_turn_that_runs_is_no_matter_of_the_one_before(parser: CodexParser) -> None:
+    """Which was over when the thread was opened, and whose end is told then, before the list comes."""
+    for method, name in (("turn/started", "t-1"), ("turn/started", "t-2")):
+        told(parser, method, turn={"id": "t-1"})
+        opened(parser, DONE, RUNS)
+        asked = {"method": "item/commandExecution/requestApproval", "id": 7}
+        if name == "t-1":
+            params = {"threadId": "thread", "turnId": "t-2", "itemId": "c", "command": "ls"}
+            found = list(parser.feed(encode({**asked, "params": params})))
+            assert in_short(found) == ["t-1 completed", "idle", "t-2 begins", "ApprovalAsked"]
+        else:
+            parser = CodexParser()
+            told(parser, method, turn={"id": "t-1"})
+            opened(parser, DONE, RUNS)
+            assert in_short(told(parser, method, turn={"id": "t-2"})) == ["t-1 completed", "idle", "t-2 begins"]
+        assert in_short(listed(parser, ("t-1", "one"), ("t-2", "two"))) in (["one", "two"], [])
+
+
+def test_a_state_knows_it_all(parser: CodexParser) -> None:
+    """Also between what it had and what is listed of that."""
+    accepted(parser, "t-2")
+    opened(parser, DONE, KILLED)
+    again, state = CodexParser(), parser.state()
+    again.restore(json.loads(json.dumps(state)))
+    assert again.state() == state
+    found = in_short(listed(again, ("t-1", "one")))
+    assert found == ["t-1 begins", "one", "t-1 completed", "idle", "t-2 begins", "t-2 warning", "t-2 lost", "idle"]
+    assert refusal(again)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [None, [], {"data": None}, {"data": [None, 1, "t", {}, {"id": 1}, {"id": "t", "status": 1, "completedAt": "x"}]}],
+)
+def test_a_page_that_is_none(parser: CodexParser, page: Any) -> None:
+    """Whoever rules inside may write anything."""
+    (asked, *_) = Codex().open(Settings(), "thread", "/vibespace", "r")
+    replied(parser, asked, thread={"id": "thread", "status": {"type": "idle"}}, initialTurnsPage=page)
+    assert "one" in in_short(listed(parser, ("t", "one")))
+    assert parser.state()
