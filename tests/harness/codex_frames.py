@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from vibespace.harness.codex import Codex
+from vibespace.harness.codex_parser import CodexParser
 from vibespace.harness.events import Event
 from vibespace.harness.reading import encode
 
@@ -26,6 +27,16 @@ def item(state: str, **said: Any) -> dict[str, Any]:
 def told(*frames: dict[str, Any]) -> list[Event]:
     parser = CODEX.parser()
     return [event for frame in frames for event in parser.feed(encode(frame))]
+
+
+def notified(parser: CodexParser, method: str, **params: Any) -> list[Event]:
+    """What the parser makes of a notification about `thread`."""
+    return list(parser.feed(encode({"method": method, "params": {"threadId": "thread", **params}})))
+
+
+def replied(parser: CodexParser, asked: bytes, **result: Any) -> list[Event]:
+    """What the parser makes of a reply to that."""
+    return list(parser.feed(encode({"id": sent(asked)["id"], "result": result})))
 
 
 def sent(line: bytes) -> Any:

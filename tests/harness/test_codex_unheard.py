@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.harness.codex_frames import notified, replied
 from vibespace.harness.base import Settings
 from vibespace.harness.codex import Codex
 from vibespace.harness.codex_parser import CodexParser
@@ -23,18 +24,8 @@ KILLED = ("t-2", "interrupted", False)
 @pytest.fixture
 def parser() -> CodexParser:
     parser = CodexParser()
-    told(parser, "thread/started", thread={"id": "thread"})
+    notified(parser, "thread/started", thread={"id": "thread"})
     return parser
-
-
-def told(parser: CodexParser, method: str, **params: Any) -> list[Event]:
-    """What it makes of a notification."""
-    return list(parser.feed(encode({"method": method, "params": {"threadId": "thread", **params}})))
-
-
-def replied(parser: CodexParser, asked: bytes, **result: Any) -> list[Event]:
-    """What it makes of a reply to that."""
-    return list(parser.feed(encode({"id": json.loads(asked)["id"], "result": result})))
 
 
 def opened(parser: CodexParser, *turns: Turn) -> None:
@@ -102,15 +93,15 @@ def test_a_turn_that_nobody_heard_has_a_beginning_and_an_end(parser: CodexParser
 
 def test_each_of_several_has_its_own(parser: CodexParser) -> None:
     """The one that was told comes before them, the one that runs after."""
-    told(parser, "turn/started", turn={"id": "t-0"})
-    told(parser, "item/completed", turnId="t-0", item=said("zero"))
+    notified(parser, "turn/started", turn={"id": "t-0"})
+    notified(parser, "item/completed", turnId="t-0", item=said("zero"))
     parser.lost()
     after = parser.next()
     opened(after, ("t-0", "interrupted", False), DONE, RUNS)
     there = [("t-0", "zero"), ("t-0", "more"), ("t-1", "one"), ("t-2", "two")]
     found = in_short(listed(after, *there))
     assert found == ["more", "t-1 begins", "one", "t-1 completed", "idle", "t-2 begins", "two"]
-    over = told(after, "turn/completed", turn={"id": "t-2", "status": "completed"})
+    over = notified(after, "turn/completed", turn={"id": "t-2", "status": "completed"})
     assert in_short(over) == ["t-2 completed", "idle"]
 
 
@@ -125,28 +116,28 @@ def test_nothing_is_told_where_nobody_knows_what_was(parser: CodexParser) -> Non
 
 def test_a_turn_that_goes_on_over_another_connection(parser: CodexParser) -> None:
     """Its end is told by the list where nobody heard it; one that runs is not told again, and none is told amid it."""
-    told(parser, "turn/started", turn={"id": "t-1"})
+    notified(parser, "turn/started", turn={"id": "t-1"})
     opened(parser, ("t-1", "inProgress", False))
     assert in_short(listed(parser, ("t-1", "one"))) == ["one"]
     opened(parser, DONE, ("t-2", "failed", True))
     found = in_short(listed(parser, ("t-1", "one"), ("t-1", "end"), ("t-2", "two")))
     assert found == ["end", "t-1 completed", "idle", "t-2 begins", "two", "t-2 failed", "idle"]
-    told(parser, "turn/started", turn={"id": "t-4"})
+    notified(parser, "turn/started", turn={"id": "t-4"})
     opened(parser, ("t-3", "completed", True), ("t-4", "inProgress", False))
     assert in_short(listed(parser, ("t-2", "two"), ("t-3", "three"), ("t-4", "four"))) == ["three", "four"]
 
 
 def test_what_is_heard_before_the_list_comes_hides_nothing_of_it(parser: CodexParser) -> None:
     """The turn is told to have begun by what is heard of it first, be that its end."""
-    told(parser, "item/completed", turnId="t-1", item=said("one"))
+    notified(parser, "item/completed", turnId="t-1", item=said("one"))
     there = [("t-1", "one"), ("t-2", "two"), ("t-2", "later")]
     opened(after := parser.next(), DONE, RUNS)
-    assert in_short(told(after, "item/completed", turnId="t-2", item=said("later"))) == ["t-2 begins", "later"]
+    assert in_short(notified(after, "item/completed", turnId="t-2", item=said("later"))) == ["t-2 begins", "later"]
     assert in_short(listed(after, *there)) == ["two"]
     over = {"id": "t-2", "status": "completed"}
-    assert in_short(told(after, "turn/completed", turn=over)) == ["t-2 completed", "idle"]
+    assert in_short(notified(after, "turn/completed", turn=over)) == ["t-2 completed", "idle"]
     opened(after := parser.next(), DONE, RUNS)
-    assert in_short(told(after, "turn/completed", turn=over)) == ["t-2 begins", "t-2 completed", "idle"]
+    assert in_short(notified(after, "turn/completed", turn=over)) == ["t-2 begins", "t-2 completed", "idle"]
     assert in_short(listed(after, *there)) == ["two", "later"]
 
 
@@ -155,9 +146,9 @@ def test_of_a_turn_without_anything_it_is_said_that_it_may_have_been_told_someth
     parser: CodexParser, *, heard: bool
 ) -> None:
     """Once, whether it was told to have begun or not."""
-    told(parser, "item/completed", turnId="t-1", item=said("one"))
+    notified(parser, "item/completed", turnId="t-1", item=said("one"))
     if heard:
-        told(parser, "turn/started", turn={"id": "t-2"})
+        notified(parser, "turn/started", turn={"id": "t-2"})
         parser.lost()
     opened(after := parser.next(), DONE, KILLED)
     found = in_short(listed(after, ("t-1", "one")))
@@ -197,7 +188,7 @@ def test_a_message_that_was_accepted_and_is_not_there_may_have_arrived(parser: C
     """If its turn has begun, whoever told of that; processes after this one know as well. It is found where it is."""
     for begun in (False, True):
         if begun:
-            told(parser, "turn/started", turn={"id": "t-1"})
+            notified(parser, "turn/started", turn={"id": "t-1"})
         accepted(parser, "t-1", steers=steers)
         for after in (parser, parser.next(), parser.next().next()):
             assert bool(refusal(after)) == begun
@@ -218,7 +209,7 @@ def test_what_a_turn_did_not_take_up_to_its_end_has_not_arrived(parser: CodexPar
         assert bool(refusal(parser, (turn[0], "other"))) == (turn is KILLED)
     accepted(parser, "t-3", steers=steers)
     for method, status in (("turn/started", "inProgress"), ("turn/completed", "interrupted")):
-        told(parser, method, turn={"id": "t-3", "status": status})
+        notified(parser, method, turn={"id": "t-3", "status": status})
     assert refusal(parser) == ""
 
 
@@ -231,22 +222,23 @@ def test_of_a_turn_that_is_listed_in_part_nobody_knows_what_it_took_up(parser: C
         assert bool(refusal(parser)) == (not first)
 
 
-def test_a_question_of_the_turn_that_runs_is_no_matter_of_the_one_before(parser: CodexParser) -> None:
-    """Which was over when the thread was opened, and whose end is told then, before the list comes."""
-    for method, name in (("turn/started", "t-1"), ("turn/started", "t-2")):
-        told(parser, method, turn={"id": "t-1"})
-        opened(parser, DONE, RUNS)
-        asked = {"method": "item/commandExecution/requestApproval", "id": 7}
-        if name == "t-1":
-            params = {"threadId": "thread", "turnId": "t-2", "itemId": "c", "command": "ls"}
-            found = list(parser.feed(encode({**asked, "params": params})))
-            assert in_short(found) == ["t-1 completed", "idle", "t-2 begins", "ApprovalAsked"]
-        else:
-            parser = CodexParser()
-            told(parser, method, turn={"id": "t-1"})
-            opened(parser, DONE, RUNS)
-            assert in_short(told(parser, method, turn={"id": "t-2"})) == ["t-1 completed", "idle", "t-2 begins"]
-        assert in_short(listed(parser, ("t-1", "one"), ("t-2", "two"))) in (["one", "two"], [])
+QUESTION = {"threadId": "thread", "turnId": "t-2", "itemId": "c", "command": "ls"}
+
+
+@pytest.mark.parametrize(
+    ("frame", "more"),
+    [
+        ({"method": "turn/started", "params": {"threadId": "thread", "turn": {"id": "t-2"}}}, []),
+        ({"method": "item/commandExecution/requestApproval", "id": 7, "params": QUESTION}, ["ApprovalAsked"]),
+    ],
+)
+def test_another_turn_tells_the_end_of_the_one_before(parser: CodexParser, frame: Frame, more: list[str]) -> None:
+    """Which was over when the thread was opened: before the list comes, so a question of the one that runs stays."""
+    notified(parser, "item/completed", turnId="t-0", item=said("zero"))
+    notified(parser, "turn/started", turn={"id": "t-1"})
+    opened(parser, ("t-0", "completed", True), DONE, RUNS)
+    assert in_short(list(parser.feed(encode(frame)))) == ["t-1 completed", "idle", "t-2 begins", *more]
+    assert in_short(listed(parser, ("t-0", "zero"), ("t-1", "one"), ("t-2", "two"))) == ["one", "two"]
 
 
 def test_a_state_knows_it_all(parser: CodexParser) -> None:
