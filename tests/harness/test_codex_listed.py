@@ -90,10 +90,12 @@ def test_a_call_that_was_begun_is_over_by_the_list(parser: CodexParser) -> None:
 
 
 def test_a_message_that_is_looked_for(parser: CodexParser) -> None:
-    """Alone, wherever it is; not where it was told."""
+    """Alone, wherever it is; also where it only counts as told."""
     said = {"type": "userMessage", "id": "u", "clientId": "m-1", "content": [{"type": "text", "text": "hello"}]}
     assert texts(listed(parser, ONE, said, TWO, message="m-1")) == ["hello"]
-    assert listed(parser, ONE, said, TWO, message="m-1") == []
+    other = CodexParser()
+    assert listed(other, ONE, said, TWO) == []
+    assert texts(listed(other, ONE, said, TWO, message="m-1")) == ["hello"]
 
 
 def opened(parser: CodexParser, status: str) -> list[Event]:

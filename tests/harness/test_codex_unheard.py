@@ -12,7 +12,7 @@ from vibespace.harness.base import Settings
 from vibespace.harness.codex import Codex
 from vibespace.harness.codex_parser import CodexParser
 from vibespace.harness.events import Error, Event, Replied, Text, TurnEnded, TurnStarted, WorkEnded
-from vibespace.harness.reading import encode
+from vibespace.harness.reading import LONGEST, encode
 
 Frame = dict[str, Any]
 Turn = tuple[str, str, bool]
@@ -139,6 +139,59 @@ def test_what_is_heard_before_the_list_comes_hides_nothing_of_it(parser: CodexPa
     opened(after := parser.next(), DONE, RUNS)
     assert in_short(notified(after, "turn/completed", turn=over)) == ["t-2 begins", "t-2 completed", "idle"]
     assert in_short(listed(after, *there)) == ["two", "later"]
+
+
+def test_why_a_turn_failed_that_nobody_heard(parser: CodexParser) -> None:
+    """As Codex tells it of one that is heard."""
+    error = {"message": "no", "codexErrorInfo": "unauthorized"}
+    turn = {"id": "t", "status": "failed", "error": error, "completedAt": 1}
+    heard = [each for each in notified(parser.next(), "turn/completed", turn=turn) if isinstance(each, TurnEnded)]
+    (asked, *_) = Codex().open(Settings(), "thread", "/vibespace", "r")
+    thread = {"id": "thread", "status": {"type": "idle"}}
+    replied(parser, asked, thread=thread, initialTurnsPage={"data": [turn]})
+    assert [each for each in listed(parser, ("t", "one")) if isinstance(each, TurnEnded)] == heard
+
+
+def test_a_call_that_was_told_to_have_begun_is_not_told_again(parser: CodexParser) -> None:
+    """By the process after the one that began it; its result is."""
+    run = {"type": "commandExecution", "id": "c", "command": "ls", "status": "failed", "exitCode": 1}
+    notified(parser, "turn/started", turn={"id": "t"})
+    assert in_short(notified(parser, "item/started", turnId="t", item=run)) == ["ToolCall"]
+    parser.lost()
+    opened(after := parser.next(), ("t", "interrupted", False))
+    (asked,) = Codex().look_up("thread", "", "r")
+    found = replied(after, asked, data=[{"turnId": "t", "item": run}])
+    assert in_short(found) == ["ToolResult", "Replied"]
+
+
+def test_a_list_that_is_refused_hides_no_end(parser: CodexParser) -> None:
+    """Nor a beginning; what was said in between is not known, and not said to be nothing."""
+    notified(parser, "turn/started", turn={"id": "t-1"})
+    opened(parser, DONE, KILLED)
+    (asked,) = Codex().look_up("thread", "", "r")
+    refused = parser.feed(encode({"id": json.loads(asked)["id"], "error": {"message": "no"}}))
+    assert in_short(list(refused)) == ["t-1 completed", "idle", "t-2 begins", "t-2 lost", "idle", "Replied"]
+
+
+def test_a_list_that_is_too_long_is_refused(parser: CodexParser) -> None:
+    """Who waits for it goes on."""
+    for message in ("", "m"):
+        (asked,) = Codex().look_up("thread", message, "r")
+        told_of = f'{{"id":{json.dumps(json.loads(asked)["id"])},"result":{{"data":["'.encode() + b"x" * LONGEST
+        unread, over = parser.feed(told_of)
+        assert isinstance(over, Replied)
+        assert (in_short([unread]), over.request, bool(over.refusal)) == (["Unparsed"], "r", True)
+
+
+def test_helpers_leave_what_was_told_of_the_agent_in_memory(parser: CodexParser) -> None:
+    """However much they do: their threads are never listed."""
+    notified(parser, "item/completed", turnId="t-0", item=said("zero"))
+    notified(parser, "thread/started", thread={"id": "helper", "parentThreadId": "thread"})
+    for number in range(300):
+        params = {"threadId": "helper", "turnId": "t-h", "item": said(f"help {number}")}
+        assert len(notified(parser, "item/completed", **params)) == 1
+    opened(after := parser.next(), ("t-0", "completed", True), DONE)
+    assert in_short(listed(after, ("t-0", "zero"), ("t-1", "one"))) == ["t-1 begins", "one", "t-1 completed", "idle"]
 
 
 @pytest.mark.parametrize("heard", [False, True])

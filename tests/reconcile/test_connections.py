@@ -52,6 +52,8 @@ def test_claude_is_said_it_again_and_codex_is_asked_first() -> None:
     assert isinstance(said, Write)
     assert said.message == again
     opened = running(written=("1-greet-0", "1-greet-1", "1-open-0", "1-name-thread-0"), conversation="thread")
+    assert plan(view(Codex(), messages=[again], live=opened)) is None  # whoever tells that it is there already
+    opened.replied["open-1"] = ""
     look = plan(view(Codex(), messages=[again], live=opened))
     assert isinstance(look, Write)
     assert (look.message, b"thread/items/list" in look.line) == (None, True)
@@ -60,10 +62,13 @@ def test_claude_is_said_it_again_and_codex_is_asked_first() -> None:
     request = f"look-{again.uid}-2-1"
     opened.replied[request] = "gone"
     assert plan(view(Codex(), messages=[again], live=opened)) == Lose(again)
-    opened.replied[request] = ""
-    said = plan(view(Codex(), messages=[again], live=opened))
-    assert isinstance(said, Write)
-    assert said.message == again
+    going_on = message(1, HANDED, lambda m: m.resume(), HANDED)
+    for message_again, refusal in ((again, ""), (going_on, "gone")):
+        opened.replied[f"look-{again.uid}-{message_again.tries}-1"] = refusal
+        opened.written.add(f"1-look-{again.uid}-{message_again.tries}-0")
+        said = plan(view(Codex(), messages=[message_again], live=opened))
+        assert isinstance(said, Write)
+        assert said.message == message_again
 
 
 def test_codex_is_greeted_logged_in_and_opened_for_each_connection() -> None:

@@ -271,6 +271,7 @@ def test_a_message_that_takes_over_comes_before_a_terminal() -> None:
         plan(view(conversation=wanted, live=running(written=(f"1-message-{handed.uid}-1",)), messages=[handed])) is None
     )
     opened = running(written=("1-greet-0", "1-greet-1", "1-open-0", "1-name-thread-0"), conversation="thread")
+    opened.replied["open-1"] = ""
     assert plan(view(Codex(), conversation=wanted, live=opened, messages=[over])) == Hand(over)
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from vibespace.errors import InvalidArgument
 from vibespace.harness.base import NOTHING, Answer, Command, Kept, OwnLogin, Settings, Update
+from vibespace.harness.codex_approvals import PERMISSIONS
 from vibespace.harness.codex_parser import (
     ASKS,
     ASKS_NOTHING,
     CLEAN,
     ITEMS,
-    PERMISSIONS,
     START,
     STEER,
     CodexParser,

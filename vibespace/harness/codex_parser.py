@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from vibespace.harness.codex_approvals import TOOLS, rules, shown
 from vibespace.harness.codex_items import begun, done, failure
-from vibespace.harness.codex_threads import MOST_OPEN, MOST_THREADS, Threads
+from vibespace.harness.codex_threads import MOST_OPEN, MOST_THREADS, Opening, Threads
 from vibespace.harness.codex_told import Told
 from vibespace.harness.codex_unheard import LATEST, listed, past
 from vibespace.harness.events import (
@@ -34,6 +36,7 @@ from vibespace.harness.events import (
     Where,
 )
 from vibespace.harness.reading import (
+    LONGEST,
     LONGEST_NAME,
     MOST_PARTS,
     Object,
@@ -53,8 +56,6 @@ ITEMS = "thread/items/list"
 START, STEER = "turn/start", "turn/steer"
 ASKS, ASKS_NOTHING = "untrusted", "never"
 """The two approval policies that an agent of ours can have."""
-PERMISSIONS = "Permissions"
-"""The tool of an approval that asks for more than one call."""
 
 _KNOWN = """
     thread/status/changed thread/readState/changed thread/name/updated thread/section/changed
@@ -65,6 +66,8 @@ _KNOWN = """
 """
 _SILENT = frozenset(_KNOWN.split())
 """Methods that are known, and say nothing about the conversation."""
+_REPLY = re.compile(rb'\{"id":"([ -!#-\[\]-~]{1,500})","result":')
+"""How a reply to a request of ours begins."""
 
 _DELTAS = {
     "item/agentMessage/delta": Stream.TEXT,
@@ -76,11 +79,6 @@ _PROGRESS = {
     "item/commandExecution/outputDelta": "delta",
     "item/fileChange/outputDelta": "delta",
     "item/mcpToolCall/progress": "message",
-}
-_APPROVALS = {
-    "item/commandExecution/requestApproval": "Bash",
-    "item/fileChange/requestApproval": "Edit",
-    "item/permissions/requestApproval": PERMISSIONS,
 }
 _UNCLEAR = "Codex had accepted it, and does not say whether its model was told"
 _REASONS = {"completed": Reason.COMPLETED, "interrupted": Reason.INTERRUPTED}
@@ -121,7 +119,7 @@ class CodexParser:
     def feed(self, line: bytes, source: Source = Source.OUTPUT) -> Events:
         said = decode(line)
         if isinstance(said, Unparsed):
-            return (said,)
+            return (said, *self._unread(line, said.why)) if len(line) > LONGEST else (said,)
         method = text(said, "method")
         if "id" in said:
             return self._asked(said, method) if method else self._replied(said)
@@ -159,6 +157,13 @@ class CodexParser:
 
     # Replies and requests
 
+    def _unread(self, line: bytes, why: str) -> Events:
+        """A reply that is too much to be read, such as a list with many images, is one all the same: who waits for it
+        is told.
+        """
+        name = _REPLY.match(line)
+        return self._replied({"id": name[1].decode(), "error": {"message": why}}) if name else ()
+
     def _replied(self, said: Object) -> Events:
         name = called(said, "id")
         method, _, rest = name.partition(" ")
@@ -168,7 +173,8 @@ class CodexParser:
             return (Unparsed(why="a reply to nothing of ours"),)
         if "error" in said:
             refusal = text(said, "error", "message") or "refused"
-            return (Replied(id=name, request=request, conversation=conversation, refusal=refusal),)
+            ends = self._list_refused(conversation) if method == ITEMS and not message else ()
+            return (*ends, Replied(id=name, request=request, conversation=conversation, refusal=refusal))
         told: Events | list[Event] = ()
         refusal = ""
         if method in ("thread/start", "thread/resume"):
@@ -189,8 +195,8 @@ class CodexParser:
             is_active = text(thread, "status", "type") == "active"
             opened = self._threads.at(conversation)
             opened.joined = is_active and not opened.turn
-            opened.past = past(items(result, "initialTurnsPage", "data"))
-            opened.new, opened.since = self._told.is_new(conversation), []
+            turns = past(items(result, "initialTurnsPage", "data"))
+            opened.opening = Opening(turns, is_new=self._told.is_new(conversation))
         if not conversation or conversation != self._conversation:
             return self._switch(conversation)
         return (ConversationSwitched(id=conversation, conversation=conversation, previous=conversation),)
@@ -207,10 +213,13 @@ class CodexParser:
         """The message that was looked for, or why nobody knows where it is; or what was said when nobody heard it. The
         latest come first.
         """
-        if len(entries) > MOST_PARTS or self._threads.full(conversation):
-            return [Unparsed(why=f"{len(entries)} parts", kind=ITEMS, conversation=conversation)], ""
+        is_full = self._threads.full(conversation)
+        if is_full or len(entries) > MOST_PARTS:
+            why = "too many threads" if is_full else f"{len(entries)} parts"
+            return [Unparsed(why=why, kind=ITEMS, conversation=conversation)], ""
         if not message:
-            return [*listed(conversation, entries, self._threads, self._told), *self._follow()], ""
+            news = listed(conversation, entries, self._threads, self._told, all_of_it=True)
+            return [*news, *self._follow()], ""
         if not any(text(entry, "item", "clientId") == message for entry in entries):
             return [], _UNCLEAR if self._told.may_have(message) else ""
         found: list[Event] = []
@@ -218,11 +227,18 @@ class CodexParser:
             found += done(mapping(entry, "item"), Where(conversation=conversation, turn=called(entry, "turnId")))
         return found, ""
 
+    def _list_refused(self, conversation: str) -> Events:
+        """What was said is not known; that a turn is over is."""
+        if self._threads.full(conversation):
+            return ()
+        found = listed(conversation, [], self._threads, self._told, all_of_it=False)
+        return (*found, *self._follow())
+
     def _asked(self, said: Object, method: str) -> Events:
         request = json.dumps(said.get("id"))
         params = mapping(said, "params")
         where = _where(params)
-        if method not in _APPROVALS:
+        if method not in TOOLS:
             return (Unparsed(why="unknown kind", kind=method, request=request, **where),)
         full = self._threads.full(where["conversation"]) or self._threads.asked() >= MOST_OPEN
         if full or len(request) > LONGEST_NAME:
@@ -233,10 +249,10 @@ class CodexParser:
             id=called(params, "approvalId") or call,
             request=request,
             call=call,
-            tool=_APPROVALS[method],
-            input={**thread.given(call), **_shown(params)},
+            tool=TOOLS[method],
+            input={**thread.given(call), **shown(params)},
             reason=text(params, "reason"),
-            rules=_rules(method, params),
+            rules=rules(method, params),
             **where,
         )
         thread.asked[request] = replace(asked, input={}, reason="", rules=())
@@ -276,6 +292,7 @@ class CodexParser:
         if not call:
             return tuple(joined)
         self._threads.begin(call, _where(params))
+        self._told.call(params)
         return (*joined, call)
 
     def _item_completed(self, params: Object) -> Events:
@@ -283,10 +300,11 @@ class CodexParser:
         item, where = mapping(params, "item"), _where(params)
         joined = self._join(where) if self._threads.runs(where) else []
         thread = self._threads.amid(where)
-        if not (name := self._told.tell(where["conversation"], params)):
+        name = ""
+        if where["conversation"] not in self._own and not (name := self._told.tell(where["conversation"], params)):
             return tuple(joined)
-        if thread.since is not None:
-            thread.since = [*thread.since[1 - LATEST :], name]
+        if name and thread.opening:
+            thread.opening.since = [*thread.opening.since[1 - LATEST :], name]
         return (*joined, *self._threads.unbegun(item, where), *done(item, where), *self._threads.finish(item, where))
 
     def _spent(self, params: Object) -> Events:
@@ -368,16 +386,3 @@ class CodexParser:
 
 def _where(params: Object) -> Where:
     return {"conversation": called(params, "threadId"), "turn": called(params, "turnId")}
-
-
-def _shown(params: Object) -> dict[str, Any]:
-    """What is to be decided, as the frame says it: of a change to files only the call that waits does."""
-    keys = ("command", "cwd", "permissions", "grantRoot", "networkApprovalContext", "additionalPermissions")
-    return {key: params[key] for key in keys if params.get(key) is not None}
-
-
-def _rules(method: str, params: Object) -> tuple[str, ...]:
-    """For longer the program allows the very same again, and no more."""
-    if _APPROVALS[method] == "Bash":
-        return (f"Bash({text(params, 'command')})",) if text(params, "command") else ()
-    return ("Edit",) if _APPROVALS[method] == "Edit" else (PERMISSIONS,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from vibespace.harness.codex_items import begun
 from vibespace.harness.events import (
@@ -33,6 +33,26 @@ MOST_KEPT = 4 << 20
 """Characters of the inputs of all open calls at once; what one has beyond that is not shown when it is asked about."""
 
 
+class Over(NamedTuple):
+    """Why a turn is over, in which words, and what those are about; all empty while it is at work."""
+
+    reason: str = ""
+    words: str = ""
+    trouble: str = ""
+
+
+@dataclass
+class Opening:
+    """Of a thread that was opened, until its items are listed."""
+
+    turns: dict[str, Over] = field(default_factory=dict)
+    """Those that it had then, the oldest first."""
+    is_new: bool = False
+    """It was seen to begin, and nothing of it was told yet."""
+    since: list[str] = field(default_factory=list)
+    """Items that were told since, the latest."""
+
+
 @dataclass
 class Thread:
     """What is under way in one."""
@@ -42,12 +62,7 @@ class Thread:
     """The turn before."""
     joined: bool = False
     """It was opened amid a turn, and nobody has told which that is."""
-    past: dict[str, str] = field(default_factory=dict)
-    """Turns that it had when it was opened, the oldest first, and why each is over: until its items are listed."""
-    new: bool = False
-    """It was opened when it was seen to begin, and nothing of it was told yet."""
-    since: list[str] | None = None
-    """Items that were told since it was opened, the latest; until its items are listed."""
+    opening: Opening | None = None
     led: dict[str, str] = field(default_factory=dict)
     """Our message that led to a turn, the latest one."""
     running: dict[str, str] = field(default_factory=dict)
@@ -60,6 +75,10 @@ class Thread:
     """What it last said to have spent altogether."""
     usage: Usage = field(default_factory=Usage)
     """What its turn has spent."""
+
+    def over(self, turn: str) -> Over | None:
+        """How that one was over when this was opened, if it had it then."""
+        return self.opening.turns.get(turn) if self.opening else None
 
     def given(self, call: str) -> dict[str, Any]:
         """The input of an open call; empty where it is not known."""
@@ -74,7 +93,7 @@ class Thread:
 
     def cancel(self, turn: str = "") -> list[Event]:
         """Nobody waits any more for what it asked, or what that turn did."""
-        asked = {name: each for name, each in self.asked.items() if turn in ("", each.turn)}
+        asked = {name: each for name, each in self.asked.items() if not turn or each.turn in ("", turn)}
         self.asked = {name: each for name, each in self.asked.items() if name not in asked}
         return [
             ApprovalCancelled(id=each.id, request=name, conversation=each.conversation, turn=each.turn)
@@ -115,14 +134,19 @@ class Threads:
     def passed(self, where: Where) -> list[Event]:
         """The end of a turn that is over by what the thread had when it was opened: now another one is at work."""
         thread = self._threads.get(where["conversation"])
-        if thread is None or thread.turn == where["turn"] or not (reason := thread.past.get(thread.turn)):
+        if thread is None or thread.turn == where["turn"]:
             return []
-        return self.end({**where, "turn": thread.turn}, Reason(reason))
+        over = thread.over(thread.turn)
+        return self.close_turn({**where, "turn": thread.turn}, over) if over and over.reason else []
+
+    def close_turn(self, where: Where, over: Over) -> list[Event]:
+        """The end of a turn that nobody heard."""
+        return self.end(where, Reason(over.reason), over.words, Trouble(over.trouble) if over.trouble else None)
 
     def runs(self, where: Where) -> bool:
         """Whether that turn was at work when its thread was opened."""
         thread = self._threads.get(where["conversation"])
-        return thread is not None and thread.past.get(where["turn"]) == ""
+        return thread is not None and thread.over(where["turn"]) == Over()
 
     def start(self, where: Where) -> list[Event]:
         """A turn begins, and has spent nothing yet."""
@@ -171,8 +195,8 @@ class Threads:
         thread = self.at(conversation)
         cancelled = thread.cancel(name)
         thread.turn, thread.ended = "", name
-        if name in thread.past:
-            thread.past[name] = reason
+        if thread.opening and name in thread.opening.turns:
+            thread.opening.turns[name] = Over(reason, detail, trouble or "")
         usage, thread.usage, message = thread.usage, Usage(), thread.led.pop(name, "")
         over = TurnEnded(id=name, reason=reason, detail=detail, trouble=trouble, usage=usage, message=message, **where)
         idle = [] if thread.running else [WorkEnded(id=name, conversation=conversation)]
@@ -208,10 +232,15 @@ class Threads:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """See Parser.restore."""
-        self._threads = {
-            name: Thread(**{**told, "total": Usage(**told["total"]), "usage": Usage(**told["usage"])})
-            for name, told in state.items()
-        }
+        self._threads = {name: Thread(**{**told, **_built(told)}) for name, told in state.items()}
+
+
+def _built(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a thread that are more than JSON is."""
+    opening = told["opening"]
+    if opening:
+        opening = Opening(**{**opening, "turns": {name: Over(*over) for name, over in opening["turns"].items()}})
+    return {"opening": opening, "total": Usage(**told["total"]), "usage": Usage(**told["usage"])}
 
 
 def _usage(said: Object) -> Usage:

@@ -23,6 +23,8 @@ class Told:
         """Of them, those that a list has told to this process: that each is over may be told only now."""
         self._begun = deque[str](maxlen=MOST_THREADS)
         """Threads that were seen to begin, and of which no item was told yet."""
+        self._calls = deque[str](maxlen=_MOST)
+        """Items that are calls, and were told to have begun."""
         self._turns = deque[str](maxlen=_MOST)
         """Those that were told to have begun, or to be over."""
         self._accepted: dict[str, str] = {}
@@ -36,12 +38,14 @@ class Told:
 
     def state(self) -> dict[str, Any]:
         items = {"items": [*self._items], "listed": [*self._listed], "begun": [*self._begun]}
+        items["calls"] = [*self._calls]
         return {**items, "turns": [*self._turns], "accepted": dict(self._accepted)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._items.extend(state["items"])
         self._listed.extend(state["listed"])
         self._begun.extend(state["begun"])
+        self._calls.extend(state["calls"])
         self._turns.extend(state["turns"])
         self._accepted = dict(state["accepted"])
 
@@ -53,6 +57,13 @@ class Told:
     def is_new(self, thread: str) -> bool:
         """Whether it was seen to begin, and nothing of it was told yet."""
         return thread in self._begun
+
+    def call(self, params: Object) -> bool:
+        """The call that an item is was told to have begun; whether that is news."""
+        if (name := _name(params)) in self._calls:
+            return False
+        self._calls.append(name)
+        return True
 
     def turn(self, name: str) -> None:
         """That one was told to have begun, or to be over."""
@@ -98,8 +109,10 @@ class Told:
         return name
 
     def find(self, thread: str, entries: list[Any], message: str) -> list[Any]:
-        """Of a list of the thread that message of ours, if it was not told."""
-        return self._take(thread, [entry for entry in entries if text(entry, "item", "clientId") == message])
+        """Of a list of the thread that message of ours; who looks for it was not told, whatever counts as told."""
+        found = [entry for entry in entries if text(entry, "item", "clientId") == message]
+        self._take(thread, found)
+        return found
 
     def news(self, thread: str, entries: list[Any], since: Container[str], *, is_new: bool) -> list[Any]:
         """Of a list of the thread, the latest first, what is to be told, the oldest first.

@@ -306,8 +306,8 @@ def _has_other_keys(view: View) -> bool:
 
 def _is_open(view: View, conversation: Conversation) -> bool:
     """The program is in the conversation."""
-    opened = view.live.replied.get(_named(view.live, _open(view, conversation))) == ""
-    there = opened if _has_moved(view, conversation) else bool(view.live.conversation)
+    reply = view.live.replied.get(_named(view.live, _open(view, conversation)))
+    there = reply == "" if _has_moved(view, conversation) else bool(reply is not None and view.live.conversation)
     return there or not _opening(view, conversation)
 
 
@@ -353,7 +353,7 @@ def _write(view: View, conversation: Conversation, message: Message, kind: str) 
             return action
         if looking and request not in live.replied:
             return None
-        if looking and live.replied[request]:
+        if looking and live.replied[request] and not message.resumed:  # that it goes on may be said twice
             return Lose(message)
     turn = live.turn if message.steers else ""
     try:
