@@ -10,7 +10,7 @@ from tests.harness.codex_frames import notified, replied
 from vibespace.harness.base import Settings
 from vibespace.harness.codex import Codex
 from vibespace.harness.codex_parser import CodexParser
-from vibespace.harness.events import Event, Text, ToolCall, ToolResult, TurnEnded, TurnStarted, WorkEnded
+from vibespace.harness.events import Event, Replied, Text, ToolCall, ToolResult, TurnEnded, TurnStarted, WorkEnded
 
 Item = dict[str, Any]
 RUN: Item = {"type": "commandExecution", "id": "c", "command": "ls", "status": "completed", "exitCode": 0}
@@ -90,12 +90,23 @@ def test_a_call_that_was_begun_is_over_by_the_list(parser: CodexParser) -> None:
 
 
 def test_a_message_that_is_looked_for(parser: CodexParser) -> None:
-    """Alone, wherever it is; also where it only counts as told."""
+    """Alone, wherever it is; not where it was told, but where it only counts as told."""
     said = {"type": "userMessage", "id": "u", "clientId": "m-1", "content": [{"type": "text", "text": "hello"}]}
     assert texts(listed(parser, ONE, said, TWO, message="m-1")) == ["hello"]
+    assert listed(parser, ONE, said, TWO, message="m-1") == []
     other = CodexParser()
     assert listed(other, ONE, said, TWO) == []
-    assert texts(listed(other, ONE, said, TWO, message="m-1")) == ["hello"]
+    again = other.next()
+    assert texts(listed(again, ONE, said, said, message="m-1")) == ["hello"]
+    assert listed(again, ONE, said, TWO, message="m-1") == listed(again, ONE, said, TWO) == []
+
+
+def test_a_message_that_is_looked_for_among_too_many_is_not_known_to_be_there(parser: CodexParser) -> None:
+    """It is neither found nor missed."""
+    (asked,) = Codex().look_up("thread", "m-1", "r")
+    *_, over = replied(parser, asked, data=[{"turnId": "t", "item": ONE}] * 1001)
+    assert isinstance(over, Replied)
+    assert over.refusal
 
 
 def opened(parser: CodexParser, status: str) -> list[Event]:

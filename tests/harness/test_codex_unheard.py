@@ -8,17 +8,12 @@ from typing import Any
 import pytest
 
 from tests.harness.codex_frames import notified, replied
+from tests.harness.codex_lists import DONE, KILLED, RUN, RUNS, Frame, Turn, in_short, listed, opened, said
 from vibespace.harness.base import Settings
 from vibespace.harness.codex import Codex
 from vibespace.harness.codex_parser import CodexParser
-from vibespace.harness.events import Error, Event, Replied, Text, TurnEnded, TurnStarted, WorkEnded
-from vibespace.harness.reading import LONGEST, encode
-
-Frame = dict[str, Any]
-Turn = tuple[str, str, bool]
-"""Its id, its status, and whether it is known when it was over."""
-DONE, RUNS = ("t-1", "completed", True), ("t-2", "inProgress", False)
-KILLED = ("t-2", "interrupted", False)
+from vibespace.harness.events import Replied, TurnEnded
+from vibespace.harness.reading import encode
 
 
 @pytest.fixture
@@ -26,50 +21,6 @@ def parser() -> CodexParser:
     parser = CodexParser()
     notified(parser, "thread/started", thread={"id": "thread"})
     return parser
-
-
-def opened(parser: CodexParser, *turns: Turn) -> None:
-    """The thread is opened, and has these, the oldest first."""
-    (asked, *_) = Codex().open(Settings(), "thread", "/vibespace", "r")
-    page = [{"id": name, "status": status, "completedAt": 1 if known else None} for name, status, known in turns]
-    status = {"type": "active" if any(each[1] == "inProgress" for each in turns) else "idle"}
-    thread = {"id": "thread", "status": status}
-    replied(parser, asked, thread=thread, initialTurnsPage={"data": page[::-1]})
-
-
-def listed(parser: CodexParser, *there: tuple[str, str], message: str = "") -> list[Event]:
-    """What it makes of a list of what was said: in which turns, the oldest first."""
-    (asked,) = Codex().look_up("thread", message, "r")
-    data = [{"turnId": turn, "item": said(words, words)} for turn, words in reversed(there)]
-    return replied(parser, asked, data=data)[:-1]
-
-
-def said(words: str, message: str = "") -> Frame:
-    return {
-        "type": "userMessage",
-        "id": f"i-{words}",
-        "clientId": message,
-        "content": [{"type": "text", "text": words}],
-    }
-
-
-def in_short(events: list[Event]) -> list[str]:
-    found = []
-    for event in events:
-        match event:
-            case TurnStarted():
-                found.append(f"{event.turn} begins")
-            case TurnEnded():
-                found.append(f"{event.turn} {event.reason}")
-            case Text():
-                found.append(event.text)
-            case Error():
-                found.append(f"{event.turn} {event.trouble}")
-            case WorkEnded():
-                found.append("idle")
-            case _:
-                found.append(type(event).__name__)
-    return found
 
 
 @pytest.mark.parametrize(
@@ -154,44 +105,98 @@ def test_why_a_turn_failed_that_nobody_heard(parser: CodexParser) -> None:
 
 def test_a_call_that_was_told_to_have_begun_is_not_told_again(parser: CodexParser) -> None:
     """By the process after the one that began it; its result is."""
-    run = {"type": "commandExecution", "id": "c", "command": "ls", "status": "failed", "exitCode": 1}
     notified(parser, "turn/started", turn={"id": "t"})
-    assert in_short(notified(parser, "item/started", turnId="t", item=run)) == ["ToolCall"]
+    assert in_short(notified(parser, "item/started", turnId="t", item=RUN)) == ["ToolCall"]
     parser.lost()
     opened(after := parser.next(), ("t", "interrupted", False))
     (asked,) = Codex().look_up("thread", "", "r")
-    found = replied(after, asked, data=[{"turnId": "t", "item": run}])
+    found = replied(after, asked, data=[{"turnId": "t", "item": RUN}])
     assert in_short(found) == ["ToolResult", "Replied"]
 
 
-def test_a_list_that_is_refused_hides_no_end(parser: CodexParser) -> None:
-    """Nor a beginning; what was said in between is not known, and not said to be nothing."""
-    notified(parser, "turn/started", turn={"id": "t-1"})
-    opened(parser, DONE, KILLED)
+def test_calls_are_told_once(parser: CodexParser) -> None:
+    """Also where more is listed than is remembered, and where the list comes before the beginning of what it has."""
+    notified(parser, "turn/started", turn={"id": "t"})
+    assert in_short(notified(parser, "item/started", turnId="t", item=RUN)) == ["ToolCall"]
+    assert in_short(notified(parser, "item/started", turnId="t", item=RUN)) == []
+    before = [("t", f"m-{number}") for number in range(300)]
+    for first in (0, 98, 196):
+        assert len(listed(parser, *before[first : first + 99])) > 90
     (asked,) = Codex().look_up("thread", "", "r")
-    refused = parser.feed(encode({"id": json.loads(asked)["id"], "error": {"message": "no"}}))
-    assert in_short(list(refused)) == ["t-1 completed", "idle", "t-2 begins", "t-2 lost", "idle", "Replied"]
+    data = [{"turnId": turn, "item": said(words)} for turn, words in before[294:200:-1]]
+    found = replied(parser.next(), asked, data=[{"turnId": "t", "item": RUN}, *data])
+    assert in_short(found) == ["ToolResult", "Replied"]
+    assert in_short(notified(parser.next(), "item/completed", turnId="t", item=RUN)) == ["ToolResult"]
 
 
-def test_a_list_that_is_too_long_is_refused(parser: CodexParser) -> None:
-    """Who waits for it goes on."""
-    for message in ("", "m"):
-        (asked,) = Codex().look_up("thread", message, "r")
-        told_of = f'{{"id":{json.dumps(json.loads(asked)["id"])},"result":{{"data":["'.encode() + b"x" * LONGEST
-        unread, over = parser.feed(told_of)
-        assert isinstance(over, Replied)
-        assert (in_short([unread]), over.request, bool(over.refusal)) == (["Unparsed"], "r", True)
+def test_a_call_that_is_listed_before_it_is_heard_is_over(parser: CodexParser) -> None:
+    """And with it the work, if the turn is."""
+    notified(parser, "turn/started", turn={"id": "t"})
+    (asked,) = Codex().look_up("thread", "", "r")
+    found = replied(parser, asked, data=[{"turnId": "t", "item": RUN}])
+    assert in_short(found) == ["ToolCall", "ToolResult", "Replied"]
+    assert notified(parser, "item/started", turnId="t", item=RUN) == []
+    over = notified(parser, "turn/completed", turn={"id": "t", "status": "completed"})
+    assert in_short(over) == ["t completed"]
+    assert in_short(notified(parser, "item/completed", turnId="t", item=RUN)) == ["idle"]
+
+
+def test_threads_that_we_begin_are_forgotten_when_nothing_is_under_way(parser: CodexParser) -> None:
+    """Nothing is listed of them."""
+    (asked, *_) = Codex().open(Settings(), "", "/vibespace", "r")
+    for number in range(200):
+        replied(parser, asked, thread={"id": f"thread-{number}"})
+    assert in_short(notified(parser, "turn/started", turn={"id": "t"})) == ["t begins"]
+
+
+def test_a_question_of_no_turn_is_cancelled_with_the_turn(parser: CodexParser) -> None:
+    """Nobody waits for its answer any more."""
+    notified(parser, "turn/started", turn={"id": "t"})
+    params = {"threadId": "thread", "itemId": "c", "command": "ls"}
+    parser.feed(encode({"method": "item/commandExecution/requestApproval", "id": 7, "params": params}))
+    over = notified(parser, "turn/completed", turn={"id": "t", "status": "completed"})
+    assert in_short(over) == ["ApprovalCancelled", "t completed", "idle"]
 
 
 def test_helpers_leave_what_was_told_of_the_agent_in_memory(parser: CodexParser) -> None:
     """However much they do: their threads are never listed."""
     notified(parser, "item/completed", turnId="t-0", item=said("zero"))
     notified(parser, "thread/started", thread={"id": "helper", "parentThreadId": "thread"})
+    accepted(parser, "t-1")
+    notified(parser, "turn/started", turn={"id": "t-1"})
+    notified(parser, "item/started", turnId="t-1", item=RUN)
     for number in range(300):
-        params = {"threadId": "helper", "turnId": "t-h", "item": said(f"help {number}")}
-        assert len(notified(parser, "item/completed", **params)) == 1
-    opened(after := parser.next(), ("t-0", "completed", True), DONE)
-    assert in_short(listed(after, ("t-0", "zero"), ("t-1", "one"))) == ["t-1 begins", "one", "t-1 completed", "idle"]
+        turn = {"id": f"t-{number}-h", "status": "completed"}
+        params = {"threadId": "helper", "turnId": turn["id"]}
+        notified(parser, "turn/started", turn=turn, threadId="helper")
+        for state in ("started", "completed"):
+            notified(parser, f"item/{state}", **params, item=RUN)
+        assert in_short(notified(parser, "item/completed", **params, item=said(f"help {number}"))) == [f"help {number}"]
+        notified(parser, "turn/completed", turn=turn, threadId="helper")
+    assert refusal(parser)
+    opened(after := parser.next(), ("t-0", "completed", True), ("t-1", "interrupted", False))
+    (asked,) = Codex().look_up("thread", "", "r")
+    data = [{"turnId": "t-1", "item": RUN}, {"turnId": "t-0", "item": said("zero")}]
+    assert in_short(replied(after, asked, data=data))[0] == "ToolResult"
+
+
+def test_what_threads_have_when_they_are_opened_is_kept_until_it_is_listed(parser: CodexParser) -> None:
+    """Others with nothing under way are forgotten for it."""
+    opened(parser, DONE, KILLED)
+    for number in range(200):
+        notified(parser, "thread/tokenUsage/updated", threadId=f"other-{number}")
+    assert in_short(listed(parser, ("t-1", "one")))[-2:] == ["t-2 lost", "idle"]
+
+
+def test_of_words_by_which_turns_have_failed_so_many_are_kept(parser: CodexParser) -> None:
+    """What they are of one that is heard is told, and not kept."""
+    failed = {"status": "failed", "completedAt": 1, "error": {"message": "x" * 100_000}}
+    (asked, *_) = Codex().open(Settings(), "thread", "/vibespace", "r")
+    thread = {"id": "thread", "status": {"type": "idle"}}
+    page = [{"id": "t-1", **failed}, {"id": "t-0", "status": "inProgress"}]
+    replied(parser, asked, thread=thread, initialTurnsPage={"data": page})
+    notified(parser, "turn/completed", turn={"id": "t-0", **failed})
+    assert len(json.dumps(parser.state())) < 10_000
 
 
 @pytest.mark.parametrize("heard", [False, True])
@@ -297,12 +302,13 @@ def test_another_turn_tells_the_end_of_the_one_before(parser: CodexParser, frame
 def test_a_state_knows_it_all(parser: CodexParser) -> None:
     """Also between what it had and what is listed of that."""
     accepted(parser, "t-2")
-    opened(parser, DONE, KILLED)
+    opened(parser, ("t-0", "failed", True), DONE, KILLED)
     again, state = CodexParser(), parser.state()
     again.restore(json.loads(json.dumps(state)))
     assert again.state() == state
     found = in_short(listed(again, ("t-1", "one")))
-    assert found == ["t-1 begins", "one", "t-1 completed", "idle", "t-2 begins", "t-2 warning", "t-2 lost", "idle"]
+    assert found[:3] == ["t-0 begins", "t-0 failed", "idle"]
+    assert found[3:] == ["t-1 begins", "one", "t-1 completed", "idle", "t-2 begins", "t-2 warning", "t-2 lost", "idle"]
     assert refusal(again)
 
 

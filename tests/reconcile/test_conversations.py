@@ -389,3 +389,11 @@ def test_what_is_known_of_a_program_has_a_limit() -> None:
     assert (len(live.unknown), len(live.replied), len(live.written)) == (1000, 1000, 50_000)
     assert (live.unknown[-1], live.replied["1999"]) == ("1999", "no" * 500)
     assert max(map(len, (*live.unknown, *live.replied, *live.written))) < 200
+
+
+def test_what_opened_a_conversation_is_known_after_a_thousand_messages() -> None:
+    """Of what was replied that is forgotten first which each message asks for anew."""
+    live = running(*(Replied(id="x", request=name) for name in ("open-1", "open-1-said-1")))
+    for number in range(1000):
+        live.saw([Replied(id="x", request=f"{kind}-{number}-1") for kind in ("look", "message")])
+    assert ([*live.replied][:2], len(live.replied)) == (["open-1", "open-1-said-1"], 1000)

@@ -11,7 +11,7 @@ from typing import Any
 
 from vibespace.harness.codex_approvals import TOOLS, rules, shown
 from vibespace.harness.codex_items import begun, done, failure
-from vibespace.harness.codex_threads import MOST_OPEN, MOST_THREADS, Opening, Threads
+from vibespace.harness.codex_threads import MOST_OPEN, Opening, Threads
 from vibespace.harness.codex_told import Told
 from vibespace.harness.codex_unheard import LATEST, listed, past
 from vibespace.harness.events import (
@@ -36,9 +36,10 @@ from vibespace.harness.events import (
     Where,
 )
 from vibespace.harness.reading import (
-    LONGEST,
     LONGEST_NAME,
     MOST_PARTS,
+    NO_JSON,
+    NO_UTF8,
     Object,
     amount,
     called,
@@ -66,8 +67,9 @@ _KNOWN = """
 """
 _SILENT = frozenset(_KNOWN.split())
 """Methods that are known, and say nothing about the conversation."""
+_MOST_OWN = 1000
 _REPLY = re.compile(rb'\{"id":"([ -!#-\[\]-~]{1,500})","result":')
-"""How a reply to a request of ours begins."""
+"""How a reply to a request of ours begins: app-server writes its fields in this order."""
 
 _DELTAS = {
     "item/agentMessage/delta": Stream.TEXT,
@@ -95,8 +97,10 @@ class CodexParser:
         self._next = ""
         """The thread that a person has entered amid a turn of the agent's: the agent follows when that is over."""
         self._threads = Threads()
-        self._own: deque[str] = deque(maxlen=MOST_THREADS)
-        """Threads that are the program's own, or its helpers'."""
+        self._own: deque[str] = deque(maxlen=_MOST_OWN)
+        """Threads that are the program's own, or its helpers': they are never listed, so what was told of them is not
+        kept, and leaves room for what was told of the agent's.
+        """
         self._told = told or Told()
         self._handlers: dict[str, Callable[[Object], Events]] = {
             "turn/started": self._turn_started,
@@ -119,7 +123,7 @@ class CodexParser:
     def feed(self, line: bytes, source: Source = Source.OUTPUT) -> Events:
         said = decode(line)
         if isinstance(said, Unparsed):
-            return (said, *self._unread(line, said.why)) if len(line) > LONGEST else (said,)
+            return (said,) if said.why in (NO_UTF8, NO_JSON) else (said, *self._unread(line, said.why))
         method = text(said, "method")
         if "id" in said:
             return self._asked(said, method) if method else self._replied(said)
@@ -159,7 +163,7 @@ class CodexParser:
 
     def _unread(self, line: bytes, why: str) -> Events:
         """A reply that is too much to be read, such as a list with many images, is one all the same: who waits for it
-        is told.
+        would wait for ever.
         """
         name = _REPLY.match(line)
         return self._replied({"id": name[1].decode(), "error": {"message": why}}) if name else ()
@@ -178,7 +182,7 @@ class CodexParser:
         told: Events | list[Event] = ()
         refusal = ""
         if method in ("thread/start", "thread/resume"):
-            told = self._opened(mapping(said, "result"))
+            told = self._opened(mapping(said, "result"), is_listed=method == "thread/resume")
         elif method == ITEMS:
             told, refusal = self._list(conversation, message, items(said, "result", "data"))
         elif method in (START, STEER) and not self._threads.full(conversation):
@@ -187,16 +191,20 @@ class CodexParser:
             told = self._threads.clean(conversation)
         return (*told, Replied(id=name, request=request, conversation=conversation, refusal=refusal))
 
-    def _opened(self, result: Object) -> Events:
-        """Told again of the one that it is in: over another connection nothing else says that it is there."""
+    def _opened(self, result: Object, *, is_listed: bool) -> Events:
+        """Told again of the one that it is in: over another connection nothing else says that it is there. `is_listed`:
+        its items are asked for.
+        """
         thread = mapping(result, "thread")
         conversation = called(thread, "id")
         if not self._threads.full(conversation):
             is_active = text(thread, "status", "type") == "active"
             opened = self._threads.at(conversation)
             opened.joined = is_active and not opened.turn
-            turns = past(items(result, "initialTurnsPage", "data"))
-            opened.opening = Opening(turns, is_new=self._told.is_new(conversation))
+            before = opened.opening or Opening()
+            turns, is_new = past(items(result, "initialTurnsPage", "data")), self._told.is_new(conversation)
+            if is_listed:
+                opened.opening = Opening(turns, is_new=before.is_new or is_new, since=before.since)
         if not conversation or conversation != self._conversation:
             return self._switch(conversation)
         return (ConversationSwitched(id=conversation, conversation=conversation, previous=conversation),)
@@ -216,10 +224,9 @@ class CodexParser:
         is_full = self._threads.full(conversation)
         if is_full or len(entries) > MOST_PARTS:
             why = "too many threads" if is_full else f"{len(entries)} parts"
-            return [Unparsed(why=why, kind=ITEMS, conversation=conversation)], ""
+            return [Unparsed(why=why, kind=ITEMS, conversation=conversation)], why
         if not message:
-            news = listed(conversation, entries, self._threads, self._told, all_of_it=True)
-            return [*news, *self._follow()], ""
+            return [*listed(conversation, entries, self._threads, self._told), *self._follow()], ""
         if not any(text(entry, "item", "clientId") == message for entry in entries):
             return [], _UNCLEAR if self._told.may_have(message) else ""
         found: list[Event] = []
@@ -231,8 +238,7 @@ class CodexParser:
         """What was said is not known; that a turn is over is."""
         if self._threads.full(conversation):
             return ()
-        found = listed(conversation, [], self._threads, self._told, all_of_it=False)
-        return (*found, *self._follow())
+        return (*listed(conversation, None, self._threads, self._told), *self._follow())
 
     def _asked(self, said: Object, method: str) -> Events:
         request = json.dumps(said.get("id"))
@@ -269,11 +275,13 @@ class CodexParser:
 
     def _turn_started(self, params: Object) -> Events:
         where = Where(conversation=called(params, "threadId"), turn=called(params, "turn", "id"))
-        self._told.turn(where["turn"])
+        if where["conversation"] not in self._own:
+            self._told.turn(where["turn"])
         return (*self._threads.passed(where), *self._threads.start(where))
 
     def _join(self, where: Where) -> list[Event]:
-        if joined := self._threads.join(where):
+        joined = self._threads.join(where)
+        if joined and where["conversation"] not in self._own:
             self._told.turn(where["turn"])
         return joined
 
@@ -281,7 +289,8 @@ class CodexParser:
         name, conversation = called(params, "turn", "id"), called(params, "threadId")
         reason = _REASONS.get(text(params, "turn", "status"), Reason.FAILED)
         trouble, detail, _ = failure(mapping(params, "turn", "error"))
-        self._told.end(name)
+        if conversation not in self._own:
+            self._told.end(name)
         where = Where(conversation=conversation, turn=name)
         joined = self._join(where)
         over = self._threads.end(where, reason, detail, trouble if reason is Reason.FAILED else None)
@@ -292,20 +301,23 @@ class CodexParser:
         if not call:
             return tuple(joined)
         self._threads.begin(call, _where(params))
-        self._told.call(params)
-        return (*joined, call)
+        is_news = call.conversation in self._own or self._told.begin_call(params)
+        return (*joined, call) if is_news else tuple(joined)
 
     def _item_completed(self, params: Object) -> Events:
         """What was begun too, if it was not told: what is refused at once is not."""
         item, where = mapping(params, "item"), _where(params)
         joined = self._join(where) if self._threads.runs(where) else []
-        thread = self._threads.amid(where)
-        name = ""
-        if where["conversation"] not in self._own and not (name := self._told.tell(where["conversation"], params)):
-            return tuple(joined)
-        if name and thread.opening:
+        thread, call = self._threads.amid(where), self._threads.unbegun(item, where)
+        finished = self._threads.finish(item, where)
+        if where["conversation"] in self._own:
+            return (*joined, *call, *done(item, where), *finished)
+        if not (name := self._told.tell(where["conversation"], params)):
+            return (*joined, *finished)
+        if thread.opening:
             thread.opening.since = [*thread.opening.since[1 - LATEST :], name]
-        return (*joined, *self._threads.unbegun(item, where), *done(item, where), *self._threads.finish(item, where))
+        call = call if call and self._told.begin_call(params) else []
+        return (*joined, *call, *done(item, where), *finished)
 
     def _spent(self, params: Object) -> Events:
         self._threads.at(called(params, "threadId")).spend(mapping(params, "tokenUsage"))

@@ -34,9 +34,9 @@ MOST_KEPT = 4 << 20
 
 
 class Over(NamedTuple):
-    """Why a turn is over, in which words, and what those are about; all empty while it is at work."""
+    """Why a turn is over, in which words, and what those are about."""
 
-    reason: str = ""
+    reason: str
     words: str = ""
     trouble: str = ""
 
@@ -45,12 +45,12 @@ class Over(NamedTuple):
 class Opening:
     """Of a thread that was opened, until its items are listed."""
 
-    turns: dict[str, Over] = field(default_factory=dict)
-    """Those that it had then, the oldest first."""
+    turns: dict[str, Over | None] = field(default_factory=dict)
+    """Those that it had then, the oldest first, and how each was over; none while it is at work."""
     is_new: bool = False
     """It was seen to begin, and nothing of it was told yet."""
     since: list[str] = field(default_factory=list)
-    """Items that were told since, the latest."""
+    """Items that were told since, the latest; also since one before, if its list was refused."""
 
 
 @dataclass
@@ -75,10 +75,6 @@ class Thread:
     """What it last said to have spent altogether."""
     usage: Usage = field(default_factory=Usage)
     """What its turn has spent."""
-
-    def over(self, turn: str) -> Over | None:
-        """How that one was over when this was opened, if it had it then."""
-        return self.opening.turns.get(turn) if self.opening else None
 
     def given(self, call: str) -> dict[str, Any]:
         """The input of an open call; empty where it is not known."""
@@ -136,8 +132,8 @@ class Threads:
         thread = self._threads.get(where["conversation"])
         if thread is None or thread.turn == where["turn"]:
             return []
-        over = thread.over(thread.turn)
-        return self.close_turn({**where, "turn": thread.turn}, over) if over and over.reason else []
+        over = thread.opening.turns.get(thread.turn) if thread.opening else None
+        return self.close_turn({**where, "turn": thread.turn}, over) if over else []
 
     def close_turn(self, where: Where, over: Over) -> list[Event]:
         """The end of a turn that nobody heard."""
@@ -146,7 +142,8 @@ class Threads:
     def runs(self, where: Where) -> bool:
         """Whether that turn was at work when its thread was opened."""
         thread = self._threads.get(where["conversation"])
-        return thread is not None and thread.over(where["turn"]) == Over()
+        turns = thread.opening.turns if thread and thread.opening else {}
+        return turns.get(where["turn"], ...) is None
 
     def start(self, where: Where) -> list[Event]:
         """A turn begins, and has spent nothing yet."""
@@ -159,7 +156,9 @@ class Threads:
         if not name or name in self._threads or len(self._threads) < MOST_THREADS:
             return False
         self._threads = {
-            each: thread for each, thread in self._threads.items() if thread.turn or thread.running or thread.asked
+            each: thread
+            for each, thread in self._threads.items()
+            if thread.turn or thread.running or thread.asked or thread.opening
         }
         return len(self._threads) >= MOST_THREADS
 
@@ -196,7 +195,7 @@ class Threads:
         cancelled = thread.cancel(name)
         thread.turn, thread.ended = "", name
         if thread.opening and name in thread.opening.turns:
-            thread.opening.turns[name] = Over(reason, detail, trouble or "")
+            thread.opening.turns[name] = Over(reason)
         usage, thread.usage, message = thread.usage, Usage(), thread.led.pop(name, "")
         over = TurnEnded(id=name, reason=reason, detail=detail, trouble=trouble, usage=usage, message=message, **where)
         idle = [] if thread.running else [WorkEnded(id=name, conversation=conversation)]
@@ -239,7 +238,8 @@ def _built(told: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a thread that are more than JSON is."""
     opening = told["opening"]
     if opening:
-        opening = Opening(**{**opening, "turns": {name: Over(*over) for name, over in opening["turns"].items()}})
+        turns = {name: over and Over(*over) for name, over in opening["turns"].items()}
+        opening = Opening(**{**opening, "turns": turns})
     return {"opening": opening, "total": Usage(**told["total"]), "usage": Usage(**told["usage"])}
 
 

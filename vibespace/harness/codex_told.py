@@ -19,6 +19,8 @@ class Told:
 
     def __init__(self) -> None:
         self._items = deque[str](maxlen=_MOST)
+        self._assumed = deque[str](maxlen=_MOST)
+        """Of them, those of which nobody knows whether they were."""
         self._listed = deque[str](maxlen=_MOST)
         """Of them, those that a list has told to this process: that each is over may be told only now."""
         self._begun = deque[str](maxlen=MOST_THREADS)
@@ -37,12 +39,19 @@ class Told:
         return after
 
     def state(self) -> dict[str, Any]:
-        items = {"items": [*self._items], "listed": [*self._listed], "begun": [*self._begun]}
-        items["calls"] = [*self._calls]
-        return {**items, "turns": [*self._turns], "accepted": dict(self._accepted)}
+        return {
+            "items": [*self._items],
+            "assumed": [*self._assumed],
+            "listed": [*self._listed],
+            "begun": [*self._begun],
+            "calls": [*self._calls],
+            "turns": [*self._turns],
+            "accepted": dict(self._accepted),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._items.extend(state["items"])
+        self._assumed.extend(state["assumed"])
         self._listed.extend(state["listed"])
         self._begun.extend(state["begun"])
         self._calls.extend(state["calls"])
@@ -58,7 +67,7 @@ class Told:
         """Whether it was seen to begin, and nothing of it was told yet."""
         return thread in self._begun
 
-    def call(self, params: Object) -> bool:
+    def begin_call(self, params: Object) -> bool:
         """The call that an item is was told to have begun; whether that is news."""
         if (name := _name(params)) in self._calls:
             return False
@@ -109,10 +118,8 @@ class Told:
         return name
 
     def find(self, thread: str, entries: list[Any], message: str) -> list[Any]:
-        """Of a list of the thread that message of ours; who looks for it was not told, whatever counts as told."""
-        found = [entry for entry in entries if text(entry, "item", "clientId") == message]
-        self._take(thread, found)
-        return found
+        """Of a list of the thread that message of ours, if it was not told, or only counts as if it were."""
+        return self._take(thread, [entry for entry in entries if text(entry, "item", "clientId") == message])
 
     def news(self, thread: str, entries: list[Any], since: Container[str], *, is_new: bool) -> list[Any]:
         """Of a list of the thread, the latest first, what is to be told, the oldest first.
@@ -122,14 +129,20 @@ class Told:
         """
         missed = [*takewhile(lambda entry: (name := _name(entry)) not in self._items or name in since, entries)]
         if len(missed) == len(entries) and not is_new:
-            self._items.extend(_name(entry) for entry in reversed(entries))
+            names = [_name(entry) for entry in reversed(entries)]
+            self._items.extend(names)
+            self._assumed.extend(names)
             return []
         return self._take(thread, missed)
 
     def _take(self, thread: str, missed: list[Any]) -> list[Any]:
         found = []
         for entry in reversed(missed):
-            if (name := _name(entry)) not in self._items:
+            name = _name(entry)
+            if name in self._assumed:
+                self._assumed.remove(name)
+                self._items.remove(name)
+            if name not in self._items:
                 self._add(thread, name)
                 self._listed.append(name)
                 found.append(entry)

@@ -28,6 +28,9 @@ LONGEST_NAME = 500
 LARGEST = 2**53
 """Of whole numbers: what every reader of JSON can hold, and more than anything that is counted here."""
 
+NO_UTF8, NO_JSON = "not UTF-8", "not JSON"
+"""Why a line that was cut short is none."""
+
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONE = re.compile("[\ud800-\udfff]")
 
@@ -44,11 +47,11 @@ def decode(line: bytes) -> dict[str, Any] | Unparsed:
     try:
         found = _DECODER.decode(line.decode())
     except UnicodeDecodeError:
-        return Unparsed(why="not UTF-8")
+        return Unparsed(why=NO_UTF8)
     except RecursionError:
         return Unparsed(why="nested too deeply")
     except ValueError:  # also of whole numbers with thousands of digits
-        return Unparsed(why="not JSON")
+        return Unparsed(why=NO_JSON)
     if not isinstance(found, dict):
         return Unparsed(why="not an object")
     if parts > DEEPEST and _deeper(found, DEEPEST):
