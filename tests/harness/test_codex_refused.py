@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.harness.codex_frames import notified
+from tests.harness.codex_frames import notified, replied
 from tests.harness.codex_lists import DONE, KILLED, in_short, listed, opened, refused, said
 from vibespace.harness.codex import Codex
 from vibespace.harness.codex_parser import CodexParser
@@ -41,7 +41,16 @@ def test_a_list_that_is_refused_takes_nothing_from_the_next(parser: CodexParser)
         opened(before, ("t-0", "completed", True), DONE)
         there = [("t-0", "zero"), ("t-1", "missed"), ("t-1", "heard"), ("t-1", "later")]
         told = [event.text for event in listed(before, *there) if isinstance(event, Text)]
-        assert told == (["zero", "missed"] if is_new else ["missed"])
+        assert told == ([] if is_new else ["missed"])
+
+
+def test_a_list_of_too_many_hides_no_end(parser: CodexParser) -> None:
+    """It is as one that is refused."""
+    notified(parser, "turn/started", turn={"id": "t-1"})
+    opened(parser, DONE)
+    (asked,) = Codex().look_up("thread", "", "r")
+    found = replied(parser, asked, data=[{"turnId": "t-1", "item": said("one")}] * 1001)
+    assert in_short(found) == ["Unparsed", "t-1 completed", "idle", "Replied"]
 
 
 def test_who_waits_for_the_end_of_a_turn_to_follow_a_person_does_so_where_the_list_is_refused(

@@ -115,10 +115,9 @@ def test_a_call_that_was_told_to_have_begun_is_not_told_again(parser: CodexParse
 
 
 def test_calls_are_told_once(parser: CodexParser) -> None:
-    """Also where more is listed than is remembered, and where the list comes before the beginning of what it has."""
+    """Also where more is listed than is remembered."""
     notified(parser, "turn/started", turn={"id": "t"})
     assert in_short(notified(parser, "item/started", turnId="t", item=RUN)) == ["ToolCall"]
-    assert in_short(notified(parser, "item/started", turnId="t", item=RUN)) == []
     before = [("t", f"m-{number}") for number in range(300)]
     for first in (0, 98, 196):
         assert len(listed(parser, *before[first : first + 99])) > 90
@@ -135,7 +134,7 @@ def test_a_call_that_is_listed_before_it_is_heard_is_over(parser: CodexParser) -
     (asked,) = Codex().look_up("thread", "", "r")
     found = replied(parser, asked, data=[{"turnId": "t", "item": RUN}])
     assert in_short(found) == ["ToolCall", "ToolResult", "Replied"]
-    assert notified(parser, "item/started", turnId="t", item=RUN) == []
+    notified(parser, "item/started", turnId="t", item=RUN)
     over = notified(parser, "turn/completed", turn={"id": "t", "status": "completed"})
     assert in_short(over) == ["t completed"]
     assert in_short(notified(parser, "item/completed", turnId="t", item=RUN)) == ["idle"]
@@ -197,6 +196,45 @@ def test_of_words_by_which_turns_have_failed_so_many_are_kept(parser: CodexParse
     replied(parser, asked, thread=thread, initialTurnsPage={"data": page})
     notified(parser, "turn/completed", turn={"id": "t-0", **failed})
     assert len(json.dumps(parser.state())) < 10_000
+
+
+def test_what_was_missed_is_told_behind_what_was_heard_since(parser: CodexParser) -> None:
+    """Also where the list does not go back to what was told before, or nobody knows what that was."""
+    for heard in (5, 99, 150):
+        there = [("t-1", f"heard {number}") for number in range(heard)]
+        before = CodexParser()
+        opened(before, RUNS)
+        for turn, words in there:
+            notified(before, "item/completed", turnId=turn, item=said(words))
+        opened(before, RUNS)
+        missed = [("t-1", f"missed {number}") for number in range(3)]
+        found = in_short(listed(before, *[("t-0", "old"), *there, *missed][-100:]))
+        assert [each for each in found if "t-" not in each] == ["missed 0", "missed 1", "missed 2"], heard
+
+
+def test_what_only_counts_as_told_is_forgotten_with_the_rest(parser: CodexParser) -> None:
+    """After so much else a list has it again, and so has a search."""
+    for others, searched in ((256, False), (255, True)):
+        before = CodexParser()
+        opened(before, DONE)
+        assert [each for each in in_short(listed(before, ("t-1", "m"), ("t-1", "x"))) if each in "mx"] == []
+        if searched:
+            refusal(before, ("t-1", "m"))
+        for number in range(others):
+            notified(before, "item/completed", threadId="other", turnId="t", item=said(f"other {number}"))
+        opened(before, DONE)
+        assert [each for each in in_short(listed(before, ("t-1", "m"), ("t-1", "x"))) if each in "mx"] == []
+        assert refusal(before, ("t-1", "m")) == ""
+
+
+def test_threads_whose_list_was_refused_are_forgotten(parser: CodexParser) -> None:
+    """When nothing is under way in them."""
+    for number in range(100):
+        (asked, *_) = Codex().open(Settings(), f"thread-{number}", "/vibespace", "r")
+        replied(parser, asked, thread={"id": f"thread-{number}"})
+        (asked,) = Codex().look_up(f"thread-{number}", "", "r")
+        parser.feed(encode({"id": json.loads(asked)["id"], "error": {"message": "no"}}))
+    assert in_short(notified(parser, "turn/started", turn={"id": "t"})) == ["t begins"]
 
 
 @pytest.mark.parametrize("heard", [False, True])

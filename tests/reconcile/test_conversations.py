@@ -392,8 +392,12 @@ def test_what_is_known_of_a_program_has_a_limit() -> None:
 
 
 def test_what_opened_a_conversation_is_known_after_a_thousand_messages() -> None:
-    """Of what was replied that is forgotten first which each message asks for anew."""
+    """Of what was replied that is forgotten first which each message asks for anew; never what has just come."""
     live = running(*(Replied(id="x", request=name) for name in ("open-1", "open-1-said-1")))
     for number in range(1000):
         live.saw([Replied(id="x", request=f"{kind}-{number}-1") for kind in ("look", "message")])
     assert ([*live.replied][:2], len(live.replied)) == (["open-1", "open-1-said-1"], 1000)
+    for number in range(2, 2000):
+        live.saw([Replied(id="x", request=f"open-{number}-1"), Replied(id="x", request=f"look-{number}-1")])
+        assert f"look-{number}-1" in live.replied
+        assert f"open-{number}-1" in live.replied

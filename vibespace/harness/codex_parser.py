@@ -98,9 +98,7 @@ class CodexParser:
         """The thread that a person has entered amid a turn of the agent's: the agent follows when that is over."""
         self._threads = Threads()
         self._own: deque[str] = deque(maxlen=_MOST_OWN)
-        """Threads that are the program's own, or its helpers': they are never listed, so what was told of them is not
-        kept, and leaves room for what was told of the agent's.
-        """
+        """Threads that are the program's own, or its helpers': never listed, so what was told of them is not kept."""
         self._told = told or Told()
         self._handlers: dict[str, Callable[[Object], Events]] = {
             "turn/started": self._turn_started,
@@ -182,7 +180,7 @@ class CodexParser:
         told: Events | list[Event] = ()
         refusal = ""
         if method in ("thread/start", "thread/resume"):
-            told = self._opened(mapping(said, "result"), is_listed=method == "thread/resume")
+            told = self._opened(mapping(said, "result"))
         elif method == ITEMS:
             told, refusal = self._list(conversation, message, items(said, "result", "data"))
         elif method in (START, STEER) and not self._threads.full(conversation):
@@ -191,10 +189,8 @@ class CodexParser:
             told = self._threads.clean(conversation)
         return (*told, Replied(id=name, request=request, conversation=conversation, refusal=refusal))
 
-    def _opened(self, result: Object, *, is_listed: bool) -> Events:
-        """Told again of the one that it is in: over another connection nothing else says that it is there. `is_listed`:
-        its items are asked for.
-        """
+    def _opened(self, result: Object) -> Events:
+        """Told again of the one that it is in: over another connection nothing else says that it is there."""
         thread = mapping(result, "thread")
         conversation = called(thread, "id")
         if not self._threads.full(conversation):
@@ -203,8 +199,7 @@ class CodexParser:
             opened.joined = is_active and not opened.turn
             before = opened.opening or Opening()
             turns, is_new = past(items(result, "initialTurnsPage", "data")), self._told.is_new(conversation)
-            if is_listed:
-                opened.opening = Opening(turns, is_new=before.is_new or is_new, since=before.since)
+            opened.opening = Opening(turns, is_new=is_new, since=before.since)
         if not conversation or conversation != self._conversation:
             return self._switch(conversation)
         return (ConversationSwitched(id=conversation, conversation=conversation, previous=conversation),)
@@ -224,7 +219,8 @@ class CodexParser:
         is_full = self._threads.full(conversation)
         if is_full or len(entries) > MOST_PARTS:
             why = "too many threads" if is_full else f"{len(entries)} parts"
-            return [Unparsed(why=why, kind=ITEMS, conversation=conversation)], why
+            ends = () if message else self._list_refused(conversation)
+            return [Unparsed(why=why, kind=ITEMS, conversation=conversation), *ends], why
         if not message:
             return [*listed(conversation, entries, self._threads, self._told), *self._follow()], ""
         if not any(text(entry, "item", "clientId") == message for entry in entries):
@@ -301,8 +297,9 @@ class CodexParser:
         if not call:
             return tuple(joined)
         self._threads.begin(call, _where(params))
-        is_news = call.conversation in self._own or self._told.begin_call(params)
-        return (*joined, call) if is_news else tuple(joined)
+        if call.conversation not in self._own:
+            self._told.begin_call(params)
+        return (*joined, call)
 
     def _item_completed(self, params: Object) -> Events:
         """What was begun too, if it was not told: what is refused at once is not."""

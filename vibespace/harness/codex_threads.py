@@ -50,7 +50,7 @@ class Opening:
     is_new: bool = False
     """It was seen to begin, and nothing of it was told yet."""
     since: list[str] = field(default_factory=list)
-    """Items that were told since, the latest; also since one before, if its list was refused."""
+    """Items that were told since, the latest; also since one before whose list was refused, or did not come."""
 
 
 @dataclass
@@ -158,7 +158,7 @@ class Threads:
         self._threads = {
             each: thread
             for each, thread in self._threads.items()
-            if thread.turn or thread.running or thread.asked or thread.opening
+            if thread.turn or thread.running or thread.asked or (thread.opening and thread.opening.turns)
         }
         return len(self._threads) >= MOST_THREADS
 

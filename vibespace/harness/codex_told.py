@@ -18,9 +18,8 @@ class Told:
     """Items, by turn and id: some models number their calls anew in each turn."""
 
     def __init__(self) -> None:
-        self._items = deque[str](maxlen=_MOST)
-        self._assumed = deque[str](maxlen=_MOST)
-        """Of them, those of which nobody knows whether they were."""
+        self._items: dict[str, bool] = {}
+        """Each, and whether it was told; of some nobody knows, and they only count as if they were."""
         self._listed = deque[str](maxlen=_MOST)
         """Of them, those that a list has told to this process: that each is over may be told only now."""
         self._begun = deque[str](maxlen=MOST_THREADS)
@@ -40,8 +39,7 @@ class Told:
 
     def state(self) -> dict[str, Any]:
         return {
-            "items": [*self._items],
-            "assumed": [*self._assumed],
+            "items": dict(self._items),
             "listed": [*self._listed],
             "begun": [*self._begun],
             "calls": [*self._calls],
@@ -50,8 +48,7 @@ class Told:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self._items.extend(state["items"])
-        self._assumed.extend(state["assumed"])
+        self._items = dict(state["items"])
         self._listed.extend(state["listed"])
         self._begun.extend(state["begun"])
         self._calls.extend(state["calls"])
@@ -103,7 +100,7 @@ class Told:
         """Nothing is listed of that turn; whether that is news."""
         if (nothing := f"{turn} ") in self._items:
             return False
-        self._items.append(nothing)
+        self._keep(nothing, told=True)
         return True
 
     def may_have(self, message: str) -> bool:
@@ -125,33 +122,36 @@ class Told:
         """Of a list of the thread, the latest first, what is to be told, the oldest first.
 
         That is what comes after the last that was told before it was opened, or all of a thread that is new. Of any
-        other nobody knows what was told: all of it counts as if it were. What was told `since` then is in between.
+        other nobody knows what was told before the first that was `since` then: that counts as if it were.
         """
-        missed = [*takewhile(lambda entry: (name := _name(entry)) not in self._items or name in since, entries)]
-        if len(missed) == len(entries) and not is_new:
-            names = [_name(entry) for entry in reversed(entries)]
-            self._items.extend(names)
-            self._assumed.extend(names)
-            return []
-        return self._take(thread, missed)
+        names = [_name(entry) for entry in entries]
+        missed = [*takewhile(lambda name: name not in self._items or name in since, names)]
+        count = len(missed)
+        if count == len(names) and not is_new:
+            count = max((place for place, name in enumerate(names) if name in since), default=0)
+            for name in reversed(names[count:]):
+                self._keep(name, told=False)
+        return self._take(thread, entries[:count])
 
     def _take(self, thread: str, missed: list[Any]) -> list[Any]:
         found = []
         for entry in reversed(missed):
             name = _name(entry)
-            if name in self._assumed:
-                self._assumed.remove(name)
-                self._items.remove(name)
-            if name not in self._items:
+            if not self._items.get(name):
                 self._add(thread, name)
                 self._listed.append(name)
                 found.append(entry)
         return found
 
     def _add(self, thread: str, name: str) -> None:
-        self._items.append(name)
+        self._keep(name, told=True)
         if thread in self._begun:
             self._begun.remove(thread)
+
+    def _keep(self, name: str, *, told: bool) -> None:
+        self._items[name] = told
+        if len(self._items) > _MOST:
+            del self._items[next(iter(self._items))]
 
 
 def _name(params: Object) -> str:

@@ -42,7 +42,7 @@ def listed(conversation: str, entries: list[Any] | None, threads: Threads, told:
     thread = threads.at(conversation)
     opening, thread.opening = thread.opening or Opening(), None
     if entries is None:
-        thread.opening = Opening(is_new=opening.is_new, since=opening.since)
+        thread.opening = Opening(since=opening.since)
     is_whole, entries = entries is not None and len(entries) < LATEST, entries or []
     """The list has all of the turn that is looked at."""
     turns, is_new = opening.turns, opening.is_new or told.is_new(conversation)

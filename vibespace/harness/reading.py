@@ -29,7 +29,7 @@ LARGEST = 2**53
 """Of whole numbers: what every reader of JSON can hold, and more than anything that is counted here."""
 
 NO_UTF8, NO_JSON = "not UTF-8", "not JSON"
-"""Why a line that was cut short is none."""
+"""Why there is none in a line; one that was cut short is one of these."""
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONE = re.compile("[\ud800-\udfff]")

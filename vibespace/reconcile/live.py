@@ -28,8 +28,8 @@ from vibespace.harness.events import (
 
 _MOST = 1000
 """Requests of one life that are remembered, each way. It has a few, unless somebody means to fill our memory."""
-_PASSING = ("look-", "message-")
-"""What is asked for each message begins so: of more than so many requests those are forgotten first."""
+_PASSING = ("interrupt-", "limit-", "look-", "message-", "recall-")
+"""What is asked for each message, or turn, begins so: of more than so many requests those are forgotten first."""
 _LONGEST = 200
 """Characters of a name; ours are shorter, and the runner takes no longer one."""
 _LONGEST_REFUSAL = 1000
@@ -148,5 +148,5 @@ class Live:
         if len(request) <= _LONGEST:
             self.replied[request] = self.replied.get(request) or refusal[:_LONGEST_REFUSAL]
             if len(self.replied) > _MOST:
-                passing = (name for name in self.replied if name.startswith(_PASSING))
+                passing = (name for name in self.replied if name.startswith(_PASSING) and name != request)
                 del self.replied[next(passing, next(iter(self.replied)))]
