@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.asroot import nobody
 from tests.client.calling import end, init, status
 from tests.relays import join
 from vibespace import client, launch
@@ -190,7 +189,7 @@ def _waiting_for_uninstall(state: State, monkeypatch: pytest.MonkeyPatch, call: 
     assert plan is not None
     with monkeypatch.context() as patched, ThreadPoolExecutor(1) as callers:
         patched.setattr(launch, "_take", told)
-        uninstall.carry_out(plan, progress, nobody)
+        uninstall.carry_out(plan, progress)
     [made] = calls
     return made
 
