@@ -18,7 +18,7 @@ from vibespace.harness.codex_parser import (
     STEER,
     CodexParser,
 )
-from vibespace.harness.codex_unheard import LATEST
+from vibespace.harness.codex_threads import LATEST
 from vibespace.harness.events import ApprovalAsked
 from vibespace.harness.reading import encode
 from vibespace.harness.rules import codex_rules

@@ -12,8 +12,8 @@ from typing import Any
 from vibespace.harness.codex_approvals import TOOLS, rules, shown
 from vibespace.harness.codex_items import begun, done, failure
 from vibespace.harness.codex_threads import MOST_OPEN, Opening, Threads
-from vibespace.harness.codex_told import Told
-from vibespace.harness.codex_unheard import LATEST, listed, past
+from vibespace.harness.codex_told import Told, name_of
+from vibespace.harness.codex_unheard import listed, past
 from vibespace.harness.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -199,7 +199,7 @@ class CodexParser:
             opened.joined = is_active and not opened.turn
             before = opened.opening or Opening()
             turns, is_new = past(items(result, "initialTurnsPage", "data")), self._told.is_new(conversation)
-            opened.opening = Opening(turns, is_new=is_new, since=before.since)
+            opened.opening = Opening(turns, is_new=before.is_new or is_new, since=before.since)
         if not conversation or conversation != self._conversation:
             return self._switch(conversation)
         return (ConversationSwitched(id=conversation, conversation=conversation, previous=conversation),)
@@ -227,6 +227,7 @@ class CodexParser:
             return [], _UNCLEAR if self._told.may_have(message) else ""
         found: list[Event] = []
         for entry in self._told.find(conversation, entries, message):
+            self._threads.at(conversation).hear(name_of(entry))
             found += done(mapping(entry, "item"), Where(conversation=conversation, turn=called(entry, "turnId")))
         return found, ""
 
@@ -298,6 +299,8 @@ class CodexParser:
             return tuple(joined)
         self._threads.begin(call, _where(params))
         if call.conversation not in self._own:
+            if self._told.is_listed(params):
+                return tuple(joined)
             self._told.begin_call(params)
         return (*joined, call)
 
@@ -311,8 +314,7 @@ class CodexParser:
             return (*joined, *call, *done(item, where), *finished)
         if not (name := self._told.tell(where["conversation"], params)):
             return (*joined, *finished)
-        if thread.opening:
-            thread.opening.since = [*thread.opening.since[1 - LATEST :], name]
+        thread.hear(name)
         call = call if call and self._told.begin_call(params) else []
         return (*joined, *call, *done(item, where), *finished)
 

@@ -23,6 +23,9 @@ from vibespace.harness.events import (
 )
 from vibespace.harness.reading import LARGEST, Object, called, count, encode, mapping
 
+LATEST = 100
+"""Turns, and items, of a list to look through: of items more than a turn was seen to have."""
+
 MOST_THREADS = 100
 """That are under way at once; each helper of an agent is one."""
 
@@ -43,7 +46,7 @@ class Over(NamedTuple):
 
 @dataclass
 class Opening:
-    """Of a thread that was opened, until its items are listed."""
+    """Of a thread that was opened, or begun by us, until its items are listed."""
 
     turns: dict[str, Over | None] = field(default_factory=dict)
     """Those that it had then, the oldest first, and how each was over; none while it is at work."""
@@ -80,6 +83,11 @@ class Thread:
         """The input of an open call; empty where it is not known."""
         found: dict[str, Any] = json.loads(self.running.get(call, "{}"))
         return found
+
+    def hear(self, item: str) -> None:
+        """It was told, before all of them are listed."""
+        if self.opening:
+            self.opening.since = [*self.opening.since[1 - LATEST :], item]
 
     def spend(self, said: Object) -> None:
         """After an interrupt it tells the same sum once more."""

@@ -66,10 +66,14 @@ class Told:
 
     def begin_call(self, params: Object) -> bool:
         """The call that an item is was told to have begun; whether that is news."""
-        if (name := _name(params)) in self._calls:
+        if (name := name_of(params)) in self._calls:
             return False
         self._calls.append(name)
         return True
+
+    def is_listed(self, params: Object) -> bool:
+        """Whether a list has told that item to this process."""
+        return name_of(params) in self._listed
 
     def turn(self, name: str) -> None:
         """That one was told to have begun, or to be over."""
@@ -109,7 +113,7 @@ class Told:
 
     def tell(self, thread: str, params: Object) -> str:
         """The name of the item that is over, if that is to be told: not if a list has told it."""
-        if (name := _name(params)) in self._listed:
+        if (name := name_of(params)) in self._listed:
             return ""
         self._add(thread, name)
         return name
@@ -121,22 +125,23 @@ class Told:
     def news(self, thread: str, entries: list[Any], since: Container[str], *, is_new: bool) -> list[Any]:
         """Of a list of the thread, the latest first, what is to be told, the oldest first.
 
-        That is what comes after the last that was told before it was opened, or all of a thread that is new. Of any
-        other nobody knows what was told before the first that was `since` then: that counts as if it were.
+        That is what comes after the last that was told before it was opened, or all of a thread that is new; never what
+        was told `since` then. Where nothing of what was told before is known any more, it goes back to the oldest of
+        `since`, and what is older counts as told.
         """
-        names = [_name(entry) for entry in entries]
-        missed = [*takewhile(lambda name: name not in self._items or name in since, names)]
-        count = len(missed)
+        names = [name_of(entry) for entry in entries]
+        count = len([*takewhile(lambda name: name not in self._items or name in since, names)])
         if count == len(names) and not is_new:
-            count = max((place for place, name in enumerate(names) if name in since), default=0)
+            count = max((place for place, name in enumerate(names, 1) if name in since), default=0)
             for name in reversed(names[count:]):
                 self._keep(name, told=False)
-        return self._take(thread, entries[:count])
+        missed = [entry for entry, name in zip(entries[:count], names, strict=False) if name not in since]
+        return self._take(thread, missed)
 
     def _take(self, thread: str, missed: list[Any]) -> list[Any]:
         found = []
         for entry in reversed(missed):
-            name = _name(entry)
+            name = name_of(entry)
             if not self._items.get(name):
                 self._add(thread, name)
                 self._listed.append(name)
@@ -154,5 +159,6 @@ class Told:
             del self._items[next(iter(self._items))]
 
 
-def _name(params: Object) -> str:
+def name_of(params: Object) -> str:
+    """What an item is remembered by."""
     return f"{called(params, 'turnId')} {called(params, 'item', 'id')}"

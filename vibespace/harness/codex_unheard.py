@@ -6,13 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from vibespace.harness.codex_items import done, failure
-from vibespace.harness.codex_threads import Opening, Over, Threads
+from vibespace.harness.codex_threads import LATEST, Opening, Over, Threads
 from vibespace.harness.codex_told import Told
 from vibespace.harness.events import Error, Event, Reason, Trouble, Where
 from vibespace.harness.reading import called, mapping, text, whole
 
-LATEST = 100
-"""Turns, and items, to look through: of items more than a turn was seen to have."""
 _LONGEST = 1000
 """Characters of the words by which a turn has failed."""
 _NOTHING = "Codex was ended when it had just begun with this, and does not say what it was told."
@@ -41,11 +39,11 @@ def listed(conversation: str, entries: list[Any] | None, threads: Threads, told:
     """
     thread = threads.at(conversation)
     opening, thread.opening = thread.opening or Opening(), None
+    turns, is_new = opening.turns, opening.is_new or told.is_new(conversation)
     if entries is None:
-        thread.opening = Opening(since=opening.since)
+        thread.opening = Opening(is_new=is_new, since=opening.since)
     is_whole, entries = entries is not None and len(entries) < LATEST, entries or []
     """The list has all of the turn that is looked at."""
-    turns, is_new = opening.turns, opening.is_new or told.is_new(conversation)
     newest, latest = next(reversed(turns), ""), called(entries[0], "turnId") if entries else ""
     missed = told.missed(turns, is_new=is_new)
     there: dict[str, list[Any]] = {called(entry, "turnId"): [] for entry in reversed(entries)}
