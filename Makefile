@@ -2,11 +2,13 @@
 # make test   prove it
 # make check  style, types, and that what is generated is up to date
 # make bench  measure it against floors of the same run
+# make cluster  a Kubernetes to play with, until Ctrl-C; it says where its kubeconfig is
+# make bench-kubernetes  the same of a cluster, against kubectl
 # make soak   use it for an hour without a pause, and see that it does not grow
 # make generate  after a change of protos/
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate bench soak system test-system
+.PHONY: help demo test check generate bench bench-kubernetes soak cluster system test-system test-go
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,12 +25,14 @@ absolute = $(if $(filter /%,$(1)),$(1),$(CURDIR)/$(1))
 unexport PYTHONDONTWRITEBYTECODE
 export VIBESPACE_TEST_CACHE := $(call absolute,$(CACHE)/engine)
 export VIBESPACE_TEST_BASE := $(call absolute,$(BASE))
+export VIBESPACE_TEST_CLUSTER := $(call absolute,$(CACHE)/cluster)
 
 # Podman with all it asks for at run time, a Debian to start from, and what the tests look through.
 PACKAGES := podman netavark aardvark-dns runc iptables catatonit uidmap slirp4netns fuse-overlayfs \
             mmdebstrap git openssh-client openssh-server python3-venv procps strace tmux zsh fish man-db
-# Tests alone run on Docker as well, and start their own; nobody needs its service.
-TEST_PACKAGES := docker.io rootlesskit iproute2
+# Tests alone run on Docker as well, and start their own; nobody needs its service. The others are what a node of a
+# Kubernetes asks for, which they start too.
+TEST_PACKAGES := docker.io rootlesskit iproute2 containerd containernetworking-plugins conntrack socat
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
@@ -36,8 +40,8 @@ help:
 demo: $(VENV)/.installed $(BASE)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/demo "$(call absolute,$(BASE))"
 
-test: $(VENV)/.installed $(BASE) test-system
-	$(BIN)/pytest --durations=15 $(TESTS)
+test: test-go $(VENV)/.installed $(BASE) test-system
+	$(BIN)/pytest --numprocesses=2 --dist=loadgroup --durations=15 $(TESTS)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check
@@ -55,6 +59,12 @@ generate: $(VENV)/.installed
 bench: $(VENV)/.installed $(BASE)
 	$(BIN)/python -m tests.bench $(BENCH)
 
+cluster: $(VENV)/.installed test-system test-go
+	@$(BIN)/python -m tests.cluster
+
+bench-kubernetes: $(VENV)/.installed $(BASE) test-system test-go
+	$(BIN)/python -m tests.bench.kubernetes
+
 soak: $(VENV)/.installed $(BASE)
 	$(BIN)/python -m tests.soak $(SOAK)
 
@@ -71,6 +81,12 @@ system:
 
 test-system:
 	$(call install,$(TEST_PACKAGES))
+
+# The cluster that tests run on is built from modules. It is said before an hour of tests, not after it.
+test-go:
+	@PATH="$$PATH:/usr/local/go/bin"; command -v go >/dev/null && go version | awk '{split(substr($$3, 3), v, "."); \
+	  exit !(v[1] > 1 || v[2] >= 24)}' || { echo "The Kubernetes tests need Go 1.24 or newer, to build their cluster: \
+	https://go.dev/dl" >&2; exit 1; }
 
 $(VENV)/.installed: pyproject.toml | system
 	python3 -m venv $(VENV)

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from tests.engines import apart_network, docker, docker_rootless, podman_rootless, unprivileged
+import pytest
+
+from tests.clusters import cluster, cluster_image, prepared
+from tests.engines import KINDS, apart_network, docker, docker_rootless, podman_rootless, unprivileged
 from tests.image.engine import agent_image
 from tests.podman import podman_socket
 
 __all__ = [
     "agent_image",
     "apart_network",
+    "cluster",
+    "cluster_image",
     "docker",
     "docker_rootless",
     "podman_rootless",
     "podman_socket",
+    "prepared",
     "unprivileged",
 ]
+
+GROUPS = {
+    "cluster": {"cluster", "kubernetes"},
+    "others": {"apart_network", "docker", "docker_rootless", "podman_rootless", "unprivileged", *KINDS[1:]},
+    "podman": {"podman_socket", "agent_image"},
+}
+"""What tests ask for, or run on; the first that is asked for counts."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Groups of tests run side by side, those of one after each other: who kills an engine takes it from nobody."""
+    assert isinstance(item, pytest.Function)
+    asked = {*item.fixturenames, str(item.callspec.params.get("run_on", "")) if hasattr(item, "callspec") else ""}
+    for group, those in GROUPS.items():
+        if asked & those:
+            item.add_marker(pytest.mark.xdist_group(group))
+            return

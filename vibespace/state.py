@@ -14,10 +14,10 @@ from vibespace.errors import InvalidArgument, PermissionDenied
 UNIX_PATH_MAX = 107
 """Bytes in a Unix socket's path that Linux and gRPC accept (sun_path less its NUL)."""
 
-KEPT = ("engine", "keys", "vault", "config.yaml", "events.db*", "blobs", "head*")
+KEPT = ("engine", "kubeconfig", "k3s", "keys", "vault", "config.yaml", "events.db*", "blobs", "head*")
 """Entries of a state directory that data cannot do without: volumes, host keys, secrets, settings, history."""
 
-MADE = ("ssh", "cache", "checkpoint*", "programs", "index.db*", "reserve", "debug.log*", "daemon.*")
+MADE = ("ssh", "bin", "k3s.*", "cache", "checkpoint*", "programs", "index.db*", "reserve", "debug.log*", "daemon.*")
 """The other entries that we make. Whatever is called differently is somebody else's, and `uninstall` leaves it."""
 
 _MARKER_MAX = 64 << 10
@@ -72,6 +72,21 @@ class State:
     def engine(self) -> Path:
         """All that belongs to the private container engine."""
         return self.home / "engine"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The way into the cluster, where there is one: of an account that may no more than it must, 0600."""
+        return self.home / "kubeconfig"
+
+    @property
+    def bin(self) -> Path:
+        """Programs that were fetched: k3s, and kubectl with it."""
+        return self.home / "bin"
+
+    @property
+    def k3s(self) -> Path:
+        """All that belongs to a cluster of our own on this machine, its volumes too; root's."""
+        return self.home / "k3s"
 
     @property
     def config(self) -> Path:

@@ -28,7 +28,7 @@ def _one(monkeypatch: pytest.MonkeyPatch) -> None:
             image.Image(f"sha256:{DIGITS}", TAGS, 86400 * 365, 480_000_000, {"claude": "2.0.14", "codex": "0.46.0"})
         ]
 
-    monkeypatch.setattr(machine, "engine", lambda _: SimpleNamespace(choice=None))
+    monkeypatch.setattr(machine, "builder", lambda _: SimpleNamespace(choice=None))
     monkeypatch.setattr(init, "api", api)
     monkeypatch.setattr(image, "list_images", listed)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.asroot import nobody
 from tests.client.calling import end, init, status
 from tests.relays import join
 from vibespace import client, launch
@@ -189,7 +190,7 @@ def _waiting_for_uninstall(state: State, monkeypatch: pytest.MonkeyPatch, call: 
     assert plan is not None
     with monkeypatch.context() as patched, ThreadPoolExecutor(1) as callers:
         patched.setattr(launch, "_take", told)
-        uninstall.carry_out(plan, progress)
+        uninstall.carry_out(plan, progress, nobody)
     [made] = calls
     return made
 

@@ -92,7 +92,12 @@ async def inside(
     """A connection to the agent's sshd, which must show `host`."""
     pinned = asyncssh.import_known_hosts(f"* {host.export_public_key().decode()}")
     async with asyncssh.connect(
-        sock=await engine.dial(spec.agent_uid), username="agent", client_keys=[CLIENT], known_hosts=pinned, config=[]
+        "agent",
+        sock=await engine.dial(spec.agent_uid),
+        username="agent",
+        client_keys=[CLIENT],
+        known_hosts=pinned,
+        config=[],
     ) as connection:
         yield connection
 

@@ -13,8 +13,8 @@ from tests.models.endpoint import Endpoint
 from tests.models.openai import OpenAI
 from tests.models.script import Call, Script
 
+MACHINE = Installation.machine
 KEY = "sk-ant-scripted-0123456789abcdefghij"
-MACHINE = "host.containers.internal"
 CODEX = """
 model = "gpt-5.5-codex"
 model_provider = "scripted"
@@ -40,7 +40,7 @@ def allowing(own: Installation, url: str) -> str:
     port = url.rpartition(":")[2]
     settings = json.loads((own.home / "config.yaml").read_text())
     (own.home / "config.yaml").write_text(json.dumps(settings | {"network": {"allow": [f"0.0.0.0/0:{port}"]}}))
-    return f"http://{MACHINE}:{port}"
+    return f"http://{own.machine}:{port}"
 
 
 @contextmanager

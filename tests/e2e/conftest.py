@@ -1,6 +1,7 @@
 """The shared installation: initialised once for each engine (2 s), on the engines and the image that all tests share.
 
-Every test runs on root's Podman. Those marked `core` run on the other three engines as well. Those whose client could
+Every test runs on root's Podman. Those marked `core` run on the other three engines as well, those marked `clustered`
+on a Kubernetes cluster too. Those whose client could
 as well be on another machine run once more as if it were, through a relay (tests/e2e/afar.py): all that are not marked
 `here`, which says why; `pytest -m here --collect-only tests/e2e` lists them.
 """
@@ -14,13 +15,16 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.cluster.cluster import Cluster
 from tests.e2e.afar import afar
+from tests.e2e.clustered import ServedCluster, on_cluster
 from tests.e2e.installation import Installation, installation
 from tests.engines import KINDS, Podman, Served
 from tests.places import Place
 from tests.podman import cache
 
 FROM_AFAR = "-afar"
+CLUSTER = "kubernetes"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -29,6 +33,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     core = metafunc.definition.get_closest_marker("core")
     runs = list(core.args or KINDS if core else KINDS[:1])
+    if metafunc.definition.get_closest_marker("clustered"):
+        runs.append(CLUSTER)
     if not metafunc.definition.get_closest_marker("here"):
         test = metafunc.definition.nodeid
         assert {"vs", "own"} & set(metafunc.fixturenames), f"{test} cannot run from afar, so `here` is to say why"
@@ -55,8 +61,13 @@ def is_afar(run_on: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def served(engine_kind: str, podman_socket: str, agent_image: str, request: pytest.FixtureRequest) -> Served:
+def served(
+    engine_kind: str, podman_socket: str, agent_image: str, request: pytest.FixtureRequest
+) -> Served | ServedCluster:
     """The engine, which has the agents' image."""
+    if engine_kind == CLUSTER:
+        found_cluster: Cluster = request.getfixturevalue("cluster")
+        return ServedCluster(found_cluster, request.getfixturevalue("cluster_image"), podman_socket, Place())
     if engine_kind == "podman":
         return Podman(cache() / "podman", Place())
     found: Served = request.getfixturevalue(engine_kind.replace("-", "_"))
@@ -110,8 +121,11 @@ def demo(vs: Installation) -> str:
 
 
 @contextmanager
-def _initialised(served: Served, is_afar: bool) -> Iterator[Installation]:
-    if is_afar:
+def _initialised(served: Served | ServedCluster, is_afar: bool) -> Iterator[Installation]:
+    if isinstance(served, ServedCluster):
+        with on_cluster(served) as clustered:
+            yield clustered.init()
+    elif is_afar:
         with afar(served.socket) as made:
             yield made
     else:

@@ -35,6 +35,9 @@ Done = subprocess.CompletedProcess[str]
 class Installation:
     """A state directory of its own, on an engine that it may share with others: under /tmp, or in a user's home."""
 
+    machine = "host.containers.internal"
+    """How agents find this machine."""
+
     def __init__(self, engine: str, socket: str = "", place: Place | None = None) -> None:
         """`engine` is where the engine really listens; `socket` what config.yaml says, when that is a relay.
 

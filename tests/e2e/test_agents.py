@@ -29,6 +29,7 @@ def deciders(own: Installation) -> list[tuple[str, str]]:
     return [(line["data"]["verdict"], line["actor"]) for line in lines]
 
 
+@pytest.mark.clustered
 def test_claude_works_and_remembers(own: Installation) -> None:
     """It is asked, asks before it acts, acts, and knows all that when it was stopped and started."""
     script = [
@@ -66,6 +67,7 @@ def test_claude_is_done_with_what_it_does_not_repeat(own: Installation) -> None:
         assert any("/help" in block.text.text for each in told for block in each.blocks)
 
 
+@pytest.mark.clustered
 def test_codex_works_and_remembers(own: Installation) -> None:
     """As Claude does, each in its own way: by its socket, and asked for every command."""
     make = Call("exec_command", {"cmd": "echo flour > /vibespace/mill"})

@@ -25,6 +25,7 @@ def agent(vs: Installation, demo: str) -> str:
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_a_folder_in_and_out(vs: Installation, agent: str, source: Path, tmp_path: Path) -> None:
     """A folder with all that there is in folders goes in and comes back as it was; a second time it is joined."""
     vs.place.give(source)
@@ -190,6 +191,7 @@ def test_an_agent_that_lies(vs: Installation, agent: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_logs(vs: Installation, agent: str) -> None:
     """What the container wrote, from a moment on, and as it comes."""
     done = vs.run("logs", agent)

@@ -72,6 +72,7 @@ def serving(own: Installation) -> Iterator[None]:
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_a_private_repository(own: Installation) -> None:
     """Without a login the reason names the command that gives one; with it `start` clones, and git inside pushes with
     the author that was named, until it is deleted. Another vibespace's agents have none of it.

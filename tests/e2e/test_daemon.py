@@ -60,6 +60,7 @@ def test_one_daemon(own: Installation) -> None:
 
 @pytest.mark.here("the daemon is killed, and the next one starts beside its client")
 @pytest.mark.core
+@pytest.mark.clustered
 def test_ends_and_comes_back(own: Installation) -> None:
     """Killed or asked to end, the next command finds everything: running agents, files, history, and the same answers.
 

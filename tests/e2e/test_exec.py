@@ -19,6 +19,7 @@ def agent(vs: Installation, demo: str) -> str:
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_bytes(vs: Installation, agent: str) -> None:
     """What goes in comes out, byte for byte, megabytes of it."""
     sent = os.urandom(5 << 20)
@@ -29,6 +30,7 @@ def test_bytes(vs: Installation, agent: str) -> None:
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_words(vs: Installation, agent: str) -> None:
     """Words arrive as they were typed: no shell reads them on the way."""
     words = ["a b", "$HOME", "'", '"', "*", "", "\\", "line\nbreak", "ä€𝄞", "-n", "--json", ";", "`id`"]
@@ -36,6 +38,7 @@ def test_words(vs: Installation, agent: str) -> None:
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 @pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -9 $$", 137)])
 def test_exit_codes(vs: Installation, agent: str, script: str, code: int) -> None:
     """The exit code is the command's own."""
@@ -43,6 +46,7 @@ def test_exit_codes(vs: Installation, agent: str, script: str, code: int) -> Non
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_both_outputs(vs: Installation, agent: str) -> None:
     """The command's stdout and stderr stay apart."""
     done = vs.run("exec", agent, "--", "sh", "-c", "echo out; echo err >&2")
@@ -57,6 +61,7 @@ def test_unknown_program(vs: Installation, agent: str) -> None:
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_directory(vs: Installation, agent: str) -> None:
     """Commands begin in a directory that is kept, as the agent's user, with no standing powers."""
     assert vs.inside(agent, "id -u; grep CapEff /proc/self/status").split() == ["1000", "CapEff:", "0" * 16]
@@ -64,6 +69,7 @@ def test_directory(vs: Installation, agent: str) -> None:
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=lambda v: str(int(v))
 )
@@ -78,6 +84,7 @@ def test_signals(vs: Installation, agent: str, number: signal.Signals, code: int
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_client_killed(vs: Installation, agent: str) -> None:
     """A client that is killed takes its command with it."""
     vs.inside(agent, "rm -f /tmp/ended; mkfifo /tmp/ended")

@@ -12,6 +12,7 @@ from functools import partial
 
 import pytest
 
+from tests.e2e.cuts import MOMENTS, interrupted
 from tests.e2e.installation import Installation, installation
 from tests.e2e.relay import Relay
 
@@ -24,8 +25,6 @@ CREATE = ["network", "volume", "volume", "container", "keys", "start"]
 """The calls of a create, in some order where they are made together."""
 STOP = ["stop", "remove"]
 DELETE = ["stop", "remove", "network", "volume", "volume"]
-
-MOMENTS = ("before", "after")
 
 
 @pytest.fixture(scope="module")
@@ -40,22 +39,6 @@ def killed(engine: str, relay: Relay) -> Iterator[Installation]:
     """An installation whose daemon is killed again and again."""
     with installation(engine, relay.socket) as made:
         yield made.init()
-
-
-def interrupted(killed: Installation, relay: Relay, step: int, moment: str, *words: str) -> None:
-    """Run a command whose work is cut off at that step; it waits for its end all the same."""
-    pids: list[int] = []
-
-    def kill(number: int) -> None:
-        if number == step and not pids:
-            pids.append(killed.kill())
-
-    relay.watch_calls(**{moment: kill})
-    killed.ok(*words)
-    relay.watch_calls()
-    assert pids, f"there was no step {step}: {relay.calls}"
-    assert killed.alive()
-    assert killed.pid != pids[0]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

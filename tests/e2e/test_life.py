@@ -12,6 +12,7 @@ NOTHING: dict[str, list[str]] = {"containers": [], "networks": [], "volumes": []
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_whole_life(vs: Installation) -> None:
     """Create, list, info, exec, a second agent on the same files, stop, start, all still there, delete, name free."""
     assert vs.data("create", "life", "-t", "claude-code")["vibespace"]["status"]["state"] == "running"
@@ -42,6 +43,7 @@ def test_whole_life(vs: Installation) -> None:
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_agents(vs: Installation, demo: str) -> None:
     """An agent is created by the primary's type, stops and starts alone, goes with its home, and its number with it."""
     assert vs.data("agent", "create", "--vibespace", demo)["agent"]["name"].endswith("/claude-2")
@@ -65,6 +67,7 @@ def test_agents(vs: Installation, demo: str) -> None:
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_kept_data(vs: Installation) -> None:
     """What --keep-data leaves, --reuse-data takes over, files and homes; without it the name is refused."""
     vs.ok("create", "keeper", "-t", "codex")

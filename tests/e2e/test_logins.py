@@ -92,6 +92,7 @@ def issuing(own: Installation, agent: str) -> Iterator[None]:
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_a_login_is_shared(own: Installation) -> None:
     """Made once, by the program itself, it is that of all who were created to share it, later ones too; whoever was not
     is not logged in, and cannot read it. It stays over a stop and with the data, and goes with them.

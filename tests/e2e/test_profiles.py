@@ -16,6 +16,7 @@ VALUE = "correct horse battery staple"
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_env(own: Installation) -> None:
     """Values reach every command and outlive a stop; no file, process or event of ours shows one, nor the engine."""
     own.restart(VIBESPACE_DEBUG="1")

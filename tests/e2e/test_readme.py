@@ -17,6 +17,9 @@ pytestmark = [pytest.mark.containers, pytest.mark.here("examples begin with init
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", *(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))]
 
+ON_CLUSTERS = "docs/kubernetes.md"
+"""Typed by tests/e2e/test_cluster.py."""
+
 NOT_RUN = {"make demo", "make test", "make check", "make bench", "make generate"}
 """What builds or runs whole suites: each is run by whoever works here, and by CI."""
 
@@ -35,7 +38,7 @@ def test_examples_are_found() -> None:
     assert len(commands("README.md")) > 5
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page) and page != ON_CLUSTERS])
 def test_examples(own: Installation, tmp_path: Path, page: str) -> None:
     """Every command of the page works, typed in this order in a checkout, with `y` where a question is asked."""
     subprocess.run(["git", "clone", "-q", ROOT, tmp_path / "checkout"], check=True)

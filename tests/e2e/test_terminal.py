@@ -30,6 +30,7 @@ def shell(vs: Installation, agent: str) -> Iterator[Person]:
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_a_shell(vs: Installation, agent: str) -> None:
     """A shell where exec begins: our TERM and size, UTF-8, Ctrl-C, its exit code, and our terminal back."""
     with shell(vs, agent) as there:

@@ -36,6 +36,7 @@ def apart(vs: Installation, project: Path) -> Iterator[str]:
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_each_works_apart(vs: Installation, apart: str, project: Path) -> None:
     """The same paths in both containers, a branch each, commits that the other sees at once; what root does by sudo or
     git does by itself is no dubious ownership.

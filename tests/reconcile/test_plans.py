@@ -194,14 +194,26 @@ def test_a_container_that_ended_says_why() -> None:
     assert action == agents.Observe(FAILED, "it ended with exit code 3")
 
 
+def test_what_was_meddled_with_is_told_and_put_back() -> None:
+    """It runs on: nobody who works there is cut off."""
+    case = Case()
+    with acting(ORIGIN):
+        case.seen(RUNNING)
+        status = case.status(Condition.RUNNING, "somebody has deleted its service", of_this_spec=False)
+        told = agents.plan(case.agent, case.vibespace, case.host, case.spec, status)
+        assert told == agents.Observe(RUNNING, "somebody has deleted its service", "sha256:1")
+        case.seen(RUNNING, told.reason, told.image)
+    assert agents.plan(case.agent, case.vibespace, case.host, case.spec, status) == agents.Apply(case.spec)
+
+
 @pytest.mark.parametrize("keep", [False, True])
-def test_an_agent_goes_with_its_vibespace_and_keeps_its_home_if_asked(keep: bool) -> None:
-    """Deletion comes before everything else; the home stays only where the whole vibespace's data was to be kept."""
+def test_an_agent_goes_with_its_vibespace_which_has_its_home(keep: bool) -> None:
+    """Deletion comes before everything else; what becomes of the homes is decided once, for all volumes."""
     case = Case()
     with acting(ORIGIN):
         case.vibespace.request_deletion(keep_data=keep)
     action = agents.plan(case.agent, case.vibespace, case.host, case.spec, case.status(Condition.RUNNING))
-    assert action == agents.Delete(Target(case.vibespace.uid, "d", case.agent.uid, "claude-1"), keep)
+    assert action == agents.Delete(Target(case.vibespace.uid, "d", case.agent.uid, "claude-1"), keep_data=True)
 
 
 def test_limits_become_numbers() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.asroot import nobody
 from vibespace.errors import InvalidArgument, Unavailable
 from vibespace.setup import installation, sshconfig, uninstall
 from vibespace.setup.installation import Installation
@@ -125,7 +126,7 @@ def test_uninstall_takes_it_out(user: Path, state: State) -> None:
     plan = uninstall.plan(state, keep_data=False)
     assert plan is not None
     assert plan.outside == [f"lines of ours in {user}"]
-    uninstall.carry_out(plan, lambda _text: None)
+    uninstall.carry_out(plan, lambda _text: None, nobody)
     assert not user.exists()
     assert not state.home.exists()
 

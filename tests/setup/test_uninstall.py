@@ -20,6 +20,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.asroot import nobody
 from tests.places import user
 from tests.podman import purge
 from vibespace import launch
@@ -39,6 +40,7 @@ ROOT = Path(__file__).parents[2]
 CUT = """
 import os, sys
 from pathlib import Path
+from tests.asroot import nobody
 from vibespace.setup import ending, firewall, installation, objects, podman, tree, uninstall
 from vibespace.state import State
 
@@ -58,7 +60,7 @@ for module, name in ((installation, "write"), (tree, "remove"), (podman, "stop")
     cut(module, name)
 plan = uninstall.plan(State(Path(sys.argv[1])), keep_data=False)
 if plan:
-    uninstall.carry_out(plan, lambda text: None)
+    uninstall.carry_out(plan, lambda text: None, nobody)
 """
 """Uninstalls, and is killed before the n-th of its steps."""
 
@@ -118,7 +120,7 @@ async def _fill(socket: str, log_id: str) -> None:
 def take(state: State, *, keep_data: bool = False) -> None:
     found = uninstall.plan(state, keep_data=keep_data)
     assert found is not None
-    uninstall.carry_out(found, lambda _text: None)
+    uninstall.carry_out(found, lambda _text: None, nobody)
 
 
 def traces(*signs: str) -> list[str]:
@@ -157,7 +159,7 @@ def test_nothing_is_left(state: State, installed: str) -> None:
     assert (plan.objects.networks, plan.objects.volumes) == ((f"vs-{installed}",), (f"vs-{installed}",))
     cache = f"{uninstall.ROOTS_CACHE}, where Podmans of root note which layers came from where"
     assert (plan.kept, plan.left) == ([], [cache])
-    uninstall.carry_out(plan, lambda _text: None)
+    uninstall.carry_out(plan, lambda _text: None, nobody)
     assert not state.home.exists()
     assert traces(*signs) == []
     assert uninstall.plan(state, keep_data=False) is None
@@ -219,7 +221,7 @@ def test_what_images_are_built_on_is_not_counted(state: State, installed: str) -
     assert plan is not None
     assert (len(plan.objects.images), len(plan.objects.layers)) == (2, 1)
     assert state.marker in plan.files
-    uninstall.carry_out(plan, lambda _text: None)
+    uninstall.carry_out(plan, lambda _text: None, nobody)
     assert not state.home.exists()
 
 
@@ -238,7 +240,7 @@ def test_data_is_kept_with_the_images_that_agents_may_be_on(state: State, instal
     assert len(plan.objects.images) == 1
     names = ("localhost/mine:latest", "localhost/p:latest")
     assert plan.kept[-2:] == [f"image {name}, in our own Podman" for name in names]
-    uninstall.carry_out(plan, lambda _text: None)
+    uninstall.carry_out(plan, lambda _text: None, nobody)
     podman.ensure(state.engine)
     there = call("images", "--all", "--format", "{{.Repository}}:{{.Tag}}").decode().split()
     assert tuple(sorted(there)) == names
@@ -277,7 +279,7 @@ def test_data_is_kept(state: State, installed: str) -> None:
     assert plan is not None
     assert plan.objects.containers == {}
     assert plan.objects.volumes == (f"vs-{installed}",)
-    uninstall.carry_out(plan, lambda _text: None)
+    uninstall.carry_out(plan, lambda _text: None, nobody)
     assert not state.home.exists()
 
 
@@ -302,7 +304,7 @@ def test_what_is_not_ours_stays(state: State) -> None:
         assert plan is not None
         assert plan.objects == NOTHING
         assert plan.left == [f"{state.home}/thesis.txt", f"{precious}, which {state.cache} is a link to"]
-        uninstall.carry_out(plan, lambda _text: None)
+        uninstall.carry_out(plan, lambda _text: None, nobody)
         assert [path.name for path in state.home.iterdir()] == ["thesis.txt"]
     finally:
         precious.rmdir()

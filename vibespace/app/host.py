@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from vibespace.app.writer import Transaction, makes_room
 from vibespace.domain.host import Host
 from vibespace.domain.vibespaces import NONE, OPEN
+from vibespace.engine.base import KUBERNETES
 from vibespace.errors import FailedPrecondition, InvalidArgument
 
 
@@ -87,4 +89,16 @@ def require_network(found: Host | None, network: str) -> None:
             "NETWORK_NOT_REACHABLE",
             "A rootless engine's containers cannot be reached when their network leads nowhere.",
             hint="Leave --network out, or use an engine that runs as root.",
+        )
+
+
+def require_mounts(found: Host | None, mounts: Sequence[str]) -> None:
+    """Raises FailedPrecondition MOUNT_REFUSED where the engine's machines are none that anybody has directories on."""
+    there = found is not None and found.engine.get("brand") == KUBERNETES and not found.engine.get("private")
+    if mounts and there:
+        raise FailedPrecondition(
+            "MOUNT_REFUSED",
+            "A cluster's nodes have no directories that could be shown to agents.",
+            field="spec.mounts",
+            hint="Leave -m out: 'vibespace cp' copies files in, and --repo brings a repository.",
         )

@@ -72,6 +72,7 @@ def create_vibespace(
         )
     host.require_awake(state.host, f"'{name}' was not created")
     host.require_network(state.host, spec.get("network", vibespaces.OPEN))
+    host.require_mounts(state.host, spec.get("mounts", ()))
     _require_way_to_repository(spec)
     uid = transaction.new_id()
     vibespace = transaction.add(Vibespace.create(uid, name=name, data_uid=kept or str(uid), spec=dict(spec)))

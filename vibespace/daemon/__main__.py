@@ -34,7 +34,7 @@ from vibespace.daemon.checkpointer import Checkpointer
 from vibespace.daemon.conversations import ConversationServicer
 from vibespace.daemon.credentials import CredentialServicer, findings
 from vibespace.daemon.doctor import Doctor
-from vibespace.daemon.engines import LateEngine, open_engine
+from vibespace.daemon.engines import LateEngine, machines, open_engine
 from vibespace.daemon.events import EventServicer
 from vibespace.daemon.guard import Guard
 from vibespace.daemon.hostpaths import SOCKETS, HostPaths
@@ -51,7 +51,7 @@ from vibespace.domain.repositories import BARE, WORKTREES
 from vibespace.domain.vibespaces import Vibespace
 from vibespace.domain.worktrees import directory
 from vibespace.engine import bodies
-from vibespace.engine.base import FAKE, AgentSpec
+from vibespace.engine.base import FAKE, KUBERNETES, AgentSpec
 from vibespace.errors import Error, Exhausted, Unavailable
 from vibespace.harness.registry import HARNESSES
 from vibespace.launch import LOCKED, READY, ensure_home, failure
@@ -263,7 +263,7 @@ class Daemon:
         self._paths.recheck(mount.source for mount in spec.mounts)
         self._guard.hold()
         host = self._feed.state.host
-        if spec.closed and host and host.engine["brand"] != FAKE:
+        if spec.closed and host and host.engine["brand"] not in (FAKE, KUBERNETES):
             firewall.close_networks()
 
     def _engine_address(self) -> str:
@@ -275,7 +275,11 @@ class Daemon:
         state = self._state
         held = [*SOCKETS, *map(str, (state.socket, state.log, state.config, state.keys / "client"))]
         return Surroundings(
-            probe.addresses, probe.gateways, probe.reached, lambda: [*filter(None, [self._engine_address()]), *held]
+            probe.addresses,
+            probe.gateways,
+            probe.reached,
+            lambda: [*filter(None, [self._engine_address()]), *held],
+            lambda: machines(self._feed.state.host, state),
         )
 
     def _servicers(self, log: Log) -> dict[str, object]:

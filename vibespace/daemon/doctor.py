@@ -11,7 +11,7 @@ from vibespace.daemon.auditor import Auditor, Report
 from vibespace.daemon.guard import Guard
 from vibespace.domain import states
 from vibespace.domain.states import State
-from vibespace.engine.base import Engine, Identity, Inventory
+from vibespace.engine.base import KUBERNETES, Engine, Identity, Inventory
 from vibespace.errors import Error
 from vibespace.v1.system_pb2 import SEVERITY_ERROR, SEVERITY_OK, SEVERITY_WARNING, Finding, Severity
 
@@ -156,6 +156,8 @@ def _limits(identity: Identity) -> Sequence[Finding]:
     if not identity.unenforced_limits:
         return []
     message = f"It takes limits of {', '.join(identity.unenforced_limits)}, and cannot hold containers to them."
+    if identity.brand == KUBERNETES:
+        return [_engine(SEVERITY_WARNING, message, "'podPidsLimit' of its kubelets does that, for all pods alike.")]
     return [_engine(SEVERITY_WARNING, message, _DELEGATION if identity.rootless else "See what its 'info' warns of.")]
 
 

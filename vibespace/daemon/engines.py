@@ -7,15 +7,19 @@ import socket
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
+from vibespace import durable
 from vibespace.domain.host import Host
-from vibespace.engine.base import FAKE, Engine, Examiner, Locator, Logs, Written
+from vibespace.engine.base import FAKE, KUBERNETES, Engine, Examiner, Locator, Logs, Written
 from vibespace.engine.containers import ContainersEngine
 from vibespace.errors import FailedPrecondition, Unavailable
 from vibespace.setup import engine
 from vibespace.setup.engine import Choice
 from vibespace.state import State
+
+_KUBELET = 10250
+"""Where every kubelet listens."""
 
 
 async def open_engine(host: Host, state: State, environ: Mapping[str, str]) -> Engine:
@@ -27,6 +31,12 @@ async def open_engine(host: Host, state: State, environ: Mapping[str, str]) -> E
 
         world = World(Path(environ.get("VIBESPACE_FAKE_ENGINE") or state.engine / FAKE))
         return FakeEngine(host.uid, world, faults=faults(environ.get("VIBESPACE_FAKE_FAULTS", "")))
+    if chosen["brand"] == KUBERNETES:
+        from vibespace.engine.kubernetes import KubernetesEngine  # noqa: PLC0415 (only who has a cluster)
+
+        cluster = KubernetesEngine(state.kubeconfig, host.uid, renew=partial(_renew, state))
+        await cluster.identity()
+        return cluster
     choice = Choice(chosen["brand"], chosen["address"], bool(host.engine["private"]))
     revive = partial(asyncio.to_thread, engine.reopen, choice, state)
     await revive()
@@ -35,6 +45,26 @@ async def open_engine(host: Host, state: State, environ: Mapping[str, str]) -> E
         return ContainersEngine(choice.socket, host.uid, revive=revive, guard=guard)
     commands = f"'podman --remote --url unix://{quote(choice.socket)}'"  # no shell's quotes inside of ours
     return ContainersEngine(choice.socket, host.uid, revive=revive, guard=guard, commands=commands)
+
+
+def machines(host: Host | None, state: State) -> Sequence[tuple[str, int]]:
+    """What the machines of a cluster serve that no agent is to reach: the API, and the kubelets. Waits for the disk."""
+    if host is None or host.engine.get("brand") != KUBERNETES:
+        return ()
+    from vibespace.engine import cluster  # noqa: PLC0415 (only who has one)
+
+    found = cluster.read(state.kubeconfig)
+    server = urlsplit(found.server)
+    nodes = [network.partition("/")[0] for network in found.closed]
+    return [*((each, server.port or 443) for each in nodes), *((each, _KUBELET) for each in nodes)]
+
+
+def _renew(state: State, kubeconfig: str) -> None:
+    """Have another login in the kubeconfig. Waits for the disk. Raises Exhausted and Unavailable."""
+    try:
+        durable.replace(state.kubeconfig, kubeconfig.encode())
+    except OSError as e:
+        raise durable.refusal(e, state.home) from e
 
 
 class LateEngine:

@@ -11,7 +11,7 @@ from typing import Protocol
 from vibespace.app.feed import Feed
 from vibespace.domain.agents import RUNNING
 from vibespace.domain.vibespaces import Vibespace
-from vibespace.engine.base import FAKE
+from vibespace.engine.base import FAKE, KUBERNETES
 from vibespace.errors import Error
 from vibespace.v1.system_pb2 import SEVERITY_OK, SEVERITY_WARNING, Finding
 from vibespace.v1.vibespaces_pb2 import Guard as GuardMessage
@@ -77,7 +77,8 @@ class Guard:
         """Whether its network shows that the engine is on another machine; a user's networks are seen nowhere."""
         host = self._feed.state.host
         running = any(agent.observed == RUNNING for agent in self._feed.state.agents(vibespace.name))
-        hidden = host is not None and bool(host.engine.get("rootless"))
+        engine = host.engine if host is not None else {}
+        hidden = bool(engine.get("rootless")) or engine.get("brand") == KUBERNETES
         return running and not hidden and not self._there(self._bridge(vibespace))
 
     async def excuse(self, vibespace: Vibespace) -> str:
@@ -94,6 +95,10 @@ class Guard:
         host = self._feed.state.host
         engine = host.engine if host is not None and host.engine else {}
         open_only = engine.get("rootless") or engine.get("brand") == FAKE  # a closed network is refused, or is none
+        if engine.get("brand") == KUBERNETES:
+            text = "Who reaches whom is told to the cluster by NetworkPolicies; not every cluster heeds them."
+            hint = "'vibespace doctor --isolation' tries it, by real connections."
+            return Finding(severity=SEVERITY_WARNING, subject="guard", message=text, hint=hint)
         hint = "An engine that runs as root has a guard." if open_only else "'--network none' closes a network."
         return Finding(severity=SEVERITY_WARNING, subject="guard", message=text, hint=hint)
 
@@ -112,6 +117,8 @@ class Guard:
             return "no engine has been chosen"
         if host.engine["brand"] == FAKE:
             return "the engine is fake, and its agents are processes of this machine"
+        if host.engine["brand"] == KUBERNETES:
+            return "only the cluster's own network can keep agents from it, which 'vibespace doctor --isolation' tries"
         if host.engine.get("rootless"):
             return "only root can guard this machine, and the engine runs without root"
         return ""

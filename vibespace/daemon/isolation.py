@@ -34,6 +34,8 @@ _SECONDS = 15.0
 """For one agent; what it tries takes less than two, unless its machine is very busy."""
 _IN_ALL = 180.0
 """Seconds for all of them: 16 that answer take five, on two processors that have much else to do."""
+_NODES = 16
+"""Of what the machines of a cluster serve."""
 _OWN = ("127.0.0.1", SSHD_PORT)
 """Always there: who does not reach it, has tried nothing."""
 _METADATA = ("169.254.169.254", 80)
@@ -50,17 +52,20 @@ class Surroundings:
         gateways: Callable[[], list[str]],
         reached: Callable[[list[Target]], list[Target]],
         paths: Callable[[], Sequence[str]],
+        nodes: Callable[[], Sequence[Target]] = tuple,
     ) -> None:
-        """`paths` are sockets of engines, and what the state directory holds."""
+        """`paths` are sockets of engines, and what we hold; `nodes` what the machines of a cluster serve."""
         self.addresses = addresses
         self.gateways = gateways
         self.reached = reached
         self.paths = paths
+        self.nodes = nodes
 
     def private(self) -> list[Target]:
         """Of private networks, what answers from here; what does not proves nothing inside."""
         gateways = [gateway for gateway in self.gateways()[:_GATEWAYS] if ip_address(gateway).is_private]
-        return self.reached([_METADATA, *((gateway, port) for gateway in gateways for port in (80, 443))])
+        found = [_METADATA, *((gateway, port) for gateway in gateways for port in (80, 443)), *self.nodes()[:_NODES]]
+        return self.reached(found)
 
 
 class Isolation:

@@ -78,6 +78,14 @@ class Api:
                     raise _refusal(500, str(item["error"]).strip())
                 yield item
 
+    async def push(self, name: str, tag: str, login: str) -> None:
+        """Have a registry keep an image; `login` is what it is told of us."""
+        path, headers = f"/images/{name}/push", {"X-Registry-Auth": login}
+        async with self._request("POST", path, {"tag": tag}, None, headers=headers) as response:
+            async for item in _objects(response.content):
+                if item.get("error"):
+                    raise _refusal(500, str(item["error"]).strip())
+
     async def content(self, path: str, /, **query: Any) -> AsyncGenerator[bytes, None]:
         """The bytes of a GET's answer, as they come."""
         async with self._request("GET", path, query, None) as response:

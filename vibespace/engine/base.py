@@ -30,6 +30,9 @@ LOGINS = "/vibespace-logins"
 FAKE = "fake"
 """Brand of the engine in memory. Only `init` under VIBESPACE_ENGINE=fake ever records it."""
 
+KUBERNETES = "kubernetes"
+"""Brand of a cluster: the one engine that is no container engine of one machine."""
+
 
 class Condition(StrEnum):
     """What an engine sees of one agent's container."""
@@ -101,6 +104,10 @@ class AgentSpec:
     """Paths in its home, and where they lead. Every command finds a link there; a file that lies there instead is moved
     to the link's end before, unless what is there is newer.
     """
+    allow: Sequence[str] = ()
+    """What of private networks its vibespace reaches, CIDR:PORT each, where the engine itself has a say in it."""
+    storage_bytes: int = 0
+    """How large its vibespace's volume is made, where volumes have a size; zero: the engine's default."""
 
 
 def spec_hash(spec: AgentSpec) -> str:
@@ -109,6 +116,7 @@ def spec_hash(spec: AgentSpec) -> str:
     it: who runs takes a newer image at the next start, and is not ended for it.
     """
     told = replace(spec, image="", running=True, host_key=hashlib.sha256(spec.host_key).digest())
+    told = replace(told, allow=(), storage_bytes=0)  # of the network and the volume, which are no part of a container
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=_told).encode()).hexdigest()
 
 
@@ -163,10 +171,10 @@ class Identity:
     """Which engine answers: fixed at `init`, shown by `status`."""
 
     brand: str
-    """podman | docker | fake"""
+    """podman | docker | kubernetes | fake"""
     version: str
     address: str
-    """Socket path or context name."""
+    """Socket path, or of a cluster its server and the namespace there."""
     rootless: bool = False
     unenforced_limits: Sequence[str] = ()
     """Limits that it takes and cannot hold containers to: of `cpu`, `memory`, `processes`."""

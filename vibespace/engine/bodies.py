@@ -29,7 +29,7 @@ PIDS = 4096
 
 
 _NO_WAY_UP = "no-new-privileges"
-_NOT_EVEN_ROOTS = ("MKNOD", "NET_RAW", "SETFCAP", "SETPCAP", "NET_BIND_SERVICE", "KILL", "FSETID")
+NOT_EVEN_ROOTS = ("MKNOD", "NET_RAW", "SETFCAP", "SETPCAP", "NET_BIND_SERVICE", "KILL", "FSETID")
 """Of the engines' usual capabilities, those that root inside can do without."""
 
 
@@ -149,7 +149,7 @@ def profile(spec: AgentSpec) -> dict[str, Any]:
 
     Capabilities are only ever dropped: Podman 4.3 hands an added one to a user that is not root.
     """
-    return {"CapDrop": list(_NOT_EVEN_ROOTS)} if spec.sudo else {"CapDrop": ["ALL"], "SecurityOpt": [_NO_WAY_UP]}
+    return {"CapDrop": list(NOT_EVEN_ROOTS)} if spec.sudo else {"CapDrop": ["ALL"], "SecurityOpt": [_NO_WAY_UP]}
 
 
 def limits(resources: Resources) -> dict[str, int]:

@@ -12,7 +12,7 @@ SECONDS = 60.0
 
 NO_SHELL = "a shell at /bin/sh that runs on this machine"
 
-_SCRIPT = r"""
+SCRIPT = r"""
 lacks() { printf '{"lacks": "%s"}\n' "$1"; }
 user=
 while IFS=: read -r name _ uid gid _ home shell; do
@@ -46,7 +46,7 @@ def container(log_id: str, image: str) -> dict[str, Any]:
     """
     return {
         "Image": image,
-        "Entrypoint": ["/bin/sh", "-c", _SCRIPT],
+        "Entrypoint": ["/bin/sh", "-c", SCRIPT],
         "Cmd": [],
         "User": f"{USER_ID}:{USER_ID}",
         "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],

@@ -16,20 +16,25 @@ async def connect(host: str, port: int, *, seconds: float = 2.0) -> socket.socke
     A port forward of the engine may accept before sshd listens behind it, so accepting proves nothing.
     Raises OSError, which TimeoutError is, while there is no sshd.
     """
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         async with asyncio.timeout(seconds):
             await asyncio.get_running_loop().sock_connect(sock, (host, port))
-            await _readable(sock)
-            seen = sock.recv(len(BANNER), socket.MSG_PEEK)
-            if not seen or not BANNER.startswith(seen):
-                raise ConnectionError("something answers that is not sshd, or nothing stands behind the port")
+            await banner(sock)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+async def banner(sock: socket.socket) -> None:
+    """Return when it has come, and leave it unread. Raises ConnectionError for what is none."""
+    await _readable(sock)
+    seen = sock.recv(len(BANNER), socket.MSG_PEEK)
+    if not seen or not BANNER.startswith(seen):
+        raise ConnectionError("something answers that is not sshd, or nothing stands behind the port")
 
 
 async def leave(sock: socket.socket, *, seconds: float = 2.0) -> None:

@@ -54,7 +54,7 @@ def plan(
     condition = status.condition if status else Condition.ABSENT
     if agent.deleting or vibespace.deleting:
         target = Target(vibespace.uid, vibespace.data_uid, agent.uid, agent.name)
-        return Delete(target, vibespace.deleting and vibespace.keep_data)
+        return Delete(target, keep_data=vibespace.deleting)  # which takes all homes at once, or leaves them
     if not should_run(agent, vibespace, host):
         if begun or condition != Condition.ABSENT:
             return Apply(replace(spec, running=False))
@@ -66,10 +66,16 @@ def plan(
             return Observe(observed.STARTING)
         return Apply(spec)
     if status.spec_hash != spec_hash(spec):
-        return Apply(spec)
+        told = Observe(observed.RUNNING, status.reason, status.image)  # runs on while it is put back
+        return (_unless_known(agent, vibespace, told) if _is_meddled_with(status) else None) or Apply(spec)
     if condition == Condition.STARTING:
         return _unless_known(agent, vibespace, Observe(observed.FAILED, status.reason)) if status.reason else None
     return _unless_known(agent, vibespace, Observe(observed.RUNNING, image=status.image))
+
+
+def _is_meddled_with(status: Status) -> bool:
+    """It runs, and something that belongs to it is not as it was made."""
+    return status.condition == Condition.RUNNING and bool(status.reason)
 
 
 def _unless_known(agent: Agent, vibespace: Vibespace, seen: Observe) -> Observe | None:
@@ -106,6 +112,10 @@ def specify(
         environment={**logins.variables(agent), **{name: values[name] for name in agent.env if name in values}},
         logins=agent.type if agent.shares_login else "",
         links=logins.links(agent),
+        allow=tuple(vibespace.spec.get("allow", ())),
+        storage_bytes=quantities.memory_bytes(vibespace.spec["storage"], "storage")
+        if "storage" in vibespace.spec
+        else 0,
     )
 
 

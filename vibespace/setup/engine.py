@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vibespace.config import Settings
+from vibespace.engine.base import KUBERNETES
 from vibespace.errors import Error, FailedPrecondition, InvalidArgument, Unavailable
 from vibespace.setup import podman
 from vibespace.setup.firewall import keep_networks_apart
@@ -24,8 +26,9 @@ class Choice:
     """The one engine of a state directory, chosen at `init` and kept."""
 
     brand: str
-    """podman | docker"""
+    """podman | docker | kubernetes"""
     socket: str
+    """Where it listens; of a cluster its address, to which the state directory's kubeconfig leads."""
     private: bool
     """Served by us under the state directory: `reopen` starts it when it does not run."""
 
@@ -63,6 +66,8 @@ def find(settings: Settings, state: State, environ: Mapping[str, str]) -> Choice
 def passed_over(settings: Settings, choice: Choice) -> str:
     """What to say where config.yaml asks for another engine than `choice`, which was made before; or nothing."""
     asked = settings.engine_socket
+    if choice.brand == KUBERNETES:
+        return ""  # that socket is where images are built
     if not asked or os.path.realpath(Path(asked).expanduser()) == os.path.realpath(choice.socket):
         return ""
     return (
@@ -72,12 +77,25 @@ def passed_over(settings: Settings, choice: Choice) -> str:
     )
 
 
+def another(choice: Choice) -> FailedPrecondition:
+    """What to raise where another one than `choice` is asked for, which was made before."""
+    return FailedPrecondition(
+        "ENGINE_CHOSEN",
+        f"This state directory uses {choice.brand} at {choice.socket}.",
+        hint="Set VIBESPACE_HOME to another directory to use another engine.",
+    )
+
+
 def reopen(choice: Choice, state: State) -> None:
     """See that an engine chosen earlier answers; ours is started again when it does not run.
 
     Safe to call at any time and from any process. Raises Unavailable ENGINE_UNREACHABLE, or what starting it raises.
     """
-    if choice.private:
+    if choice.brand == KUBERNETES:
+        from vibespace.setup import cluster  # noqa: PLC0415 (half a second, only for who has one)
+
+        asyncio.run(cluster.identity(state.kubeconfig))
+    elif choice.private:
         podman.ensure(state.engine)
     else:
         _asked_for(choice.socket, "the engine of this state directory")

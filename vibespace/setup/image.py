@@ -58,6 +58,22 @@ async def build(api: Api, base: str, progress: Progress, *, cache: Path | None =
     return await _make(api, base, progress, cache or state().cache, newest=True)
 
 
+async def name(base: str, cache: Path) -> str:
+    """What the image that these files make on `base` is called."""
+    return f"{NAME}:{context.digest(await asyncio.to_thread(identity, base, cache))}"
+
+
+async def export(api: Api, base: str, path: Path, progress: Progress) -> None:
+    """Write it to `path`, as a docker-archive. Raises NotFound, Exhausted IMAGE_NO_SPACE."""
+    called = await name(base, state().cache)
+    progress(f"Writing {called}")
+    with full_disk(path.parent):
+        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+        with await asyncio.to_thread(path.open, "wb") as file:
+            async for piece in api.content(f"/images/{called}/get"):
+                file.write(piece)
+
+
 async def list_images(api: Api) -> Sequence[Image]:
     """The agents' images of this engine, the newest first."""
     found = await api.get("/images/json", filters={"reference": [NAME]})

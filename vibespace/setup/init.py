@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from vibespace.config import TEMPLATE, Settings
 from vibespace.engine.api import Api
-from vibespace.engine.base import Identity
+from vibespace.engine.base import KUBERNETES, Identity
 from vibespace.engine.identify import identify
 from vibespace.setup import engine, image
 from vibespace.setup.base import has
@@ -28,6 +29,10 @@ class Engine:
 
 async def find_engine(state: State, settings: Settings, environ: Mapping[str, str], chosen: Choice | None) -> Engine:
     """The engine `chosen` at an earlier `init`, or the one to choose now. Raises what engine.find and reopen do."""
+    if chosen and chosen.brand == KUBERNETES:
+        from vibespace.setup import cluster  # noqa: PLC0415 (only who has one)
+
+        return Engine(chosen, await cluster.identity(state.kubeconfig))
     if chosen is None:
         choice = await asyncio.to_thread(engine.find, settings, state, environ)
     else:
@@ -41,6 +46,12 @@ async def ensure_image(choice: Choice, base: str, progress: Progress) -> str:
     """Id of the agents' image; built when the engine lacks it. Raises what image.ensure does."""
     async with api(choice) as speaking:
         return await image.ensure(speaking, base, progress)
+
+
+async def export_image(choice: Choice, base: str, path: Path, progress: Progress) -> None:
+    """Write the agents' image on `base`, which is there, to `path`: a tar that other engines take."""
+    async with api(choice) as speaking:
+        await image.export(speaking, base, path, progress)
 
 
 async def has_image(choice: Choice, id: str) -> bool:

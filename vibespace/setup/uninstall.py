@@ -14,9 +14,22 @@ from itertools import chain
 from pathlib import Path
 
 from vibespace import durable
-from vibespace.engine.base import FAKE
-from vibespace.errors import FailedPrecondition, PermissionDenied, Unavailable
-from vibespace.setup import base, engine, firewall, guard, image, installation, objects, podman, sshconfig, tree
+from vibespace.engine.base import FAKE, KUBERNETES
+from vibespace.errors import Error, FailedPrecondition, PermissionDenied, Unavailable
+from vibespace.setup import (
+    base,
+    clusterobjects,
+    engine,
+    firewall,
+    guard,
+    image,
+    installation,
+    k3sremains,
+    objects,
+    podman,
+    sshconfig,
+    tree,
+)
 from vibespace.setup.build import Progress
 from vibespace.setup.ending import alone
 from vibespace.setup.engine import Choice
@@ -24,6 +37,7 @@ from vibespace.setup.init import api
 from vibespace.setup.installation import Installation
 from vibespace.setup.objects import NOTHING, Objects
 from vibespace.setup.ping import brand_at
+from vibespace.setup.root import Root
 from vibespace.state import KEPT, MADE, State
 
 _UNMOUNTED = 'umount "$0" 2>/dev/null; exec "$@"'
@@ -64,28 +78,36 @@ def plan(state: State, *, keep_data: bool, measured: bool = False) -> Plan | Non
     found = _installation(state)
     with _opened(found.engine, state):
         measured = measured and not keep_data
-        there, size = asyncio.run(_find(found, measured=measured)) if found.engine else (NOTHING, None)
+        there, size = asyncio.run(_find(state, found, measured=measured)) if found.engine else (NOTHING, None)
     entries = _entries(state, MADE if keep_data else (*KEPT, *MADE, state.marker.name))
-    kept, left = [], _left(state, found, entries)
+    kept: list[str] = []
+    left = [*_left(state, found, entries), *k3sremains.left(state)]
     if keep_data:
-        there, kept = _without_data(there), _kept(state, found, there)
-    outside = sshconfig.outside(state)
-    return Plan(state, found, there, entries, kept, outside, left, keep_data, size)
+        there, kept = there and _without_data(there), _kept(state, found, there or NOTHING)
+    outside = [*sshconfig.outside(state), *k3sremains.outside(state, keep_data=keep_data)]
+    if there is None:
+        (kept if keep_data else outside).append("all that is in the cluster of this machine, which does not answer now")
+    return Plan(state, found, there or NOTHING, entries, kept, outside, left, keep_data, size)
 
 
-def carry_out(plan: Plan, progress: Progress) -> None:
+def carry_out(plan: Plan, progress: Progress, as_root: Root) -> None:
     """Do it. Raises what opening the engine, ending the daemon and removing raise; what was done stays done."""
     state, found = plan.state, replace(plan.installation, leaving=True)
     patterns = MADE if plan.keep_data else (*KEPT, *MADE)
     for entry in _entries(state, patterns):
-        if entry != state.engine:  # its own mounts are taken away first
+        if entry not in (state.engine, state.k3s):  # their own mounts are taken away first
             tree.refuse_mounts(entry)
     progress("Ending the daemon")
     with alone(state):
         installation.write(state, found)
         if found.engine:
-            engine.reopen(found.engine, state)
+            if not _ends_with_us(found.engine):
+                engine.reopen(found.engine, state)
             asyncio.run(_take(plan, progress))
+        if k3sremains.there(state):  # also where an `init` has begun it, and not recorded
+            progress("Ending the cluster of this machine")
+            end = k3sremains.stop if plan.keep_data else k3sremains.remove
+            end(state, as_root)
         podman.stop(state.engine)  # also one that an `init` has tried, and then taken another
         if os.geteuid() == 0:
             guard.release(found.log_id)
@@ -96,7 +118,7 @@ def carry_out(plan: Plan, progress: Progress) -> None:
             tree.remove(_entries(state, patterns))
             installation.write(state, replace(found, leaving=False, uninstalled=True))
             return
-        if found.engine and found.engine.private:
+        if (state.engine / "store").exists():  # also where the agents' image was made for a cluster
             _remove_rootless(state)
         # From here on the engine is not asked any more: its storage may be half gone.
         installation.write(state, replace(found, engine=None))
@@ -126,7 +148,7 @@ def _installation(state: State) -> Installation:
 @contextmanager
 def _opened(choice: Choice | None, state: State) -> Iterator[None]:
     """The engine answers; our own rests again afterwards when it did before."""
-    if choice is None:
+    if choice is None or _ends_with_us(choice):
         yield
         return
     rests = choice.private and not brand_at(Path(choice.socket))
@@ -142,8 +164,21 @@ def _opened(choice: Choice | None, state: State) -> Iterator[None]:
             podman.stop(state.engine)
 
 
-async def _find(found: Installation, *, measured: bool) -> tuple[Objects, int | None]:
+def _ends_with_us(choice: Choice) -> bool:
+    """Whether all that is in it goes with it, or stays with it: it need not answer for that."""
+    return choice.brand == KUBERNETES and choice.private
+
+
+async def _find(state: State, found: Installation, *, measured: bool) -> tuple[Objects | None, int | None]:
+    """What is there; None where nobody can tell. And how much data, where that was asked for."""
     assert found.engine is not None
+    if found.engine.brand == KUBERNETES:
+        try:
+            return await clusterobjects.look(state, found.log_id), None
+        except Error:
+            if not _ends_with_us(found.engine):
+                raise
+            return None, None
     async with api(found.engine) as speaking:
         there = await objects.find(speaking, found.log_id, private=found.engine.private)
         return there, await objects.measure(speaking, there) if measured else None
@@ -153,6 +188,13 @@ async def _take(plan: Plan, progress: Progress) -> None:
     """What is there now, for something may have come or gone since the plan was made."""
     found = plan.installation
     assert found.engine is not None
+    if found.engine.brand == KUBERNETES:
+        try:
+            await clusterobjects.take(plan.state, found.log_id, progress, keep_data=plan.keep_data)
+        except Error:
+            if not _ends_with_us(found.engine):
+                raise
+        return
     async with api(found.engine) as speaking:
         there = await objects.find(speaking, found.log_id, private=found.engine.private)
         if plan.keep_data:
@@ -182,7 +224,8 @@ def _entries(state: State, patterns: Sequence[str]) -> list[Path]:
 def _kept(state: State, found: Installation, there: Objects) -> list[str]:
     kept = [str(path) for path in _entries(state, KEPT) if path.suffix in ("", ".yaml", ".db")]  # a log closed is whole
     if found.engine:
-        where = "our own Podman" if found.engine.private else f"{found.engine.brand} at {found.engine.socket}"
+        ours = "our own cluster" if found.engine.brand == KUBERNETES else "our own Podman"
+        where = ours if found.engine.private else f"{found.engine.brand} at {found.engine.socket}"
         kept += [f"{_told(name, there)}, in {where}" for name in there.volumes]
         kept += [f"image {name}, in {where}" for name in sorted(chain(*_theirs(there).values()))]
     return kept
@@ -196,7 +239,11 @@ def _left(state: State, found: Installation, entries: Sequence[Path]) -> list[st
     ours = {*_entries(state, (*KEPT, *MADE)), state.marker, durable.draft(state.marker)}
     left = [str(path) for path in sorted(state.home.iterdir()) if path not in ours]
     left += [f"{os.path.realpath(path)}, which {path} is a link to" for path in entries if path.is_symlink()]
-    if found.engine and not found.engine.private:
+    if found.engine and found.engine.brand == KUBERNETES and found.engine.private:
+        return left
+    if found.engine and found.engine.brand == KUBERNETES:
+        left.append(f"the namespace of {found.engine.socket}, with the account 'vibespace' and its Role")
+    elif found.engine and not found.engine.private:
         left.append(_images(found.engine))
     elif found.engine and os.geteuid() == 0 and ROOTS_CACHE.exists():
         left.append(f"{ROOTS_CACHE}, where Podmans of root note which layers came from where")

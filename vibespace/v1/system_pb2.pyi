@@ -93,7 +93,7 @@ class Host(message.Message):
 
 @typing.final
 class HostEngine(message.Message):
-    """A container engine."""
+    """What runs the agents' containers."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -104,11 +104,11 @@ class HostEngine(message.Message):
     ROOTLESS_FIELD_NUMBER: builtins.int
     UNENFORCED_LIMITS_FIELD_NUMBER: builtins.int
     brand: builtins.str
-    """`podman`, `docker` or `fake`."""
+    """`podman`, `docker`, `kubernetes` or `fake`."""
     version: builtins.str
     """Its own version."""
     address: builtins.str
-    """Socket or context it is reached by."""
+    """Socket that it is reached by; of a cluster its server, and the namespace there."""
     private: builtins.bool
     """It is served by the daemon itself, from the state directory."""
     rootless: builtins.bool

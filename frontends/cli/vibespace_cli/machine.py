@@ -25,6 +25,9 @@ FAKE = "fake"
 engine/base.py, of which frontends know nothing, calls it so.
 """
 
+KUBERNETES = "kubernetes"
+"""As engine/base.py calls it."""
+
 _ANOTHER = "give another with --base, or as image.base in config.yaml"
 
 
@@ -68,6 +71,12 @@ def host(session: Session) -> Any:
     return session.call("SystemService/GetStatus").host
 
 
+def log_id(session: Session) -> str:
+    """Whose everything in an engine is."""
+    found: str = session.call("SystemService/GetStatus").cursor.log_id
+    return found
+
+
 def recorded(session: Session) -> Choice | None:
     """The engine that `init` chose; None before it."""
     from vibespace.setup.engine import Choice
@@ -81,6 +90,21 @@ def engine(session: Session) -> Engine:
     from vibespace.setup.init import find_engine
 
     return asyncio.run(find_engine(session.state, settings(session), os.environ, recorded(session)))
+
+
+def builder(session: Session) -> Engine:
+    """The engine that images are made in: the one there is, or, beside a cluster, one of this machine."""
+    from vibespace.setup.init import find_engine
+
+    chosen = recorded(session)
+    chosen = None if chosen and chosen.brand == KUBERNETES else chosen
+    return asyncio.run(find_engine(session.state, settings(session), os.environ, chosen))
+
+
+def builds_where_it_runs(session: Session) -> bool:
+    """Whether what is built is there for agents by that alone: not on a cluster, whose nodes get it from elsewhere."""
+    chosen = recorded(session)
+    return chosen is not None and chosen.brand != KUBERNETES
 
 
 def record(session: Session, found: Engine | None, image: str, base: str = "") -> Any:

@@ -43,6 +43,8 @@ _HINTS: dict[type[errors.Error], str] = {
 """What to do next where whoever refused did not know better. InvalidArgument says what is right."""
 
 _CODES: dict[type[errors.Error], str] = {errors.Exhausted: "RESOURCE_EXHAUSTED"}
+_OVER = "\r\x1b[K"
+"""In place of the line that says what is happening."""
 _HANG = 4
 """Columns by which what goes on in a next line is told from a line that an agent wrote."""
 _COMMAND = re.compile(r"'vibespace [^'\n]*'")
@@ -108,6 +110,10 @@ class Output:
         """Something beside the answer; `theirs` as in `quote`."""
         if not self.quiet:
             _beside((quoted if theirs else fitted)(sentence) + "\n")
+
+    def announce(self, text: str) -> None:
+        """Something that nobody may miss before it is done, quiet or not: whole, so that it can be copied."""
+        _beside(f"{_OVER if self.live else ''}{text}\n")
 
     def step(self, sentence: str, *, theirs: bool = False) -> None:
         """Something that is done now, for whoever watches; `theirs` as in `quote`, and dim."""

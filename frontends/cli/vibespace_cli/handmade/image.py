@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -28,23 +29,33 @@ class Build(Command):
     """Build the agents' image again; running agents take it at their next start."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, params=[machine.base_option()], help=type(self).__doc__)
+        text = "Also put it into a registry under that name; on a cluster agents take it from there."
+        push = click.Option(["--push"], metavar="REF", help=text)
+        super().__init__(name, params=[machine.base_option(), push], help=type(self).__doc__)
 
     def invoke(self, ctx: click.Context) -> None:
         from vibespace.setup import image
         from vibespace.setup.init import api
+        from vibespace.setup.push import push, split
 
         session: Session = ctx.find_root().obj
-        base = machine.base(session, ctx.params["base"])
-        found = machine.engine(session)
+        base, reference = machine.base(session, ctx.params["base"]), ctx.params["push"]
+        if reference:
+            split(reference)  # one that is none is told of before anything is made
+        found = machine.builder(session)
 
         async def build(progress: Callable[[str], None]) -> str:
             async with api(found.choice) as speaking:
-                return await image.build(speaking, base.text, progress)
+                made = await image.build(speaking, base.text, progress)
+                if reference:
+                    await push(speaking, made, reference, os.environ, progress)
+                return made
 
         made = machine.build(session, base, build)
-        if machine.recorded(session) is not None:
+        if machine.builds_where_it_runs(session):
             machine.record(session, found, made, base.text)
+        elif reference and machine.recorded(session) is not None:
+            machine.record(session, machine.engine(session), reference, base.text)
         if session.output.as_json:
             session.output.data({"image": made})
         else:
@@ -65,10 +76,10 @@ class Upgrade(Command):
     def invoke(self, ctx: click.Context) -> None:
         session: Session = ctx.find_root().obj
         base = machine.base(session, ctx.params["base"])
-        found = machine.engine(session)
+        found = machine.builder(session)
         before = machine.host(session).image
         made, images = machine.build(session, base, lambda progress: _upgrade(found, base.text, progress))
-        if machine.recorded(session) is not None:
+        if machine.builds_where_it_runs(session):
             machine.record(session, found, made, base.text)
         programs = {image.id: dict(image.programs) for image in images}
         changed = _changes(programs.get(before, {}), programs.get(made, {}))
@@ -112,7 +123,7 @@ class Images(Command):
         from vibespace.setup.init import api
 
         session: Session = ctx.find_root().obj
-        output, choice = session.output, machine.engine(session).choice
+        output, choice = session.output, machine.builder(session).choice
 
         async def look() -> list[Image]:
             async with api(choice) as speaking:

@@ -10,7 +10,7 @@ import click
 
 from vibespace import launch
 from vibespace.errors import Error
-from vibespace_cli import human, machine
+from vibespace_cli import cluster, human, machine
 from vibespace_cli.everywhere import Command
 from vibespace_cli.session import Session
 from vibespace_cli.shape import to_data
@@ -34,19 +34,30 @@ class Init(Command):
     """
 
     def __init__(self, name: str) -> None:
-        text = "What runs the agents: containers, by Podman or Docker."
-        kind = click.Option(["--engine"], type=click.Choice(["containers"]), default="containers", help=text)
-        super().__init__(name, params=[kind, machine.base_option()], help=type(self).__doc__)
+        text = "What runs the agents: containers, by Podman or Docker, or a Kubernetes cluster."
+        kind = click.Option(["--engine"], type=click.Choice(["containers", "kubernetes"]), help=text)
+        super().__init__(name, params=[kind, machine.base_option(), *cluster.options()], help=type(self).__doc__)
 
     def invoke(self, ctx: click.Context) -> None:
         session: Session = ctx.find_root().obj
         output, state = session.output, session.state
+        asked = cluster.asked(ctx.params)
+        if ctx.params["print_rbac"]:
+            cluster.print_rbac(output, ctx.params["namespace"] or "")
+            return
         session.uninstalled_too = True
         back = launch.uninstalled(state)
         launch.ensure_home(state.home)
         machine.settings(session)  # A file that cannot be read is told of before anything is made.
         output.step(f"State directory: {state.home}")
-        found, image, base = (None, machine.FAKE, "") if machine.fake() else _found(session, ctx.params["base"])
+        if machine.fake():
+            found, image, base = None, machine.FAKE, ""
+        elif cluster.wanted(session, asked, ctx.params["engine"]):
+            found, image, base = cluster.found(
+                session, asked, ctx.params["image"], ctx.params["base"], ctx.params["k3s"]
+            )
+        else:
+            found, image, base = _found(session, ctx.params["base"])
         response = machine.record(session, found, image, base)
         response.host.CopyFrom(machine.seen(session, response.host))
         output.step(f"Daemon: serves {state.socket}")

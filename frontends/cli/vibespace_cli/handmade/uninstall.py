@@ -41,7 +41,7 @@ class Uninstall(Command):
         super().__init__(name, params=params, help=type(self).__doc__)
 
     def invoke(self, ctx: click.Context) -> None:
-        from vibespace.setup import uninstall
+        from vibespace.setup import root, uninstall
 
         session: Session = ctx.find_root().obj
         output, home = session.output, session.state.home
@@ -61,7 +61,7 @@ class Uninstall(Command):
             ask("Uninstall? What goes cannot be brought back.", f"What is in {home}")
         with Progress(output) as progress:
             try:
-                uninstall.carry_out(plan, progress.show)
+                uninstall.carry_out(plan, progress.show, root.runner(output.announce))
             except KeyboardInterrupt:
                 hint = "'vibespace uninstall' goes on."
                 raise Cancelled("NOT_FINISHED", "Interrupted; some of it is still there.", hint=hint) from None

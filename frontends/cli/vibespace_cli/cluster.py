@@ -1,0 +1,188 @@
+"""`vibespace init --external`: a cluster that is there, looked at, made ready, and recorded as the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vibespace.errors import InvalidArgument
+from vibespace_cli import complete, machine
+from vibespace_cli.output import Output
+
+if TYPE_CHECKING:
+    from vibespace.setup.cluster import Asked
+    from vibespace.setup.init import Engine
+    from vibespace.setup.root import Root
+    from vibespace_cli.session import Session
+
+_ANY = "*"
+"""The one node that there will be."""
+
+_OF_CLUSTERS = ("kubeconfig", "context", "namespace", "storage_class", "pull_secret", "image")
+
+
+def options() -> Sequence[click.Option]:
+    """Those of `init` that speak of clusters."""
+    return (
+        click.Option(
+            ["--bare-metal"], is_flag=True, help="Make this Linux machine a Kubernetes cluster: k3s, by root."
+        ),
+        click.Option(
+            ["--k3s"],
+            metavar="PATH",
+            help="With --bare-metal: the program, where none can be downloaded.",
+            shell_complete=complete.files,
+        ),
+        click.Option(["--external"], is_flag=True, help="Use a Kubernetes cluster that is there."),
+        click.Option(
+            ["--kubeconfig"],
+            metavar="PATH",
+            help="How to reach it, with rights to make a namespace there [default: KUBECONFIG, else ~/.kube/config]",
+            shell_complete=complete.files,
+        ),
+        click.Option(["--context"], metavar="NAME", help="Which one of that file [default: its current one]"),
+        click.Option(["--namespace"], metavar="NAME", help="Where everything is made there [default: vibespace]"),
+        click.Option(["--storage-class"], metavar="NAME", help="Of the volumes [default: the cluster's default]"),
+        click.Option(["--pull-secret"], metavar="NAME", help="The Secret there by which nodes pull the agents' image."),
+        click.Option(["--image"], metavar="REF", help="The agents' image, as its nodes get it; it is remembered."),
+        click.Option(["--print-rbac"], is_flag=True, help="Print what an administrator has to make, and do nothing."),
+    )
+
+
+def asked(given: Mapping[str, Any]) -> Asked | None:
+    """What was asked of a cluster; None where none was asked for. Raises InvalidArgument OPTIONS_CLASH."""
+    external = given["external"] or given["print_rbac"]
+    if given["k3s"] and not given["bare_metal"]:
+        raise InvalidArgument("OPTIONS_CLASH", "--k3s is of a cluster of our own.", hint="Say --bare-metal as well.")
+    if given["bare_metal"]:
+        return _own(given, external)
+    if external and given["engine"] == "containers":
+        raise InvalidArgument("OPTIONS_CLASH", "--external is a cluster, and --engine containers is none.")
+    if given["engine"] == machine.KUBERNETES and not external:
+        hint = "'vibespace init --external --kubeconfig PATH' uses one that is there."
+        raise InvalidArgument("OPTIONS_CLASH", "--engine kubernetes does not say which cluster.", hint=hint)
+    if not external and (named := [name for name in _OF_CLUSTERS if given[name]]):
+        option = f"--{named[0].replace('_', '-')}"
+        raise InvalidArgument("OPTIONS_CLASH", f"{option} is of clusters.", hint="Say --external as well.")
+    if not external:
+        return None
+    from vibespace.setup.cluster import Asked  # only here: who has no cluster does not wait for it
+
+    return Asked(
+        kubeconfig=given["kubeconfig"] or "",
+        context=given["context"] or "",
+        namespace=given["namespace"] or "",
+        storage_class=given["storage_class"] or "",
+        pull_secret=given["pull_secret"] or "",
+    )
+
+
+def _own(given: Mapping[str, Any], external: bool) -> Asked:
+    from vibespace.setup.cluster import Asked
+
+    if external or given["engine"] == "containers" or any(given[each] for each in _OF_CLUSTERS):
+        raise InvalidArgument("OPTIONS_CLASH", "--bare-metal makes a cluster, and what else was said is of others.")
+    return Asked(node=_ANY)
+
+
+def wanted(session: Session, asked: Asked | None, engine: str | None) -> bool:
+    """Whether it is one: asked for now, or chosen before. Raises FailedPrecondition ENGINE_CHOSEN.
+
+    `engine` is what was said with --engine. Which one of other people's clusters was chosen, `prepare` looks at.
+    """
+    from vibespace.setup.engine import another
+
+    chosen = machine.recorded(session)
+    if chosen is None:
+        return asked is not None
+    if asked and (chosen.brand, chosen.private) != (machine.KUBERNETES, bool(asked.node)):
+        raise another(chosen)
+    if chosen.brand == machine.KUBERNETES and engine == "containers":
+        raise another(chosen)
+    return chosen.brand == machine.KUBERNETES
+
+
+def found(
+    session: Session, asked: Asked | None, image: str | None, base: str | None, k3s: str | None
+) -> tuple[Engine, str, str]:
+    """The cluster, the image that its nodes have, and what that stands on."""
+    from vibespace.setup import cluster
+    from vibespace.setup.init import ensure_template
+
+    ensure_template(session.state)
+    on = machine.base(session, base)
+    notes: Sequence[str] = ()
+    if asked is None:
+        engine = machine.engine(session)
+    else:
+        engine, notes = _bare_metal(session, k3s, on) if asked.node else _prepared(session, asked)
+    asyncio.run(cluster.check(session.state.kubeconfig))
+    session.output.step(f"Engine: Kubernetes {engine.identity.version} at {engine.choice.socket}")
+    name = image or machine.host(session).image or asyncio.run(cluster.usual_image(session.state, on.text))
+    log_id = machine.log_id(session)
+    machine.with_progress(session, lambda progress: cluster.check_image(session.state, log_id, name, progress))
+    session.output.step(f"Image: {name}")
+    for note in notes:  # not before a refusal, which is one sentence
+        session.output.note(note)
+    return engine, name, on.text
+
+
+def _prepared(session: Session, asked: Asked) -> tuple[Engine, Sequence[str]]:
+    """The cluster made ready, and what its user should know."""
+    from vibespace.setup import cluster
+    from vibespace.setup.engine import Choice
+    from vibespace.setup.init import Engine
+
+    chosen = machine.recorded(session)
+    there = machine.with_progress(session, lambda progress: cluster.prepare(asked, chosen, _environ(), progress))
+    cluster.keep(session.state, there)
+    choice = Choice(machine.KUBERNETES, there.cluster.address, private=bool(asked.node))
+    return Engine(choice, there.identity), there.notes
+
+
+def _bare_metal(session: Session, given: str | None, base: machine.Base) -> tuple[Engine, Sequence[str]]:
+    """This machine is a cluster, made ready, which has the agents' image."""
+    from vibespace.setup import k3s, root
+    from vibespace.setup.cluster import Asked
+
+    state = session.state
+    k3s.refuse(state)
+    machine.with_progress(session, lambda progress: k3s.provide(state, given or "", progress))
+    as_root = root.runner(session.output.announce)
+    k3s.start(state, as_root)
+    with k3s.in_memory() as admin:  # what the daemon's user may read is no place for it
+        node: str = machine.with_progress(session, lambda progress: k3s.ready(state, as_root, admin, progress))
+        _give_image(session, base, as_root)
+        return _prepared(session, Asked(kubeconfig=str(admin), node=node))
+
+
+def _give_image(session: Session, base: machine.Base, as_root: Root) -> None:
+    """Have the node have the agents' image, made in an engine of this machine."""
+    from vibespace.setup import k3s
+    from vibespace.setup.init import ensure_image, export_image
+
+    state, builder = session.state, machine.builder(session)
+    machine.build(session, base, lambda progress: ensure_image(builder.choice, base.text, progress))
+    tar = state.cache / "image.tar"
+    try:
+        machine.with_progress(session, lambda progress: export_image(builder.choice, base.text, tar, progress))
+        k3s.import_image(state, tar, as_root)
+    finally:
+        tar.unlink(missing_ok=True)
+
+
+def print_rbac(output: Output, namespace: str) -> None:
+    """A list that kubectl applies, as JSON, which is YAML."""
+    from vibespace.setup.cluster import rbac
+
+    output.line(json.dumps({"apiVersion": "v1", "kind": "List", "items": list(rbac(namespace))}, indent=2))
+
+
+def _environ() -> Mapping[str, str]:
+    import os
+
+    return os.environ

@@ -1,0 +1,97 @@
+"""The storage of vibespaces on a cluster: a claim each, with a folder for each home in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from vibespace.engine import bodies, manifests
+from vibespace.engine.base import AgentSpec
+from vibespace.engine.cluster import Cluster
+from vibespace.engine.errands import Errands
+from vibespace.engine.kubeapi import Api
+from vibespace.engine.objects import Objects
+from vibespace.errors import Aborted, PermissionDenied
+
+Object = Mapping[str, Any]
+
+
+class Claims:
+    """Of all vibespaces."""
+
+    def __init__(self, api: Api, objects: Objects, errands: Errands, log_id: str, cluster: Cluster) -> None:
+        self._api = api
+        self._ours = objects
+        self._errands = errands
+        self._log_id = log_id
+        self._cluster = cluster
+
+    async def find(self, data_uid: str) -> Object | None:
+        """None where there is none. Raises FailedPrecondition where it is not ours."""
+        return await self._ours.find(self._path(data_uid))
+
+    async def make(self, spec: AgentSpec) -> None:
+        """The claim, and the note that this agent has a home in it."""
+        wanted, path = manifests.claim(self._log_id, spec, self._cluster), self._path(spec.data_uid)
+        try:
+            found: Object = await self._ours.set(self._ours.claims, wanted)
+        except (Aborted, PermissionDenied) as e:
+            is_fixed = e.metadata.get("status") == "422" or "resize" in e.message
+            there = await self._ours.find(path) if is_fixed else None
+            if there is None:
+                raise
+            found = there  # of another size or class than a new one would be, which cannot be changed
+        if spec.agent not in manifests.homes(found):
+            await self._note(path, spec.agent, spec.agent_uid)
+
+    async def remove(self, claim: Object) -> None:
+        """With all that is in it; return when it is gone."""
+        path, name = self._ours.claims, claim["metadata"]["name"]
+        await self._api.delete(f"{path}/{name}")
+        await self._ours.until_none(path, "", lambda found: name not in found)
+
+    async def remove_home(self, data_uid: str, agent: str) -> None:
+        """The folder, then the note that it is there: killed between the two, the next one finds the note."""
+        claim = await self.find(data_uid)
+        if not claim or agent not in manifests.homes(claim):
+            return
+        if _is_bound(claim):
+            home = f"/data/{manifests.HOMES}/{agent}"
+            script = f"chmod -fR u+rwX {home}; rm -rf {home}"  # Go keeps what it has fetched where nobody may write
+            try:
+                await self._errands.run("removal", script, _image(claim), data_uid)
+            except Aborted as e:
+                if "Permission denied" not in e.message and "not permitted" not in e.message:
+                    raise
+                await self._errands.run("removal", script, _image(claim), data_uid, as_root=True)
+        await self._note(self._path(data_uid), agent, None)
+
+    async def sizes(self, data_uids: Collection[str]) -> Mapping[str, int]:
+        """Bytes that are used, of each volume as a whole."""
+        found = {each["metadata"]["labels"][bodies.OWNER]: each for each in await self._ours.list(self._ours.claims)}
+        asked = {uid: claim for uid, claim in found.items() if uid in data_uids and _image(claim)}
+        sizes = await asyncio.gather(*(self._size(uid, claim) for uid, claim in asked.items()))
+        return dict(zip(asked, sizes, strict=True))
+
+    async def _size(self, data_uid: str, claim: Object) -> int:
+        if not _is_bound(claim):
+            return 0  # nothing is in one that was never used
+        script = "du -s --block-size=1 /data | cut -f 1"
+        return int(await self._errands.run("measuring", script, _image(claim), data_uid))
+
+    async def _note(self, path: str, agent: str, uid: str | None) -> None:
+        noted = {"metadata": {"annotations": {f"{manifests.HOME}{agent}": uid}}}
+        await self._api.merge(path, noted, manifests.HOMES_MANAGER)
+
+    def _path(self, data_uid: str) -> str:
+        return f"{self._ours.claims}/{manifests.claim_name(data_uid)}"
+
+
+def _is_bound(claim: Object) -> bool:
+    return bool(claim["status"].get("phase") == "Bound")
+
+
+def _image(claim: Object) -> str:
+    """One that errands with this volume can run in."""
+    return str((claim["metadata"].get("annotations") or {}).get(manifests.IMAGE, ""))

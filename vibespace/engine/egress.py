@@ -1,0 +1,41 @@
+"""What agents of a vibespace may reach beside each other, as rules of its NetworkPolicy. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_network
+from typing import Any
+
+Object = dict[str, Any]
+
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8")
+PRIVATE_6 = ("fc00::/7", "fe80::/10", "::1/128")
+
+
+def names() -> Object:
+    """The cluster's name servers, wherever they are."""
+    ports = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
+    selector = {"matchLabels": {"k8s-app": "kube-dns"}}
+    return {"to": [{"namespaceSelector": {}, "podSelector": selector}], "ports": ports}
+
+
+def internet(closed: Sequence[str]) -> Object:
+    """All addresses but private ones, and those of the cluster's own machines."""
+    private = [ip_network(each) for each in (*PRIVATE, *PRIVATE_6)]
+    more = {each for each in closed if not any(_within(each, other) for other in private)}
+    four = [*PRIVATE, *sorted(each for each in more if ip_network(each).version == 4)]
+    six = [*PRIVATE_6, *sorted(each for each in more if ip_network(each).version == 6)]
+    blocks = [{"cidr": "0.0.0.0/0", "except": four}, {"cidr": "::/0", "except": six}]
+    return {"to": [{"ipBlock": block} for block in blocks]}
+
+
+def allowed(text: str) -> Object:
+    """CIDR:PORT, as config.yaml has it."""
+    cidr, _, port = text.rpartition(":")
+    protocols = [{"port": int(port), "protocol": protocol} for protocol in ("TCP", "UDP")]
+    return {"to": [{"ipBlock": {"cidr": str(ip_network(cidr))}}], "ports": protocols}
+
+
+def _within(one: str, other: Any) -> bool:
+    network = ip_network(one)
+    return network.version == other.version and network.subnet_of(other)

@@ -1,0 +1,285 @@
+"""The API of Kubernetes, as much of it as an engine needs: objects are what JSON makes of them.
+
+The calls are ours: those of the library for it make a class of each object, and know neither server-side apply nor a
+watch that goes on. How to log in is engine/login.py's affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+
+from vibespace.engine.login import Login, login
+from vibespace.errors import (
+    Aborted,
+    AlreadyExists,
+    Error,
+    Exhausted,
+    FailedPrecondition,
+    NotFound,
+    PermissionDenied,
+    Unavailable,
+    ended,
+)
+
+CALL_SECONDS = 30.0
+"""How long one call may take before the cluster counts as not answering. Streams have no limit."""
+
+CONNECT_SECONDS = 10.0
+
+SILENT_SECONDS = 120.0
+"""A watch in which not even a bookmark comes for so long is dead: bookmarks come every minute."""
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+
+Object = dict[str, Any]
+
+
+class Api:
+    """A client of one cluster. Cheap to make; connects at the first call.
+
+    All methods raise Unavailable ENGINE_UNREACHABLE when nothing answers or it does not know us any more,
+    PermissionDenied CLUSTER_FORBIDDEN, NotFound ENGINE_NOT_FOUND, AlreadyExists ENGINE_NAME_TAKEN, Aborted
+    ENGINE_CONFLICT and ENGINE_EXPIRED, Exhausted ENGINE_EXHAUSTED, and Aborted ENGINE_REFUSED for every other refusal;
+    the message is the cluster's own.
+    """
+
+    def __init__(self, kubeconfig: Path, context: str = "") -> None:
+        self._kubeconfig = kubeconfig
+        self._context = context
+        self._login: Login | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._opening = asyncio.Lock()
+        self.calls = 0
+        """How many there were, for who counts."""
+
+    @property
+    def server(self) -> str:
+        """Where it answers; known after the first call."""
+        return self._login.server if self._login else ""
+
+    async def get(self, path: str, /, **query: Any) -> Any:
+        """One object, or whatever is there."""
+        return await self._call("GET", path, query)
+
+    async def list(self, path: str, /, **query: Any) -> Object:
+        """All of a list, however many pages it has; of the last one is the version."""
+        items: list[Object] = []
+        with self._translated():
+            while True:
+                page: Object = await self._call("GET", path, {"limit": 500, **query})
+                items += page.get("items") or ()
+                following = page["metadata"].get("continue")
+                if not following:
+                    return {**page, "items": items}
+                query = {**query, "continue": following}
+
+    async def create(self, path: str, body: Mapping[str, Any], /, **query: Any) -> Object:
+        """POST; the object as it is now."""
+        return await self._call("POST", path, query, body)  # type: ignore[no-any-return]
+
+    async def apply(self, path: str, body: Mapping[str, Any], manager: str, /, *, force: bool = False) -> Object:
+        """Server-side apply by `manager`. Raises Aborted ENGINE_CONFLICT where another one has set a field of it."""
+        query = {"fieldManager": manager, "force": force}
+        return await self._call("PATCH", path, query, body, APPLY)  # type: ignore[no-any-return]
+
+    async def replace(self, path: str, body: Mapping[str, Any], manager: str, /) -> Object:
+        """PUT: what `body` does not have is taken away."""
+        return await self._call("PUT", path, {"fieldManager": manager}, body)  # type: ignore[no-any-return]
+
+    async def merge(self, path: str, body: Mapping[str, Any], manager: str, /) -> Object:
+        """Change what `body` has, and nothing else."""
+        return await self._call("PATCH", path, {"fieldManager": manager}, body, MERGE)  # type: ignore[no-any-return]
+
+    async def delete(self, path: str, /, body: Mapping[str, Any] | None = None) -> None:
+        """DELETE; what is not there is gone."""
+        with suppress(NotFound):
+            await self._call("DELETE", path, {}, body)
+
+    async def watch(self, path: str, /, **query: Any) -> AsyncGenerator[Object, None]:
+        """Events as they come, until the cluster ends them, which is no error. One that is an error is raised."""
+        async with self._open("GET", path, {"watch": True, "allowWatchBookmarks": True, **query}, None) as answer:
+            rest = b""
+            while piece := await self._piece(answer):
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise _refusal(int(event["object"].get("code", 500)), event["object"])
+                    yield event
+
+    async def content(self, path: str, /, **query: Any) -> AsyncGenerator[bytes, None]:
+        """The bytes of an answer, as they come."""
+        async with self._open("GET", path, query, None) as answer:
+            async for piece in answer.content.iter_any():
+                yield piece
+
+    @asynccontextmanager
+    async def websocket(self, path: str, /, **query: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A WebSocket, whose frames each begin with their channel."""
+        with self._translated():
+            session, login, headers = await self._ready()
+            url = self._url(path, query)
+            try:
+                socket = await session.ws_connect(
+                    url,
+                    headers=headers,
+                    protocols=("v4.channel.k8s.io",),
+                    ssl=login.trust,
+                    max_msg_size=0,
+                    heartbeat=30,
+                )
+            except aiohttp.WSServerHandshakeError as e:
+                raise _refusal(e.status, {"message": e.message}) from e
+        async with socket:
+            yield socket
+
+    async def close(self) -> None:
+        """Close all connections; a running watch ends with Unavailable."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def authority(self) -> str:
+        """What the server's certificate is checked by, base64; empty where that is the machine's affair."""
+        return (await self._ready())[1].authority
+
+    def forget_login(self) -> None:
+        """Read the kubeconfig again before the next call: there is another token in it now."""
+        self._login = None
+
+    async def _call(
+        self, method: str, path: str, query: Mapping[str, Any], body: object = None, kind: str = "application/json"
+    ) -> Any:
+        async with self._open(method, path, query, CALL_SECONDS, body, kind) as answer:
+            return await answer.json(content_type=None)
+
+    @asynccontextmanager
+    async def _open(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any],
+        seconds: float | None,
+        body: object = None,
+        kind: str = "application/json",
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        with self._translated():
+            for attempt in (1, 2):
+                session, login, headers = await self._ready()
+                self.calls += 1
+                data = None if body is None else json.dumps(body)
+                asked = session.request(
+                    method,
+                    self._url(path, query),
+                    data=data,
+                    headers={**headers, "Content-Type": kind, "Accept": "application/json"},
+                    timeout=aiohttp.ClientTimeout(total=seconds, connect=CONNECT_SECONDS),
+                    ssl=login.trust,
+                )
+                async with asked as answer:
+                    if answer.status == 401 and attempt == 1:
+                        self.forget_login()  # somebody may have written another token meanwhile
+                        continue
+                    if answer.status >= 400:
+                        raise _refusal(answer.status, _status(await answer.text()))
+                    yield answer
+                    return
+
+    async def _piece(self, answer: aiohttp.ClientResponse) -> bytes:
+        async with asyncio.timeout(SILENT_SECONDS):
+            return await answer.content.readany()
+
+    async def _ready(self) -> tuple[aiohttp.ClientSession, Login, dict[str, str]]:
+        async with self._opening:
+            found = self._login = self._login or await login(self._kubeconfig, self._context)
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0), trust_env=True, read_bufsize=1 << 21
+            )
+        told = await found.authorization()
+        return self._session, found, {"Authorization": told} if told else {}
+
+    def _url(self, path: str, query: Mapping[str, Any]) -> str:
+        told = {name: json.dumps(value) if isinstance(value, bool | int) else value for name, value in query.items()}
+        return self.server + path + (f"?{urlencode(told, doseq=True)}" if told else "")
+
+    def _translated(self) -> _Translated:
+        return _Translated(self)
+
+
+class _Translated:
+    """What goes wrong on the way, as one of our errors."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, _trace: object) -> None:
+        if isinstance(e, TimeoutError):
+            raise self._unreachable("it did not answer in time") from e
+        if isinstance(e, aiohttp.ClientConnectorCertificateError):
+            raise self._unreachable("its certificate is not the one that the kubeconfig trusts") from e
+        if isinstance(e, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
+            raise self._unreachable("it hung up") from e
+        if isinstance(e, ValueError | KeyError | TypeError):
+            raise self._unreachable("what it says is not what Kubernetes would") from e
+        if isinstance(e, aiohttp.ClientError | OSError | RuntimeError) and not isinstance(e, Error):
+            raise self._unreachable(getattr(e, "strerror", None) or str(e) or type(e).__name__) from e
+
+    def _unreachable(self, why: str) -> Unavailable:
+        return Unavailable(
+            "ENGINE_UNREACHABLE",
+            ended(f"The cluster at {self._api.server} does not answer: {why}"),
+            hint="See that it runs, and that this machine reaches it.",
+        )
+
+
+def _status(text: str) -> Mapping[str, Any]:
+    with suppress(ValueError):
+        told = json.loads(text)
+        if isinstance(told, dict):
+            return told
+    return {"message": text.strip()[:500]}
+
+
+def _refusal(code: int, told: Mapping[str, Any]) -> Error:
+    """The cluster's answer as one of our errors. https://kubernetes.io/docs/reference/using-api/api-concepts"""
+    message, reason = str(told.get("message") or f"HTTP {code}"), str(told.get("reason") or "")
+    lower = message.lower()
+    if code == 401:
+        return Unavailable(
+            "ENGINE_UNREACHABLE",
+            "The cluster does not know us any more: what we log in with has expired or was revoked.",
+            hint="'vibespace init --external --kubeconfig PATH' makes a new login.",
+        )
+    if "exceeded quota" in lower or "insufficient quota" in lower:
+        return Exhausted("ENGINE_EXHAUSTED", message)
+    if code == 403 and "podsecurity" in lower:
+        return FailedPrecondition("POD_SECURITY", message)
+    if code == 403 and "being terminated" in lower:
+        return Aborted("ENGINE_REFUSED", message)
+    if code == 403:
+        return PermissionDenied("CLUSTER_FORBIDDEN", message)
+    if code == 404:
+        return NotFound("ENGINE_NOT_FOUND", message)
+    if code == 409:
+        return AlreadyExists("ENGINE_NAME_TAKEN", message) if reason == "AlreadyExists" else _conflict(message)
+    if code == 410:
+        return Aborted("ENGINE_EXPIRED", message)
+    if code in (429, 500, 502, 503, 504):
+        return Unavailable("ENGINE_UNREACHABLE", ended(f"The cluster cannot answer now: {message}"))
+    return Aborted("ENGINE_REFUSED", message, status=str(code))
+
+
+def _conflict(message: str) -> Aborted:
+    return Aborted("ENGINE_CONFLICT", message)

@@ -1,0 +1,47 @@
+"""Why pods do not come up, where only the cluster's events say so: a volume that is not mounted, say, or no network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vibespace.engine import pods
+from vibespace.engine.kubeapi import Api
+
+Object = Mapping[str, Any]
+
+AGAIN_SECONDS = 30.0
+"""How long what was said of a pod is believed."""
+AT_ONCE = 8
+"""Pods that are asked about at a time: what keeps one from coming up keeps many."""
+
+
+class Warnings:
+    """Of the pods of one namespace."""
+
+    def __init__(self, api: Api, namespace: str) -> None:
+        self._api = api
+        self._path = f"/api/v1/namespaces/{namespace}/events"
+        self._known: dict[str, tuple[float, str]] = {}
+        """By uid of the pod, when it was asked about, and what was said."""
+
+    async def about(self, found: Iterable[Object]) -> Mapping[str, str]:
+        """The last warning about each that has been coming up for long, by agent. Raises what Api does."""
+        stuck = {str(pod["metadata"]["uid"]): pod for pod in found if pods.is_stuck(pod, time.time())}
+        self._known = {uid: known for uid, known in self._known.items() if uid in stuck}
+        due = [uid for uid in stuck if time.monotonic() - self._known.get(uid, (float("-inf"),))[0] >= AGAIN_SECONDS]
+        for uid in due[:AT_ONCE]:
+            self._known[uid] = (time.monotonic(), await self._last(uid))
+        return {pods.agent_uid(stuck[uid]): said for uid, (_, said) in self._known.items() if said}
+
+    async def _last(self, uid: str) -> str:
+        selector = f"involvedObject.uid={uid},type=Warning"
+        told = (await self._api.list(self._path, fieldSelector=selector))["items"]
+        last: Object = max(told, key=_when, default={})
+        return pods.clause(str(last.get("message", "")))
+
+
+def _when(event: Object) -> str:
+    """RFC 3339, always of UTC: they are in order as text."""
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")

@@ -1,0 +1,22 @@
+"""A look into an image where it would run: the same script as on every engine, in a pod that does nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from vibespace.engine import examination
+from vibespace.engine.errands import Errands
+from vibespace.errors import Aborted
+
+
+async def look(errands: Errands, image: str, word: str = "examination") -> Sequence[str]:
+    """See engine.base.Examiner. `word` is what the errand is called."""
+    try:
+        told = await errands.run(word, examination.SCRIPT, image, seconds=examination.SECONDS)
+    except Aborted as e:
+        if "exec" in e.message or "no such file" in e.message:
+            return (examination.NO_SHELL,)
+        raise
+    lines = [json.loads(line) for line in told.splitlines()]
+    return [line["lacks"] for line in lines if "lacks" in line] or (() if lines else (examination.NO_SHELL,))

@@ -1,0 +1,78 @@
+"""The statuses of all agents, of which only those are worked out again whose objects have changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from vibespace.engine import bodies, manifests, pods
+from vibespace.engine.base import Condition, Status
+
+Object = Mapping[str, Any]
+
+
+class Statuses:
+    """Called with all there is, whenever some of it has changed or time has passed."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[tuple[str, ...], Status | None]] = {}
+        """By agent, with the versions of the objects that it is of."""
+
+    def __call__(
+        self,
+        deployments: Iterable[Object],
+        found: Iterable[Object],
+        networks: Mapping[str, Object],
+        services: Mapping[str, Object],
+    ) -> Sequence[Status]:
+        """By uid; who has neither Deployment nor pod is not in it. `networks` and `services` are by name."""
+        wanted = {pods.agent_uid(each): each for each in deployments}
+        theirs: dict[str, list[Object]] = {uid: [] for uid in wanted}
+        for pod in found:
+            theirs.setdefault(pods.agent_uid(pod), []).append(pod)
+        now = time.time()
+        known = {}
+        for uid, there in theirs.items():
+            name = _network((wanted[uid] if uid in wanted else there[0])["metadata"]["labels"])
+            known[uid] = self._status(uid, wanted.get(uid), there, (networks.get(name), services.get(name)), now)
+        self._known = known
+        return tuple(status for _, (_, status) in sorted(self._known.items()) if status)
+
+    def _status(
+        self,
+        uid: str,
+        deployment: Object | None,
+        there: Sequence[Object],
+        beside: tuple[Object | None, Object | None],
+        now: float,
+    ) -> tuple[tuple[str, ...], Status | None]:
+        versions = tuple(map(_version, (deployment, *beside, *there)))
+        known, status = self._known.get(uid, ((), None))
+        passes = status is not None and status.condition is Condition.STARTING  # its reason is also one of time
+        if versions == known and not passes:
+            return known, status
+        status = pods.status(deployment, there, now)
+        if status and status.condition is Condition.RUNNING and (why := pods.meddled(*beside)):
+            status = replace(status, reason=why, spec_hash="")  # so that it is applied again
+        return versions, status
+
+
+def explained(statuses: Sequence[Status], reasons: Mapping[str, str]) -> Sequence[Status]:
+    """With those, by uid, for who does not come up and has none."""
+    return tuple(
+        replace(each, reason=reasons[each.agent_uid])
+        if each.condition is Condition.STARTING and not each.reason and each.agent_uid in reasons
+        else each
+        for each in statuses
+    )
+
+
+def _network(labels: Mapping[str, str]) -> str:
+    return manifests.network_name(labels.get(bodies.VIBESPACE_UID, ""))
+
+
+def _version(found: Object | None) -> str:
+    meta = found["metadata"] if found else {}
+    return f"{meta.get('uid')}@{meta.get('resourceVersion')}"

@@ -1,0 +1,286 @@
+"""Makes a cluster that is there ready for a daemon: what it lacks is said by name, and how to mend it.
+
+Administrators' rights are used here and nowhere else, from the kubeconfig of whoever types `init`; what is kept is a
+login of an account that may do what the engine does, in one namespace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from vibespace import durable
+from vibespace.engine import cluster as kubeconfigs
+from vibespace.engine import podlook, rights
+from vibespace.engine.base import Identity
+from vibespace.engine.cluster import Cluster, identify
+from vibespace.engine.errands import Errands
+from vibespace.engine.kubeapi import Api
+from vibespace.errors import Error, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unavailable
+from vibespace.setup import clusterobjects, image
+from vibespace.setup.build import Progress
+from vibespace.setup.engine import Choice, another
+from vibespace.state import State
+
+OLDEST = (1, 25)
+"""The first in which pod security is not an experiment."""
+
+NAMESPACE = "vibespace"
+
+_ERRAND = "init"
+"""Told from those of the daemon, which may just be at work."""
+
+LOOKS = 8
+"""How often, half a second apart, a right is looked for."""
+
+_RBAC = "'vibespace init --external --print-rbac' prints what its administrator has to make."
+_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+_ENFORCED = "pod-security.kubernetes.io/enforce"
+_NAMESPACE = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was typed."""
+
+    kubeconfig: str = ""
+    """Empty: KUBECONFIG, or ~/.kube/config."""
+    context: str = ""
+    namespace: str = ""
+    storage_class: str = ""
+    pull_secret: str = ""
+    node: str = ""
+    """The one node, where it is this machine."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A cluster that can be used, and the way into it; nothing is written yet."""
+
+    cluster: Cluster
+    identity: Identity
+    kubeconfig: str
+    notes: Sequence[str]
+    """What its user should know."""
+
+
+async def prepare(asked: Asked, chosen: Choice | None, environ: Mapping[str, str], progress: Progress) -> Found:
+    """Look at all that is needed, and make namespace, account and Role there. `chosen` is the engine of before.
+
+    Raises InvalidArgument KUBECONFIG_INVALID, NAMESPACE_INVALID, FailedPrecondition ENGINE_CHOSEN where it is another
+    cluster or namespace than that of before, CLUSTER_TOO_OLD, LOGIN_FAILED, STORAGE_CLASS_MISSING,
+    PermissionDenied CLUSTER_FORBIDDEN naming what is missing, and Unavailable ENGINE_UNREACHABLE.
+    """
+    path = _path(asked, environ)
+    _check_name(asked.namespace)
+    admin = Api(path, asked.context)
+    try:
+        authority = await admin.authority()
+        server = admin.server
+        progress(f"Asking {server}")
+        cluster = Cluster(server, asked.namespace or NAMESPACE, storage_class=asked.storage_class)
+        cluster = replace(cluster, pull_secret=asked.pull_secret, node=asked.node)
+        if chosen and chosen.socket != cluster.address:
+            raise another(chosen)
+        identity = await identify(admin, cluster)
+        _check_version(identity.version)
+        cluster = replace(cluster, closed=await _closed(admin, server))
+        await _check_storage(admin, cluster)
+        progress(f"Making namespace {cluster.namespace}, and what is needed there")
+        kubeconfig = await _install(admin, cluster, authority)
+        notes = await _notes(admin, cluster)
+    finally:
+        await admin.close()
+    return Found(replace(cluster, account=rights.ACCOUNT), identity, kubeconfig, notes)
+
+
+async def check(kubeconfig: Path) -> None:
+    """The account there may do all that the engine does. Raises PermissionDenied CLUSTER_FORBIDDEN naming what not."""
+    cluster, api = kubeconfigs.read(kubeconfig), Api(kubeconfig)
+    try:
+        for _ in range(LOOKS):  # what has just been given is not known everywhere at once
+            if not (missing := await _missing(api, cluster)):
+                return
+            await asyncio.sleep(0.5)
+    finally:
+        await api.close()
+    if missing:
+        raise PermissionDenied(
+            "CLUSTER_FORBIDDEN",
+            f"The account '{rights.ACCOUNT}' may not, in namespace {cluster.namespace}: {'; '.join(missing)}.",
+            hint=f"Its Role lacks that. {_RBAC}",
+        )
+
+
+def keep(state: State, found: Found) -> None:
+    """Write the kubeconfig, for the daemon. Raises Exhausted and Unavailable."""
+    try:
+        durable.replace(state.kubeconfig, found.kubeconfig.encode())
+    except OSError as e:
+        raise durable.refusal(e, state.home) from e
+
+
+def rbac(namespace: str) -> Sequence[dict[str, Any]]:
+    """What an administrator makes, where whoever types `init` is none."""
+    return clusterobjects.wanted(Cluster("", namespace or NAMESPACE))
+
+
+async def identity(kubeconfig: Path) -> Identity:
+    """The cluster that was chosen, asked. Raises what Api does."""
+    cluster, api = kubeconfigs.read(kubeconfig), Api(kubeconfig)
+    try:
+        return await identify(api, cluster)
+    except Unavailable as e:
+        if cluster.node:  # without systemd nobody starts it after a boot
+            e.hint = "'vibespace init --bare-metal' starts the cluster of this machine."
+        raise
+    finally:
+        await api.close()
+
+
+async def _install(admin: Api, cluster: Cluster, authority: str) -> str:
+    """The account's kubeconfig. Who may not make all that, may find it made."""
+    try:
+        await clusterobjects.make(admin, cluster)
+    except PermissionDenied as e:
+        refusal: Error = e
+        try:
+            return await clusterobjects.login(admin, cluster, authority)
+        except (PermissionDenied, NotFound):
+            raise PermissionDenied(
+                "CLUSTER_FORBIDDEN", f"You may not make what is needed there: {refusal.message}", hint=_RBAC
+            ) from refusal
+    return await clusterobjects.login(admin, cluster, authority)
+
+
+async def _missing(api: Api, cluster: Cluster) -> list[str]:
+    asked = [*rights.reviews(cluster.namespace)]
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    answers = await asyncio.gather(*(api.create(path, body) for _, _, body in asked))
+    denied: dict[str, list[str]] = {}
+    for (right, verb, _), answer in zip(asked, answers, strict=True):
+        if not answer["status"].get("allowed"):
+            denied.setdefault(right.what, []).append(verb)
+    return [f"{', '.join(verbs)} {what}" for what, verbs in denied.items()]
+
+
+async def _check_storage(admin: Api, cluster: Cluster) -> None:
+    """Raises FailedPrecondition STORAGE_CLASS_MISSING. Who may not look at classes is believed."""
+    try:
+        classes = (await admin.list("/apis/storage.k8s.io/v1/storageclasses"))["items"]
+    except PermissionDenied:
+        return
+    names = [each["metadata"]["name"] for each in classes]
+    default = [each for each in classes if (each["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true"]
+    told = f"It has {', '.join(names)}." if names else "It has none at all: its administrator installs one."
+    if cluster.storage_class and cluster.storage_class not in names:
+        text = f"The cluster has no storage class '{cluster.storage_class}'."
+        raise FailedPrecondition("STORAGE_CLASS_MISSING", text, hint=told, field="storage_class")
+    if not cluster.storage_class and not default:
+        text = "The cluster has no default storage class, so vibespaces would have no disk."
+        raise FailedPrecondition("STORAGE_CLASS_MISSING", text, hint=f"Name one with --storage-class. {told}")
+
+
+async def _notes(admin: Api, cluster: Cluster) -> Sequence[str]:
+    notes = ["Whether it keeps vibespaces apart, its network decides: 'vibespace doctor --isolation' tries it."]
+    try:
+        found = await admin.get(f"/api/v1/namespaces/{cluster.namespace}")
+    except (PermissionDenied, NotFound):
+        return notes
+    return [*notes, _security((found["metadata"].get("labels") or {}).get(_ENFORCED, ""), cluster.namespace)]
+
+
+def _security(level: str, namespace: str) -> str:
+    """What is enforced on pods there: https://kubernetes.io/docs/concepts/security/pod-security-standards"""
+    baseline = f"kubectl label namespace {namespace} {_ENFORCED}=baseline --overwrite"
+    match level:
+        case "":
+            return f"Nothing is enforced there on pods, unless the cluster does for all; {baseline} would."
+        case "privileged":
+            return f"Pods there may be 'privileged': nothing is enforced; {baseline} would."
+        case "baseline":
+            return "Pods there must be 'baseline', which 'create --sudo' needs and all other agents are stricter than."
+        case _:
+            return f"Pods there must be '{level}': 'create --sudo' needs 'baseline' ({baseline})."
+
+
+async def _closed(admin: Api, server: str) -> Sequence[str]:
+    """Addresses of the API server and the nodes, as far as they can be found out."""
+    host = urlsplit(server).hostname or ""
+    found = await asyncio.to_thread(_resolve, host)
+    try:
+        nodes = (await admin.list("/api/v1/nodes"))["items"]
+    except PermissionDenied:
+        nodes = []
+    for node in nodes:
+        kinds = ("InternalIP", "ExternalIP")
+        found |= {each["address"] for each in node["status"].get("addresses", ()) if each["type"] in kinds}
+    return sorted(f"{each}/{ip_address(each).max_prefixlen}" for each in found)
+
+
+def _resolve(host: str) -> set[str]:
+    try:
+        return {str(told[4][0]).partition("%")[0] for told in socket.getaddrinfo(host, None)}
+    except OSError:
+        return set()
+
+
+def _check_version(text: str) -> None:
+    numbers = text.lstrip("v").split(".")[:2]
+    if tuple(int(each) for each in numbers if each.isdecimal()) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise FailedPrecondition(
+            "CLUSTER_TOO_OLD", f"The cluster is Kubernetes {text}, and {oldest} is the oldest that will do."
+        )
+
+
+def _path(asked: Asked, environ: Mapping[str, str]) -> Path:
+    """Raises InvalidArgument KUBECONFIG_INVALID where there is no file."""
+    told = asked.kubeconfig or environ.get("KUBECONFIG", "").split(os.pathsep)[0] or "~/.kube/config"
+    path = Path(told).expanduser().absolute()
+    why = "" if path.is_file() else "it is a directory" if path.is_dir() else "it is not there"
+    if why:
+        hint = "Name the file that kubectl uses with --kubeconfig."
+        raise InvalidArgument("KUBECONFIG_INVALID", f"{path} cannot be used: {why}.", field="kubeconfig", hint=hint)
+    return path
+
+
+def _check_name(namespace: str) -> None:
+    if namespace and not _NAMESPACE.fullmatch(namespace):
+        text = f"{namespace!a} cannot be the name of a namespace: a-z, 0-9 and '-', at most 63."
+        raise InvalidArgument("NAMESPACE_INVALID", text, field="namespace")
+
+
+async def usual_image(state: State, base: str) -> str:
+    """What this version's image on `base` is called, wherever it is."""
+    return await image.name(base, state.cache)
+
+
+async def check_image(state: State, log_id: str, name: str, progress: Progress) -> None:
+    """See that the nodes have it, and agents can run in it. Raises FailedPrecondition IMAGE_NOT_FOUND, IMAGE_UNFIT.
+
+    What that leaves in the cluster when it is killed goes with the next time, the next start of the daemon, or
+    `uninstall`: it is labelled with `log_id`.
+    """
+    progress(f"Looking into {name} there")
+    cluster, api = kubeconfigs.read(state.kubeconfig), Api(state.kubeconfig)
+    try:
+        errands = Errands(api, log_id, cluster)
+        await errands.clear(_ERRAND)
+        lacks = await podlook.look(errands, name, _ERRAND)
+    finally:
+        await api.close()
+    if lacks:
+        raise FailedPrecondition(
+            "IMAGE_UNFIT",
+            f"Image {name} cannot be an agent's computer: it lacks {'; '.join(lacks)}.",
+            hint="'vibespace image build --push REF' puts the agents' own where the nodes can pull it from.",
+        )
