@@ -101,10 +101,11 @@ async def test_a_place_too_old_is_listed_anew(tmp_path: Path, told: str) -> None
     assert script.asked[-1]["resourceVersion"] == "90"
 
 
-async def test_a_cluster_that_is_away_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("still", [(503, "ServiceUnavailable", "etcd is away"), (403, "Forbidden", "no rights yet")])
+async def test_a_cluster_that_is_away_is_said(tmp_path: Path, still: tuple[int, str, str]) -> None:
     """What a server says that cannot answer ends it, if it is asked for less and cannot: who follows begins anew."""
     away = step(refusal(503, "ServiceUnavailable", "etcd is away"))
-    script = Script(step(listed("7")), away, away)
+    script = Script(step(listed("7")), away, step(refusal(*still)))
     with pytest.raises(Unavailable) as lost:
         await run(script, tmp_path)
     assert lost.value.reason == "ENGINE_UNREACHABLE"

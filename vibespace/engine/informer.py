@@ -12,7 +12,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from vibespace.engine.kubeapi import Api
-from vibespace.errors import Aborted, Unavailable
+from vibespace.errors import Aborted, PermissionDenied, Unavailable, ended
 
 Object = Mapping[str, Any]
 
@@ -50,7 +50,14 @@ class Informer:
                 self._version = ""
             except Unavailable:
                 await asyncio.sleep(CUT_SECONDS)
-                await self._api.get(self._path, **self._query, limit=1)  # or it is away, and says so
+                await self._see()
+
+    async def _see(self) -> None:
+        """That it is there. One that has just started knows nobody's rights for a moment: it is away still."""
+        try:
+            await self._api.get(self._path, **self._query, limit=1)
+        except PermissionDenied as e:
+            raise Unavailable("ENGINE_UNREACHABLE", ended(f"The cluster cannot answer now: {e.message}")) from e
 
     async def _list(self) -> None:
         found = await self._api.list(self._path, **self._query)
