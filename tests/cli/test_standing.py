@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
@@ -32,6 +33,11 @@ STOPPED = made("rested", VIBESPACE_STATE_STOPPED)
             {"initialized": True, "engine_reason": "it hung up."},
             [RUNNING],
             ["The engine does not answer: it hung up.\n", "vibespace doctor "],
+        ),
+        (
+            {"initialized": True, "engine_reason": "it hung up.", "engine_unreachable_time": Timestamp(seconds=86400)},
+            [RUNNING],
+            ["The engine has not answered since 1970-01-0", ": it hung up.\n", "vibespace doctor "],
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 from tests.app.house import House, add, agent_deleted, create, delete, deleted, start, stop
@@ -113,17 +114,27 @@ async def test_a_cursor_from_before_a_rest_gets_everything(house: House, service
 async def test_what_all_states_depend_on_brings_everything_again(house: House, servicer: EventServicer) -> None:
     """When the engine is lost every state is UNKNOWN: a new snapshot says so, and another when it is back."""
     await house.ask(create())
+    await house.ask(lambda transaction: host.observe_engine(transaction, reason=""))
+    await house.ask(lambda transaction: host.observe_engine(transaction, reason="it is down"))
+    assert house.feed.state.host
+    since = house.feed.state.host.modified_on
+    await house.ask(lambda transaction: host.observe_engine(transaction, reason="it is gone"))
     watch = servicer.Watch(ev.WatchRequest(), CONTEXT)
     await anext(watch)
     house.feed.engine_is_seen(False)
     lost = await anext(watch)
     assert lost.snapshot
+    for found in (lost.changes[0].agent.status, lost.changes[1].vibespace.status):
+        assert found.reason == "it is gone"
+        assert found.unreachable_time.ToDatetime(UTC) == since
     assert lost.changes[0].agent.status.state == a.AGENT_STATE_UNKNOWN
+    assert lost.host.engine_unreachable_time.ToDatetime(UTC) == since
     resumed = await anext(servicer.Watch(ev.WatchRequest(after=here(house)), CONTEXT))
     assert resumed.snapshot
     house.feed.engine_is_seen(True)
     back = await anext(watch)
     assert back.snapshot
+    assert not back.changes[0].agent.status.HasField("unreachable_time")
     assert back.changes[0].agent.status.state == a.AGENT_STATE_STARTING
 
 

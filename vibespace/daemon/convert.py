@@ -112,6 +112,7 @@ def vibespace_message(found: Vibespace, state: State, *, known: bool) -> vibespa
     status = vibespaces_pb2.VibespaceStatus(
         state=_VIBESPACE_STATES[condition],
         reason=reason,
+        unreachable_time=_unreachable(host, reachable=known),
         agents=len(members),
         agents_running=sum(states.agent_state(a, found, host) == Condition.RUNNING for a in members) if known else 0,
         kept_directories=_KEPT,
@@ -161,6 +162,7 @@ def agent_message(found: Agent, state: State, *, known: bool, held: Error | None
         status=agents_pb2.AgentStatus(
             state=_AGENT_STATES[condition],
             reason=reason,
+            unreachable_time=_unreachable(host, reachable=known),
             observed_generation=found.observed_generation,
             image=found.image,
             next_image=_next_image(found, vibespace, host),
@@ -197,10 +199,16 @@ def host_message(found: Host, *, reachable: bool) -> system_pb2.Host:
         engine=engine,
         engine_reachable=reachable,
         engine_reason=found.reason,
+        engine_unreachable_time=_unreachable(found, reachable=reachable),
         resting=found.resting,
         image=found.image,
         base=found.base,
     )
+
+
+def _unreachable(host: Host, *, reachable: bool) -> Timestamp | None:
+    """Since when its engine does not answer; nothing where it does, or was not asked yet."""
+    return None if reachable or not host.lost_at else timestamp(datetime.fromtimestamp(host.lost_at, UTC))
 
 
 def timestamp(time: datetime) -> Timestamp:

@@ -20,6 +20,15 @@ class Host(Aggregate):
     class Event(Aggregate.Event):
         """See Aggregate.Event."""
 
+    class EngineUnreachable(Event):
+        """When that was is told by the first of several in a row."""
+
+        TOPIC = "host.engine_unreachable"
+        reason: str
+
+        def apply(self, aggregate: Host) -> None:
+            aggregate.lost_at = aggregate.lost_at or self.timestamp.timestamp()
+
     @event("Created", topic="host.created")
     def __init__(self) -> None:
         self.engine: dict[str, Any] = {}
@@ -28,6 +37,7 @@ class Host(Aggregate):
         self.resting = False
         self.reachable = False
         self.reason = ""
+        self.lost_at = 0.0
 
     @classmethod
     def name_subject(cls, **_: Any) -> str:
@@ -86,8 +96,9 @@ class Host(Aggregate):
     def _engine_reachable(self) -> None:
         self.reachable = True
         self.reason = ""
+        self.lost_at = 0.0
 
-    @event("EngineUnreachable", topic="host.engine_unreachable")
+    @event(EngineUnreachable)
     def _engine_unreachable(self, reason: str) -> None:
         self.reachable = False
         self.reason = reason

@@ -420,6 +420,7 @@ class AgentStatus(message.Message):
     NEXT_IMAGE_FIELD_NUMBER: builtins.int
     USAGE_FIELD_NUMBER: builtins.int
     WORKTREE_FIELD_NUMBER: builtins.int
+    UNREACHABLE_TIME_FIELD_NUMBER: builtins.int
     state: AgentState.ValueType
     """How far it is."""
     reason: builtins.str
@@ -438,6 +439,10 @@ class AgentStatus(message.Message):
     def worktree(self) -> Worktree:
         """Its own working copy of the repository; only in a vibespace with worktrees."""
 
+    @builtins.property
+    def unreachable_time(self) -> timestamp_pb2.Timestamp:
+        """Since when nothing is known of it, as the engine does not answer; unset while it does."""
+
     def __init__(
         self,
         *,
@@ -448,10 +453,11 @@ class AgentStatus(message.Message):
         next_image: builtins.str = ...,
         usage: Usage | None = ...,
         worktree: Worktree | None = ...,
+        unreachable_time: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["usage", b"usage", "worktree", b"worktree"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["unreachable_time", b"unreachable_time", "usage", b"usage", "worktree", b"worktree"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["image", b"image", "next_image", b"next_image", "observed_generation", b"observed_generation", "reason", b"reason", "state", b"state", "usage", b"usage", "worktree", b"worktree"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["image", b"image", "next_image", b"next_image", "observed_generation", b"observed_generation", "reason", b"reason", "state", b"state", "unreachable_time", b"unreachable_time", "usage", b"usage", "worktree", b"worktree"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

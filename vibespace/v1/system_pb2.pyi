@@ -6,6 +6,7 @@ The daemon and the machine it runs on."""
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
+from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 from vibespace.v1 import cursor_pb2 as cursor_pb2
@@ -58,6 +59,7 @@ class Host(message.Message):
     RESTING_FIELD_NUMBER: builtins.int
     IMAGE_FIELD_NUMBER: builtins.int
     BASE_FIELD_NUMBER: builtins.int
+    ENGINE_UNREACHABLE_TIME_FIELD_NUMBER: builtins.int
     initialized: builtins.bool
     """`init` has been done."""
     engine_reachable: builtins.bool
@@ -74,6 +76,10 @@ class Host(message.Message):
     def engine(self) -> HostEngine:
         """The engine that was chosen."""
 
+    @builtins.property
+    def engine_unreachable_time(self) -> timestamp_pb2.Timestamp:
+        """Since when the engine does not answer; unset while it does."""
+
     def __init__(
         self,
         *,
@@ -84,10 +90,11 @@ class Host(message.Message):
         resting: builtins.bool = ...,
         image: builtins.str = ...,
         base: builtins.str = ...,
+        engine_unreachable_time: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["engine", b"engine"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["engine", b"engine", "engine_unreachable_time", b"engine_unreachable_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["base", b"base", "engine", b"engine", "engine_reachable", b"engine_reachable", "engine_reason", b"engine_reason", "image", b"image", "initialized", b"initialized", "resting", b"resting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["base", b"base", "engine", b"engine", "engine_reachable", b"engine_reachable", "engine_reason", b"engine_reason", "engine_unreachable_time", b"engine_unreachable_time", "image", b"image", "initialized", b"initialized", "resting", b"resting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

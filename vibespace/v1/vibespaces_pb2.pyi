@@ -330,6 +330,7 @@ class VibespaceStatus(message.Message):
     KEPT_DIRECTORIES_FIELD_NUMBER: builtins.int
     PROFILE_FIELD_NUMBER: builtins.int
     USAGE_FIELD_NUMBER: builtins.int
+    UNREACHABLE_TIME_FIELD_NUMBER: builtins.int
     state: VibespaceState.ValueType
     """Its agents' states and its repository's, taken together."""
     reason: builtins.str
@@ -352,6 +353,10 @@ class VibespaceStatus(message.Message):
     def usage(self) -> agents_pb2.Usage:
         """What its containers and its volumes use together; only in answers that were asked for it."""
 
+    @builtins.property
+    def unreachable_time(self) -> timestamp_pb2.Timestamp:
+        """Since when nothing is known of it, as the engine does not answer; unset while it does."""
+
     def __init__(
         self,
         *,
@@ -363,10 +368,11 @@ class VibespaceStatus(message.Message):
         kept_directories: abc.Iterable[builtins.str] | None = ...,
         profile: Profile.ValueType = ...,
         usage: agents_pb2.Usage | None = ...,
+        unreachable_time: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["repository", b"repository", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["repository", b"repository", "unreachable_time", b"unreachable_time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "agents_running", b"agents_running", "kept_directories", b"kept_directories", "profile", b"profile", "reason", b"reason", "repository", b"repository", "state", b"state", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "agents_running", b"agents_running", "kept_directories", b"kept_directories", "profile", b"profile", "reason", b"reason", "repository", b"repository", "state", b"state", "unreachable_time", b"unreachable_time", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

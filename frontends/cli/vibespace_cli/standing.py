@@ -9,7 +9,7 @@ from pathlib import Path
 from vibespace import launch
 from vibespace.v1.system_pb2 import Host
 from vibespace.v1.vibespaces_pb2 import Vibespace
-from vibespace_cli import render, table
+from vibespace_cli import human, render, table
 from vibespace_cli.output import Output
 from vibespace_cli.session import Session
 
@@ -52,8 +52,9 @@ def _sentence(host: Host, found: Sequence[Vibespace]) -> str:
     if host.resting:
         return "Everything is at rest."
     if not host.engine_reachable:
-        reason = host.engine_reason.removesuffix(".")
-        return f"The engine does not answer{f': {reason}' if reason else ''}."
+        reason, lost = host.engine_reason.removesuffix("."), host.engine_unreachable_time.seconds
+        said = f"has not answered since {human.moment(lost)}" if lost else "does not answer"
+        return f"The engine {said}{f': {reason}' if reason else ''}."
     if not found:
         return "Ready, and nothing is here yet."
     agents, running = sum(v.status.agents for v in found), sum(v.status.agents_running for v in found)
