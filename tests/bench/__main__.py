@@ -27,7 +27,7 @@ from tests.bench import (
     report,
     watchers,
 )
-from tests.bench.pairing import Figure
+from tests.bench.pairing import Figure, failed
 
 ROWS: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "create": create.rows,
@@ -59,7 +59,7 @@ def main() -> int:
     print(report.text(found))
     if arguments.readme:
         report.write(README, found)
-    return int(any(figure.missed and figure.decides for figure in found))
+    return int(failed(found))
 
 
 async def measure(names: list[str]) -> list[Figure]:
@@ -72,7 +72,7 @@ async def measure(names: list[str]) -> list[Figure]:
             now = await ROWS[name]()
             before = found.get(name, now)
             found[name] = [old if new.missed and not old.missed else new for old, new in zip(before, now, strict=True)]
-        again = [name for name in again if any(f.missed and f.decides for f in found[name])]
+        again = [name for name in again if failed(found[name])]
     return [figure for name in names for figure in found[name]]
 
 

@@ -11,16 +11,17 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 from time import perf_counter
 
 import asyncssh
 
-from tests.bench import engine, place, report
+from tests.bench import engine, place, report, scale
 from tests.bench.execs import _no_input
-from tests.bench.pairing import Figure, Wanted, in_turns, paired
+from tests.bench.on_cluster import serving
+from tests.bench.pairing import Figure, Wanted, failed, in_turns, paired
 from tests.cluster.build import cache as kept
 from tests.cluster.images import take
 from tests.cluster.running import running
@@ -40,7 +41,7 @@ from vibespace.setup.base import identity
 from vibespace.setup.image import NAME
 from vibespace.v1 import vibespaces_pb2
 from vibespace.v1.agents_pb2 import ExecStart
-from vibespace.v1.system_pb2 import GetStatusRequest, HostEngine
+from vibespace.v1.system_pb2 import GetStatusRequest
 
 TURNS, EXECS = 5, 60
 BYTES = 200 << 20
@@ -132,18 +133,6 @@ async def rows(prepared: Prepared) -> list[Figure]:
         await daemon.delete("demo")
     await floor.remove(spec)
     return figures
-
-
-@asynccontextmanager
-async def serving(prepared: Prepared) -> AsyncIterator[place.Daemon]:
-    """A daemon whose engine is the cluster."""
-    with place.directory() as home:
-        (home / "kubeconfig").write_bytes(prepared.kubeconfig.read_bytes())
-        address = f"{prepared.cluster.server}/{prepared.namespace}"
-        with place.server("vibespace.daemon", home):
-            async with place.connected(home) as daemon:
-                await daemon.initialize(HostEngine(brand="kubernetes", version="1", address=address), prepared.image)
-                yield daemon
 
 
 async def _created(daemon: place.Daemon, name: str) -> float:
@@ -275,20 +264,21 @@ def _agent(name: str) -> str:
     return f"vibespaces/{name}/agents/claude-1"
 
 
-async def measure(measured: Callable[[Prepared], Awaitable[list[Figure]]] = rows) -> list[Figure]:
+async def measure() -> list[Figure]:
     async with engine.shared() as found:
         name = f"{NAME}:{context.digest(identity(base(), cache() / 'downloads'))}"
         with running() as cluster:
             await take(cluster, found.socket, name, kept())
             path = kept() / "node/vibespace.kubeconfig"
             path.write_text(await _prepare(cluster, Place(cluster.server, "vibespace")))
-            return await measured(Prepared(cluster, "vibespace", path, name))
+            figures = await rows(Prepared(cluster, "vibespace", path, name))
+            return [*figures, *await scale.measure(cluster, scale.VIBESPACES)]
 
 
 def main() -> int:
     figures = asyncio.run(measure())
     print(report.text(figures))
-    return int(any(figure.missed and figure.decides for figure in figures))
+    return int(failed(figures))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
+
+COUNT = "times"
+"""The unit of what is counted, which is the same on every machine."""
 
 T = TypeVar("T")
 Measure = Callable[[], Awaitable[T]]
@@ -44,8 +47,13 @@ class Figure:
 
     @property
     def decides(self) -> bool:
-        """Only a ratio can fail a bench: figures without a floor tell as much of the machine as of us."""
-        return self.floor is not None
+        """Only a ratio, or a count, can fail a bench: time and memory alone tell as much of the machine as of us."""
+        return self.floor is not None or self.unit == COUNT
+
+
+def failed(figures: Iterable[Figure]) -> bool:
+    """Whether what decides has missed what is wanted."""
+    return any(figure.missed and figure.decides for figure in figures)
 
 
 async def in_turns(ours: Measure[T], floor: Measure[T], pairs: int) -> list[tuple[T, T]]:

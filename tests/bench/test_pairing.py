@@ -8,7 +8,7 @@ import pytest
 
 from tests.bench import __main__ as bench
 from tests.bench import report
-from tests.bench.pairing import Figure, Wanted, added, alone, in_turns, paired, percentile
+from tests.bench.pairing import COUNT, Figure, Wanted, added, alone, in_turns, paired, percentile
 
 
 def figure(value: float, floor: float | None = 1) -> Figure:
@@ -70,15 +70,16 @@ def test_only_three_misses_of_three_fail(
     assert len(left) == len(values) - runs
 
 
-def test_without_a_floor_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A figure that has no floor is reported as missed, and ends nothing."""
+@pytest.mark.parametrize(("unit", "code"), [("ms", 0), (COUNT, 1)])
+def test_without_a_floor_only_a_count_fails(unit: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any other figure that has no floor is reported as missed, and ends nothing."""
 
     async def rows() -> list[Figure]:
-        return [alone("seen", Wanted(5, unit="ms"), 6)]
+        return [alone("seen", Wanted(5, unit=unit), 6)]
 
     monkeypatch.setattr(bench, "ROWS", {"row": rows})
     monkeypatch.setattr("sys.argv", ["bench"])
-    assert bench.main() == 0
+    assert bench.main() == code
 
 
 def test_the_readme_keeps_all_but_the_table(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ class ApiRelay:
         self._trust = ssl.create_default_context(cafile=authority)
         self.calls: list[str] = []
         """What changed something, since `watch_calls`: method and path."""
+        self.total = 0
+        """All that was asked, whatever for."""
         self._before: Callable[[int], None] | None = None
         self._after: Callable[[int], None] | None = None
         self._loop = asyncio.new_event_loop()
@@ -57,6 +59,7 @@ class ApiRelay:
         await self._session.close()
 
     async def _pass(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.total += 1
         number, after = self._number(request), self._after
         if number and self._before:
             await asyncio.to_thread(self._before, number)
