@@ -30,6 +30,13 @@ GROUPS = {
 """What tests ask for, or run on; the first that is asked for counts."""
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Raises UsageError where pytest-xdist is to keep groups together, and does not know of them."""
+    grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
+    if session.config.getoption("loadgroup", default=False) and any("@" not in item.nodeid for item in grouped):
+        raise pytest.UsageError("this pytest-xdist does not keep groups of tests together with this pytest")
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Groups of tests run side by side, those of one after each other: who kills an engine takes it from nobody."""
     assert isinstance(item, pytest.Function)

@@ -39,6 +39,8 @@ REFUSALS = [
     (410, "Expired", "too old", Aborted, "ENGINE_EXPIRED"),
     (422, "Invalid", "spec.x: Invalid value", Aborted, "ENGINE_REFUSED"),
     (429, "TooManyRequests", "slow down", Unavailable, "ENGINE_UNREACHABLE"),
+    (500, "InternalError", 'failed calling webhook "x"', Aborted, "ENGINE_REFUSED"),
+    (500, "InternalError", "etcd", Unavailable, "ENGINE_UNREACHABLE"),
     (503, "ServiceUnavailable", "etcd", Unavailable, "ENGINE_UNREACHABLE"),
 ]
 
@@ -55,6 +57,45 @@ async def test_refusals(tmp_path: Path, code: int, reason: str, message: str, ki
             await api.get("/api/v1/pods")
     assert refused.value.reason == ours
     assert "secret-token" not in str(vars(refused.value))
+
+
+async def test_who_is_asked_too_much_is_asked_again(tmp_path: Path) -> None:
+    """When it says; not for ever."""
+    answers = [web.Response(status=429, headers={"Retry-After": "0"}), web.json_response({"kind": "Pod"})]
+
+    async def handler(_: web.BaseRequest) -> web.StreamResponse:
+        return answers.pop(0)
+
+    async with opened(handler, tmp_path) as api:
+        assert await api.get("/api/v1/pods/x") == {"kind": "Pod"}
+
+
+async def test_no_login_is_sent_but_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ~/.netrc has is for others."""
+    (tmp_path / "netrc").write_text("default login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        return web.json_response({"told": request.headers.get("Authorization")})
+
+    async with opened(handler, tmp_path) as api:
+        assert await api.get("/version") == {"told": "Bearer secret-token"}
+
+
+async def test_a_proxy_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As every program on this machine does, and so what is excepted from it."""
+    asked: list[str] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        asked.append(request.raw_path)
+        return web.json_response({})
+
+    async with opened(handler, tmp_path) as proxy, opened(handler, tmp_path) as api:
+        await proxy.get("/direct")
+        monkeypatch.setenv("http_proxy", proxy.server)
+        monkeypatch.setenv("no_proxy", "")
+        await api.get("/version")
+    assert asked == ["/direct", f"{api.server}/version"]
 
 
 async def test_another_login_is_taken(tmp_path: Path) -> None:
@@ -112,6 +153,27 @@ async def test_no_file(tmp_path: Path, make: Any) -> None:
     with pytest.raises(InvalidArgument) as refused:
         await login.login(path)
     assert refused.value.reason == "KUBECONFIG_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"proxy-url": "http://proxy.example"}, "proxy-url"),
+        ({"tls-server-name": "other.example"}, "tls-server-name"),
+        ({"insecure-skip-tls-verify": True}, "insecure-skip-tls-verify"),
+        ({"insecure-skip-tls-verify": False}, ""),
+    ],
+)
+async def test_what_of_a_kubeconfig_would_not_be_heeded(tmp_path: Path, said: dict[str, Any], why: str) -> None:
+    """It is refused by name; of another cluster of that file it may say what it will."""
+    path, told = tmp_path / "kubeconfig", with_program(tmp_path, "exit 1")
+    told["clusters"] += [{"name": "other", "cluster": {"server": "http://127.0.0.1:2", "proxy-url": "http://p"}}]
+    told["clusters"][0]["cluster"].update(said)
+    path.write_text(json.dumps(told))
+    with pytest.raises(Error) as refused:
+        await login.login(path)
+    assert why in refused.value.message
+    assert refused.value.reason == ("KUBECONFIG_INVALID" if why else "LOGIN_FAILED")
 
 
 async def test_a_program_that_does_not_log_in(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

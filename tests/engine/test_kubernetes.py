@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,39 @@ class TestKubernetes(EngineContract):
         assert "env" not in (await factory.pod(spec.agent_uid))["spec"]["containers"][0]
         await engine.apply(spec)
         assert await status(engine, spec, Condition.RUNNING) == after
+
+    async def test_edited_and_back(self, factory: KubernetesFactory, engine: KubernetesEngine, spec: AgentSpec) -> None:
+        """What somebody has changed, and changed back while nobody looked, is ours again once it is applied."""
+        name, image = manifests.container_name(spec.agent_uid), spec.image
+        before = await status(engine, spec, Condition.RUNNING)
+        await factory.kubectl("scale", "deployment", name, "--replicas=0")
+        await status(engine, spec, Condition.ABSENT)
+        for each in ("another:1", image):
+            await factory.kubectl("set", "image", f"deployment/{name}", f"agent={each}")
+        await engine.apply(spec)
+        after = await status(engine, spec, Condition.RUNNING)
+        assert after.started != before.started
+        await engine.apply(spec)
+        assert await status(engine, spec, Condition.RUNNING) == after
+
+    @pytest.mark.parametrize("kind", ["networkpolicy", "service"])
+    async def test_what_keeps_it_apart_and_was_edited_is_put_back(
+        self, factory: KubernetesFactory, engine: KubernetesEngine, spec: AgentSpec, kind: str
+    ) -> None:
+        """What somebody adds to it, of which no field is ours, is told, and goes; the agent runs on all the while."""
+        before = await status(engine, spec, Condition.RUNNING)
+        added: dict[str, Any] = {"sessionAffinity": "ClientIP"} if kind == "service" else {"ingress": [{}]}
+        name = manifests.network_name(spec.vibespace_uid)
+        await factory.kubectl("patch", kind, name, "--type=merge", "--patch", json.dumps({"spec": added}))
+        async with asyncio.timeout(30), watching(engine) as snapshots:
+            async for snapshot in snapshots:
+                if (found := find(snapshot, spec)).reason:
+                    break
+        assert "was changed by hand, by kubectl" in found.reason
+        await engine.apply(spec)
+        assert await status(engine, spec, Condition.RUNNING) == before
+        there = json.loads(await factory.kubectl("get", kind, name, "-o", "json"))["spec"]
+        assert all(there.get(key) != value for key, value in added.items())
 
     @pytest.mark.parametrize("kind", ["networkpolicy", "service"])
     async def test_what_keeps_it_apart_is_put_back(
@@ -294,7 +328,7 @@ class TestKubernetes(EngineContract):
                 await until_refused(factory.prepared.kubeconfig)
         finally:
             await factory.admin.merge(role, {"rules": whole["rules"]}, "test")
-        assert "get, list, watch, create, patch, delete services." in refused.value.message
+        assert "get, list, watch, create, patch, delete, update services." in refused.value.message
         await setup.check(factory.prepared.kubeconfig)
 
 

@@ -12,7 +12,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -33,6 +34,9 @@ CALL_SECONDS = 30.0
 """How long one call may take before the cluster counts as not answering. Streams have no limit."""
 
 CONNECT_SECONDS = 10.0
+
+LONGEST_PAUSE = 10.0
+"""How long a server may have us wait before it is asked again."""
 
 SILENT_SECONDS = 120.0
 """A watch in which not even a bookmark comes for so long is dead: bookmarks come every minute."""
@@ -189,6 +193,9 @@ class Api:
                     if answer.status == 401 and attempt == 1:
                         self.forget_login()  # somebody may have written another token meanwhile
                         continue
+                    if answer.status == 429 and attempt == 1:
+                        await asyncio.sleep(_pause(answer.headers.get("Retry-After", "")))
+                        continue
                     if answer.status >= 400:
                         raise _refusal(answer.status, _status(await answer.text()))
                     yield answer
@@ -203,7 +210,7 @@ class Api:
             found = self._login = self._login or await login(self._kubeconfig, self._context)
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), trust_env=True, read_bufsize=1 << 21
+                connector=aiohttp.TCPConnector(limit=0), proxy=_proxy(found.server), read_bufsize=1 << 21
             )
         told = await found.authorization()
         return self._session, found, {"Authorization": told} if told else {}
@@ -244,6 +251,17 @@ class _Translated:
         )
 
 
+def _proxy(server: str) -> str | None:
+    """What HTTPS_PROXY and its like say. Where aiohttp reads the environment, it sends logins of ~/.netrc as well."""
+    parts = urlsplit(server)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+
+
+def _pause(told: str) -> float:
+    """Seconds until a server that is asked too much is asked again, as its Retry-After says."""
+    return min(float(told), LONGEST_PAUSE) if told.isdecimal() else 1.0
+
+
 def _status(text: str) -> Mapping[str, Any]:
     with suppress(ValueError):
         told = json.loads(text)
@@ -276,6 +294,8 @@ def _refusal(code: int, told: Mapping[str, Any]) -> Error:
         return AlreadyExists("ENGINE_NAME_TAKEN", message) if reason == "AlreadyExists" else _conflict(message)
     if code == 410:
         return Aborted("ENGINE_EXPIRED", message)
+    if code == 500 and "webhook" in lower:  # it answers; somebody's own program in it does not
+        return Aborted("ENGINE_REFUSED", message)
     if code in (429, 500, 502, 503, 504):
         return Unavailable("ENGINE_UNREACHABLE", ended(f"The cluster cannot answer now: {message}"))
     return Aborted("ENGINE_REFUSED", message, status=str(code))

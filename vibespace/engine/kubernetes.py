@@ -88,7 +88,7 @@ class KubernetesEngine:
             if found and _says(found, spec) and self._runs(found, there):
                 await together(self._set_network(spec))
                 return
-            await self._make(spec, found, there)
+            await self._make(spec, there)
             await self._await_start(spec)
 
     async def delete(self, target: Target, *, keep_data: bool) -> None:
@@ -100,13 +100,12 @@ class KubernetesEngine:
                     await self._claims.remove_home(target.data_uid, target.agent)
             return
         claim = await self._claims.find(target.data_uid)
-        await self._ours.find(f"{self._ours.networks}/{manifests.network_name(target.vibespace_uid)}")
+        name = manifests.network_name(target.vibespace_uid)
+        beside = [f"{path}/{name}" for path in (self._ours.networks, self._ours.services)]
+        await together(map(self._ours.find, beside))
         deployments = await self._ours.list(self._ours.deployments, f"{bodies.VIBESPACE_UID}={target.vibespace_uid}")
         await together(self._remove(pods.agent_uid(each), each) for each in deployments)
-        name = manifests.network_name(target.vibespace_uid)
-        await together(
-            (self._api.delete(f"{self._ours.networks}/{name}"), self._api.delete(f"{self._ours.services}/{name}"))
-        )
+        await together(map(self._api.delete, beside))
         if claim and not keep_data:
             await self._claims.remove(claim)
 
@@ -232,7 +231,7 @@ class KubernetesEngine:
             return False
         return found.condition in ("running", "starting") and not found.reason
 
-    async def _make(self, spec: AgentSpec, found: Mapping[str, Any] | None, there: Sequence[Mapping[str, Any]]) -> None:
+    async def _make(self, spec: AgentSpec, there: Sequence[Mapping[str, Any]]) -> None:
         await together(
             (
                 self._claims.make(spec),
@@ -242,11 +241,7 @@ class KubernetesEngine:
             )
         )
         wanted = manifests.deployment(self._log_id, spec, self._cluster)
-        if found and pods.edited(found):  # also what was added, of which no field is ours
-            await self._api.replace(
-                f"{self._ours.deployments}/{wanted['metadata']['name']}", wanted, self._ours.manager
-            )
-        await self._ours.set(self._ours.deployments, wanted)
+        await self._ours.put(self._ours.deployments, wanted)
         for pod in there:  # one that has ended, or cannot start, is not waited for: the next is made at once
             if _says(pod, spec):
                 await self._api.delete(self._path(pod))
@@ -254,8 +249,8 @@ class KubernetesEngine:
     def _set_network(self, spec: AgentSpec) -> Sequence[Coroutine[Any, Any, Any]]:
         """What keeps it apart, and names it."""
         return (
-            self._ours.set(self._ours.networks, manifests.network(self._log_id, spec, self._cluster)),
-            self._ours.set(self._ours.services, manifests.service(self._log_id, spec)),
+            self._ours.put(self._ours.networks, manifests.network(self._log_id, spec, self._cluster)),
+            self._ours.put(self._ours.services, manifests.service(self._log_id, spec)),
         )
 
     async def _await_start(self, spec: AgentSpec) -> None:

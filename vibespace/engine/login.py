@@ -29,6 +29,10 @@ _FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFil
 """What names a file, from where the kubeconfig is."""
 
 
+_UNUSED = ("proxy-url", "tls-server-name", "insecure-skip-tls-verify")
+"""What a cluster of a kubeconfig may say, and what we keep of it does not: better no login than another one."""
+
+
 @dataclass(frozen=True)
 class Login:
     """The way in."""
@@ -91,6 +95,9 @@ async def _theirs(told: dict[str, Any], context: str, kubeconfig: Path) -> Login
 
     name = context or told["current-context"]
     chosen = next(each["context"] for each in told["contexts"] if each["name"] == name)
+    served = next(each["cluster"] for each in told["clusters"] if each["name"] == chosen["cluster"])
+    if unused := next(filter(served.get, _UNUSED), ""):
+        raise _invalid(kubeconfig, f"it says {unused}, which is not heeded here")
     user: dict[str, Any] = next(
         (each["user"] for each in told.get("users") or () if each["name"] == chosen.get("user")), {}
     )

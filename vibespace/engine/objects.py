@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from vibespace.engine import bodies, manifests
+from vibespace.engine import bodies, manifests, pods
 from vibespace.engine.base import Leftover
 from vibespace.engine.informer import Informer, following, stirred
 from vibespace.engine.kubeapi import Api
@@ -59,6 +59,19 @@ class Objects:
                 raise
             await self.find(f"{path}/{name}")
             return await self._api.apply(f"{path}/{name}", body, self.manager, force=True)
+
+    async def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """As `set`, and of what it asks for nothing is anybody else's any more: what somebody has added goes."""
+        found = await self.set(path, body)
+        if not pods.edited(found):
+            return found
+        left = [each for each in found["metadata"]["managedFields"] if each.get("subresource") or self._applied(each)]
+        whole = {**body, "metadata": {**body["metadata"], "managedFields": left}}
+        return await self._api.replace(f"{path}/{body['metadata']['name']}", whole, self.manager)
+
+    def _applied(self, entry: Mapping[str, Any]) -> bool:
+        """Whether that entry of the cluster's books is of what we have applied."""
+        return (entry.get("manager"), entry.get("operation")) == (self.manager, "Apply")
 
     async def until_none(self, path: str, selector: str, gone: Callable[[Mapping[str, Any]], bool]) -> None:
         """Return when `gone` says so of those that are there, by name."""

@@ -31,21 +31,22 @@ class Right:
 
 
 _ALL = ("get", "list", "watch", "create", "patch", "delete")
+_OWN = (*_ALL, "update")
+"""Of what nobody else is to change: what somebody has added is taken away."""
 
 RIGHTS = (
-    Right("apps", "deployments", (*_ALL, "update"), "each agent is one; what somebody has changed of it is put back"),
+    Right("apps", "deployments", _OWN, "each agent is one; what somebody has changed of it is put back"),
     Right("", "pods", ("get", "list", "watch", "create", "delete"), "agents run in them, and so do errands"),
     Right("", "pods/log", ("get",), "'vibespace logs'"),
     Right("", "pods/exec", ("get", "create"), "what an agent uses is read from its control group"),
     Right("", "pods/portforward", ("get", "create"), "the way to an agent whose address leads nowhere"),
     Right("", "persistentvolumeclaims", _ALL, "each vibespace has one"),
     Right("", "secrets", ("get", "list", "create", "patch", "delete"), "each agent's keys and values"),
-    Right("", "services", _ALL, "agents find each other by name"),
-    Right("networking.k8s.io", "networkpolicies", _ALL, "vibespaces are kept apart"),
+    Right("", "services", _OWN, "agents find each other by name"),
+    Right("networking.k8s.io", "networkpolicies", _OWN, "vibespaces are kept apart"),
     Right("", "events", ("list",), "why something does not start"),
     Right("", "serviceaccounts/token", ("create",), "its own login is renewed before it expires", (ACCOUNT,)),
 )
-
 
 ON_THIS_MACHINE = (
     Right(
