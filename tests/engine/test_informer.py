@@ -101,6 +101,24 @@ async def test_a_place_too_old_is_listed_anew(tmp_path: Path, told: str) -> None
     assert script.asked[-1]["resourceVersion"] == "90"
 
 
+async def test_pages_that_are_too_old_are_listed_anew(tmp_path: Path) -> None:
+    """Where all of them took so long that the rest is not kept any more."""
+    script = Script(
+        step(listed("7", named("a", "1"), following="more")),
+        step(refusal(410, "Expired", "The provided continue parameter is too old")),
+        step(listed("90", named("b", "80"))),
+    )
+    assert await run(script, tmp_path) == {"b": "80"}
+
+
+async def test_a_cluster_that_cannot_list_is_said_at_once(tmp_path: Path) -> None:
+    """That it can tell of one says nothing of all."""
+    script = Script(step(refusal(503, "ServiceUnavailable", "etcd is away")))
+    with pytest.raises(Unavailable):
+        await run(script, tmp_path)
+    assert len(script.asked) == 1
+
+
 @pytest.mark.parametrize("still", [(503, "ServiceUnavailable", "etcd is away"), (403, "Forbidden", "no rights yet")])
 async def test_a_cluster_that_is_away_is_said(tmp_path: Path, still: tuple[int, str, str]) -> None:
     """What a server says that cannot answer ends it, if it is asked for less and cannot: who follows begins anew."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from vibespace.engine.errands import Errands
 from vibespace.engine.kubeapi import Api
 from vibespace.errors import FailedPrecondition, InvalidArgument, Unavailable
 from vibespace.setup import cluster
-from vibespace.setup.cluster import Asked
+from vibespace.setup.cluster import Asked, Found
 from vibespace.setup.engine import Choice
 from vibespace.state import State
 
@@ -27,13 +26,16 @@ CLASS = {"metadata": {"name": "fast", "annotations": {"storageclass.kubernetes.i
 class Server:
     """An API server of `version`, whose namespaces enforce `level`; it notes what is changed."""
 
-    def __init__(self, version: str = "v1.34.3+k3s1", level: str = "restricted") -> None:
+    def __init__(self, version: str = "v1.34.3+k3s1", level: str = "restricted", *, sees_nodes: bool = True) -> None:
+        """`sees_nodes`: who asks may list them."""
         self.changed: list[str] = []
-        self._version, self._level = version, level
+        self._version, self._level, self._sees_nodes = version, level, sees_nodes
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if request.path == "/version":
             return web.json_response({"gitVersion": self._version})
+        if request.path.endswith("/nodes") and not self._sees_nodes:
+            return apiserver.refusal(403, "Forbidden", "nodes is forbidden")
         if request.path.endswith("/nodes"):
             return apiserver.listed("1")
         if request.path.endswith("/storageclasses"):
@@ -47,11 +49,11 @@ class Server:
         return web.json_response(await request.json())
 
 
-async def prepared(server: Server, at: Path, chosen: Choice | None = None, **asked: Any) -> Sequence[str]:
-    """What its user should know."""
+async def prepared(
+    server: Server, at: Path, chosen: Choice | None = None, before: Cluster | None = None, **asked: Any
+) -> Found:
     async with apiserver.serving(server.answer, at) as kubeconfig:
-        found = await cluster.prepare(Asked(kubeconfig=str(kubeconfig), **asked), chosen, {}, lambda _text: None)
-    return found.notes
+        return await cluster.prepare(Asked(kubeconfig=str(kubeconfig), **asked), chosen, before, {}, lambda _text: None)
 
 
 @pytest.mark.parametrize("version", ["v1.24.17", "v1.9.0", "v0.1.0", ""])
@@ -83,6 +85,23 @@ async def test_another_than_before(tmp_path: Path) -> None:
     assert server.changed == []
 
 
+async def test_what_is_not_asked_for_again_stays(tmp_path: Path) -> None:
+    """Who makes a new login need not remember what the first one was made with; what is asked for counts."""
+    before = Cluster("", "team", storage_class="fast", pull_secret="pull", closed=("192.0.2.7/32",))
+    again = (await prepared(Server(), tmp_path, before=before)).cluster
+    assert (again.namespace, again.storage_class, again.pull_secret) == ("team", "fast", "pull")
+    other = (await prepared(Server(), tmp_path, before=before, pull_secret="other")).cluster
+    assert (other.storage_class, other.pull_secret) == ("fast", "other")
+
+
+@pytest.mark.parametrize("sees", [True, False])
+async def test_who_may_not_see_nodes_closes_those_of_before(tmp_path: Path, *, sees: bool) -> None:
+    """They are as they were, for all that is known."""
+    before = Cluster("", "vibespace", closed=("192.0.2.7/32",))
+    found = await prepared(Server(sees_nodes=sees), tmp_path, before=before)
+    assert found.cluster.closed == (["127.0.0.1/32"] if sees else ["127.0.0.1/32", "192.0.2.7/32"])
+
+
 @pytest.mark.parametrize("name", ["No_Name", "-a", "a-", "a" * 64, "a.b", "namespace-\N{ARABIC-INDIC DIGIT TWO}"])
 async def test_what_is_no_name(tmp_path: Path, name: str) -> None:
     """What Kubernetes would refuse is refused before it is asked, also digits that are not 0 to 9."""
@@ -112,7 +131,7 @@ async def test_names(tmp_path: Path, name: str) -> None:
 )
 async def test_pod_security(tmp_path: Path, level: str, told: str) -> None:
     """What is enforced there is said, whichever it is."""
-    notes = await prepared(Server(level=level), tmp_path)
+    notes = (await prepared(Server(level=level), tmp_path)).notes
     assert len(notes) == 2
     assert notes[1].startswith(told)
 
@@ -176,8 +195,8 @@ async def test_what_a_killed_init_has_left(tmp_path: Path) -> None:
     assert [made["metadata"]["labels"][bodies.LOG] for made in pods.made] == ["log"]
 
 
-async def test_a_daemon_takes_it_away_too(tmp_path: Path) -> None:
-    """As it does with what a daemon has left that was killed."""
+async def test_a_daemon_leaves_it(tmp_path: Path) -> None:
+    """An `init` may just be at work; what a daemon has left that was killed it takes away."""
     pods = Pods(errand("ours", "log", "init"), errand("old", "log", "size"), errand("its", "another-log", "init"))
     async with apiserver.serving(pods.answer, tmp_path) as kubeconfig:
         api, found = Api(kubeconfig), kubeconfigs.read(kubeconfig)
@@ -185,7 +204,7 @@ async def test_a_daemon_takes_it_away_too(tmp_path: Path) -> None:
             await Errands(api, "log", found).clear()
         finally:
             await api.close()
-    assert [*pods.there] == ["its"]
+    assert [*pods.there] == ["ours", "its"]
 
 
 def test_what_an_administrator_makes() -> None:

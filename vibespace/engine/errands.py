@@ -12,12 +12,19 @@ from contextlib import aclosing
 
 from vibespace.engine import bodies, manifests, pods
 from vibespace.engine.cluster import Cluster
-from vibespace.engine.informer import Informer
+from vibespace.engine.informer import Informer, following, stirred
 from vibespace.engine.kubeapi import Api
 from vibespace.errors import Aborted, FailedPrecondition, ended
 
 SECONDS = 120.0
 """What one may take, its start and the pulling of its image included."""
+
+
+AT_ONCE = 8
+"""How many: each is a pod."""
+
+INIT = "init"
+"""What those of `init` are called."""
 
 
 class Errands:
@@ -29,6 +36,7 @@ class Errands:
         self._cluster = cluster
         self._run = secrets.token_hex(6)
         """What tells ours from those of a daemon before this one."""
+        self._room = asyncio.Semaphore(AT_ONCE)
         self._pods = f"/api/v1/namespaces/{cluster.namespace}/pods"
 
     async def run(
@@ -49,54 +57,47 @@ class Errands:
         body = manifests.errand(
             self._log_id, word, self._run, name, script, image, data_uid, self._cluster, as_root=as_root
         )
-        await self._api.create(self._pods, body)
-        try:
-            async with asyncio.timeout(seconds):
-                well = await self._ended(name, image)
-                told = await self._told(name)
-        except TimeoutError as e:
-            raise Aborted("ENGINE_REFUSED", f"The cluster did not run '{word}' within {seconds:.0f} s.") from e
-        finally:
-            await self._api.delete(f"{self._pods}/{name}", {"gracePeriodSeconds": 0})
+        async with self._room:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._api.create(self._pods, body)
+                    well = await self._ended(name, image)
+                    told = await self._told(name)
+            except TimeoutError as e:
+                raise Aborted("ENGINE_REFUSED", f"The cluster did not run '{word}' within {seconds:.0f} s.") from e
+            finally:  # also of one that was made, and nobody heard that it was
+                await self._api.delete(f"{self._pods}/{name}", {"gracePeriodSeconds": 0})
         if not well:
             raise Aborted("ENGINE_REFUSED", f"'{word}' failed in the cluster: {told[-300:].strip()}")
         return told
 
     async def clear(self, word: str = "") -> None:
         """Away with those of a program that was killed: nobody waits for them, and they hold volumes that are to go.
-        With `word` only those that are called so.
+        With `word` those that are called so, else all but those of `init`, which may just be at work.
         """
-        errand = f"{manifests.ERRAND}={word}" if word else manifests.ERRAND
+        errand = f"{manifests.ERRAND}={word}" if word else f"{manifests.ERRAND},{manifests.ERRAND}!={INIT}"
         selector = f"{bodies.LOG}={self._log_id},{errand},{manifests.RUN}!={self._run}"
         for left in (await self._api.list(self._pods, labelSelector=selector))["items"]:
             await self._api.delete(f"{self._pods}/{left['metadata']['name']}", {"gracePeriodSeconds": 0})
 
     async def _ended(self, name: str, image: str) -> bool:
         """Whether it ended well."""
-        stirred = asyncio.Event()
-        informer = Informer(self._api, self._pods, manifests.ERRAND, stirred.set)
-        following = asyncio.create_task(informer.run())
-        try:
+        changed = asyncio.Event()
+        informer = Informer(self._api, self._pods, manifests.ERRAND, changed.set, fieldSelector=f"metadata.name={name}")
+        async with following(informer) as tasks:
             while True:
-                stirred.clear()
+                await stirred(changed, tasks)
+                if not informer.synced.is_set():
+                    continue
                 pod = informer.objects.get(name)
-                phase = pod["status"].get("phase") if pod else ""
-                if phase in ("Succeeded", "Failed"):
-                    return phase == "Succeeded"
-                if pod and (why := pods.no_image(pod)):
-                    raise no_image(image, why)
-                if pod and (why := pods.obstacle(pod, time.time())):
-                    raise Aborted("ENGINE_REFUSED", ended(f"'{pod['metadata']['name']}' waits: {why}"))
-                if informer.synced.is_set() and pod is None:
+                if pod is None:
                     raise Aborted("ENGINE_REFUSED", f"Somebody has deleted {name}.")
-                waiting = asyncio.create_task(stirred.wait())
-                await asyncio.wait((waiting, following), return_when=asyncio.FIRST_COMPLETED)
-                waiting.cancel()
-                if following.done():
-                    following.result()
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+                if (phase := pod["status"].get("phase")) in ("Succeeded", "Failed"):
+                    return bool(phase == "Succeeded")
+                if why := pods.no_image(pod):
+                    raise no_image(image, why)
+                if why := pods.obstacle(pod, time.time()):
+                    raise Aborted("ENGINE_REFUSED", ended(f"'{name}' waits: {why}"))
 
     async def _told(self, name: str) -> str:
         async with aclosing(self._api.content(f"{self._pods}/{name}/log")) as pieces:

@@ -19,7 +19,6 @@ Object = Mapping[str, Any]
 WATCH_SECONDS = 540
 """After which the cluster is asked to end a watch: each end costs a call, and none would let a lost one go unseen."""
 
-
 CUT_SECONDS = 1.0
 """Before a watch that was cut is asked for again."""
 
@@ -27,11 +26,12 @@ CUT_SECONDS = 1.0
 class Informer:
     """Of one path and selector. `objects` is by name, and complete once `synced` is set."""
 
-    def __init__(self, api: Api, path: str, selector: str, stirred: Callable[[], None]) -> None:
+    def __init__(self, api: Api, path: str, selector: str, changed: Callable[[], None], **query: str) -> None:
+        """`changed` is called whenever something has."""
         self._api = api
         self._path = path
-        self._query = {"labelSelector": selector}
-        self._stirred = stirred
+        self._query = {"labelSelector": selector, **query}
+        self._changed = changed
         self.objects: dict[str, Object] = {}
         self.synced = asyncio.Event()
         self._version = ""
@@ -40,15 +40,17 @@ class Informer:
     async def run(self) -> None:
         """Until it raises what Api does."""
         while True:
-            if not self._version:
-                await self._list()
             try:
+                if not self._version:
+                    await self._list()
                 await self._follow()
             except Aborted as e:
                 if e.reason != "ENGINE_EXPIRED":
                     raise
                 self._version = ""
             except Unavailable:
+                if not self._version:
+                    raise
                 await asyncio.sleep(CUT_SECONDS)
                 await self._see()
 
@@ -63,7 +65,7 @@ class Informer:
         found = await self._api.list(self._path, **self._query)
         self.objects = {item["metadata"]["name"]: item for item in found["items"]}
         self.synced.set()
-        self._stirred()
+        self._changed()
         self._version = str(found["metadata"]["resourceVersion"])
 
     async def _follow(self) -> None:
@@ -79,7 +81,7 @@ class Informer:
                     self.objects.pop(found["metadata"]["name"], None)
                 else:
                     self.objects[found["metadata"]["name"]] = found
-                self._stirred()
+                self._changed()
 
 
 @asynccontextmanager

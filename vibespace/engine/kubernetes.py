@@ -160,7 +160,13 @@ class KubernetesEngine:
     async def usage(self, agent_uids: Collection[str]) -> Mapping[str, Usage]:
         asked = set(agent_uids)
         running = {uid: pod for uid, pod in (await self._current()).items() if uid in asked and pods.run(pod)}
-        used = await asyncio.gather(*(podusage.usage(self._api, self._path(pod)) for pod in running.values()))
+        room = asyncio.Semaphore(errands.AT_ONCE)
+
+        async def used_by(pod: Mapping[str, Any]) -> Usage | None:
+            async with room:
+                return await podusage.usage(self._api, self._path(pod))
+
+        used = await asyncio.gather(*map(used_by, running.values()))
         return {uid: found for uid, found in zip(running, used, strict=True) if found}
 
     async def disk(self, data_uids: Collection[str]) -> Mapping[str, int]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from vibespace.engine import pods
 from vibespace.engine.kubeapi import Api
+from vibespace.errors import PermissionDenied
 
 Object = Mapping[str, Any]
 
@@ -37,7 +39,9 @@ class Warnings:
 
     async def _last(self, uid: str) -> str:
         selector = f"involvedObject.uid={uid},type=Warning"
-        told = (await self._api.list(self._path, fieldSelector=selector))["items"]
+        told: list[Object] = []
+        with suppress(PermissionDenied):  # it is no reason to see nothing of what is there
+            told = (await self._api.list(self._path, fieldSelector=selector))["items"]
         last: Object = max(told, key=_when, default={})
         return pods.clause(str(last.get("message", "")))
 

@@ -208,8 +208,9 @@ def _condition(found: Object, kind: str) -> Mapping[str, Any]:
 
 
 def _since(condition: Mapping[str, Any]) -> float:
-    """When it became so, in seconds since 1970."""
-    return datetime.fromisoformat(str(condition["lastTransitionTime"])).timestamp()
+    """When it became so, in seconds since 1970; long ago where nodes that are none do not say."""
+    told = condition.get("lastTransitionTime")
+    return datetime.fromisoformat(str(told)).timestamp() if told else 0.0
 
 
 def _is_true(pod: Object, kind: str) -> bool:

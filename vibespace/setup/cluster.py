@@ -22,7 +22,7 @@ from vibespace.engine import cluster as kubeconfigs
 from vibespace.engine import podlook, rights
 from vibespace.engine.base import Identity
 from vibespace.engine.cluster import Cluster, identify
-from vibespace.engine.errands import Errands
+from vibespace.engine.errands import INIT, Errands
 from vibespace.engine.kubeapi import Api
 from vibespace.errors import Error, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unavailable
 from vibespace.setup import clusterobjects, image
@@ -35,11 +35,8 @@ OLDEST = (1, 25)
 
 NAMESPACE = "vibespace"
 
-_ERRAND = "init"
-"""Told from those of the daemon, which may just be at work."""
-
-LOOKS = 8
-"""How often, half a second apart, a right is looked for."""
+LOOKS, LOOK_SECONDS = 8, 0.5
+"""How often, and how far apart, a right is looked for."""
 
 _RBAC = "'vibespace init --external --print-rbac' prints what its administrator has to make."
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
@@ -72,8 +69,11 @@ class Found:
     """What its user should know."""
 
 
-async def prepare(asked: Asked, chosen: Choice | None, environ: Mapping[str, str], progress: Progress) -> Found:
-    """Look at all that is needed, and make namespace, account and Role there. `chosen` is the engine of before.
+async def prepare(
+    asked: Asked, chosen: Choice | None, before: Cluster | None, environ: Mapping[str, str], progress: Progress
+) -> Found:
+    """Look at all that is needed, and make namespace, account and Role there. `chosen` is the engine of before, and
+    `before` what was kept of it: what is not asked for now stays as it was.
 
     Raises InvalidArgument KUBECONFIG_INVALID, NAMESPACE_INVALID, FailedPrecondition ENGINE_CHOSEN where it is another
     cluster or namespace than that of before, CLUSTER_TOO_OLD, LOGIN_FAILED, STORAGE_CLASS_MISSING,
@@ -86,13 +86,19 @@ async def prepare(asked: Asked, chosen: Choice | None, environ: Mapping[str, str
         authority = await admin.authority()
         server = admin.server
         progress(f"Asking {server}")
-        cluster = Cluster(server, asked.namespace or NAMESPACE, storage_class=asked.storage_class)
-        cluster = replace(cluster, pull_secret=asked.pull_secret, node=asked.node)
+        before = before or Cluster(server, NAMESPACE)
+        cluster = Cluster(
+            server,
+            asked.namespace or before.namespace,
+            storage_class=asked.storage_class or before.storage_class,
+            pull_secret=asked.pull_secret or before.pull_secret,
+            node=asked.node,
+        )
         if chosen and chosen.socket != cluster.address:
             raise another(chosen)
         identity = await identify(admin, cluster)
         _check_version(identity.version)
-        cluster = replace(cluster, closed=await _closed(admin, server))
+        cluster = replace(cluster, closed=await _closed(admin, server, before))
         await _check_storage(admin, cluster)
         progress(f"Making namespace {cluster.namespace}, and what is needed there")
         kubeconfig = await _install(admin, cluster, authority)
@@ -109,7 +115,7 @@ async def check(kubeconfig: Path) -> None:
         for _ in range(LOOKS):  # what has just been given is not known everywhere at once
             if not (missing := await _missing(api, cluster)):
                 return
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(LOOK_SECONDS)
     finally:
         await api.close()
     if missing:
@@ -118,6 +124,14 @@ async def check(kubeconfig: Path) -> None:
             f"The account '{rights.ACCOUNT}' may not, in namespace {cluster.namespace}: {'; '.join(missing)}.",
             hint=f"Its Role lacks that. {_RBAC}",
         )
+
+
+def kept(state: State) -> Cluster | None:
+    """What `keep` has written before; None where that is not there, or cannot be read any more."""
+    try:
+        return kubeconfigs.read(state.kubeconfig)
+    except FailedPrecondition:
+        return None
 
 
 def keep(state: State, found: Found) -> None:
@@ -212,14 +226,14 @@ def _security(level: str, namespace: str) -> str:
             return f"Pods there must be '{level}': 'create --sudo' needs 'baseline' ({baseline})."
 
 
-async def _closed(admin: Api, server: str) -> Sequence[str]:
-    """Addresses of the API server and the nodes, as far as they can be found out."""
+async def _closed(admin: Api, server: str, before: Cluster) -> Sequence[str]:
+    """Addresses of the API server and the nodes, as far as they can be found out; or as they were `before`."""
     host = urlsplit(server).hostname or ""
     found = await asyncio.to_thread(_resolve, host)
     try:
         nodes = (await admin.list("/api/v1/nodes"))["items"]
     except PermissionDenied:
-        nodes = []
+        nodes, found = [], found | {each.partition("/")[0] for each in before.closed}
     for node in nodes:
         kinds = ("InternalIP", "ExternalIP")
         found |= {each["address"] for each in node["status"].get("addresses", ()) if each["type"] in kinds}
@@ -267,15 +281,15 @@ async def usual_image(state: State, base: str) -> str:
 async def check_image(state: State, log_id: str, name: str, progress: Progress) -> None:
     """See that the nodes have it, and agents can run in it. Raises FailedPrecondition IMAGE_NOT_FOUND, IMAGE_UNFIT.
 
-    What that leaves in the cluster when it is killed goes with the next time, the next start of the daemon, or
-    `uninstall`: it is labelled with `log_id`.
+    What that leaves in the cluster when it is killed goes with the next time, or `uninstall`: it is labelled with
+    `log_id`.
     """
     progress(f"Looking into {name} there")
     cluster, api = kubeconfigs.read(state.kubeconfig), Api(state.kubeconfig)
     try:
         errands = Errands(api, log_id, cluster)
-        await errands.clear(_ERRAND)
-        lacks = await podlook.look(errands, name, _ERRAND)
+        await errands.clear(INIT)
+        lacks = await podlook.look(errands, name, INIT)
     finally:
         await api.close()
     if lacks:

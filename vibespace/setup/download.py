@@ -9,7 +9,8 @@ from pathlib import Path
 
 import aiohttp
 
-from vibespace.errors import Exhausted, FailedPrecondition, Unavailable, ended
+from vibespace import durable
+from vibespace.errors import FailedPrecondition, Unavailable, ended
 from vibespace.setup.build import Progress
 
 ATTEMPTS = 5
@@ -53,8 +54,7 @@ async def fetch(url: str, path: Path, sha256: str, progress: Progress) -> None:
         part.chmod(0o755)
         part.replace(path)
     except OSError as e:
-        text = f"{path} cannot be written: {e.strerror}."
-        raise Exhausted("DISK_FULL", text, hint="Make room.") from e
+        raise durable.refusal(e, path.parent) from e
 
 
 def _remove_others(part: Path, name: str) -> None:

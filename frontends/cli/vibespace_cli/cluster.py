@@ -137,8 +137,10 @@ def _prepared(session: Session, asked: Asked) -> tuple[Engine, Sequence[str]]:
     from vibespace.setup.engine import Choice
     from vibespace.setup.init import Engine
 
-    chosen = machine.recorded(session)
-    there = machine.with_progress(session, lambda progress: cluster.prepare(asked, chosen, _environ(), progress))
+    chosen, before = machine.recorded(session), cluster.kept(session.state)
+    there = machine.with_progress(
+        session, lambda progress: cluster.prepare(asked, chosen, before, _environ(), progress)
+    )
     cluster.keep(session.state, there)
     choice = Choice(machine.KUBERNETES, there.cluster.address, private=bool(asked.node))
     return Engine(choice, there.identity), there.notes
