@@ -225,6 +225,7 @@ def test_the_unit() -> None:
     lines = k3s.unit(K3s(State(home))).splitlines()
     data = '"--data-dir=/home/a b%%c$$d/k3s" "--write-kubeconfig=/home/a b%%c$$d/k3s/admin.kubeconfig"'
     spared = "--disable=traefik --disable=servicelb --disable=metrics-server --disable-helm-controller"
+    spared += " --flannel-backend=host-gw"
     assert lines == [
         "[Unit]",
         "Description=Kubernetes of vibespace",

@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any
 
 Object = dict[str, Any]
 
-PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8")
-PRIVATE_6 = ("fc00::/7", "fe80::/10", "::1/128")
+NODES_NAMES = "169.254.20.10/32"
+"""https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns"""
+
+PRIVATE = (
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "169.254.0.0/16",
+    "127.0.0.0/8",
+    "168.63.129.16/32",  # tells a machine at Azure who it is, as 169.254.169.254 does
+)
+
+
+def _translated(private: str) -> str:
+    """Where a network that has IPv6 alone reaches it by NAT64 (RFC 6052)."""
+    network = IPv4Network(private)
+    first = int(IPv6Address("64:ff9b::")) | int(network.network_address)
+    return str(IPv6Network((first, 96 + network.prefixlen)))
+
+
+PRIVATE_6 = ("fc00::/7", "fe80::/10", "::1/128", *map(_translated, PRIVATE))
 
 
 def names() -> Object:
-    """The cluster's name servers, wherever they are."""
+    """The cluster's name servers, wherever they are: pods by the names that clusters give them, or each node's own."""
     ports = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
-    selector = {"matchLabels": {"k8s-app": "kube-dns"}}
-    return {"to": [{"namespaceSelector": {}, "podSelector": selector}], "ports": ports}
+    called = {"key": "k8s-app", "operator": "In", "values": ["kube-dns", "coredns", "node-local-dns"]}
+    those = {"namespaceSelector": {}, "podSelector": {"matchExpressions": [called]}}
+    return {"to": [those, {"ipBlock": {"cidr": NODES_NAMES}}], "ports": ports}
 
 
 def internet(closed: Sequence[str]) -> Object:

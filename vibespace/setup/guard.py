@@ -38,8 +38,10 @@ _PASSES = {
     "ip6tables": tuple(_NEIGHBOUR.format(kind) for kind in ("solicitation", "advertisement")),
 }
 """What passes to this machine in every case. Without the second, nothing that is opened is found by IPv6."""
+_AZURE = "168.63.129.16/32"
+"""Tells a machine there who it is, as 169.254.169.254 does."""
 _PRIVATE = {
-    "iptables": ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"),
+    "iptables": ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", _AZURE),
     "ip6tables": ("fc00::/7", "fe80::/10"),
 }
 _RESOLVERS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))

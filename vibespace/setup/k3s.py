@@ -74,7 +74,8 @@ class K3s:
         """What is run, as root."""
         written = (f"--write-kubeconfig={self.admin}", "--write-kubeconfig-mode=0600")
         spared = ("--disable=traefik", "--disable=servicelb", "--disable=metrics-server", "--disable-helm-controller")
-        return [str(self.program), "server", self.data_option, *written, *spared]
+        network = "--flannel-backend=host-gw"  # one node needs no tunnel, whose port is open to whoever reaches it
+        return [str(self.program), "server", self.data_option, *written, *spared, network]
 
     @property
     def data_option(self) -> str:
