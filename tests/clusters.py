@@ -58,11 +58,12 @@ def prepared(cluster: Cluster, cluster_image: str) -> Prepared:
     """The namespace that the engine's tests use, as on a machine that is the cluster's one node."""
     place = Place(server=cluster.server, namespace="engine", node=settings.NODE)
     path = kept() / "node/vibespace.kubeconfig"
-    path.write_text(asyncio.run(_prepare(cluster, place)))
+    path.write_text(asyncio.run(prepare(cluster, place)))
     return Prepared(cluster, place.namespace, path, cluster_image)
 
 
-async def _prepare(cluster: Cluster, place: Place) -> str:
+async def prepare(cluster: Cluster, place: Place) -> str:
+    """The kubeconfig of an account in that namespace, made as `init` makes it."""
     admin = Api(cluster.admin)
     try:
         await clusterobjects.make(admin, place)

@@ -25,7 +25,7 @@ from tests.bench.pairing import Figure, Wanted, failed, in_turns, paired
 from tests.cluster.build import cache as kept
 from tests.cluster.images import take
 from tests.cluster.running import running
-from tests.clusters import Prepared, _prepare
+from tests.clusters import Prepared, prepare
 from tests.image.engine import base
 from tests.podman import cache
 from vibespace.daemon.streams import exec_stream
@@ -270,7 +270,7 @@ async def measure() -> list[Figure]:
         with running() as cluster:
             await take(cluster, found.socket, name, kept())
             path = kept() / "node/vibespace.kubeconfig"
-            path.write_text(await _prepare(cluster, Place(cluster.server, "vibespace")))
+            path.write_text(await prepare(cluster, Place(cluster.server, "vibespace")))
             figures = await rows(Prepared(cluster, "vibespace", path, name))
             return [*figures, *await scale.measure(cluster, scale.VIBESPACES)]
 

@@ -21,7 +21,7 @@ from tests.cluster.build import cache
 from tests.cluster.cluster import Cluster
 from tests.cluster.hollow import CLASS, hollow
 from tests.cluster.running import running
-from tests.clusters import Prepared, _prepare
+from tests.clusters import Prepared, prepare
 from tests.e2e.apirelay import ApiRelay
 from vibespace.engine.cluster import Cluster as Place
 from vibespace.engine.kubeapi import Api
@@ -85,7 +85,7 @@ async def measure(cluster: Cluster, vibespaces: int) -> list[Figure]:
     """The rows of it; what each step takes is printed besides."""
     place_there = Place(cluster.server, "scale", storage_class=CLASS)
     path = cache() / "node/scale.kubeconfig"
-    await asyncio.to_thread(path.write_text, await _prepare(cluster, place_there))
+    await asyncio.to_thread(path.write_text, await prepare(cluster, place_there))
     prepared = Prepared(cluster, place_there.namespace, path, "localhost/hollow:1")
     admin = Api(cluster.admin)
     try:
