@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -77,14 +77,14 @@ class Api:
     async def list(self, path: str, /, **query: Any) -> Object:
         """All of a list, however many pages it has; of the last one is the version."""
         items: list[Object] = []
-        with self._translated():
-            while True:
-                page: Object = await self._call("GET", path, {"limit": 500, **query})
+        while True:
+            page: Object = await self._call("GET", path, {"limit": 500, **query})
+            with self._understood():
                 items += page.get("items") or ()
                 following = page["metadata"].get("continue")
-                if not following:
-                    return {**page, "items": items}
-                query = {**query, "continue": following}
+            if not following:
+                return {**page, "items": items}
+            query = {**query, "continue": following}
 
     async def create(self, path: str, body: Mapping[str, Any], /, **query: Any) -> Object:
         """POST; the object as it is now."""
@@ -115,9 +115,11 @@ class Api:
             while piece := await self._piece(answer):
                 *lines, rest = (rest + piece).split(b"\n")
                 for line in lines:
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        raise _refusal(int(event["object"].get("code", 500)), event["object"])
+                    with self._understood():
+                        event = json.loads(line)
+                        refused = event["type"] == "ERROR" and int(event["object"].get("code", 500))
+                    if refused:
+                        raise _refusal(refused, event["object"])
                     yield event
 
     async def content(self, path: str, /, **query: Any) -> AsyncGenerator[bytes, None]:
@@ -129,7 +131,7 @@ class Api:
     @asynccontextmanager
     async def websocket(self, path: str, /, **query: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """A WebSocket, whose frames each begin with their channel."""
-        with self._translated():
+        with self._reached():
             session, login, headers = await self._ready()
             url = self._url(path, query)
             try:
@@ -164,7 +166,8 @@ class Api:
         self, method: str, path: str, query: Mapping[str, Any], body: object = None, kind: str = "application/json"
     ) -> Any:
         async with self._open(method, path, query, CALL_SECONDS, body, kind) as answer:
-            return await answer.json(content_type=None)
+            with self._understood():
+                return await answer.json(content_type=None)
 
     @asynccontextmanager
     async def _open(
@@ -176,7 +179,7 @@ class Api:
         body: object = None,
         kind: str = "application/json",
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        with self._translated():
+        with self._reached():
             for attempt in (1, 2):
                 session, login, headers = await self._ready()
                 self.calls += 1
@@ -219,34 +222,34 @@ class Api:
         told = {name: json.dumps(value) if isinstance(value, bool | int) else value for name, value in query.items()}
         return self.server + path + (f"?{urlencode(told, doseq=True)}" if told else "")
 
-    def _translated(self) -> _Translated:
-        return _Translated(self)
-
-
-class _Translated:
-    """What goes wrong on the way, as one of our errors."""
-
-    def __init__(self, api: Api) -> None:
-        self._api = api
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, _trace: object) -> None:
-        if isinstance(e, TimeoutError):
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """What goes wrong on the way, as one of our errors."""
+        try:
+            yield
+        except TimeoutError as e:
             raise self._unreachable("it did not answer in time") from e
-        if isinstance(e, aiohttp.ClientConnectorCertificateError):
+        except aiohttp.ClientConnectorCertificateError as e:
             raise self._unreachable("its certificate is not the one that the kubeconfig trusts") from e
-        if isinstance(e, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
+        except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError) as e:
             raise self._unreachable("it hung up") from e
-        if isinstance(e, ValueError | KeyError | TypeError):
-            raise self._unreachable("what it says is not what Kubernetes would") from e
-        if isinstance(e, aiohttp.ClientError | OSError | RuntimeError) and not isinstance(e, Error):
+        except Error:
+            raise
+        except (aiohttp.ClientError, OSError, RuntimeError) as e:  # the last of a session that is closed
             raise self._unreachable(getattr(e, "strerror", None) or str(e) or type(e).__name__) from e
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """An answer that is none of Kubernetes, as one of our errors."""
+        try:
+            yield
+        except (ValueError, KeyError, TypeError, AttributeError) as e:
+            raise self._unreachable("what it says is not what Kubernetes would") from e
 
     def _unreachable(self, why: str) -> Unavailable:
         return Unavailable(
             "ENGINE_UNREACHABLE",
-            ended(f"The cluster at {self._api.server} does not answer: {why}"),
+            ended(f"The cluster at {self.server} does not answer: {why}"),
             hint="See that it runs, and that this machine reaches it.",
         )
 
