@@ -143,9 +143,9 @@ WICKED = {
     "a ping in pieces": ("frame(client, PING, b'x', last=False)", 1002),
     "a long ping": ("frame(client, PING, b'x' * 126)", 1002),
     "no text": ("frame(client, BINARY, b'x')", 1003),
-    "too much": ("client.sendall(b'\\x81\\x7f' + (64 << 20 | 1).to_bytes(8, 'big'))", 1009),
+    "too much": ("client.sendall(b'\\x81\\x7f' + (1 << 30 | 1).to_bytes(8, 'big'))", 1009),
     "too much in pieces": (
-        "frame(client, TEXT, b'x', last=False); client.sendall(b'\\x80\\x7f' + (64 << 20).to_bytes(8, 'big'))",
+        "frame(client, TEXT, b'x', last=False); client.sendall(b'\\x80\\x7f' + (1 << 30).to_bytes(8, 'big'))",
         1009,
     ),
     "no end of it": ("client.sendall(b'\\x81\\x7f' + b'\\xff' * 8)", 1009),
@@ -255,6 +255,18 @@ def test_a_message_of_fifty_megabytes(home: Path) -> None:
         client.record("stdout", b"next\n")
         lines = [data for *_, kind, data in client.records if kind == "stdout"]
         assert [len(line) for line in lines] == [50_000_001, 5]
+        assert private(home) <= MOST
+
+
+def test_of_a_longer_message_there_is_the_beginning(home: Path) -> None:
+    """The connection goes on: who asked for so much would ask for it again, and again."""
+    text = "client = accept(listen())\nsay(client, 'a' * 80_000_000)\nsay(client, 'next')\nheard(client)\n"
+    with Client(home) as client:
+        serve(client, text)
+        client.record("stdout", b"next\n")
+        lines = [data for *_, kind, data in client.records if kind == "stdout"]
+        assert [len(line) for line in lines] == [(63 << 20) + 1, 5]
+        assert [kind for *_, kind, _ in client.records].count("connected") == 1
         assert private(home) <= MOST
 
 

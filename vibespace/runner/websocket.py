@@ -13,8 +13,10 @@ from contextlib import suppress
 
 from vibespace.runner.journal import PIECE
 
-MOST_MESSAGE = 64 << 20
+MOST_MESSAGE = 1 << 30
 """Bytes of one that is received."""
+MOST_TOLD = 63 << 20
+"""Bytes of one that are told, fewer than a record may have; the rest, such as of a list of images, is passed over."""
 _SECONDS = 5.0
 """For the server's consent: one that accepts and says nothing is asked again."""
 _MOST_HEAD = 1 << 14
@@ -71,8 +73,8 @@ class WebSocket:
         self._answer()
 
     def receive(self) -> Iterator[bytes]:
-        """The next message, in pieces."""
-        kind, total, last = _TEXT, 0, False
+        """The next message, in pieces; of a very long one its beginning."""
+        kind, total, told, last = _TEXT, 0, 0, False
         while not last:
             last, found, length = self._head()
             if found >= _CLOSE:
@@ -87,7 +89,9 @@ class WebSocket:
             while length:
                 piece = self._exactly(min(length, PIECE))
                 length -= len(piece)
-                yield piece
+                if told < MOST_TOLD:
+                    told += len(piece)
+                    yield piece
 
     def end(self) -> None:
         """Receive what is on its way, and then that it is over. From any thread."""
