@@ -270,24 +270,26 @@ class CodexParser:
 
     # Turns and items
 
+    def _told_of(self, conversation: str) -> Told:
+        """What was told of it; of threads that are never listed nothing is kept, which leaves room for the agent's."""
+        return Told() if conversation in self._own else self._told
+
     def _turn_started(self, params: Object) -> Events:
         where = Where(conversation=called(params, "threadId"), turn=called(params, "turn", "id"))
-        if where["conversation"] not in self._own:
-            self._told.turn(where["turn"])
+        self._told_of(where["conversation"]).turn(where["turn"])
         return (*self._threads.passed(where), *self._threads.start(where))
 
     def _join(self, where: Where) -> list[Event]:
         joined = self._threads.join(where)
-        if joined and where["conversation"] not in self._own:
-            self._told.turn(where["turn"])
+        if joined:
+            self._told_of(where["conversation"]).turn(where["turn"])
         return joined
 
     def _turn_completed(self, params: Object) -> Events:
         name, conversation = called(params, "turn", "id"), called(params, "threadId")
         reason = _REASONS.get(text(params, "turn", "status"), Reason.FAILED)
         trouble, detail, _ = failure(mapping(params, "turn", "error"))
-        if conversation not in self._own:
-            self._told.end(name)
+        self._told_of(conversation).end(name)
         where = Where(conversation=conversation, turn=name)
         joined = self._join(where)
         over = self._threads.end(where, reason, detail, trouble if reason is Reason.FAILED else None)
@@ -298,10 +300,10 @@ class CodexParser:
         if not call:
             return tuple(joined)
         self._threads.begin(call, _where(params))
-        if call.conversation not in self._own:
-            if self._told.is_listed(params):
-                return tuple(joined)
-            self._told.begin_call(params)
+        told = self._told_of(call.conversation)
+        if told.is_listed(params):
+            return tuple(joined)
+        told.begin_call(params)
         return (*joined, call)
 
     def _item_completed(self, params: Object) -> Events:
@@ -310,12 +312,11 @@ class CodexParser:
         joined = self._join(where) if self._threads.runs(where) else []
         thread, call = self._threads.amid(where), self._threads.unbegun(item, where)
         finished = self._threads.finish(item, where)
-        if where["conversation"] in self._own:
-            return (*joined, *call, *done(item, where), *finished)
-        if not (name := self._told.tell(where["conversation"], params)):
+        told = self._told_of(where["conversation"])
+        if not (name := told.tell(where["conversation"], params)):
             return (*joined, *finished)
         thread.hear(name)
-        call = call if call and self._told.begin_call(params) else []
+        call = call if call and told.begin_call(params) else []
         return (*joined, *call, *done(item, where), *finished)
 
     def _spent(self, params: Object) -> Events:
