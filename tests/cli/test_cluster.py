@@ -6,12 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vibespace_cli import cluster
+from vibespace_cli import cluster, machine
 from vibespace_cli.output import Output
+from vibespace_cli.session import Session
 
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
+from vibespace.engine.base import Identity
+from vibespace.setup import init
+from vibespace.setup.engine import Choice
 from vibespace.v1 import system_pb2
+
+FIELD = "enforces_network_policies"
 
 CONTAINERS = system_pb2.HostEngine(brand="podman", address="/ours/sock", private=True)
 EXTERNAL = system_pb2.HostEngine(brand="kubernetes", address="https://there/vibespace")
@@ -59,6 +65,26 @@ def test_each_word_is_where_it_belongs() -> None:
     for name in ("kubeconfig", "context", "namespace", "storage_class", "pull_secret"):
         assert getattr(asked, name) == name
     assert asked.node == ""
+
+
+@pytest.mark.parametrize("enforces", [True, False, None])
+def test_what_was_found_out_stays(
+    daemon: Daemon, on: Any, monkeypatch: pytest.MonkeyPatch, enforces: bool | None
+) -> None:
+    """Another image is recorded with what `init` has seen of the network, which it has not tried again."""
+
+    async def find(*_: object) -> init.Engine:
+        return init.Engine(
+            Choice("kubernetes", "https://there/vibespace", private=False), Identity("kubernetes", "2", "x")
+        )
+
+    monkeypatch.setattr(init, "find_engine", find)
+    on(system_pb2.HostEngine(brand="kubernetes", address="https://there/vibespace", enforces_network_policies=enforces))
+    daemon.answers["SystemService/Initialize"] = lambda _: system_pb2.InitializeResponse()
+    session = Session()
+    machine.record(session, machine.engine(session), "registry.example/agent:2")
+    [asked] = daemon.asked("SystemService/Initialize")
+    assert (asked.engine.enforces_network_policies if asked.engine.HasField(FIELD) else None) is enforces
 
 
 def test_an_announcement_is_never_left_out(capfd: pytest.CaptureFixture[str]) -> None:

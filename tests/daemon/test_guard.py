@@ -98,6 +98,39 @@ async def test_where_no_network_is_closed(house: House, guard: Guard, engine: An
     assert "--network none" not in (await guard.finding()).hint
 
 
+ON_CLUSTER = {"brand": "kubernetes", "address": "https://192.0.2.7:6443/vibespace"}
+
+
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        ({"enforces_network_policies": True}, ""),
+        (
+            {"enforces_network_policies": False},
+            "the cluster's network did not enforce NetworkPolicies when 'vibespace init' tried that",
+        ),
+        ({}, "whether the cluster's network enforces NetworkPolicies was not tried, which 'vibespace init' does"),
+    ],
+)
+@pytest.mark.parametrize("network", ["open", "none"])
+async def test_on_a_cluster(house: House, guard: Guard, rules: Rules, engine: Any, said: str, network: str) -> None:
+    """What `init` has found out is what holds there, for a closed network too; this machine's firewall has no part."""
+    await initialize(house, **ON_CLUSTER, **engine)
+    await house.ask(create(network=network))
+    rules.why = "its rules have gone"
+    guard.hold()
+    assert rules.held == []
+    assert await told(house, guard) == (not said, said)
+    assert await guard.excuse(house.feed.state.vibespace("demo")) == said
+
+
+@pytest.mark.parametrize(("engine", "said"), [({}, True), ({"private": True}, False)])
+async def test_a_machine_that_is_none_of_the_clusters(house: House, guard: Guard, engine: Any, said: bool) -> None:
+    """Nobody promised that it is not reached; one that is the cluster has been promised that."""
+    await initialize(house, **ON_CLUSTER, **engine)
+    assert bool(guard.stranger()) is said
+
+
 async def test_before_init(guard: Guard, rules: Rules) -> None:
     """Nothing is asked of the firewall, for nobody knows yet whose networks there will be."""
     guard.hold()

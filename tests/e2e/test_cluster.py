@@ -10,11 +10,13 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.e2e.clustered import OnCluster, ServedCluster, on_cluster
+from tests.e2e.installation import on_terminal
 from tests.e2e.test_readme import ON_CLUSTERS, commands
 from tests.places import Place
 
 pytestmark = pytest.mark.kubernetes
 
+NOT_ENFORCED = "the cluster's network did not enforce NetworkPolicies when 'vibespace init' tried that"
 NOTHING: dict[str, list[str]] = {"containers": [], "networks": [], "volumes": []}
 
 
@@ -37,9 +39,17 @@ def test_a_life(bare_cluster: OnCluster) -> None:
     assert (engine["brand"], engine["address"]) == ("kubernetes", f"{own.served.cluster.server}/{own.namespace}")
     kept = own.home / "kubeconfig"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    own.ok(*external(own))  # again: another login, and nothing else
+    again = on_terminal(own, *external(own))  # another login, and nothing else
+    assert "Its network does not enforce NetworkPolicies" in again.stdout
     own.ok("init")
+    assert own.objects() == NOTHING
     own.ok("create", "demo", "-t", "codex", "--env", "TOKEN=hunter2-hunter2")
+    assert own.data("status")["host"]["engine"]["enforces_network_policies"] is False
+    guard = own.data("info", "demo")["guard"]
+    assert guard == {"held": False, "reason": NOT_ENFORCED}
+    assert [each["severity"] for each in own.data("doctor")["findings"] if NOT_ENFORCED in each["message"]] == [
+        "warning"
+    ]
     assert own.inside("codex-1@demo", "printenv TOKEN; id -u") == "hunter2-hunter2\n1000"
     assert [name for name, found in own.objects().items() if not found] == []
     told = own.ok("events") + own.ok("info", "demo") + own.ok("status") + own.run("doctor").stdout

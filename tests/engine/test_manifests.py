@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from vibespace.engine import files, manifests, rights
+from vibespace.engine import enforcement, files, manifests, rights
 from vibespace.engine.base import AgentSpec, HostMount, Resources
 from vibespace.engine.cluster import Cluster
 
 GOLDENS = Path(__file__).parents[1] / "goldens/manifests"
 LOG = "00000000-0000-4000-8000-000000000001"
+TRIED = {"vibespace.log": LOG, "vibespace.errand": "trial", "vibespace.run": "run"}
 CLUSTER = Cluster("https://192.0.2.7:6443", "vibespace", closed=("192.0.2.7/32", "10.0.0.5/32", "2001:db8::7/128"))
 
 PLAIN = AgentSpec(
@@ -58,6 +59,7 @@ def made() -> Mapping[str, Any]:
         "network": manifests.network(LOG, PLAIN, CLUSTER),
         "network-allowed": manifests.network(LOG, FULL, CLUSTER),
         "network-closed": manifests.network(LOG, replace(FULL, closed=True, allow=()), CLUSTER),
+        "network-trial": enforcement.policy("vs-trial-1", LOG, TRIED),
         "mount": list(manifests.shown(LOG, FULL, 0, asked)),
         "errand": manifests.errand(LOG, "removal", "run", "vs-removal-1", "rm x", PLAIN.image, PLAIN.data_uid, CLUSTER),
         "rights": [*rights.objects("vibespace"), *rights.beyond("vibespace")],

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.cluster.build import build_policies
-from tests.engine.test_manifests import LOG, PLAIN
-from vibespace.engine import manifests
+from tests.engine.test_manifests import LOG, PLAIN, TRIED
+from vibespace.engine import enforcement, manifests
 from vibespace.engine.base import AgentSpec
 from vibespace.engine.cluster import Cluster
 
@@ -77,18 +77,24 @@ TABLE: list[tuple[str, AgentSpec, dict[str, Any], dict[str, Any], int, str, bool
 ]
 
 
+def answers(policies: list[dict[str, Any]], *questions: dict[str, Any]) -> list[bool]:
+    """Whether each of them is let through."""
+    for policy in policies:
+        policy["metadata"]["namespace"] = CLUSTER.namespace
+    asked = json.dumps({"policies": policies, "questions": questions})
+    done = subprocess.run([build_policies()], input=asked, capture_output=True, text=True, check=True)
+    found: list[bool] = json.loads(done.stdout)
+    return found
+
+
 @pytest.fixture(scope="module")
 def told() -> dict[str, bool]:
     """By the word of each row."""
-    program, found = build_policies(), {}
+    found = {}
     for word, spec, source, destination, port, protocol, _ in TABLE:
         policies = [manifests.network(LOG, each, CLUSTER) for each in (spec, OTHER)]
-        for policy in policies:
-            policy["metadata"]["namespace"] = CLUSTER.namespace
         question = {"source": source, "destination": destination, "port": port, "protocol": protocol}
-        asked = json.dumps({"policies": policies, "questions": [question]})
-        done = subprocess.run([program], input=asked, capture_output=True, text=True, check=True)
-        [found[word]] = json.loads(done.stdout)
+        [found[word]] = answers(policies, question)
     return found
 
 
@@ -96,3 +102,16 @@ def told() -> dict[str, bool]:
 def test_who_reaches_whom(told: dict[str, bool], word: str, reached: bool) -> None:
     """Siblings, names and the internet; nothing private, nobody of another vibespace, and what was allowed."""
     assert told[word] is reached
+
+
+def test_what_tells_whether_policies_are_enforced() -> None:
+    """Between the two pods of the trial only the control passes; one direction that is not enforced lets another."""
+    one, other = ({"ip": ip, "namespace": CLUSTER.namespace, "labels": TRIED} for ip in ("10.1.0.6", "10.1.0.7"))
+    ports = (enforcement.ALLOWED, enforcement.NOT_IN, enforcement.NOT_OUT)
+    asked = [{"source": one, "destination": other, "port": port, "protocol": "TCP"} for port in ports]
+    policy = enforcement.policy("trial", LOG, TRIED)
+    assert answers([policy], *asked) == [True, False, False]
+    policy["spec"]["policyTypes"] = ["Egress"]
+    assert answers([policy], *asked) == [True, True, False]
+    policy["spec"]["policyTypes"] = ["Ingress"]
+    assert answers([policy], *asked) == [True, False, True]

@@ -83,27 +83,37 @@ class Guard:
 
     async def excuse(self, vibespace: Vibespace) -> str:
         """Why it need not hold for one; empty where it ought to, whether it does or not."""
+        if self._on_cluster():
+            return self._unenforced()
         return "" if vibespace.closed else self._cannot() or await asyncio.to_thread(self._firewall.impossible)
+
+    def stranger(self) -> str:
+        """Why agents need not be kept from this machine as such; empty where it is one of the engine's."""
+        host = self._feed.state.host
+        ours = host is not None and host.engine.get("private")
+        return "this machine is none of the cluster's" if self._on_cluster() and not ours else ""
 
     async def finding(self) -> Finding:
         """What `doctor` says."""
         reason = await asyncio.to_thread(self._why_not)
+        where = "the cluster's machines" if self._on_cluster() else "this machine"
         if not reason:
-            text = "Agents reach neither what listens on this machine nor private networks."
+            text = f"Agents reach neither what listens on {where} nor private networks."
             return Finding(severity=SEVERITY_OK, subject="guard", message=text)
-        text = f"Agents may reach what listens on this machine, and private networks: {reason}."
+        text = f"Agents may reach what listens on {where}, and private networks: {reason}."
         host = self._feed.state.host
         engine = host.engine if host is not None and host.engine else {}
         open_only = engine.get("rootless") or engine.get("brand") == FAKE  # a closed network is refused, or is none
-        if engine.get("brand") == KUBERNETES:
-            text = "Who reaches whom is told to the cluster by NetworkPolicies; not every cluster heeds them."
-            hint = "'vibespace doctor --isolation' tries it, by real connections."
+        if self._on_cluster():
+            hint = "'vibespace doctor --isolation' tells what they do reach, by real connections."
             return Finding(severity=SEVERITY_WARNING, subject="guard", message=text, hint=hint)
         hint = "An engine that runs as root has a guard." if open_only else "'--network none' closes a network."
         return Finding(severity=SEVERITY_WARNING, subject="guard", message=text, hint=hint)
 
     def _why_not(self) -> str:
         """A clause, whoever says it: what is a sentence gives up its full stop."""
+        if self._on_cluster():
+            return self._unenforced()
         try:
             reason = self._cannot() or self._refusal or self._firewall.missing()
         except Error as e:
@@ -118,10 +128,27 @@ class Guard:
         if host.engine["brand"] == FAKE:
             return "the engine is fake, and its agents are processes of this machine"
         if host.engine["brand"] == KUBERNETES:
-            return "only the cluster's own network can keep agents from it, which 'vibespace doctor --isolation' tries"
+            return "only the cluster's own network can keep agents from it"
         if host.engine.get("rootless"):
             return "only root can guard this machine, and the engine runs without root"
         return ""
+
+    def _on_cluster(self) -> bool:
+        host = self._feed.state.host
+        return host is not None and host.engine.get("brand") == KUBERNETES
+
+    def _unenforced(self) -> str:
+        """Why a cluster does not do what it was told; empty where it was seen to."""
+        host = self._feed.state.host
+        match host.engine.get("enforces_network_policies") if host is not None else None:
+            case True:
+                return ""
+            case False:
+                return "the cluster's network did not enforce NetworkPolicies when 'vibespace init' tried that"
+            case _:
+                return (
+                    "whether the cluster's network enforces NetworkPolicies was not tried, which 'vibespace init' does"
+                )
 
     def _wanted(self) -> set[tuple[str, str]]:
         everything = list(self._feed.state.vibespaces.values())  # at once: this is another thread than the feed's

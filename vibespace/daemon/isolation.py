@@ -203,7 +203,7 @@ class Isolation:
         away = "the engine is on another machine" if self._guard.elsewhere(vibespace) else ""
         mute = "" if private else "nothing that was looked for answers there, from here either"
         return [
-            Trial("this machine's addresses", _words(machine), away, excuse, of_machine),
+            Trial("this machine's addresses", _words(machine), away, excuse or self._guard.stranger(), of_machine),
             Trial("this machine's loopback", _words(loopback), away),
             Trial("private networks", _words(private), mute, excuse),
         ]

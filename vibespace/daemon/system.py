@@ -102,6 +102,8 @@ class SystemServicer(SystemServiceServicer):
             "rootless": request.engine.rootless,
             "unenforced_limits": list(request.engine.unenforced_limits),
         }
+        if request.engine.HasField("enforces_network_policies"):
+            engine["enforces_network_policies"] = request.engine.enforces_network_policies
         command = partial(commands.initialize, engine=engine, image=request.image, base=request.base)
         response = v1.InitializeResponse(**await self._run(command, request_of(request)))
         await self._initialized()

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 from vibespace.engine import bodies, manifests, pods
 from vibespace.engine.cluster import Cluster
@@ -61,15 +63,37 @@ class Errands:
             try:
                 async with asyncio.timeout(seconds):
                     await self._api.create(self._pods, body)
-                    well = await self._ended(name, image)
+                    pod = await self._awaited(name, image, _ended)
                     told = await self._told(name)
             except TimeoutError as e:
-                raise Aborted("ENGINE_REFUSED", f"The cluster did not run '{word}' within {seconds:.0f} s.") from e
+                raise _late(word, seconds) from e
             finally:  # also of one that was made, and nobody heard that it was
                 await self._api.delete(f"{self._pods}/{name}", {"gracePeriodSeconds": 0})
-        if not well:
-            raise Aborted("ENGINE_REFUSED", f"'{word}' failed in the cluster: {told[-300:].strip()}")
+        if pod["status"]["phase"] != "Succeeded":
+            raise _failed(word, told)
         return told
+
+    @asynccontextmanager
+    async def serving(self, word: str, script: str, image: str, *, seconds: float = SECONDS) -> AsyncIterator[str]:
+        """The address of a pod that runs `script` meanwhile. Raises as `run`."""
+        name = f"vs-{word}-{secrets.token_hex(6)}"
+        body = manifests.errand(self._log_id, word, self._run, name, script, image, "", self._cluster)
+        try:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._api.create(self._pods, body)
+                    pod = await self._awaited(name, image, lambda found: bool(pods.address(found)) or _ended(found))
+            except TimeoutError as e:
+                raise _late(word, seconds) from e
+            if _ended(pod):
+                raise _failed(word, await self._told(name))
+            yield pods.address(pod)
+        finally:
+            await self._api.delete(f"{self._pods}/{name}", {"gracePeriodSeconds": 0})
+
+    def labels(self, word: str) -> Mapping[str, str]:
+        """By which the pods that are called so are found, and no others: not those of another program."""
+        return {bodies.LOG: self._log_id, manifests.ERRAND: word, manifests.RUN: self._run}
 
     async def clear(self, word: str = "") -> None:
         """Away with those of a program that was killed: nobody waits for them, and they hold volumes that are to go.
@@ -80,8 +104,8 @@ class Errands:
         for left in (await self._api.list(self._pods, labelSelector=selector))["items"]:
             await self._api.delete(f"{self._pods}/{left['metadata']['name']}", {"gracePeriodSeconds": 0})
 
-    async def _ended(self, name: str, image: str) -> bool:
-        """Whether it ended well."""
+    async def _awaited(self, name: str, image: str, wanted: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any]:
+        """The pod, once it is as it is wanted."""
         changed = asyncio.Event()
         informer = Informer(self._api, self._pods, manifests.ERRAND, changed.set, fieldSelector=f"metadata.name={name}")
         async with following(informer) as tasks:
@@ -92,8 +116,8 @@ class Errands:
                 pod = informer.objects.get(name)
                 if pod is None:
                     raise Aborted("ENGINE_REFUSED", f"Somebody has deleted {name}.")
-                if (phase := pod["status"].get("phase")) in ("Succeeded", "Failed"):
-                    return bool(phase == "Succeeded")
+                if wanted(pod):
+                    return pod
                 if why := pods.no_image(pod):
                     raise no_image(image, why)
                 if why := pods.obstacle(pod, time.time()):
@@ -102,6 +126,18 @@ class Errands:
     async def _told(self, name: str) -> str:
         async with aclosing(self._api.content(f"{self._pods}/{name}/log")) as pieces:
             return b"".join([piece async for piece in pieces]).decode(errors="replace")
+
+
+def _ended(pod: Mapping[str, Any]) -> bool:
+    return pod["status"].get("phase") in ("Succeeded", "Failed")
+
+
+def _late(word: str, seconds: float) -> Aborted:
+    return Aborted("ENGINE_REFUSED", f"The cluster did not run '{word}' within {seconds:.0f} s.")
+
+
+def _failed(word: str, told: str) -> Aborted:
+    return Aborted("ENGINE_REFUSED", f"'{word}' failed in the cluster: {told[-300:].strip()}")
 
 
 def no_image(image: str, why: str) -> FailedPrecondition:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from vibespace import durable
 from vibespace.engine import cluster as kubeconfigs
-from vibespace.engine import podlook, rights
+from vibespace.engine import enforcement, podlook, rights
 from vibespace.engine.base import Identity
 from vibespace.engine.cluster import Cluster, identify
 from vibespace.engine.errands import INIT, Errands
@@ -204,12 +204,11 @@ async def _check_storage(admin: Api, cluster: Cluster) -> None:
 
 
 async def _notes(admin: Api, cluster: Cluster) -> Sequence[str]:
-    notes = ["Whether it keeps vibespaces apart, its network decides: 'vibespace doctor --isolation' tries it."]
     try:
         found = await admin.get(f"/api/v1/namespaces/{cluster.namespace}")
     except (PermissionDenied, NotFound):
-        return notes
-    return [*notes, _security((found["metadata"].get("labels") or {}).get(_ENFORCED, ""), cluster.namespace)]
+        return ()
+    return (_security((found["metadata"].get("labels") or {}).get(_ENFORCED, ""), cluster.namespace),)
 
 
 def _security(level: str, namespace: str) -> str:
@@ -298,3 +297,30 @@ async def check_image(state: State, log_id: str, name: str, progress: Progress) 
             f"Image {name} cannot be an agent's computer: it lacks {'; '.join(lacks)}.",
             hint="'vibespace image build --push REF' puts the agents' own where the nodes can pull it from.",
         )
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Whether the cluster's network enforces NetworkPolicies."""
+
+    enforces: bool | None
+    """None where that could not be tried."""
+    note: str
+    """The same as a sentence."""
+
+
+async def try_network(state: State, log_id: str, name: str, progress: Progress) -> Tried:
+    """Try it, in pods of the image of that name, which the nodes have. What is left behind goes as with the image."""
+    progress("Trying what its network enforces")
+    cluster, api = kubeconfigs.read(state.kubeconfig), Api(state.kubeconfig)
+    try:
+        found = await enforcement.tried(api, Errands(api, log_id, cluster), log_id, cluster, name)
+    except Error as e:
+        text = "Whether its network enforces NetworkPolicies, which keep vibespaces apart, could not be tried"
+        return Tried(None, f"{text}: {e.message}")
+    finally:
+        await api.close()
+    if found:
+        return Tried(found, "Its network enforces NetworkPolicies, by which vibespaces are kept apart.")
+    text = "Its network does not enforce NetworkPolicies: agents reach other vibespaces, and whatever its nodes reach."
+    return Tried(found, text)

@@ -25,6 +25,8 @@ class Engine:
 
     choice: Choice
     identity: Identity
+    enforces_network_policies: bool | None = None
+    """Of a cluster, tried there; None where it was not."""
 
 
 async def find_engine(state: State, settings: Settings, environ: Mapping[str, str], chosen: Choice | None) -> Engine:

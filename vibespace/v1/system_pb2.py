@@ -27,7 +27,7 @@ from vibespace.v1 import cursor_pb2 as vibespace_dot_v1_dot_cursor__pb2
 from vibespace.v1 import options_pb2 as vibespace_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19vibespace/v1/system.proto\x12\x0cvibespace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19vibespace/v1/cursor.proto\x1a\x1avibespace/v1/options.proto\"\xc2\x02\n\x04Host\x12 \n\x0binitialized\x18\x01 \x01(\x08R\x0binitialized\x12\x30\n\x06\x65ngine\x18\x02 \x01(\x0b\x32\x18.vibespace.v1.HostEngineR\x06\x65ngine\x12)\n\x10\x65ngine_reachable\x18\x03 \x01(\x08R\x0f\x65ngineReachable\x12#\n\rengine_reason\x18\x04 \x01(\tR\x0c\x65ngineReason\x12\x18\n\x07resting\x18\x05 \x01(\x08R\x07resting\x12\x14\n\x05image\x18\x06 \x01(\tR\x05image\x12\x12\n\x04\x62\x61se\x18\x07 \x01(\tR\x04\x62\x61se\x12R\n\x17\x65ngine_unreachable_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x15\x65ngineUnreachableTime\"\xb9\x01\n\nHostEngine\x12\x14\n\x05\x62rand\x18\x01 \x01(\tR\x05\x62rand\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x18\n\x07\x61\x64\x64ress\x18\x03 \x01(\tR\x07\x61\x64\x64ress\x12\x18\n\x07private\x18\x04 \x01(\x08R\x07private\x12\x1a\n\x08rootless\x18\x05 \x01(\x08R\x08rootless\x12+\n\x11unenforced_limits\x18\x06 \x03(\tR\x10unenforcedLimits\"o\n\x06\x44\x61\x65mon\x12\x18\n\x07version\x18\x01 \x01(\tR\x07version\x12\x10\n\x03pid\x18\x02 \x01(\x05R\x03pid\x12\x12\n\x04home\x18\x03 \x01(\tR\x04home\x12%\n\x0euptime_seconds\x18\x04 \x01(\x03R\ruptimeSeconds\"\x85\x01\n\x07\x46inding\x12\x32\n\x08severity\x18\x01 \x01(\x0e\x32\x16.vibespace.v1.SeverityR\x08severity\x12\x18\n\x07subject\x18\x02 \x01(\tR\x07subject\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12\x12\n\x04hint\x18\x04 \x01(\tR\x04hint\"\x12\n\x10GetStatusRequest\"\xa4\x02\n\x11GetStatusResponse\x12,\n\x06\x64\x61\x65mon\x18\x01 \x01(\x0b\x32\x14.vibespace.v1.DaemonR\x06\x64\x61\x65mon\x12&\n\x04host\x18\x02 \x01(\x0b\x32\x12.vibespace.v1.HostR\x04host\x12\x1e\n\nvibespaces\x18\x03 \x01(\x05R\nvibespaces\x12\x16\n\x06\x61gents\x18\x04 \x01(\x05R\x06\x61gents\x12%\n\x0e\x61gents_running\x18\x05 \x01(\x05R\ragentsRunning\x12,\n\x06\x63ursor\x18\x06 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\x12\x18\n\x07outside\x18\x07 \x03(\tR\x07outside\x12\x12\n\x04kept\x18\x08 \x03(\tR\x04kept\"`\n\x0f\x44iagnoseRequest\x12\"\n\tisolation\x18\x01 \x01(\x08\x42\x04\xda\xb5\x18\x00R\tisolation\x12)\n\x06parent\x18\x02 \x01(\tB\x11\xda\xb5\x18\r\n\tvibespace \x01R\x06parent\"E\n\x10\x44iagnoseResponse\x12\x31\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x15.vibespace.v1.FindingR\x08\x66indings\"\x13\n\x11GetVersionRequest\"X\n\x12GetVersionResponse\x12\x18\n\x07version\x18\x01 \x01(\tR\x07version\x12\x16\n\x06python\x18\x02 \x01(\tR\x06python\x12\x10\n\x03\x61pi\x18\x03 \x01(\tR\x03\x61pi\"\x8e\x01\n\x11InitializeRequest\x12\x30\n\x06\x65ngine\x18\x01 \x01(\x0b\x32\x18.vibespace.v1.HostEngineR\x06\x65ngine\x12\x14\n\x05image\x18\x02 \x01(\tR\x05image\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\x12\x12\n\x04\x62\x61se\x18\x04 \x01(\tR\x04\x62\x61se\"j\n\x12InitializeResponse\x12&\n\x04host\x18\x01 \x01(\x0b\x32\x12.vibespace.v1.HostR\x04host\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\",\n\x0bRestRequest\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\"d\n\x0cRestResponse\x12&\n\x04host\x18\x01 \x01(\x0b\x32\x12.vibespace.v1.HostR\x04host\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\",\n\x0bWakeRequest\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\"d\n\x0cWakeResponse\x12&\n\x04host\x18\x01 \x01(\x0b\x32\x12.vibespace.v1.HostR\x04host\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor*_\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSEVERITY_OK\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x12\x12\n\x0eSEVERITY_ERROR\x10\x03\x32\xc2\x04\n\rSystemService\x12\x62\n\tGetStatus\x12\x1e.vibespace.v1.GetStatusRequest\x1a\x1f.vibespace.v1.GetStatusResponse\"\x14\x8a\xb5\x18\x08\n\x06status\x90\xb5\x18\x02\x98\xb5\x18\x01\x12_\n\x08\x44iagnose\x12\x1d.vibespace.v1.DiagnoseRequest\x1a\x1e.vibespace.v1.DiagnoseResponse\"\x14\x8a\xb5\x18\x08\n\x06\x64octor\x90\xb5\x18\x02\x98\xb5\x18\x01\x12\x66\n\nGetVersion\x12\x1f.vibespace.v1.GetVersionRequest\x1a .vibespace.v1.GetVersionResponse\"\x15\x8a\xb5\x18\t\n\x07version\x90\xb5\x18\x02\x98\xb5\x18\x01\x12Y\n\nInitialize\x12\x1f.vibespace.v1.InitializeRequest\x1a .vibespace.v1.InitializeResponse\"\x08\x90\xb5\x18\x02\x98\xb5\x18\x03\x12S\n\x04Rest\x12\x19.vibespace.v1.RestRequest\x1a\x1a.vibespace.v1.RestResponse\"\x14\x8a\xb5\x18\x08\n\x04stop\x18\x01\x90\xb5\x18\x02\x98\xb5\x18\x03\x12T\n\x04Wake\x12\x19.vibespace.v1.WakeRequest\x1a\x1a.vibespace.v1.WakeResponse\"\x15\x8a\xb5\x18\t\n\x05start\x18\x01\x90\xb5\x18\x02\x98\xb5\x18\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19vibespace/v1/system.proto\x12\x0cvibespace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19vibespace/v1/cursor.proto\x1a\x1avibespace/v1/options.proto\"\xc2\x02\n\x04Host\x12 \n\x0binitialized\x18\x01 \x01(\x08R\x0binitialized\x12\x30\n\x06\x65ngine\x18\x02 \x01(\x0b\x32\x18.vibespace.v1.HostEngineR\x06\x65ngine\x12)\n\x10\x65ngine_reachable\x18\x03 \x01(\x08R\x0f\x65ngineReachable\x12#\n\rengine_reason\x18\x04 \x01(\tR\x0c\x65ngineReason\x12\x18\n\x07resting\x18\x05 \x01(\x08R\x07resting\x12\x14\n\x05image\x18\x06 \x01(\tR\x05image\x12\x12\n\x04\x62\x61se\x18\x07 \x01(\tR\x04\x62\x61se\x12R\n\x17\x65ngine_unreachable_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x15\x65ngineUnreachableTime\"\x98\x02\n\nHostEngine\x12\x14\n\x05\x62rand\x18\x01 \x01(\tR\x05\x62rand\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x18\n\x07\x61\x64\x64ress\x18\x03 \x01(\tR\x07\x61\x64\x64ress\x12\x18\n\x07private\x18\x04 \x01(\x08R\x07private\x12\x1a\n\x08rootless\x18\x05 \x01(\x08R\x08rootless\x12+\n\x11unenforced_limits\x18\x06 \x03(\tR\x10unenforcedLimits\x12?\n\x19\x65nforces_network_policies\x18\x07 \x01(\x08H\x00R\x17\x65nforcesNetworkPolicies\x88\x01\x01\x42\x1c\n\x1a_enforces_network_policies\"o\n\x06\x44\x61\x65mon\x12\x18\n\x07version\x18\x01 \x01(\tR\x07version\x12\x10\n\x03pid\x18\x02 \x01(\x05R\x03pid\x12\x12\n\x04home\x18\x03 \x01(\tR\x04home\x12%\n\x0euptime_seconds\x18\x04 \x01(\x03R\ruptimeSeconds\"\x85\x01\n\x07\x46inding\x12\x32\n\x08severity\x18\x01 \x01(\x0e\x32\x16.vibespace.v1.SeverityR\x08severity\x12\x18\n\x07subject\x18\x02 \x01(\tR\x07subject\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12\x12\n\x04hint\x18\x04 \x01(\tR\x04hint\"\x12\n\x10GetStatusRequest\"\xa4\x02\n\x11GetStatusResponse\x12,\n\x06\x64\x61\x65mon\x18\x01 \x01(\x0b\x32\x14.vibespace.v1.DaemonR\x06\x64\x61\x65mon\x12&\n\x04host\x18\x02 \x01(\x0b\x32\x12.vibespace.v1.HostR\x04host\x12\x1e\n\nvibespaces\x18\x03 \x01(\x05R\nvibespaces\x12\x16\n\x06\x61gents\x18\x04 \x01(\x05R\x06\x61gents\x12%\n\x0e\x61gents_running\x18\x05 \x01(\x05R\ragentsRunning\x12,\n\x06\x63ursor\x18\x06 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\x12\x18\n\x07outside\x18\x07 \x03(\tR\x07outside\x12\x12\n\x04kept\x18\x08 \x03(\tR\x04kept\"`\n\x0f\x44iagnoseRequest\x12\"\n\tisolation\x18\x01 \x01(\x08\x42\x04\xda\xb5\x18\x00R\tisolation\x12)\n\x06parent\x18\x02 \x01(\tB\x11\xda\xb5\x18\r\n\tvibespace \x01R\x06parent\"E\n\x10\x44iagnoseResponse\x12\x31\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x15.vibespace.v1.FindingR\x08\x66indings\"\x13\n\x11GetVersionRequest\"X\n\x12GetVersionResponse\x12\x18\n\x07version\x18\x01 \x01(\tR\x07version\x12\x16\n\x06python\x18\x02 \x01(\tR\x06python\x12\x10\n\x03\x61pi\x18\x03 \x01(\tR\x03\x61pi\"\x8e\x01\n\x11InitializeRequest\x12\x30\n\x06\x65ngine\x18\x01 \x01(\x0b\x32\x18.vibespace.v1.HostEngineR\x06\x65ngine\x12\x14\n\x05image\x18\x02 \x01(\tR\x05image\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\x12\x12\n\x04\x62\x61se\x18\x04 \x01(\tR\x04\x62\x61se\"j\n\x12InitializeResponse\x12&\n\x04host\x18\x01 \x01(\x0b\x32\x12.vibespace.v1.HostR\x04host\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\",\n\x0bRestRequest\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\"d\n\x0cRestResponse\x12&\n\x04host\x18\x01 \x01(\x0b\x32\x12.vibespace.v1.HostR\x04host\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor\",\n\x0bWakeRequest\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\"d\n\x0cWakeResponse\x12&\n\x04host\x18\x01 \x01(\x0b\x32\x12.vibespace.v1.HostR\x04host\x12,\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x14.vibespace.v1.CursorR\x06\x63ursor*_\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSEVERITY_OK\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x12\x12\n\x0eSEVERITY_ERROR\x10\x03\x32\xc2\x04\n\rSystemService\x12\x62\n\tGetStatus\x12\x1e.vibespace.v1.GetStatusRequest\x1a\x1f.vibespace.v1.GetStatusResponse\"\x14\x8a\xb5\x18\x08\n\x06status\x90\xb5\x18\x02\x98\xb5\x18\x01\x12_\n\x08\x44iagnose\x12\x1d.vibespace.v1.DiagnoseRequest\x1a\x1e.vibespace.v1.DiagnoseResponse\"\x14\x8a\xb5\x18\x08\n\x06\x64octor\x90\xb5\x18\x02\x98\xb5\x18\x01\x12\x66\n\nGetVersion\x12\x1f.vibespace.v1.GetVersionRequest\x1a .vibespace.v1.GetVersionResponse\"\x15\x8a\xb5\x18\t\n\x07version\x90\xb5\x18\x02\x98\xb5\x18\x01\x12Y\n\nInitialize\x12\x1f.vibespace.v1.InitializeRequest\x1a .vibespace.v1.InitializeResponse\"\x08\x90\xb5\x18\x02\x98\xb5\x18\x03\x12S\n\x04Rest\x12\x19.vibespace.v1.RestRequest\x1a\x1a.vibespace.v1.RestResponse\"\x14\x8a\xb5\x18\x08\n\x04stop\x18\x01\x90\xb5\x18\x02\x98\xb5\x18\x03\x12T\n\x04Wake\x12\x19.vibespace.v1.WakeRequest\x1a\x1a.vibespace.v1.WakeResponse\"\x15\x8a\xb5\x18\t\n\x05start\x18\x01\x90\xb5\x18\x02\x98\xb5\x18\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,40 +50,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SYSTEMSERVICE'].methods_by_name['Rest']._serialized_options = b'\212\265\030\010\n\004stop\030\001\220\265\030\002\230\265\030\003'
   _globals['_SYSTEMSERVICE'].methods_by_name['Wake']._loaded_options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['Wake']._serialized_options = b'\212\265\030\t\n\005start\030\001\220\265\030\002\230\265\030\003'
-  _globals['_SEVERITY']._serialized_start=2037
-  _globals['_SEVERITY']._serialized_end=2132
+  _globals['_SEVERITY']._serialized_start=2132
+  _globals['_SEVERITY']._serialized_end=2227
   _globals['_HOST']._serialized_start=132
   _globals['_HOST']._serialized_end=454
   _globals['_HOSTENGINE']._serialized_start=457
-  _globals['_HOSTENGINE']._serialized_end=642
-  _globals['_DAEMON']._serialized_start=644
-  _globals['_DAEMON']._serialized_end=755
-  _globals['_FINDING']._serialized_start=758
-  _globals['_FINDING']._serialized_end=891
-  _globals['_GETSTATUSREQUEST']._serialized_start=893
-  _globals['_GETSTATUSREQUEST']._serialized_end=911
-  _globals['_GETSTATUSRESPONSE']._serialized_start=914
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1206
-  _globals['_DIAGNOSEREQUEST']._serialized_start=1208
-  _globals['_DIAGNOSEREQUEST']._serialized_end=1304
-  _globals['_DIAGNOSERESPONSE']._serialized_start=1306
-  _globals['_DIAGNOSERESPONSE']._serialized_end=1375
-  _globals['_GETVERSIONREQUEST']._serialized_start=1377
-  _globals['_GETVERSIONREQUEST']._serialized_end=1396
-  _globals['_GETVERSIONRESPONSE']._serialized_start=1398
-  _globals['_GETVERSIONRESPONSE']._serialized_end=1486
-  _globals['_INITIALIZEREQUEST']._serialized_start=1489
-  _globals['_INITIALIZEREQUEST']._serialized_end=1631
-  _globals['_INITIALIZERESPONSE']._serialized_start=1633
-  _globals['_INITIALIZERESPONSE']._serialized_end=1739
-  _globals['_RESTREQUEST']._serialized_start=1741
-  _globals['_RESTREQUEST']._serialized_end=1785
-  _globals['_RESTRESPONSE']._serialized_start=1787
-  _globals['_RESTRESPONSE']._serialized_end=1887
-  _globals['_WAKEREQUEST']._serialized_start=1889
-  _globals['_WAKEREQUEST']._serialized_end=1933
-  _globals['_WAKERESPONSE']._serialized_start=1935
-  _globals['_WAKERESPONSE']._serialized_end=2035
-  _globals['_SYSTEMSERVICE']._serialized_start=2135
-  _globals['_SYSTEMSERVICE']._serialized_end=2713
+  _globals['_HOSTENGINE']._serialized_end=737
+  _globals['_DAEMON']._serialized_start=739
+  _globals['_DAEMON']._serialized_end=850
+  _globals['_FINDING']._serialized_start=853
+  _globals['_FINDING']._serialized_end=986
+  _globals['_GETSTATUSREQUEST']._serialized_start=988
+  _globals['_GETSTATUSREQUEST']._serialized_end=1006
+  _globals['_GETSTATUSRESPONSE']._serialized_start=1009
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1301
+  _globals['_DIAGNOSEREQUEST']._serialized_start=1303
+  _globals['_DIAGNOSEREQUEST']._serialized_end=1399
+  _globals['_DIAGNOSERESPONSE']._serialized_start=1401
+  _globals['_DIAGNOSERESPONSE']._serialized_end=1470
+  _globals['_GETVERSIONREQUEST']._serialized_start=1472
+  _globals['_GETVERSIONREQUEST']._serialized_end=1491
+  _globals['_GETVERSIONRESPONSE']._serialized_start=1493
+  _globals['_GETVERSIONRESPONSE']._serialized_end=1581
+  _globals['_INITIALIZEREQUEST']._serialized_start=1584
+  _globals['_INITIALIZEREQUEST']._serialized_end=1726
+  _globals['_INITIALIZERESPONSE']._serialized_start=1728
+  _globals['_INITIALIZERESPONSE']._serialized_end=1834
+  _globals['_RESTREQUEST']._serialized_start=1836
+  _globals['_RESTREQUEST']._serialized_end=1880
+  _globals['_RESTRESPONSE']._serialized_start=1882
+  _globals['_RESTRESPONSE']._serialized_end=1982
+  _globals['_WAKEREQUEST']._serialized_start=1984
+  _globals['_WAKEREQUEST']._serialized_end=2028
+  _globals['_WAKERESPONSE']._serialized_start=2030
+  _globals['_WAKERESPONSE']._serialized_end=2130
+  _globals['_SYSTEMSERVICE']._serialized_start=2230
+  _globals['_SYSTEMSERVICE']._serialized_end=2808
 # @@protoc_insertion_point(module_scope)

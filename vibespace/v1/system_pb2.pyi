@@ -110,6 +110,7 @@ class HostEngine(message.Message):
     PRIVATE_FIELD_NUMBER: builtins.int
     ROOTLESS_FIELD_NUMBER: builtins.int
     UNENFORCED_LIMITS_FIELD_NUMBER: builtins.int
+    ENFORCES_NETWORK_POLICIES_FIELD_NUMBER: builtins.int
     brand: builtins.str
     """`podman`, `docker`, `kubernetes` or `fake`."""
     version: builtins.str
@@ -120,6 +121,8 @@ class HostEngine(message.Message):
     """It is served by the daemon itself, from the state directory."""
     rootless: builtins.bool
     """It runs without root."""
+    enforces_network_policies: builtins.bool
+    """Of a cluster: whether its network enforced NetworkPolicies when `init` tried it. Missing where that could not be tried."""
     @builtins.property
     def unenforced_limits(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Limits that it takes and cannot hold containers to: of `cpu`, `memory`, `processes`."""
@@ -133,12 +136,15 @@ class HostEngine(message.Message):
         private: builtins.bool = ...,
         rootless: builtins.bool = ...,
         unenforced_limits: abc.Iterable[builtins.str] | None = ...,
+        enforces_network_policies: builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_enforces_network_policies", b"_enforces_network_policies", "enforces_network_policies", b"enforces_network_policies"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "brand", b"brand", "private", b"private", "rootless", b"rootless", "unenforced_limits", b"unenforced_limits", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_enforces_network_policies", b"_enforces_network_policies", "address", b"address", "brand", b"brand", "enforces_network_policies", b"enforces_network_policies", "private", b"private", "rootless", b"rootless", "unenforced_limits", b"unenforced_limits", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__enforces_network_policies: _TypeAlias = typing.Literal["enforces_network_policies"]  # noqa: Y015
+    _WhichOneofArgType__enforces_network_policies: _TypeAlias = typing.Literal["_enforces_network_policies", b"_enforces_network_policies"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__enforces_network_policies) -> _WhichOneofReturnType__enforces_network_policies | None: ...
 
 @typing.final
 class Daemon(message.Message):

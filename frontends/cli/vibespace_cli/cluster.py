@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -126,9 +127,10 @@ def found(
     log_id = machine.log_id(session)
     machine.with_progress(session, lambda progress: cluster.check_image(session.state, log_id, name, progress))
     session.output.step(f"Image: {name}")
-    for note in notes:  # not before a refusal, which is one sentence
+    tried = machine.with_progress(session, lambda progress: cluster.try_network(session.state, log_id, name, progress))
+    for note in (tried.note, *notes):  # not before a refusal, which is one sentence
         session.output.note(note)
-    return engine, name, on.text
+    return replace(engine, enforces_network_policies=tried.enforces), name, on.text
 
 
 def _prepared(session: Session, asked: Asked) -> tuple[Engine, Sequence[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -86,10 +86,14 @@ def recorded(session: Session) -> Choice | None:
 
 
 def engine(session: Session) -> Engine:
-    """The engine, made to answer."""
+    """The engine, made to answer; what was found out about it before is still so."""
     from vibespace.setup.init import find_engine
 
-    return asyncio.run(find_engine(session.state, settings(session), os.environ, recorded(session)))
+    found = asyncio.run(find_engine(session.state, settings(session), os.environ, recorded(session)))
+    told = host(session).engine
+    if told.HasField("enforces_network_policies"):
+        return replace(found, enforces_network_policies=told.enforces_network_policies)
+    return found
 
 
 def builder(session: Session) -> Engine:
@@ -123,6 +127,7 @@ def record(session: Session, found: Engine | None, image: str, base: str = "") -
             private=choice.private,
             rootless=identity.rootless,
             unenforced_limits=identity.unenforced_limits,
+            enforces_network_policies=found.enforces_network_policies,
         )
     request = InitializeRequest(engine=said, image=image, request_id=session.output.request_id)
     request.base = "" if base == DEFAULT else base  # a later version may have another default
