@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import pytest
 from tests.goldens.make import HERE, told
 from vibespace.app.log import Log
 from vibespace.domain import kinds
+from vibespace.engine import cluster as kubeconfigs
+from vibespace.engine.login import login
+from vibespace.engine.renewal import lifetime
 
 HISTORIES = sorted(path for path in (HERE / "histories").glob("*.jsonl") if "folds" not in path.name)
 DIRECTORIES = sorted((HERE / "state").iterdir())
@@ -73,7 +77,23 @@ def test_an_old_state_directory_opens(directory: Path, tmp_path: Path) -> None:
     log = Log(tmp_path / "events.db")
     now = told(log.load())
     log.close()
+    kubeconfig = directory / "kubeconfig"
+    if kubeconfig.exists():
+        now["cluster"] = asdict(kubeconfigs.read(kubeconfig))
     assert kept(json.loads((directory / "expected.json").read_text()), now)
+
+
+@pytest.mark.parametrize(
+    "directory", [each for each in DIRECTORIES if (each / "kubeconfig").exists()], ids=lambda path: path.name
+)
+async def test_an_old_kubeconfig_leads_to_its_cluster(directory: Path) -> None:
+    """As `init` left it, with the login in it."""
+    kubeconfig, expected = directory / "kubeconfig", json.loads((directory / "expected.json").read_text())
+    found = await login(kubeconfig)
+    cluster = kubeconfigs.read(kubeconfig)
+    assert cluster.address == expected["host"]["engine"]["address"]
+    assert (found.server, found.trust.cert_store_stats()["x509"]) == (cluster.server, 1)
+    assert lifetime((await found.authorization()).removeprefix("Bearer ")) == (1767323045, 1769915045)
 
 
 def test_every_event_is_in_some_history() -> None:

@@ -1,14 +1,19 @@
 """Made the goldens of this build: a history with every event there is, and a state directory.
 
-`python -m tests.goldens.make v4` wrote the newest, once. A promise is never written anew: when events change, a next
-version is made beside it, and all of them go on being folded by the tests.
+`python -m tests.goldens.make v6` wrote the newest, once. A promise is never written anew: when events change, a next
+version is made beside it, and all of them go on being folded by the tests. From v6 on the engine is a cluster, to which
+a kubeconfig leads that `init` might have written, with a token that nobody has ever given.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,8 +57,27 @@ from vibespace.daemon.convert_conversations import conversation_message, message
 from vibespace.daemon.convert_credentials import credential_message
 from vibespace.domain.conversations import Conversation
 from vibespace.domain.transcripts import Transcript
+from vibespace.engine import cluster as kubeconfigs
+from vibespace.engine.base import KUBERNETES
+from vibespace.engine.cluster import Cluster
 
 HERE = Path(__file__).parent
+CLUSTER = Cluster(
+    "https://192.0.2.7:6443",
+    "team",
+    account="vibespace",
+    storage_class="fast",
+    storage_bytes=20 << 30,
+    pull_secret="registry",
+    closed=["192.0.2.7/32", "2001:db8::7/128"],
+)
+ON_CLUSTER = ENGINE | {
+    "brand": KUBERNETES,
+    "version": "v1.34.4",
+    "address": CLUSTER.address,
+    "unenforced_limits": ["processes"],
+    "enforces_network_policies": True,
+}
 SETTINGS = {
     "model": "opus",
     "max_turns": 3,
@@ -117,7 +141,7 @@ def row(recorded: Recorded) -> dict[str, Any]:
     }
 
 
-async def live(house: House) -> None:
+async def live(house: House, engine: Mapping[str, Any] = ENGINE) -> None:
     """A life in which everything happens that can."""
 
     async def seen(vibespace: str, name: str, state: str, reason: str = "") -> None:
@@ -143,7 +167,7 @@ async def live(house: House) -> None:
         return partial(named, settings=settings, fields=fields)
 
     steps: list[Any] = [
-        partial(host.initialize, engine=ENGINE, image="an-image"),
+        partial(host.initialize, engine=dict(engine), image="an-image"),
         partial(host.observe_engine, reason=""),
         create(cpu="500m", memory_limit="1Gi"),
         create("cloned", type="codex", repo="https://example.org/a/project.git", branch="main"),
@@ -167,7 +191,7 @@ async def live(house: House) -> None:
         partial(host.observe_engine, reason="it is down"),
         host.rest,
         host.wake,
-        partial(host.initialize, engine=ENGINE, image="another-image", base="debian:12"),
+        partial(host.initialize, engine=dict(engine), image="another-image", base="debian:12"),
         ("cloned", "codex-1", "stopped"),
         ("cloned", "codex-1", "starting"),
         create("kept", type="codex"),
@@ -299,16 +323,30 @@ async def make(version: str) -> None:
     """Write `version`, which must not be there."""
     directory = HERE / "state" / version
     directory.mkdir()
+    (directory / "kubeconfig").write_text(kubeconfigs.write(CLUSTER, _authority(), {"token": _token()}))
     house = House(directory / "events.db")
     await house.open()
-    await live(house)
+    await live(house, ON_CLUSTER)
     history = house.log.read(0)
     folds = [told(house.log.fold(recorded.position)) for recorded in history]
     await house.close()
     lines = [json.dumps(row(recorded), sort_keys=True) for recorded in history]
     (HERE / "histories" / f"{version}.jsonl").write_text("\n".join(lines) + "\n")
     (HERE / "histories" / f"{version}.folds.jsonl").write_text("\n".join(map(json.dumps, folds)) + "\n")
-    (directory / "expected.json").write_text(json.dumps(folds[-1], indent=1) + "\n")
+    expected = {**folds[-1], "cluster": asdict(CLUSTER)}
+    (directory / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+
+
+def _authority() -> str:
+    """The certificate of nobody: its key was thrown away."""
+    words = "openssl req -x509 -newkey ed25519 -nodes -days 36500 -subj /CN=nobody -keyout /dev/null"
+    return base64.b64encode(subprocess.run(words.split(), capture_output=True, check=True).stdout).decode()
+
+
+def _token() -> str:
+    """In the form of one, and signed by nobody."""
+    parts = ({"alg": "none"}, {"iat": 1767323045, "exp": 1769915045, "sub": "system:serviceaccount:team:vibespace"})
+    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + "."
 
 
 if __name__ == "__main__":
