@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,10 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.place import HERE
 from tests.e2e.installation import Installation
 from tests.places import Place
-from vibespace.engine import bodies, manifests
+from vibespace.engine import bodies, manifests, pods
+
+CLUSTER = "kubernetes"
+"""As an engine's kind: see tests/engines.py."""
 
 _numbers = count()
 
@@ -46,6 +50,7 @@ class OnCluster(Installation):
     """See `Installation`."""
 
     machine = HERE
+    stays = ("the namespace of ", "the account 'vibespace' and its Role")
 
     def __init__(self, served: ServedCluster) -> None:
         super().__init__(served.socket, place=served.place)
@@ -63,10 +68,36 @@ class OnCluster(Installation):
         of = f",{bodies.VIBESPACE}={vibespace}" if vibespace else ""
         claims = self._listed("persistentvolumeclaims", of)
         return {
-            "containers": sorted(each["metadata"]["name"] for each in self._listed("pods", of)),
+            "containers": sorted(manifests.container_name(pods.agent_uid(each)) for each in self._listed("pods", of)),
             "networks": sorted(each["metadata"]["name"] for each in self._listed("networkpolicies", of)),
             "volumes": sorted(name for claim in claims for name in manifests.volume_names(claim)),
         }
+
+    @property
+    def address(self) -> str:
+        return f"{self.served.cluster.server}/{self.namespace}"
+
+    def container(self, name: str) -> str:
+        """Also what makes its pods; what agents are given is in the Secret, which is there for that."""
+        return self._kubectl("get", "deployment,pod", "--output=json")
+
+    def take_container(self, name: str) -> None:
+        agent = name.removeprefix(manifests.container_name(""))
+        self._kubectl("delete", "pod", f"--selector={bodies.AGENT_UID}={agent}", "--grace-period=0", "--force")
+
+    def make_volume(self, name: str) -> None:
+        spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+        meta = {"name": name, "labels": self._label_of_nothing()}
+        claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": spec}
+        self._kubectl("apply", "--filename=-", input=json.dumps(claim))
+
+    def is_closed(self, vibespace: str) -> bool:
+        [policy] = self._listed("networkpolicies", f",{bodies.VIBESPACE}={vibespace}")
+        return all("podSelector" in peer for rule in policy["spec"]["egress"] for peer in rule["to"])
+
+    def allow_sudo(self) -> None:
+        label = "pod-security.kubernetes.io/enforce=baseline"
+        self.served.cluster.kubectl("label", "namespace", self.namespace, label, "--overwrite")
 
     def close(self) -> None:
         if self.alive():
@@ -74,6 +105,9 @@ class OnCluster(Installation):
         self.served.cluster.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--wait=false")
         if self.home.exists():
             shutil.rmtree(self.home)
+
+    def _kubectl(self, *words: str, input: str = "") -> str:
+        return self.served.cluster.kubectl(f"--namespace={self.namespace}", *words, input=input)
 
     def _listed(self, kind: str, of: str) -> list[Any]:
         path = {

@@ -1,9 +1,9 @@
 """The shared installation: initialised once for each engine (2 s), on the engines and the image that all tests share.
 
 Every test runs on root's Podman. Those marked `core` run on the other three engines as well, those marked `clustered`
-on a Kubernetes cluster too. Those whose client could
-as well be on another machine run once more as if it were, through a relay (tests/e2e/afar.py): all that are not marked
-`here`, which says why; `pytest -m here --collect-only tests/e2e` lists them.
+on a Kubernetes cluster: all that are `core`, but for those marked `unclustered`, which says why. Those whose client
+could as well be on another machine run once more as if it were, through a relay (tests/e2e/afar.py): all that are not
+marked `here`, which says why; `pytest -m here --collect-only tests/e2e` lists them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.e2e.afar import afar
-from tests.e2e.clustered import ServedCluster, on_cluster
+from tests.e2e.clustered import CLUSTER, ServedCluster, on_cluster
 from tests.e2e.installation import Installation, installation
 from tests.engines import KINDS, Podman, Served
 from tests.places import Place
 from tests.podman import cache
 
 FROM_AFAR = "-afar"
-CLUSTER = "kubernetes"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -35,6 +34,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     runs = list(core.args or KINDS if core else KINDS[:1])
     if metafunc.definition.get_closest_marker("clustered"):
         runs.append(CLUSTER)
+    elif core:
+        test = metafunc.definition.nodeid
+        assert metafunc.definition.get_closest_marker("unclustered"), f"{test} is `core`: `unclustered` is to say why"
     if not metafunc.definition.get_closest_marker("here"):
         test = metafunc.definition.nodeid
         assert {"vs", "own"} & set(metafunc.fixturenames), f"{test} cannot run from afar, so `here` is to say why"
@@ -97,6 +99,10 @@ def own(served: Served, is_afar: bool) -> Iterator[Installation]:
 @pytest.fixture
 def bare(served: Served) -> Iterator[Installation]:
     """An installation for one test, before `init`."""
+    if isinstance(served, ServedCluster):
+        with on_cluster(served) as clustered:
+            yield clustered
+        return
     with installation(served.socket, place=served.place) as made:
         yield made
 

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class Installation:
 
     machine = "host.containers.internal"
     """How agents find this machine."""
+    stays: Sequence[str] = ("images in ", "localhost/vibespace-agent", "localhost/vibespace-base")
+    """Of what `uninstall` leaves in the engine."""
 
     def __init__(self, engine: str, socket: str = "", place: Place | None = None) -> None:
         """`engine` is where the engine really listens; `socket` what config.yaml says, when that is a relay.
@@ -166,9 +168,37 @@ class Installation:
         """Names of what the engine has of ours, by kind; of one vibespace, when one is named."""
         return asyncio.run(self._objects(vibespace))
 
-    def call(self, method: str, path: str, **query: Any) -> Any:
+    def call(self, method: str, path: str, *body: Any, **query: Any) -> Any:
         """Ask the engine itself, behind the program's back."""
-        return asyncio.run(self._call(method, path, query))
+        return asyncio.run(self._call(method, path, body, query))
+
+    @property
+    def address(self) -> str:
+        """Where the engine is, as `status` tells it."""
+        return self.engine
+
+    def container(self, name: str) -> str:
+        """All that the engine tells of one."""
+        return json.dumps(self.call("get", f"/containers/{name}/json"))
+
+    def take_container(self, name: str) -> None:
+        """As somebody with the engine's own means."""
+        self.call("delete", f"/containers/{name}", force=True)
+
+    def make_volume(self, name: str) -> None:
+        """With our label, for a vibespace `nothing`."""
+        self.call("post", "/volumes/create", {"Name": name, "Labels": self._label_of_nothing()})
+
+    def is_closed(self, vibespace: str) -> bool:
+        """Whether its network leads nowhere."""
+        [name] = self.objects(vibespace)["networks"]
+        return bool(self.call("get", f"/networks/{name}")["Internal"])
+
+    def allow_sudo(self) -> None:
+        """What its administrator has to do before."""
+
+    def _label_of_nothing(self) -> dict[str, str]:
+        return {bodies.LOG: self.log_id, bodies.OWNER: "nobody", bodies.VIBESPACE: "nothing"}
 
     def close(self) -> None:
         """End the daemon, and take away everything that was made."""
@@ -179,10 +209,10 @@ class Installation:
         if self.home.exists():  # a test may have uninstalled it
             shutil.rmtree(self.home)
 
-    async def _call(self, method: str, path: str, query: dict[str, Any]) -> Any:
+    async def _call(self, method: str, path: str, body: tuple[Any, ...], query: dict[str, Any]) -> Any:
         api = Api(self.engine)
         try:
-            return await getattr(api, method)(path, **query)
+            return await getattr(api, method)(path, *body, **query)
         finally:
             await api.close()
 

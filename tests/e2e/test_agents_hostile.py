@@ -5,7 +5,6 @@ The real programs, on models that have them try.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -66,7 +65,7 @@ def search(own: Installation, agent: str, told: list[str]) -> None:
     """No value is in what we keep, tell or pass on; `told` is what else there is to look through."""
     told += [own.ok("events"), own.ok("events", "-v", "--json"), own.ok("config", "show", agent)]
     told += [own.ok("credential", "list"), own.ok("agent", "info", agent), own.ok("logs", agent)]
-    told += [json.dumps(own.call("get", f"/containers/{name}/json")) for name in own.objects()["containers"]]
+    told += [own.container(name) for name in own.objects()["containers"]]
     told += [path.read_bytes().decode(errors="replace") for path in own.home.rglob("*") if path.is_file()]
     assert (own.home / "debug.log").stat().st_size > 0
     assert any(path.is_file() for path in (own.home / "blobs").rglob("*"))

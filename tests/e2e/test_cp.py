@@ -51,6 +51,7 @@ def test_where_paths_begin(vs: Installation, agent: str, tmp_path: Path) -> None
     assert vs.inside(agent, "cat /tmp/colon") == "colon"
 
 
+@pytest.mark.clustered
 def test_names_of_any_bytes(vs: Installation, agent: str, tmp_path: Path) -> None:
     """A path is bytes, here and inside."""
     name = b"line\nbreak \xff"
@@ -209,6 +210,7 @@ def test_logs(vs: Installation, agent: str) -> None:
     assert (wrong.returncode, wrong.stdout) == (2, "")
 
 
+@pytest.mark.clustered
 def test_logs_of_what_was_stopped(own: Installation) -> None:
     """Following ends with the container, whose output goes with it; that is said."""
     own.ok("create", "demo", "-t", "claude-code")

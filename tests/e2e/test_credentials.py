@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,6 +98,7 @@ def test_a_private_repository(own: Installation) -> None:
     own.ok("delete", "other", "--force")
 
 
+@pytest.mark.clustered
 def test_a_planted_secret_is_nowhere(own: Installation) -> None:
     """Not in the state directory, the history, debug.log, an argument, the engine's own account or a container's
     environment, though git inside has been told it.
@@ -116,7 +116,7 @@ def test_a_planted_secret_is_nowhere(own: Installation) -> None:
     own.inside(agent, "while ! test -e /dev/shm/vibespace-git/config; do sleep 0.1; done")
     assert PASSWORD in own.inside(agent, "printf 'protocol=https\\nhost=example.org\\n\\n' | git credential fill")
     told = [own.ok("events"), own.ok("credential", "list"), own.ok("info", "private"), own.inside(agent, "env")]
-    told += [json.dumps(own.call("get", f"/containers/{name}/json")) for name in own.objects()["containers"]]
+    told += [own.container(name) for name in own.objects()["containers"]]
     told += [path.read_bytes().decode(errors="replace") for path in own.home.rglob("*") if path.is_file()]
     told += [_arguments(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
     assert (own.home / "debug.log").stat().st_size > 0

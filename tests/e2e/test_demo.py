@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.agents import MACHINE, bash
+from tests.e2e.clustered import OnCluster
 from tests.e2e.installation import Installation
 from tests.image.engine import base
 from tests.models.anthropic import Anthropic
@@ -43,10 +44,13 @@ def demo(bare: Installation, checkout: Path, **environ: str) -> str:
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_without_keys(bare: Installation, checkout: Path) -> None:
     """On every engine two programs each commit what they were asked for, once allowed to, and know it after a stop and
     a start.
     """
+    if isinstance(bare, OnCluster):
+        bare.init()  # which one is to be used, nobody but its owner says
     told = demo(bare, checkout)
     for said in ("Add notes", "Add a poem", "You asked me for NOTES.md.", "You asked me for POEM.md."):
         assert said in told

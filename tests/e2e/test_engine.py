@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.clustered import CLUSTER
 from tests.e2e.installation import Installation, installation
 from tests.e2e.relay import Relay
 from vibespace.client import Client
-from vibespace.engine import bodies
 from vibespace.engine.api import Api
 from vibespace.state import State
 from vibespace.v1.system_pb2 import HostEngine, InitializeRequest, InitializeResponse
@@ -61,16 +61,20 @@ def test_engine_stops_at_work(engine: str, relay: Relay) -> None:
 
 
 @pytest.mark.core
-def test_container_taken_away(own: Installation) -> None:
-    """A container that somebody removes comes back, with its home, and the history tells of both."""
+@pytest.mark.clustered
+def test_container_taken_away(own: Installation, engine_kind: str) -> None:
+    """A container that somebody removes comes back, with its home, and the history tells of both.
+
+    A cluster brings it back by itself, so that it is seen on its way and not as failed.
+    """
     own.ok("create", "robbed", "-t", "codex")
     own.inside("codex-1@robbed", "echo mine > ~/file")
     after = own.events()[-1]["cursor"]["position"]
     words = ["events", "--follow", "--after", str(after), "--type", "agent.observed"]
     with own.popen(*words) as following:
         assert following.stdout is not None
-        own.call("delete", f"/containers/{own.objects()['containers'][0]}", force=True)
-        assert '"failed"' in following.stdout.readline()
+        own.take_container(own.objects()["containers"][0])
+        assert ('"starting"' if engine_kind == CLUSTER else '"failed"') in following.stdout.readline()
         assert '"running"' in following.stdout.readline()
         following.kill()
     assert own.inside("codex-1@robbed", "cat ~/file") == "mine"
@@ -98,10 +102,11 @@ def test_image_gone(own: Installation, engine: str) -> None:
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_leftovers(own: Installation) -> None:
     """What has our label and belongs to nothing is shown by doctor, and never deleted unasked."""
     name = f"left-{Path(own.home).name}"
-    asyncio.run(_make_volume(own, name))
+    own.make_volume(name)
     told = [f["subject"] for f in own.data("doctor")["findings"] if f["severity"] == "warning"]
     assert f"volume {name}" in told
     own.ok("create", "other", "-t", "codex")
@@ -109,15 +114,6 @@ def test_leftovers(own: Installation) -> None:
     own.restart()
     assert name in own.ok("doctor")
     assert own.objects()["volumes"] == [name]
-
-
-async def _make_volume(own: Installation, name: str) -> None:
-    api = Api(own.engine)
-    labels = {bodies.LOG: own.log_id, bodies.OWNER: "nobody", "vibespace.vibespace": "nothing"}
-    try:
-        await api.post("/volumes/create", {"Name": name, "Labels": labels})
-    finally:
-        await api.close()
 
 
 async def derive(engine: str, image: str) -> str:

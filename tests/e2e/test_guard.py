@@ -112,6 +112,9 @@ def rules(place: Place) -> str:
 
 @pytest.mark.here("config.yaml is written between two commands, and uninstall is beside the daemon")
 @pytest.mark.core("podman", "docker")
+@pytest.mark.unclustered(
+    "a cluster's network does what this machine's firewall does here: tests/engine/test_policies.py"
+)
 def test_what_agents_reach(served: Served) -> None:
     """The internet, siblings, names, and what was opened; nothing else of this machine nor of private networks.
 
@@ -163,6 +166,7 @@ def test_what_agents_reach(served: Served) -> None:
         assert own.log_id not in rules(place)
 
 
+@pytest.mark.clustered
 def test_the_engine_and_the_state_directory_are_not_inside(vs: Installation, demo: str) -> None:
     """Neither is there by its path, and no socket of an engine is among the mounts."""
     paths = f"{vs.engine} {vs.home} /run/podman/podman.sock /var/run/docker.sock"

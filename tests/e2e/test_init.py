@@ -48,14 +48,15 @@ def test_twice(own: Installation, engine: str) -> None:
 
 
 @pytest.mark.core
-def test_the_engine_is_named(vs: Installation, engine: str, engine_kind: str) -> None:
+@pytest.mark.clustered
+def test_the_engine_is_named(vs: Installation, engine_kind: str) -> None:
     """`status` tells which engine, version, where, whether a user's, and what it cannot enforce, as `doctor` does."""
     told = vs.data("status")["host"]["engine"]
     brand, _, rootless = engine_kind.partition("-")
-    assert (told["brand"], told["address"], told["rootless"]) == (brand, engine, bool(rootless))
+    assert (told["brand"], told["address"], told["rootless"]) == (brand, vs.address, bool(rootless))
     assert told["version"]
     shown = on_terminal(vs, "status").stdout
-    for word in (brand, told["version"], engine, "rootless"):
+    for word in (brand, told["version"], vs.address, "rootless"):
         assert word in shown
     limits = told["unenforced_limits"]
     findings = [found for found in vs.data("doctor")["findings"] if found["subject"] == "engine"]

@@ -83,6 +83,7 @@ def test_kept_data(vs: Installation) -> None:
     assert vs.refused("create", "keeper", "-t", "codex", "--reuse-data")[:2] == (16, "NO_KEPT_DATA")
 
 
+@pytest.mark.clustered
 def test_limits(vs: Installation) -> None:
     """The limits of memory, swap included, and of processor time are those the kernel holds the container to."""
     vs.ok("create", "limited", "-t", "codex", "--memory-limit", "256Mi", "--cpu-limit", "500m", "--storage", "1Gi")

@@ -27,6 +27,7 @@ def ssh(settings: Path, *arguments: str, program: str = "ssh") -> Done:
     return subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
+@pytest.mark.clustered
 def test_commands_and_files(vs: Installation, settings: Path, tmp_path: Path) -> None:
     """A command with its exit code, and a file of some size there and back."""
     done = ssh(settings, HOST, "id -un; exit 7")

@@ -88,6 +88,7 @@ def test_deletion(vs: Installation, apart: str) -> None:
     assert vs.types("--vibespace", apart).count("vibespace.worktree_left") == 2
 
 
+@pytest.mark.clustered
 def test_what_is_stopped_comes_back(vs: Installation, apart: str) -> None:
     """With what was in it; and what its agent has removed is made again."""
     vs.inside(FIRST, "echo mine > new")
@@ -102,9 +103,11 @@ def test_what_is_stopped_comes_back(vs: Installation, apart: str) -> None:
 
 
 @pytest.mark.core
+@pytest.mark.clustered
 def test_root_inside(vs: Installation, project: Path) -> None:
     """git by sudo finds no dubious ownership; what root alone may remove stays, in nobody's way, and that is told."""
     vs.place.give(project)
+    vs.allow_sudo()
     vs.ok("create", "rooted", "-t", "codex", "--repo", str(project), "--worktree", "--sudo")
     try:
         vs.ok("agent", "create", "--vibespace", "rooted")
