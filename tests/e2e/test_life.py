@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.e2e.clustered import CLUSTER
 from tests.e2e.installation import Installation, on_terminal
 
 pytestmark = pytest.mark.containers
@@ -84,11 +85,13 @@ def test_kept_data(vs: Installation) -> None:
 
 
 @pytest.mark.clustered
-def test_limits(vs: Installation) -> None:
+def test_limits(vs: Installation, engine_kind: str) -> None:
     """The limits of memory, swap included, and of processor time are those the kernel holds the container to."""
     vs.ok("create", "limited", "-t", "codex", "--memory-limit", "256Mi", "--cpu-limit", "500m", "--storage", "1Gi")
-    limits = {limit["setting"]: limit["enforced"] for limit in vs.data("info", "limited")["limits"]}
+    told = {limit["setting"]: limit for limit in vs.data("info", "limited")["limits"]}
+    limits = {setting: limit["enforced"] for setting, limit in told.items()}
     assert limits == {"memory_limit": True, "cpu_limit": True, "storage": False}
+    assert ("storage class" if engine_kind == CLUSTER else "free disk space") in told["storage"]["reason"]
     shown = on_terminal(vs, "list", "--usage").stdout
     assert "MEMORY" in shown.splitlines()[0]
     assert "limited" in shown

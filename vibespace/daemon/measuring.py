@@ -9,7 +9,7 @@ from typing import TypeVar
 from vibespace.app.feed import Feed
 from vibespace.domain import quantities
 from vibespace.domain.vibespaces import Spec
-from vibespace.engine.base import Engine, Meter, Usage
+from vibespace.engine.base import KUBERNETES, Engine, Meter, Usage
 from vibespace.errors import Error
 from vibespace.v1 import agents_pb2, vibespaces_pb2
 
@@ -27,6 +27,7 @@ _PATIENCE = 3.0
 """Seconds that an answer waits for the engine's figures, which Docker may take one second to give."""
 
 _NO_QUOTA = "volumes have no quotas here; the free disk space is the limit"
+_OF_THE_CLASS = "the claim is of that size; whether it ends there is its storage class's affair"
 _NOT_ENFORCED = "the engine does not enforce it on this machine"
 _NOT_ASKED = "the engine cannot be asked now"
 
@@ -71,7 +72,9 @@ class Measuring:
         """What became of each limit that was asked for."""
         asked = [name for name in (*FIELDS, "storage") if name in spec]
         holds = await self._enforced() if asked else frozenset()
-        return [_limit(name, spec[name], holds) for name in asked]
+        host = self._feed.state.host
+        quota = _OF_THE_CLASS if host and host.engine.get("brand") == KUBERNETES else _NO_QUOTA
+        return [_limit(name, spec[name], holds, quota) for name in asked]
 
     async def check(self, spec: Spec) -> None:
         """Raises InvalidArgument QUANTITY_INVALID for a limit above what the engine's machine has, as far as the engine
@@ -104,9 +107,9 @@ class Measuring:
             return None
 
 
-def _limit(setting: str, asked: str, holds: frozenset[str] | None) -> vibespaces_pb2.Limit:
+def _limit(setting: str, asked: str, holds: frozenset[str] | None, quota: str) -> vibespaces_pb2.Limit:
     enforced = holds is not None and FIELDS.get(setting) in holds
-    why = _NO_QUOTA if setting not in FIELDS else _NOT_ASKED if holds is None else _NOT_ENFORCED
+    why = quota if setting not in FIELDS else _NOT_ASKED if holds is None else _NOT_ENFORCED
     return vibespaces_pb2.Limit(setting=setting, asked=asked, enforced=enforced, reason="" if enforced else why)
 
 
