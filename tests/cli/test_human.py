@@ -15,7 +15,10 @@ def test_durations_have_two_units(seconds: int, said: str) -> None:
 
 
 def test_digests_are_short_and_other_texts_whole() -> None:
-    """Commits and images are known by 12 digits."""
+    """Commits and images are known by 12 digits, also behind a name."""
     assert human.digest("sha256:" + "0123456789abcdef" * 4) == "0123456789ab"
     assert human.digest("0123456789" * 4) == "012345678901"
-    assert human.digest("fake") == "fake"
+    named = "registry.example:5000/team/agent:1@"
+    assert human.digest(f"{named}sha256:" + "0123456789abcdef" * 4) == f"{named}0123456789ab"
+    for whole in ("fake", "registry.example/agent:1", "me@" + "0123456789" * 4):
+        assert human.digest(whole) == whole

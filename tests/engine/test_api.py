@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -51,6 +52,26 @@ async def test_what_is_gone_is_not_found(tmp_path: Path, status: int) -> None:
     async with serving(tmp_path / "sock", lambda: web.json_response(GONE, status=status)) as api:
         with pytest.raises(NotFound):
             await api.get("/containers/02d9/json")
+
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+SENTENCE = {"status": f"1: digest: {DIGEST} size: 2205"}
+
+
+@pytest.mark.parametrize(
+    ("said", "digest"),
+    [
+        ([SENTENCE, {"progressDetail": {}, "aux": {"Tag": "1", "Digest": DIGEST, "Size": 2205}}], DIGEST),
+        ([{"status": "Pushed", "id": "02d9"}, SENTENCE], DIGEST),
+        ([{"status": "1: it is there"}, {"aux": {"Digest": DIGEST}}], DIGEST),
+        ([{"status": "Pushed", "id": "02d9"}, {"aux": None}, {"aux": {"Digest": "none"}}], ""),
+    ],
+)
+async def test_what_a_push_comes_to(tmp_path: Path, said: list[dict[str, object]], digest: str) -> None:
+    """The digest, as Docker tells it, as Podman 4 does, as some other might, or not at all."""
+    text = "".join(f"{json.dumps(line)}\n" for line in said)
+    async with serving(tmp_path / "sock", lambda: web.Response(text=text)) as api:
+        assert await api.push("localhost/x", "1", "") == digest
 
 
 async def test_list_gives_up(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ READY = {"type": "Ready", "status": "True"}
 NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available."}
 ENDED = {"exitCode": 3, "reason": "Error"}
 OOM = {"exitCode": 137, "reason": "OOMKilled"}
+PINNED = "r.example/i:1@sha256:" + "0123456789abcdef" * 4
 GOING = {"deletionTimestamp": LONG_AGO}
 QUOTA = {"type": "ReplicaFailure", "status": "True", "message": 'pods "x" is forbidden: exceeded quota: q'}
 
@@ -97,6 +98,16 @@ CASES: list[tuple[str, Any, list[Any], tuple[Condition, str] | None]] = [
         deployment(),
         [pod(waiting("ErrImagePull", "not found"))],
         (Condition.STARTING, "its image cannot be pulled: not found"),
+    ),
+    (
+        "no image of that digest",
+        deployment(),
+        [pod(waiting("ErrImagePull", f'failed to pull "{PINNED}": failed to resolve "{PINNED}": refused'))],
+        (
+            Condition.STARTING,
+            'its image cannot be pulled: failed to pull "r.example/i:1@0123456789ab": '
+            'failed to resolve "r.example/i:1@0123456789ab": refused',
+        ),
     ),
     (
         "no node",

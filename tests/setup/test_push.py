@@ -42,18 +42,21 @@ def test_what_names_no_registry(text: str) -> None:
 class Told(Api):
     """An engine that notes what it is asked."""
 
-    def __init__(self, refuses: str = "") -> None:
+    def __init__(self, refuses: str = "", digest: str = "") -> None:
         super().__init__("")
-        self.refuses = refuses
+        self.refuses, self.digest = refuses, digest
+        self.verified: list[bool] = []
         self.asked: list[Any] = []
 
     async def post(self, path: str, body: object = None, /, **query: Any) -> Any:
         self.asked.append((path, query))
 
-    async def push(self, name: str, tag: str, login: str) -> None:
+    async def push(self, name: str, tag: str, login: str, *, verify: bool = True) -> str:
+        self.verified.append(verify)
         self.asked.append((name, tag, json.loads(base64.urlsafe_b64decode(login))))
         if self.refuses:
             raise Aborted("ENGINE_REFUSED", self.refuses)
+        return self.digest
 
 
 async def test_who_logged_in_is_told(tmp_path: Path) -> None:
@@ -72,6 +75,25 @@ async def test_who_logged_in_is_told(tmp_path: Path) -> None:
         ("/images/sha256:1/tag", {"repo": "other.example/agent", "tag": "2"}),
         ("other.example/agent", "2", {"username": "", "password": ""}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("digest", "pulled"), [("sha256:77", "a.example/x:latest@sha256:77"), ("", "a.example/x:latest")]
+)
+async def test_what_it_is_to_be_pulled_by(tmp_path: Path, digest: str, pulled: str) -> None:
+    """The digest that it has there, behind a tag that may mean another tomorrow; the tag alone, where none is told."""
+    environ = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    assert await push(Told(digest=digest), "sha256:1", "a.example/x", environ, lambda _: None) == pulled
+
+
+async def test_who_need_not_prove_who_he_is(tmp_path: Path) -> None:
+    """A registry of this machine, as nodes do not ask it either; nobody whose name only begins like that."""
+    environ = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    engine = Told()
+    names = ("localhost:5000/x", "127.0.0.1:5000/x", "localhost.example:5000/x", "registry.example/x")
+    for name in names:
+        await push(engine, "sha256:1", name, environ, lambda _: None)
+    assert engine.verified == [False, False, True, True]
 
 
 async def test_a_registry_that_refuses(tmp_path: Path) -> None:

@@ -144,7 +144,8 @@ def no_image(image: str, why: str) -> FailedPrecondition:
     """There is no such image, or none that the cluster can get."""
     return FailedPrecondition(
         "IMAGE_NOT_FOUND",
-        f"The cluster has no image {image}: {' '.join(why.split())[:300]}",
-        hint="See that its registry answers there; 'vibespace image build --push REF' puts the agents' own into one.",
+        f"The cluster has no image {pods.short(image)}: {' '.join(why.split())[:300]}",
+        hint="See that its registry answers there, where it asks who that is by 'init --pull-secret'; "
+        "'vibespace image build --push REF' puts the agents' own into one.",
         image=image,
     )

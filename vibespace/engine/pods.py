@@ -6,6 +6,7 @@ that it did, and why. Whoever wants it to run makes a new pod.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from vibespace.engine.base import Condition, Status
 Object = Mapping[str, Any]
 
 _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError")
+_DIGEST = re.compile("@sha256:([0-9a-f]{12})[0-9a-f]{52}")
 _SILENT = "its sshd does not answer, or its node is away"
 
 SILENT_SECONDS = 30.0
@@ -127,7 +129,12 @@ def main(pod: Object) -> Mapping[str, Any]:
 def no_image(pod: Object) -> str:
     """Why there is no image for it; empty where that is not what it waits for."""
     waiting = (main(pod).get("state") or {}).get("waiting") or {}
-    return str(waiting.get("message") or waiting["reason"]) if waiting.get("reason") in _NO_IMAGE else ""
+    return short(str(waiting.get("message") or waiting["reason"])) if waiting.get("reason") in _NO_IMAGE else ""
+
+
+def short(text: str) -> str:
+    """With as much of images' digests as tells them apart: nodes say them thrice before they say what is wrong."""
+    return _DIGEST.sub(r"@\1", text)
 
 
 def obstacle(pod: Object, now: float) -> str:

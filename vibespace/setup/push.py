@@ -17,22 +17,28 @@ from vibespace.setup.build import Progress
 _DOCKER_HUB = ("docker.io", "index.docker.io")
 """One registry: images are named by the first, and `docker login` notes who logged in by an address on the second."""
 
+_HERE = ("localhost", "127.0.0.1")
+"""Who listens there need not prove who he is: Docker and containerd, and with it the nodes, do not ask either."""
+
 _ANYBODY = {"username": "", "password": ""}
 
 
-async def push(api: Api, image: str, reference: str, environ: Mapping[str, str], progress: Progress) -> None:
+async def push(api: Api, image: str, reference: str, environ: Mapping[str, str], progress: Progress) -> str:
     """Have the registry that `reference` names keep `image` under it; who may is told as podman and docker remember it.
+    What to pull it by: with the digest that it has there, for the tag may mean another one tomorrow.
 
     Raises InvalidArgument REFERENCE_INVALID, Unavailable REGISTRY_REFUSED.
     """
     name, tag = split(reference)
+    registry = name.split("/")[0]
     await api.post(f"/images/{image}/tag", repo=name, tag=tag)
     progress(f"Pushing {name}:{tag}")
-    login = base64.urlsafe_b64encode(json.dumps(_login(name.split("/")[0], environ)).encode()).decode()
+    login = base64.urlsafe_b64encode(json.dumps(_login(registry, environ)).encode()).decode()
     try:
-        await api.push(name, tag, login)
+        digest = await api.push(name, tag, login, verify=registry.partition(":")[0] not in _HERE)
     except (Aborted, NotFound) as e:
-        raise _refused(name.split("/")[0], e, environ) from e
+        raise _refused(registry, e, environ) from e
+    return f"{name}:{tag}@{digest}" if digest else f"{name}:{tag}"
 
 
 def split(reference: str) -> tuple[str, str]:

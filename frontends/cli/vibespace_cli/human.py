@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-_DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{12})[0-9a-f]{28,52}")
+_DIGEST = re.compile(r"((?:\S+@(?=sha256:))?)(?:sha256:)?([0-9a-f]{12})[0-9a-f]{28,52}")
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -25,6 +25,8 @@ def moment(seconds: int) -> str:
 
 
 def digest(text: str) -> str:
-    """The first 12 digits of a commit or an image's id; any other text as it is."""
+    """The first 12 digits of a commit or an image's id, behind the name of an image that has one; any other text as it
+    is.
+    """
     found = _DIGEST.fullmatch(text)
-    return found[1] if found else text
+    return found[1] + found[2] if found else text
