@@ -289,6 +289,12 @@ async def check_image(state: State, log_id: str, name: str, progress: Progress) 
         errands = Errands(api, log_id, cluster)
         await errands.clear(INIT)
         lacks = await podlook.look(errands, name, INIT)
+    except FailedPrecondition as e:
+        if cluster.pull_secret and not await _has_secret(api, cluster):
+            e.hint = (
+                f"There is no Secret '{cluster.pull_secret}' in namespace {cluster.namespace}, which it was to ask by."
+            )
+        raise
     finally:
         await api.close()
     if lacks:
@@ -297,6 +303,15 @@ async def check_image(state: State, log_id: str, name: str, progress: Progress) 
             f"Image {name} cannot be an agent's computer: it lacks {'; '.join(lacks)}.",
             hint="'vibespace image build --push REF' puts the agents' own where the nodes can pull it from.",
         )
+
+
+async def _has_secret(api: Api, cluster: Cluster) -> bool:
+    """Whether that is there by which nodes are to pull: they say nothing of one that is not."""
+    try:
+        await api.get(f"/api/v1/namespaces/{cluster.namespace}/secrets/{cluster.pull_secret}")
+    except NotFound:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -63,15 +63,25 @@ async def name(base: str, cache: Path) -> str:
     return f"{NAME}:{context.digest(await asyncio.to_thread(identity, base, cache))}"
 
 
-async def export(api: Api, base: str, path: Path, progress: Progress) -> None:
-    """Write it to `path`, as a docker-archive. Raises NotFound, Exhausted IMAGE_NO_SPACE."""
-    called = await name(base, state().cache)
+async def export(api: Api, id: str, path: Path, progress: Progress) -> str:
+    """Write it to `path`, as a docker-archive; what it is called in there, which no other image ever is.
+
+    Raises NotFound, Exhausted IMAGE_NO_SPACE.
+    """
+    called = own_name(id)
     progress(f"Writing {called}")
+    await api.post(f"/images/{id}/tag", repo=NAME, tag=called.rpartition(":")[2])
     with full_disk(path.parent):
         await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
         with await asyncio.to_thread(path.open, "wb") as file:
             async for piece in api.content(f"/images/{called}/get"):
                 file.write(piece)
+    return called
+
+
+def own_name(id: str) -> str:
+    """A name that is made of the image's id, so that it means that image for good."""
+    return f"{NAME}:{id.removeprefix('sha256:')[:12]}"
 
 
 async def list_images(api: Api) -> Sequence[Image]:

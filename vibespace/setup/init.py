@@ -16,6 +16,7 @@ from vibespace.setup import engine, image
 from vibespace.setup.base import has
 from vibespace.setup.build import Progress
 from vibespace.setup.engine import Choice
+from vibespace.setup.push import push
 from vibespace.state import State
 
 
@@ -50,10 +51,16 @@ async def ensure_image(choice: Choice, base: str, progress: Progress) -> str:
         return await image.ensure(speaking, base, progress)
 
 
-async def export_image(choice: Choice, base: str, path: Path, progress: Progress) -> None:
-    """Write the agents' image on `base`, which is there, to `path`: a tar that other engines take."""
+async def export_image(choice: Choice, id: str, path: Path, progress: Progress) -> str:
+    """Write the image of that id to `path`, a tar that other engines take; what it is called in there."""
     async with api(choice) as speaking:
-        await image.export(speaking, base, path, progress)
+        return await image.export(speaking, id, path, progress)
+
+
+async def push_image(choice: Choice, id: str, reference: str, environ: Mapping[str, str], progress: Progress) -> str:
+    """Put the image of that id into a registry; what it is to be pulled by. Raises what push does."""
+    async with api(choice) as speaking:
+        return await push(speaking, id, reference, environ, progress)
 
 
 async def has_image(choice: Choice, id: str) -> bool:

@@ -6,16 +6,18 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vibespace.errors import InvalidArgument
-from vibespace_cli import complete, machine
+from vibespace_cli import complete, human, machine
 from vibespace_cli.output import Output
 
 if TYPE_CHECKING:
     from vibespace.setup.cluster import Asked
+    from vibespace.setup.engine import Choice
     from vibespace.setup.init import Engine
     from vibespace.setup.root import Root
     from vibespace_cli.session import Session
@@ -117,16 +119,21 @@ def found(
     ensure_template(session.state)
     on = machine.base(session, base)
     notes: Sequence[str] = ()
+    before: str = machine.host(session).image
+    if image and image == before.partition("@")[0]:
+        image = before  # what is at that tag by now, its nodes would not ask
     if asked is None:
         engine = machine.engine(session)
+    elif asked.node:
+        engine, notes, image = _bare_metal(session, k3s, on)
     else:
-        engine, notes = _bare_metal(session, k3s, on) if asked.node else _prepared(session, asked)
+        engine, notes = _prepared(session, asked)
     asyncio.run(cluster.check(session.state.kubeconfig))
     session.output.step(f"Engine: Kubernetes {engine.identity.version} at {engine.choice.socket}")
-    name = image or machine.host(session).image or asyncio.run(cluster.usual_image(session.state, on.text))
+    name = image or before or asyncio.run(cluster.usual_image(session.state, on.text))
     log_id = machine.log_id(session)
     machine.with_progress(session, lambda progress: cluster.check_image(session.state, log_id, name, progress))
-    session.output.step(f"Image: {name}")
+    session.output.step(f"Image: {human.digest(name)}")
     tried = machine.with_progress(session, lambda progress: cluster.try_network(session.state, log_id, name, progress))
     for note in (tried.note, *notes):  # not before a refusal, which is one sentence
         session.output.note(note)
@@ -148,10 +155,11 @@ def _prepared(session: Session, asked: Asked) -> tuple[Engine, Sequence[str]]:
     return Engine(choice, there.identity), there.notes
 
 
-def _bare_metal(session: Session, given: str | None, base: machine.Base) -> tuple[Engine, Sequence[str]]:
-    """This machine is a cluster, made ready, which has the agents' image."""
+def _bare_metal(session: Session, given: str | None, base: machine.Base) -> tuple[Engine, Sequence[str], str]:
+    """This machine is a cluster, made ready; what its user should know, and the agents' image, which it has."""
     from vibespace.setup import k3s, root
     from vibespace.setup.cluster import Asked
+    from vibespace.setup.init import ensure_image
 
     state = session.state
     k3s.refuse(state)
@@ -160,23 +168,24 @@ def _bare_metal(session: Session, given: str | None, base: machine.Base) -> tupl
     k3s.start(state, as_root)
     with k3s.in_memory() as admin:  # what the daemon's user may read is no place for it
         node: str = machine.with_progress(session, lambda progress: k3s.ready(state, as_root, admin, progress))
-        _give_image(session, base, as_root)
-        return _prepared(session, Asked(kubeconfig=str(admin), node=node))
+        choice = machine.builder(session).choice
+        made: str = machine.build(session, base, partial(ensure_image, choice, base.text))
+        image = give_image(session, choice, made, as_root)
+        return *_prepared(session, Asked(kubeconfig=str(admin), node=node)), image
 
 
-def _give_image(session: Session, base: machine.Base, as_root: Root) -> None:
-    """Have the node have the agents' image, made in an engine of this machine."""
+def give_image(session: Session, builder: Choice, made: str, as_root: Root) -> str:
+    """Have the node of this machine have the image of that id; what it is called there."""
     from vibespace.setup import k3s
-    from vibespace.setup.init import ensure_image, export_image
+    from vibespace.setup.init import export_image
 
-    state, builder = session.state, machine.builder(session)
-    machine.build(session, base, lambda progress: ensure_image(builder.choice, base.text, progress))
-    tar = state.cache / "image.tar"
+    tar = session.state.cache / "image.tar"
     try:
-        machine.with_progress(session, lambda progress: export_image(builder.choice, base.text, tar, progress))
-        k3s.import_image(state, tar, as_root)
+        name: str = machine.with_progress(session, partial(export_image, builder, made, tar))
+        k3s.import_image(session.state, tar, as_root)
     finally:
         tar.unlink(missing_ok=True)
+    return name
 
 
 def print_rbac(output: Output, namespace: str) -> None:

@@ -105,12 +105,6 @@ def builder(session: Session) -> Engine:
     return asyncio.run(find_engine(session.state, settings(session), os.environ, chosen))
 
 
-def builds_where_it_runs(session: Session) -> bool:
-    """Whether what is built is there for agents by that alone: not on a cluster, whose nodes get it from elsewhere."""
-    chosen = recorded(session)
-    return chosen is not None and chosen.brand != KUBERNETES
-
-
 def record(session: Session, found: Engine | None, image: str, base: str = "") -> Any:
     """Have the daemon write down engine, image and what that stands on; its response."""
     from vibespace.setup.base import DEFAULT

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vibespace import amounts
-from vibespace_cli import human, machine, render
+from vibespace_cli import delivery, human, machine, render
 from vibespace_cli.everywhere import Command
 from vibespace_cli.session import Session
 
@@ -29,69 +28,74 @@ class Build(Command):
     """Build the agents' image again; running agents take it at their next start."""
 
     def __init__(self, name: str) -> None:
-        text = "Also put it into a registry under that name; on a cluster agents take it from there."
-        push = click.Option(["--push"], metavar="REF", help=text)
-        super().__init__(name, params=[machine.base_option(), push], help=type(self).__doc__)
+        params = [machine.base_option(), delivery.push_option()]
+        super().__init__(name, params=params, help=type(self).__doc__)
 
     def invoke(self, ctx: click.Context) -> None:
         from vibespace.setup import image
         from vibespace.setup.init import api
-        from vibespace.setup.push import push, split
 
         session: Session = ctx.find_root().obj
         base, reference = machine.base(session, ctx.params["base"]), ctx.params["push"]
-        if reference:
-            split(reference)  # one that is none is told of before anything is made
+        delivery.check(reference)
         found = machine.builder(session)
 
         async def build(progress: Callable[[str], None]) -> str:
             async with api(found.choice) as speaking:
-                made = await image.build(speaking, base.text, progress)
-                if reference:
-                    await push(speaking, made, reference, os.environ, progress)
-                return made
+                return await image.build(speaking, base.text, progress)
 
         made = machine.build(session, base, build)
-        if machine.builds_where_it_runs(session):
-            machine.record(session, found, made, base.text)
-        elif reference and machine.recorded(session) is not None:
-            machine.record(session, machine.engine(session), reference, base.text)
+        taken, pushed = delivery.deliver(session, found, made, base.text, reference)
+        told = taken or pushed or made
         if session.output.as_json:
-            session.output.data({"image": made})
+            session.output.data({"image": told, "pushed": pushed})
+        elif session.output.plain or session.output.quiet:
+            session.output.line(told)
         else:
-            session.output.line(
-                made if session.output.plain or session.output.quiet else f"Image: {human.digest(made)}"
-            )
+            session.output.line(f"Image: {human.digest(told)}")
+            _note_push(session, told, pushed)
+            if not taken and delivery.needs_registry(session):
+                session.output.note("Agents on the cluster take it once it is in a registry: --push REF puts it there.")
 
 
 class Upgrade(Command):
     """Take newer agent programs, where this version has any; running agents take them at their next start.
 
-    The image is built only where the engine lacks the one that belongs to this version and base.
+    The image is built only where the engine lacks the one that belongs to this version and base. On a cluster that is
+    not this machine, --push says where its nodes take it from.
     """
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, params=[machine.base_option()], help=type(self).__doc__)
+        params = [machine.base_option(), delivery.push_option()]
+        super().__init__(name, params=params, help=type(self).__doc__)
 
     def invoke(self, ctx: click.Context) -> None:
         session: Session = ctx.find_root().obj
-        base = machine.base(session, ctx.params["base"])
+        base, reference = machine.base(session, ctx.params["base"]), ctx.params["push"]
+        delivery.check(reference)
+        delivery.refuse_without_registry(session, reference)
         found = machine.builder(session)
         before = machine.host(session).image
         made, images = machine.build(session, base, lambda progress: _upgrade(found, base.text, progress))
-        if machine.builds_where_it_runs(session):
-            machine.record(session, found, made, base.text)
-        programs = {image.id: dict(image.programs) for image in images}
-        changed = _changes(programs.get(before, {}), programs.get(made, {}))
+        changed = _changes(_programs(images, before), _programs(images, made))
+        taken, pushed = delivery.deliver(session, found, made, base.text, reference)
+        image = taken or pushed or made
         if session.output.as_json:
-            session.output.data({"image": made, "previous_image": before, "changed": changed})
+            session.output.data({"image": image, "pushed": pushed, "previous_image": before, "changed": changed})
         elif session.output.plain or session.output.quiet:
-            session.output.line(made)
+            session.output.line(image)
         else:
             told = ", ".join(f"{c['program']} {c['from'] or 'new'} -> {c['to']}" for c in changed)
             session.output.line(told or "The programs are the newest that this version has.")
-            if made != before:
+            _note_push(session, "", pushed)
+            if taken not in ("", before):
                 session.output.note("Running agents take the new image at their next start.")
+
+
+def _note_push(session: Session, told: str, pushed: str) -> None:
+    """Where it is now, unless that was `told`."""
+    if pushed != told:
+        session.output.note(f"Pushed: {human.digest(pushed)}")
 
 
 async def _upgrade(found: Engine, base: str, progress: Callable[[str], None]) -> tuple[str, list[Image]]:
@@ -101,6 +105,12 @@ async def _upgrade(found: Engine, base: str, progress: Callable[[str], None]) ->
     async with api(found.choice) as speaking:
         made = await image.ensure(speaking, base, progress)
         return made, list(await image.list_images(speaking))
+
+
+def _programs(images: Sequence[Image], named: str) -> dict[str, str]:
+    """What is in the one that is recorded by its id, or by a name that it has here, whatever it is elsewhere."""
+    name = named.partition("@")[0]
+    return next((dict(image.programs) for image in images if name in (image.id, *image.tags)), {})
 
 
 def _changes(before: dict[str, str], after: dict[str, str]) -> list[dict[str, str]]:
