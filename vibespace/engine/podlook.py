@@ -9,11 +9,14 @@ from vibespace.engine import examination
 from vibespace.engine.errands import Errands
 from vibespace.errors import Aborted
 
+SECONDS = 600.0
+"""What a look may take. It is often the first that has a node pull an image, which is a gigabyte."""
+
 
 async def look(errands: Errands, image: str, word: str = "examination") -> Sequence[str]:
     """See engine.base.Examiner. `word` is what the errand is called."""
     try:
-        told = await errands.run(word, examination.SCRIPT, image, seconds=examination.SECONDS)
+        told = await errands.run(word, examination.SCRIPT, image, seconds=SECONDS)
     except Aborted as e:
         if "exec" in e.message or "no such file" in e.message:
             return (examination.NO_SHELL,)
