@@ -9,7 +9,7 @@ from typing import Any
 
 from vibespace.engine.base import Written
 from vibespace.engine.kubeapi import Api
-from vibespace.engine.told import Told
+from vibespace.engine.told import Told, time_of
 from vibespace.errors import Aborted, NotFound
 
 
@@ -61,11 +61,13 @@ async def _lines(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[Written,
 
 
 def _written(line: Written, since: float) -> Written | None:
-    """Without its time; None of what is older: the API asks by whole seconds."""
-    time, _, data = line.data.partition(b" ")
-    if datetime.fromisoformat(time.decode()).timestamp() < since:
-        return None
-    return Written(data, stderr=True)
+    """Without its time; None of what is older: the API asks by whole seconds. The kubelet's own words, such as that it
+    cannot read on, have no time, and are told as they are.
+    """
+    time = time_of(line)
+    if time is None:
+        return line
+    return Written(line.data.partition(b" ")[2], stderr=True) if time.timestamp() >= since else None
 
 
 def _since(since: float) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from contextlib import suppress
 from datetime import datetime
 
 from vibespace.engine.base import Written
@@ -13,7 +14,7 @@ as its shortest take 46 bytes."""
 
 
 class Told:
-    """Frames, each beginning with its time. Equal ones are counted: Podman 4.3 tells no more than the second.
+    """Frames, most of which begin with their time. Equal ones are counted: Podman 4.3 tells no more than the second.
 
     The bound is one of memory, some 5 MB: who follows may do so for months.
     """
@@ -28,8 +29,8 @@ class Told:
 
     def add(self, frame: Written) -> None:
         """It has been told."""
-        if len(self._halves[-1][1]) == self._remembered:
-            self._halves.append((_time(frame), Counter()))
+        if len(self._halves[-1][1]) >= self._remembered and (time := time_of(frame)):
+            self._halves.append((time, Counter()))
         self._halves[-1][1][_key(frame, self._begun)] += 1
 
     def take(self, frame: Written) -> bool:
@@ -39,8 +40,8 @@ class Told:
             if known[key]:
                 known[key] -= 1
                 return True
-        since = self._halves[0][0]
-        return since is not None and _time(frame) < since
+        since, time = self._halves[0][0], time_of(frame)
+        return since is not None and time is not None and time < since
 
 
 def _key(frame: Written, begun: dict[bool, int]) -> int:
@@ -51,5 +52,9 @@ def _key(frame: Written, begun: dict[bool, int]) -> int:
     return key
 
 
-def _time(frame: Written) -> datetime:
-    return datetime.fromisoformat(frame.data.partition(b" ")[0].decode())
+def time_of(frame: Written) -> datetime | None:
+    """None where it does not begin with one: what the engine itself says amid a log, or the piece that a cut left."""
+    with suppress(ValueError):
+        time = datetime.fromisoformat(frame.data.partition(b" ")[0].decode())
+        return time if time.tzinfo else None
+    return None
