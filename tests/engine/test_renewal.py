@@ -71,6 +71,37 @@ async def test_what_is_refused_is_tried_again(tmp_path: Path, monkeypatch: pytes
         assert kubeconfig.read_text() == before
 
 
+@pytest.mark.parametrize("text", ["", "{", '{"users": []}'], ids=["empty", "cut", "without a login"])
+async def test_a_file_that_cannot_be_read_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Whatever is wrong with it is told, and once it is right again the login in it is renewed."""
+    monkeypatch.setattr(renewal, "PATIENCE", 0.01)
+    told, stored, new = asyncio.Event(), asyncio.Event(), token(time.time(), time.time() + 100)
+    monkeypatch.setattr(renewal._log, "exception", lambda _: told.set())
+    loop = asyncio.get_running_loop()
+
+    async def handler(_: web.BaseRequest) -> web.StreamResponse:
+        return web.json_response({"status": {"token": new}})
+
+    async with serving(handler, tmp_path, token(0, 1)) as kubeconfig:
+        api, right, found = Api(kubeconfig), kubeconfig.read_text(), cluster.read(kubeconfig)
+        kubeconfig.write_text(text)
+
+        def store(_: str) -> None:
+            loop.call_soon_threadsafe(stored.set)
+
+        try:
+            async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+                keeping = tasks.create_task(renewal.keep(api, kubeconfig, found, store))
+                await told.wait()
+                kubeconfig.write_text(right)
+                await stored.wait()
+                keeping.cancel()
+        finally:
+            await api.close()
+
+
 def test_its_time_is_what_it_says() -> None:
     """In the middle part, in base64 without its padding."""
     assert renewal.lifetime(token(5, 10)) == (5, 10)

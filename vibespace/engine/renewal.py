@@ -27,19 +27,28 @@ _log = logging.getLogger(__name__)
 async def keep(api: Api, kubeconfig: Path, cluster: Cluster, store: Callable[[str], None]) -> None:
     """Until cancelled. `store` has the file be what it is given; it may wait for the disk."""
     while cluster.account:
-        told = json.loads(await asyncio.to_thread(kubeconfig.read_text))
-        user = told["users"][0]["user"]
-        begin, end = lifetime(user["token"])
-        if (left := begin + SHARE * (end - begin) - time.time()) > 0:
-            await asyncio.sleep(min(left, LONGEST))
-            continue
         try:
-            user["token"] = await request(api, cluster, round(end - begin))
-            await asyncio.to_thread(store, json.dumps(told, indent=1) + "\n")
-            api.forget_login()
+            left = await _see_to(api, kubeconfig, cluster, store)
         except Error as e:
             _log.warning("the login was not renewed: %s", e.message)
-            await asyncio.sleep(PATIENCE)
+            left = PATIENCE
+        except Exception:  # whatever it is, an end here would be heard of weeks later, when the login has expired
+            _log.exception("the login was not renewed")
+            left = PATIENCE
+        await asyncio.sleep(min(left, LONGEST))
+
+
+async def _see_to(api: Api, kubeconfig: Path, cluster: Cluster, store: Callable[[str], None]) -> float:
+    """Seconds until it is to be seen to again; zero where another login has just come."""
+    told = json.loads(await asyncio.to_thread(kubeconfig.read_text))
+    user = told["users"][0]["user"]
+    begin, end = lifetime(user["token"])
+    if (left := begin + SHARE * (end - begin) - time.time()) > 0:
+        return left
+    user["token"] = await request(api, cluster, round(end - begin))
+    await asyncio.to_thread(store, json.dumps(told, indent=1) + "\n")
+    api.forget_login()
+    return 0
 
 
 async def request(api: Api, cluster: Cluster, seconds: int) -> str:
