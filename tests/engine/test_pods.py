@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vibespace.engine import bodies, manifests, pods
+from vibespace.engine import bodies, egress, manifests, pods
 from vibespace.engine.base import Condition
 from vibespace.engine.statuses import Statuses
 
@@ -210,6 +210,28 @@ def test_what_keeps_an_agent_apart_is_missed() -> None:
         "its network policy was changed by hand, by kubectl-edit",
         "",
     ]
+
+
+def test_other_addresses_are_to_be_closed() -> None:
+    """Once the cluster's machines are elsewhere, who runs is not of what is asked for until they are closed to him,
+    which is not said of anybody; who reaches no internet, and what was allowed, is none of this.
+    """
+    there = [_of(deployment(), "a", "1")], [_of(pod(RUNNING, READY), "a", "2")]
+    name = {"metadata": {"uid": "n", "resourceVersion": "1"}}
+    before, after = ("192.0.2.7/32",), ("192.0.2.8/32",)
+    allowed = [egress.names(), egress.allowed("0.0.0.0/0:443")]
+    policies = {
+        "before": [*allowed, egress.internet(before)],
+        "closed": [{"to": [{"podSelector": {}}]}],
+        "allowed": allowed,
+    }
+    told = {}
+    for word, rules in policies.items():
+        statuses, beside = Statuses(), {"vs-v": {**name, "spec": {"egress": rules}}}
+        first, second, third = (statuses(*there, beside, beside, closed) for closed in (before, after, before))
+        assert {found.reason for [found] in (first, second, third)} == {""}
+        told[word] = [bool(found.spec_hash) for [found] in (first, second, third)]
+    assert told == {"before": [True, False, True], "closed": [True] * 3, "allowed": [True] * 3}
 
 
 def _of(found: dict[str, Any], agent: str, version: str) -> dict[str, Any]:

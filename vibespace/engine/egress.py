@@ -50,11 +50,22 @@ def internet(closed: Sequence[str]) -> Object:
     return {"to": [{"ipBlock": block} for block in blocks]}
 
 
+def is_of_now(rules: Sequence[Object], closed: Sequence[str]) -> bool:
+    """Whether these keep agents from what is closed now; those that lead to no internet do."""
+    wanted = internet(closed)
+    return all(rule == wanted for rule in rules if _leads_everywhere(rule))
+
+
 def allowed(text: str) -> Object:
     """CIDR:PORT, as config.yaml has it."""
     cidr, _, port = text.rpartition(":")
     protocols = [{"port": int(port), "protocol": protocol} for protocol in ("TCP", "UDP")]
     return {"to": [{"ipBlock": {"cidr": str(ip_network(cidr))}}], "ports": protocols}
+
+
+def _leads_everywhere(rule: Object) -> bool:
+    """What was allowed leads to one port."""
+    return "ports" not in rule and any("ipBlock" in peer for peer in rule.get("to") or ())
 
 
 def _within(one: str, other: Any) -> bool:

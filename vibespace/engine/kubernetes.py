@@ -6,7 +6,8 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -126,10 +127,11 @@ class KubernetesEngine:
                     continue
                 # Of a thousand that change at once not each is told by itself: looking through all takes as long.
                 await asyncio.sleep(len(deployments.objects) * 1e-5)
+                await asyncio.to_thread(self._heed_init)
                 changed.clear()
                 begun = time.monotonic()
                 there = deployments.objects.values(), found_pods.objects.values()
-                found = statuses(*there, networks.objects, services.objects)
+                found = statuses(*there, networks.objects, services.objects, self._cluster.closed)
                 snapshot = Snapshot(explained(found, await warnings.about(found_pods.objects.values())), begun)
                 if snapshot != last:
                     yield snapshot
@@ -211,6 +213,11 @@ class KubernetesEngine:
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
+
+    def _heed_init(self) -> None:
+        """Where another one has found nodes elsewhere, agents are kept from these. Waits for the disk."""
+        with suppress(FailedPrecondition):  # it is not whole; what was known still holds
+            self._cluster = replace(self._cluster, closed=read(self._kubeconfig).closed)
 
     # One agent
 

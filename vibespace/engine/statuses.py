@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from vibespace.engine import bodies, manifests, pods
+from vibespace.engine import bodies, egress, manifests, pods
 from vibespace.engine.base import Condition, Status
 
 Object = Mapping[str, Any]
@@ -19,6 +19,8 @@ class Statuses:
     def __init__(self) -> None:
         self._known: dict[str, tuple[tuple[str, ...], Status | None]] = {}
         """By agent, with the versions of the objects that it is of."""
+        self._closed: Sequence[str] = ()
+        """What was closed then."""
 
     def __call__(
         self,
@@ -26,8 +28,13 @@ class Statuses:
         found: Iterable[Object],
         networks: Mapping[str, Object],
         services: Mapping[str, Object],
+        closed: Sequence[str] = (),
     ) -> Sequence[Status]:
-        """By uid; who has neither Deployment nor pod is not in it. `networks` and `services` are by name."""
+        """By uid; who has neither Deployment nor pod is not in it. `networks` and `services` are by name; `closed` is
+        what no agent is to reach.
+        """
+        if closed != self._closed:
+            self._known, self._closed = {}, closed
         wanted = {pods.agent_uid(each): each for each in deployments}
         theirs: dict[str, list[Object]] = {uid: [] for uid in wanted}
         for pod in found:
@@ -54,9 +61,15 @@ class Statuses:
         if versions == known and not passes:
             return known, status
         status = pods.status(deployment, there, now)
-        if status and status.condition is Condition.RUNNING and (why := pods.meddled(*beside)):
-            status = replace(status, reason=why, spec_hash="")  # so that it is applied again
+        if status and status.condition is Condition.RUNNING:
+            why = pods.meddled(*beside)
+            if why or not self._is_of_now(beside[0]):  # the second is nobody's doing
+                status = replace(status, reason=why, spec_hash="")  # so that it is applied again
         return versions, status
+
+    def _is_of_now(self, network: Object | None) -> bool:
+        rules = (network or {}).get("spec", {}).get("egress") or ()
+        return egress.is_of_now(rules, self._closed)
 
 
 def explained(statuses: Sequence[Status], reasons: Mapping[str, str]) -> Sequence[Status]:
