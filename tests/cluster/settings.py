@@ -72,7 +72,6 @@ def kubelet(at: Path) -> dict[str, Any]:
         "failSwapOn": False,
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
-        "localStorageCapacityIsolation": False,
         "maxPods": 200,
         "nodeStatusUpdateFrequency": "2s",
         "oomScoreAdj": 0,
@@ -82,6 +81,7 @@ def kubelet(at: Path) -> dict[str, Any]:
         "registryPullQPS": 0,
         "resolvConf": f"{at}/resolv.conf",
         "serializeImagePulls": False,
+        "singleProcessOOMKill": True,
         "volumePluginDir": f"{at}/kubelet-plugins",
     }
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.e2e.clustered import OnCluster, ServedCluster, on_cluster
-from tests.e2e.installation import on_terminal
+from tests.e2e.installation import on_terminal, until
 from tests.e2e.test_readme import ON_CLUSTERS, commands
 from tests.places import Place
 
@@ -136,6 +136,25 @@ def test_what_is_missing(bare_cluster: OnCluster, cluster: Cluster) -> None:
     finally:
         cluster.kubectl("annotate", "storageclass", "here", f"{annotation}=true", "--overwrite")
     assert own.refused("list")[:2] == (16, "NOT_INITIALIZED")
+
+
+def test_what_the_cluster_has_ended(bare_cluster: OnCluster, cluster: Cluster) -> None:
+    """It is in the history in the cluster's words, and runs again by itself."""
+    own = bare_cluster.init()
+    limit = {"type": "Container", "default": {"ephemeral-storage": "20Mi"}}
+    body = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "little"}, "spec": {"limits": [limit]}}
+    cluster.create(f"/api/v1/namespaces/{own.namespace}/limitranges", body)
+    own.ok("create", "demo", "-t", "codex")
+    after = str(own.data("status")["cursor"]["position"])
+    own.inside("codex-1@demo", "head -c 50000000 /dev/zero > /tmp/much")
+    with own.popen("events", "--follow", "--type", "agent.observed", "--after", after) as following:
+        assert following.stdout is not None
+        assert "(Evicted): Pod ephemeral local storage usage exceeds" in following.stdout.readline()
+        until(iter(following.stdout.readline, ""), lambda line: '"running"' in line)
+        following.kill()
+    assert own.inside("codex-1@demo", "ls /tmp/much 2>/dev/null || echo gone") == "gone"
+    own.ok("stop", "demo")
+    assert own.objects()["containers"] == []
 
 
 def test_the_cluster_is_away(bare_cluster: OnCluster, cluster: Cluster) -> None:

@@ -134,6 +134,24 @@ CASES: list[tuple[str, Any, list[Any], tuple[Condition, str] | None]] = [
         [pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory.")],
         (Condition.STOPPED, "it was ended by the cluster (Evicted): The node was low on resource: memory"),
     ),
+    (
+        "evicted, and another runs already",
+        deployment(),
+        [pod(phase="Failed", reason="Evicted"), pod(RUNNING, READY, metadata={"creationTimestamp": JUST_NOW})],
+        (Condition.STOPPED, "it was evicted"),
+    ),
+    (
+        "evicted, and to be at rest",
+        deployment(0),
+        [pod(phase="Failed", reason="Evicted")],
+        (Condition.STOPPED, "it was evicted"),
+    ),
+    (
+        "over on its way out",
+        deployment(0),
+        [pod(phase="Succeeded", metadata=GOING)],
+        (Condition.STOPPED, "it is being ended"),
+    ),
     ("going, with another to come", deployment(), [pod(RUNNING, READY, metadata=GOING)], (Condition.STARTING, "")),
     (
         "going for good",

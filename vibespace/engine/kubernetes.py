@@ -255,8 +255,9 @@ class KubernetesEngine:
         )
         wanted = manifests.deployment(self._log_id, spec, self._cluster)
         await self._ours.put(self._ours.deployments, wanted)
-        for pod in there:  # one that has ended, or cannot start, is not waited for: the next is made at once
-            if _says(pod, spec):
+        over = [pod for pod in there if pods.is_over(pod)]  # beside which there is another already
+        for pod in over or there:  # one that has ended, or cannot start, is not waited for: the next is made at once
+            if over or _says(pod, spec):
                 await self._api.delete(self._path(pod))
 
     def _set_network(self, spec: AgentSpec) -> Sequence[Coroutine[Any, Any, Any]]:
@@ -275,7 +276,7 @@ class KubernetesEngine:
                 return False
             if why := pods.no_image(pod):
                 raise errands.no_image(spec.image, why)
-            return bool(pods.run(pod) or pods.obstacle(pod, time.time()))
+            return bool(pods.run(pod) or pods.is_over(pod) or pods.obstacle(pod, time.time()))
 
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -311,19 +312,27 @@ class KubernetesEngine:
         if found and found["spec"].get("replicas", 1):
             path = f"{self._ours.deployments}/{manifests.container_name(agent_uid)}"
             await self._api.merge(path, {"spec": {"replicas": 0}}, self._ours.manager)
-        await self._until_gone(f"{bodies.AGENT_UID}={agent_uid}")
+        await self._until_gone(agent_uid)
 
     async def _remove(self, agent_uid: str, found: Mapping[str, Any] | None) -> None:
         name = manifests.container_name(agent_uid)
         if found:
             await self._api.delete(f"{self._ours.deployments}/{name}", {"propagationPolicy": "Background"})
-        await self._until_gone(f"{bodies.AGENT_UID}={agent_uid}")
+        await self._until_gone(agent_uid)
         if await self._ours.find(f"{self._ours.secrets}/{name}"):
             await self._api.delete(f"{self._ours.secrets}/{name}")
         await self._mounts.unshow(agent_uid)
 
-    async def _until_gone(self, selector: str) -> None:
-        await self._ours.until_none(self._ours.pods, selector, lambda found: not found)
+    async def _until_gone(self, agent_uid: str) -> None:
+        """One that is over nobody else takes away."""
+        over: set[str] = set()
+
+        def gone(found: Mapping[str, Mapping[str, Any]]) -> bool:
+            over.update(name for name, pod in found.items() if pods.is_over(pod))
+            return not found.keys() - over
+
+        await self._ours.until_none(self._ours.pods, f"{bodies.AGENT_UID}={agent_uid}", gone)
+        await together(self._api.delete(f"{self._ours.pods}/{name}") for name in over)
 
     async def _connect(self, pod: Mapping[str, Any]) -> socket.socket:
         """By the shorter way where there is one."""

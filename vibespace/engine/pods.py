@@ -49,7 +49,7 @@ def status(deployment: Object | None, pods: Sequence[Object], now: float) -> Sta
         return _status(pod, ending, "" if wanted else "it is being ended")
     container = main(pod)
     state = container.get("state") or {}
-    if pod["status"].get("phase") in ("Failed", "Succeeded"):
+    if is_over(pod):
         return _status(pod, Condition.STOPPED, _end_of(pod))
     if restarted(pod):
         last = (container.get("lastState") or {}).get("terminated") or {}
@@ -67,9 +67,16 @@ def status(deployment: Object | None, pods: Sequence[Object], now: float) -> Sta
 
 
 def current(pods: Sequence[Object]) -> Object | None:
-    """Of several, the one that counts: not on its way out, and the newest."""
-    ordered = sorted(pods, key=lambda pod: (not _going(pod), str(pod["metadata"].get("creationTimestamp"))))
+    """Of several, the one that counts: not on its way out, and the newest; before these one that is over, for beside it
+    another is made at once, and nobody would hear of it.
+    """
+    ordered = sorted(pods, key=lambda pod: (is_over(pod), not _going(pod), str(pod["metadata"]["creationTimestamp"])))
     return ordered[-1] if ordered else None
+
+
+def is_over(pod: Object) -> bool:
+    """Whether it has ended for good, as by an eviction, and nobody takes it away."""
+    return pod["status"].get("phase") in ("Failed", "Succeeded") and not _going(pod)
 
 
 def settled(deployment: Object) -> bool:
