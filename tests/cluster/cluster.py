@@ -73,11 +73,11 @@ class Cluster:
         for name in reversed(list(self._running)):
             self.kill(name)
 
-    def serve(self, name: str) -> None:
-        """Start one of the programs."""
+    def serve(self, name: str, *more: str) -> None:
+        """Start one of the programs; with `more` settings than usual, until the next time."""
         command = ["containerd", f"--config={self.at}/containerd.toml", "--log-level=warn"]
         if name != "containerd":
-            command = [str(self._programs.kubernetes), name, *self._arguments[name]]
+            command = [str(self._programs.kubernetes), name, *self._arguments[name], *more]
         with open(self.at / f"{name}.log", "ab") as log:
             self._running[name] = subprocess.Popen(
                 self.node.command(*command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

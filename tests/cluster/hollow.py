@@ -43,6 +43,19 @@ async def hollow(admin: Api, nodes: int, volumes: int) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@asynccontextmanager
+async def bystander(admin: Api) -> AsyncIterator[None]:
+    """One such node, beside the real one, that takes nothing."""
+    await admin.create("/api/v1/nodes", {**_node("hollow-0"), "spec": {"unschedulable": True}})
+    beating = asyncio.create_task(_beat(admin, 1))
+    try:
+        yield
+    finally:
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+        await admin.delete("/api/v1/nodes/hollow-0")
+
+
 class Pods:
     """Says of each pod on such a node that it runs, and lets go of those that are to end."""
 

@@ -1,6 +1,6 @@
 """What clusters do to people: each trouble is made for real, told in words, and over when its cause is gone.
 
-About three minutes: a node counts as away only after twenty seconds, and is told of after thirty more.
+About five minutes: a node counts as away only after twenty seconds, and is told of after thirty more.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ import pytest
 
 from tests.cluster import settings
 from tests.cluster.cluster import write_key
+from tests.cluster.hollow import bystander
 from tests.clusters import Prepared
 from tests.contracts.factory import agent, find, run, status, uid, watching
 from tests.engine.on_cluster import KubernetesFactory, patiently
 from vibespace.engine import cluster as kubeconfigs
+from vibespace.engine import manifests
 from vibespace.engine.base import AgentSpec, Condition, Status
 from vibespace.engine.kubeapi import Api
 from vibespace.engine.kubernetes import KubernetesEngine
@@ -43,6 +45,18 @@ async def factory(prepared: Prepared) -> AsyncIterator[KubernetesFactory]:
 @pytest.fixture
 def engine(factory: KubernetesFactory) -> KubernetesEngine:
     return factory.open(uid())
+
+
+@pytest.fixture
+async def impatient(factory: KubernetesFactory) -> AsyncIterator[None]:
+    """A node that is away is borne for one second by pods that are made now, where five minutes are usual; and another
+    is not away, for a cluster of which no node answers ends nobody.
+    """
+    kinds = ("unreachable", "not-ready")
+    await _serve_api(factory, *(f"--default-{kind}-toleration-seconds=1" for kind in kinds))
+    async with bystander(factory.admin):
+        yield
+    await _serve_api(factory)
 
 
 async def told(engine: KubernetesEngine, spec: AgentSpec, words: str) -> Status:
@@ -69,6 +83,117 @@ async def test_the_node_is_away(factory: KubernetesFactory, engine: KubernetesEn
         factory.cluster.serve("kubelet")
     async with asyncio.timeout(SECONDS):
         assert await status(engine, spec, Condition.RUNNING) == before
+
+
+async def test_the_node_is_away_for_longer_than_is_borne(
+    factory: KubernetesFactory, engine: KubernetesEngine, impatient: None
+) -> None:
+    """Its agents are to be elsewhere then; where there is no other node that is told, and this one gets them back."""
+    spec = agent(factory)
+    await patiently(engine, spec)
+    before = await status(engine, spec, Condition.RUNNING)
+    await run(engine, spec, "echo own > ~/file")
+    factory.cluster.kill("kubelet")
+    try:
+        away = await told(engine, spec, "untolerated taint {node.kubernetes.io/unreachable")
+        assert away.condition is Condition.STARTING
+    finally:
+        factory.cluster.serve("kubelet")
+    async with asyncio.timeout(SECONDS):
+        assert (await status(engine, spec, Condition.RUNNING)).started != before.started
+    assert await run(engine, spec, "cat ~/file") == "own"
+
+
+async def test_a_node_that_is_emptied(factory: KubernetesFactory, engine: KubernetesEngine) -> None:
+    """Who is told to leave it says why he runs nowhere, and is back once he may."""
+    spec, taint = agent(factory), "vibespace.test/emptied"
+    await engine.apply(spec)
+    await status(engine, spec, Condition.RUNNING)
+    await run(engine, spec, "echo own > ~/file")
+    await factory.kubectl("taint", "node", settings.NODE, f"{taint}=yes:NoExecute")
+    try:
+        assert (await told(engine, spec, f"untolerated taint {{{taint}: yes}}")).condition is Condition.STARTING
+    finally:
+        await factory.kubectl("taint", "node", settings.NODE, f"{taint}-")
+    async with asyncio.timeout(SECONDS):
+        await status(engine, spec, Condition.RUNNING)
+    assert await run(engine, spec, "cat ~/file") == "own"
+
+
+async def test_more_than_a_node_gives(factory: KubernetesFactory, engine: KubernetesEngine) -> None:
+    """Who writes more beside his volume than his pod may have there is ended, and that is told, though another pod is
+    there at once; it runs again, and comes to rest.
+    """
+    spec = agent(factory)
+    ranges = f"/api/v1/namespaces/{factory.prepared.namespace}/limitranges"
+    limit = {"type": "Container", "default": {"ephemeral-storage": "20Mi"}}
+    body = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": spec.agent_uid}, "spec": {"limits": [limit]}}
+    await factory.admin.create(ranges, body)
+    try:
+        await engine.apply(spec)
+        before = await status(engine, spec, Condition.RUNNING)
+        await run(engine, spec, "head -c 50000000 /dev/zero > /tmp/much")
+        ended = await told(engine, spec, "(Evicted): Pod ephemeral local storage usage exceeds the total limit")
+        assert ended.condition is Condition.STOPPED
+        await engine.apply(spec)
+        async with asyncio.timeout(SECONDS):
+            assert (await status(engine, spec, Condition.RUNNING)).started != before.started
+        await run(engine, spec, "head -c 50000000 /dev/zero > /tmp/much")
+        await told(engine, spec, "(Evicted)")
+        await engine.apply(replace(spec, running=False))
+        await status(engine, spec, Condition.ABSENT)
+    finally:
+        await factory.admin.delete(f"{ranges}/{spec.agent_uid}")
+
+
+async def test_a_volume_that_is_full(factory: KubernetesFactory, tmp_path: Path) -> None:
+    """Who has his home in it runs on; another one does not get one there, which is told, until there is room again."""
+    first, engine = agent(factory), KubernetesEngine(_of(factory.prepared, tmp_path, storage_class="small"), uid())
+    second = agent(factory, "two", like=first)
+    made, at = {**settings.storage_class(), "metadata": {"name": "small"}}, _directory(tmp_path / "small")
+    volume = settings.volume(f"small-{first.data_uid[:8]}", at)
+    factory.cluster.node.run("mount", "-t", "tmpfs", "-o", "nr_inodes=32,mode=0777", "tmpfs", str(at))
+    try:
+        await factory.admin.create("/apis/storage.k8s.io/v1/storageclasses", made)
+        await factory.admin.create(
+            "/api/v1/persistentvolumes", {**volume, "spec": {**volume["spec"], "storageClassName": "small"}}
+        )
+        await engine.apply(first)
+        await run(
+            engine, first, "mkdir /vibespace/much; cd /vibespace/much; seq 100 | xargs touch 2>&1 | grep -m 1 space"
+        )
+        await engine.apply(second)
+        assert (await told(engine, second, "its volume may be full")).condition is Condition.STARTING
+        await run(engine, first, "rm -r /vibespace/much")
+        async with asyncio.timeout(SECONDS):
+            await status(engine, second, Condition.RUNNING)
+    finally:
+        for spec in (first, second):
+            await engine.apply(replace(spec, running=False))
+        await factory.admin.delete("/apis/storage.k8s.io/v1/storageclasses/small")
+        await engine.close()
+        factory.cluster.node.run("umount", "--lazy", str(at))
+
+
+async def test_nodes_that_are_elsewhere(factory: KubernetesFactory, tmp_path: Path) -> None:
+    """What another `init` finds out is heeded by an engine that is at work: who runs is kept from those too."""
+    spec, log_id = agent(factory), uid()
+    engine = KubernetesEngine(_of(factory.prepared, tmp_path, closed=["203.0.113.5/32"]), log_id)
+    factory.logs.add(log_id)
+    try:
+        await engine.apply(spec)
+        before = await status(engine, spec, Condition.RUNNING)
+        async with watching(engine) as snapshots:
+            assert find(await anext(snapshots), spec) == before
+            _of(factory.prepared, tmp_path, closed=["203.0.113.6/32"])
+            async with asyncio.timeout(SECONDS):
+                assert find(await anext(snapshots), spec) == replace(before, spec_hash="")
+        await engine.apply(spec)
+        policy = await factory.kubectl("get", "networkpolicy", manifests.network_name(spec.vibespace_uid), "-o", "json")
+        assert ("203.0.113.6/32" in policy, "203.0.113.5/32" in policy) == (True, False)
+        assert await status(engine, spec, Condition.RUNNING) == before
+    finally:
+        await engine.close()
 
 
 async def test_a_claim_that_nobody_fills(factory: KubernetesFactory, tmp_path: Path) -> None:
@@ -172,6 +297,13 @@ async def test_a_namespace_that_goes(prepared: Prepared, tmp_path: Path) -> None
         await factory.close()
 
 
+async def _serve_api(factory: KubernetesFactory, *more: str) -> None:
+    """Anew, with these settings."""
+    factory.cluster.kill("kube-apiserver")
+    factory.cluster.serve("kube-apiserver", *more)
+    await asyncio.to_thread(factory.cluster.wait_for_api)
+
+
 async def _change(factory: KubernetesFactory, files: tuple[str, str]) -> None:
     """Take the files away, and have the API server run with others: those of a certificate it makes by itself."""
     cluster = factory.cluster
@@ -212,7 +344,7 @@ async def _until_gone(admin: Api, path: str) -> None:
             await asyncio.sleep(0.2)
 
 
-def _of(prepared: Prepared, at: Path, **more: str) -> Path:
+def _of(prepared: Prepared, at: Path, **more: object) -> Path:
     """The kubeconfig with something else told about the cluster."""
     found = json.loads(prepared.kubeconfig.read_text())
     found["contexts"][0]["context"]["extensions"][0]["extension"].update(more)

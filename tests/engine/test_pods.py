@@ -110,6 +110,16 @@ CASES: list[tuple[str, Any, list[Any], tuple[Condition, str] | None]] = [
         ),
     ),
     (
+        "no place for its home",
+        deployment(),
+        [pod(waiting("CreateContainerConfigError", 'failed to create subPath directory for volumeMount "data"'))],
+        (
+            Condition.STARTING,
+            "its container cannot be made: "
+            'failed to create subPath directory for volumeMount "data"; its volume may be full',
+        ),
+    ),
+    (
         "no node",
         deployment(),
         [pod(None, {**NO_NODE, "lastTransitionTime": LONG_AGO})],

@@ -150,7 +150,11 @@ def obstacle(pod: Object, now: float) -> str:
         return clause(f"its image cannot be pulled: {why}")
     waiting = (main(pod).get("state") or {}).get("waiting") or {}
     if waiting.get("reason") in ("CreateContainerError", "CreateContainerConfigError", "RunContainerError"):
-        return clause(f"its container cannot be made: {waiting.get('message') or waiting['reason']}")
+        message = str(waiting.get("message") or waiting["reason"])
+        more = (
+            "; its volume may be full" if "create subPath directory" in message else ""
+        )  # the node keeps why to itself
+        return clause(f"its container cannot be made: {message}")[: 390 - len(more)] + more
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("reason") in ("Unschedulable", "SchedulerError") and now - _since(scheduled) >= PATIENCE:
         return clause(f"no node can take it: {scheduled.get('message', '')}")
