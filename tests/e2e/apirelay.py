@@ -26,18 +26,18 @@ class ApiRelay:
         """What changed something, since `watch_calls`: method and path."""
         self.total = 0
         """All that was asked, whatever for."""
-        self._before: Callable[[int], None] | None = None
-        self._after: Callable[[int], None] | None = None
+        self._before: Callable[[int], bool] | None = None
+        self._after: Callable[[int], bool] | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self.url = asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result()
 
     def watch_calls(
-        self, before: Callable[[int], None] | None = None, after: Callable[[int], None] | None = None
+        self, before: Callable[[int], bool] | None = None, after: Callable[[int], bool] | None = None
     ) -> None:
-        """Count from 1 on: each is announced before it reaches the server, and after the server has answered it but
-        before the answer reaches the daemon.
+        """Count from 1 on: each is announced before it reaches the server, which it never does where that is said to be
+        so, and after the server has answered it but before the answer reaches the daemon.
         """
         self.calls, self._before, self._after = [], before, after
 
@@ -61,8 +61,8 @@ class ApiRelay:
     async def _pass(self, request: web.BaseRequest) -> web.StreamResponse:
         self.total += 1
         number, after = self._number(request), self._after
-        if number and self._before:
-            await asyncio.to_thread(self._before, number)
+        if number and self._before and await asyncio.to_thread(self._before, number):
+            return web.Response(status=503)  # which nobody hears
         headers = {name: request.headers[name] for name in _HEADERS if name in request.headers}
         asked = self._session.request(
             request.method, self._server + request.path_qs, data=await request.read(), headers=headers

@@ -16,7 +16,7 @@ class Watched(Protocol):
     calls: list[str]
 
     def watch_calls(
-        self, before: Callable[[int], None] | None = None, after: Callable[[int], None] | None = None
+        self, before: Callable[[int], bool] | None = None, after: Callable[[int], bool] | None = None
     ) -> None: ...
 
 
@@ -24,9 +24,11 @@ def interrupted(killed: Installation, relay: Watched, step: int, moment: str, *w
     """Run a command whose work is cut off at that step; it waits for its end all the same."""
     pids: list[int] = []
 
-    def kill(number: int) -> None:
-        if number == step and not pids:
-            pids.append(killed.kill())
+    def kill(number: int) -> bool:
+        if number != step or pids:
+            return False
+        pids.append(killed.kill())
+        return True
 
     relay.watch_calls(**{moment: kill})
     killed.ok(*words)

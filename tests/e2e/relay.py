@@ -32,8 +32,8 @@ class Relay:
         self._lock = threading.Lock()
         self.calls: list[str] = []
         """What changed something, since `watch_calls`: method and path."""
-        self._before: Callable[[int], None] | None = None
-        self._after: Callable[[int], None] | None = None
+        self._before: Callable[[int], bool] | None = None
+        self._after: Callable[[int], bool] | None = None
         self.start()
 
     def start(self) -> None:
@@ -58,10 +58,12 @@ class Relay:
                     connection.shutdown(socket.SHUT_RDWR)
 
     def watch_calls(
-        self, before: Callable[[int], None] | None = None, after: Callable[[int], None] | None = None
+        self, before: Callable[[int], bool] | None = None, after: Callable[[int], bool] | None = None
     ) -> None:
-        """Count the calls that change something from 1 on: each is announced before it reaches the engine, and after
-        the engine has answered it but before the answer reaches the daemon."""
+        """Count the calls that change something from 1 on: each is announced before it reaches the engine, which it
+        never does where that is said to be so, and after the engine has answered it but before the answer reaches the
+        daemon.
+        """
         self.calls, self._before, self._after = [], before, after
 
     def close(self) -> None:
@@ -91,8 +93,8 @@ class Relay:
         first = client.recv(65536)
         number = self._number(first)
         after = self._after
-        if number and self._before:
-            self._before(number)
+        if number and self._before and self._before(number):
+            return
         engine.sendall(first)
         threading.Thread(target=pass_on, args=(client, engine), daemon=True).start()
         answer = engine.recv(65536)
