@@ -18,9 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.engine import EngineContract
 from tests.contracts.factory import agent, run, shown, status, uid
-from tests.contracts.limits import MEMORY, MIB, PIDS
+from tests.contracts.inside import InsideContract, address, knock, this_machine
 from tests.engines import Podman, Served
 from tests.places import entered
 from tests.podman import purge
@@ -31,9 +30,6 @@ from vibespace.engine.containers import ContainersEngine
 from vibespace.errors import NotFound
 from vibespace.setup import firewall
 from vibespace.setup.context import pieces
-
-HOST = "host.containers.internal"
-"""What Podman calls this machine, inside."""
 
 
 class ContainersFactory:
@@ -88,7 +84,7 @@ class ContainersFactory:
         await asyncio.gather(*(purge(self.socket, log_id) for log_id in self.logs))
 
 
-class ContainersContract(EngineContract):
+class ContainersContract(InsideContract):
     """The suite, and what is true of containers only. Subclasses provide the fixture `served`."""
 
     @pytest.fixture
@@ -107,16 +103,6 @@ class ContainersContract(EngineContract):
         with tempfile.TemporaryDirectory(dir=served.place.home) as made:
             Path(made).chmod(0o755)
             yield Path(made)
-
-    async def test_user_without_powers(
-        self, factory: ContainersFactory, engine: ContainersEngine, spec: AgentSpec
-    ) -> None:
-        """Inside is uid 1000, without capabilities, with no new privileges, under a seccomp filter."""
-        assert await run(engine, spec, "id -u; id -g") == "1000\n1000"
-        lines = (await run(engine, spec, "cat /proc/self/status")).splitlines()
-        told = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-        assert {told[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0000000000000000"}
-        assert (told["NoNewPrivs"], told["Seccomp"]) == ("1", "2")
 
     async def test_a_user_namespace_leads_nowhere(
         self, factory: ContainersFactory, engine: ContainersEngine, tmp_path: Path
@@ -147,10 +133,6 @@ class ContainersContract(EngineContract):
         forbidden = "mount -t tmpfs x /mnt || mknod /tmp/sda b 8 0 || date -s 2001-01-01 || echo none"
         assert (await run(engine, spec, f"sudo sh -c '{forbidden}' 2>/dev/null")).splitlines()[-1] == "none"
 
-    async def test_without_sudo_there_is_no_way_up(self, engine: ContainersEngine, spec: AgentSpec) -> None:
-        """sudo is there and says that it cannot."""
-        assert "no new privileges" in await run(engine, spec, "sudo -n true 2>&1 || true")
-
     async def test_read_only_mounts(self, factory: ContainersFactory, engine: ContainersEngine, tmp_path: Path) -> None:
         """What is mounted to read cannot be written, by root inside neither."""
         mount = HostMount(str(shown(tmp_path / "the data", "hello")), "/mnt/data", read_only=True)
@@ -160,16 +142,6 @@ class ContainersContract(EngineContract):
         for who in ("", "sudo "):
             told = await run(engine, spec, f"{who}sh -c 'echo x > /mnt/data/file' 2>&1 || true")
             assert "Read-only file system" in told
-
-    async def test_addresses_are_those_inside(
-        self, factory: ContainersFactory, engine: ContainersEngine, spec: AgentSpec
-    ) -> None:
-        """As the container has them; who does not run, or is another log's, has none, and is no error."""
-        stopped = replace(agent(factory), running=False)
-        await engine.apply(stopped)
-        found = await engine.addresses([spec.agent_uid, stopped.agent_uid, uid()])
-        assert found == {spec.agent_uid: [await address(engine, spec)]}
-        assert await factory.open(uid()).addresses([spec.agent_uid]) == {}
 
     async def test_an_empty_image_has_no_shell(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
         """An image in which nothing can be started lacks a shell, and looking leaves nothing."""
@@ -206,26 +178,6 @@ class ContainersContract(EngineContract):
         assert (await run(engine, spec, f"stat -c '%u:%g %a' {files}")).split("\n") == ["0:1000 440"] * 3
         assert await run(engine, spec, f"for f in {files}; do test -w $f && echo writable; done; true") == ""
 
-    async def test_low_ports_and_ping_are_allowed(self, engine: ContainersEngine, spec: AgentSpec) -> None:
-        """The user may bind port 80 and open an ICMP socket without any capability."""
-        script = "import socket as s; s.create_server(('127.0.0.1', 80)); s.socket(s.AF_INET, s.SOCK_DGRAM, 1)"
-        await run(engine, spec, f'python3 -c "{script}"')
-
-    async def test_limits_hold_or_are_told(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
-        """A limit that the engine does not name as one it cannot enforce is in force; the others harm nothing."""
-        spec = replace(
-            agent(factory), resources=Resources(cpu_limit_millis=500, memory_limit_bytes=128 * MIB, pids=123)
-        )
-        await engine.apply(spec)
-        told = (await engine.identity()).unenforced_limits
-        inside = await run(engine, spec, f"{PIDS} || echo none; {MEMORY} || echo none")
-        held = {"processes": "123", "memory": str(128 * MIB)}
-        assert {name for name, found in zip(held, inside.split(), strict=True) if found != held[name]} == {*told} - {
-            "cpu"
-        }
-        fields = {"cpu": "cpu_limit_millis", "memory": "memory_limit_bytes", "processes": "pids"}
-        assert {fields[name] for name in told} == {*fields.values()} - await engine.enforced()
-
     async def test_all_processors_that_there_are(self, factory: ContainersFactory, engine: ContainersEngine) -> None:
         """A limit of as many as the engine tells is taken, and containers see as many."""
         there = await engine.processors()
@@ -256,19 +208,6 @@ class ContainersContract(EngineContract):
         await asyncio.gather(*(status(engine, other, Condition.RUNNING) for other in (sibling, stranger)))
         assert await run(engine, spec, knock(await address(engine, sibling))) == "True"
         assert await run(engine, spec, knock(await address(engine, stranger))) == "False"
-
-    async def test_host_loopback_is_closed(self, engine: ContainersEngine, spec: AgentSpec) -> None:
-        """A server on this machine's loopback is not reached from inside, by any of the machine's addresses there."""
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
-            for host in ("127.0.0.1", *await this_machine(engine, spec)):
-                assert await run(engine, spec, knock(host, port)) == "False"
-
-    async def test_the_hosts_names_stay_outside(self, engine: ContainersEngine, spec: AgentSpec) -> None:
-        """What this machine's /etc/hosts knows is not told inside."""
-        own = socket.gethostname()
-        assert own not in (await run(engine, spec, "cat /etc/hosts")).split()
-        assert await run(engine, spec, "cat /etc/hostname") == spec.agent
 
     async def test_no_secret_in_what_the_engine_tells(
         self, factory: ContainersFactory, engine: ContainersEngine, spec: AgentSpec
@@ -364,22 +303,6 @@ def cut(monkeypatch: pytest.MonkeyPatch, engine: ContainersEngine, calls: int) -
         return answer
 
     monkeypatch.setattr(engine._api, "_call", counted)
-
-
-async def address(engine: ContainersEngine, spec: AgentSpec) -> str:
-    return (await run(engine, spec, "hostname -I")).split()[0]
-
-
-async def this_machine(engine: ContainersEngine, spec: AgentSpec) -> list[str]:
-    """By what this machine may be found from inside. No name server is asked: where none is, that takes long."""
-    gateway = (await address(engine, spec)).rpartition(".")[0] + ".1"
-    return [gateway, HOST] if HOST in await run(engine, spec, "cat /etc/hosts") else [gateway]
-
-
-def knock(host: str, port: int = 2222) -> str:
-    """A command that prints whether a connection is accepted there."""
-    script = f"import socket as s; c = s.socket(); c.settimeout(1); print(c.connect_ex(('{host}', {port})) == 0)"
-    return f'python3 -c "{script}" 2>/dev/null || echo False'
 
 
 QUERY = bytes.fromhex("000101000001000000000000" + "07" + b"sibling".hex() + "00" + "00010001")

@@ -8,14 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.contracts.containers import (
-    ClosedNetworkContract,
-    ContainersContract,
-    ContainersFactory,
-    knock,
-)
+from tests.contracts.containers import ClosedNetworkContract, ContainersContract, ContainersFactory
 from tests.contracts.factory import Factory, agent, run, status, until, watching
-from tests.contracts.limits import LimitsContract
+from tests.contracts.inside import knock
+from tests.contracts.limits import AllLimitsContract
 from tests.engines import Served
 from tests.places import Apart, apart, entered
 from vibespace.engine.base import AgentSpec, Condition, Engine
@@ -27,7 +23,7 @@ pytestmark = pytest.mark.containers
 OUTSIDE = "198.51.100.2"
 
 
-class TestDockerEngine(LimitsContract, ClosedNetworkContract, ContainersContract):
+class TestDockerEngine(AllLimitsContract, ClosedNetworkContract, ContainersContract):
     """As root."""
 
     @pytest.fixture

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.clusters import Prepared
-from tests.contracts.engine import EngineContract
 from tests.contracts.factory import agent, find, run, status, uid, watching
+from tests.contracts.inside import InsideContract
+from tests.contracts.limits import LimitsContract
 from tests.engine.on_cluster import KubernetesFactory, patiently
 from vibespace.engine import manifests
 from vibespace.engine.base import AgentSpec, Condition, HostMount, Resources, Target
@@ -24,8 +25,8 @@ from vibespace.setup import cluster as setup
 pytestmark = pytest.mark.kubernetes
 
 
-class TestKubernetes(EngineContract):
-    """The suite for all engines."""
+class TestKubernetes(LimitsContract, InsideContract):
+    """The suite for all real engines."""
 
     @pytest.fixture
     async def factory(self, prepared: Prepared) -> AsyncIterator[KubernetesFactory]:
@@ -212,15 +213,8 @@ class TestKubernetes(EngineContract):
         finally:
             await level(factory, "restricted")
 
-    async def test_user_without_powers(
-        self, factory: KubernetesFactory, engine: KubernetesEngine, spec: AgentSpec
-    ) -> None:
-        """Inside is uid 1000, without capabilities, with no new privileges, under a seccomp filter, without a token."""
-        assert await run(engine, spec, "id -u; id -g") == "1000\n1000"
-        lines = (await run(engine, spec, "cat /proc/self/status")).splitlines()
-        told = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-        assert {told[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0000000000000000"}
-        assert (told["NoNewPrivs"], told["Seccomp"]) == ("1", "2")
+    async def test_no_token(self, engine: KubernetesEngine, spec: AgentSpec) -> None:
+        """What is inside is nobody in the cluster."""
         assert await run(engine, spec, "ls /var/run/secrets 2>/dev/null || echo none") == "none"
 
     async def test_files_that_are_given(

@@ -12,7 +12,7 @@ import pytest
 from tests import engines
 from tests.contracts.containers import ClosedNetworkContract, ContainersContract, ContainersFactory
 from tests.contracts.factory import agent, run, status, watching
-from tests.contracts.limits import LimitsContract
+from tests.contracts.limits import AllLimitsContract
 from tests.engines import Served
 from tests.places import Place
 from tests.podman import cache
@@ -24,7 +24,7 @@ from vibespace.setup import podman
 pytestmark = pytest.mark.containers
 
 
-class TestPodmanEngine(LimitsContract, ClosedNetworkContract, ContainersContract):
+class TestPodmanEngine(AllLimitsContract, ClosedNetworkContract, ContainersContract):
     """As root."""
 
     @pytest.fixture
