@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import pytest
 
 from tests.clusters import cluster, cluster_image, prepared
@@ -22,12 +24,21 @@ __all__ = [
     "unprivileged",
 ]
 
+_LONGEST_ID = 200
+
 GROUPS = {
     "cluster": {"cluster", "kubernetes"},
     "others": {"apart_network", "docker", "docker_rootless", "podman_rootless", "unprivileged", *KINDS[1:]},
     "podman": {"podman_socket", "agent_image"},
 }
 """What tests ask for, or run on; the first that is asked for counts."""
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A long value is told by its beginning: the name of a test is in the environment of all that it starts."""
+    if not isinstance(val, str | bytes) or len(val) <= _LONGEST_ID:
+        return None
+    return f"{val[:30]!a} {crc32(val if isinstance(val, bytes) else val.encode()):08x}"
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -13,6 +13,7 @@ from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
 from vibespace.engine.base import Identity
 from vibespace.setup import image, init
+from vibespace.setup.cluster import Tried
 from vibespace.setup.engine import Choice
 from vibespace.setup.init import Engine
 from vibespace.v1 import system_pb2
@@ -162,10 +163,14 @@ def test_init_again(
     async def nothing(*_: Any) -> None:
         """All of it is as it should be."""
 
+    async def tried(*_: Any) -> Tried:
+        return Tried(enforces=True, note="It does.")
+
     on(EXTERNAL, before)
     monkeypatch.setattr(cluster, "_prepared", lambda *_: (Engine(EXTERNAL, Identity("kubernetes", "1", "")), ()))
     monkeypatch.setattr("vibespace.setup.cluster.check", nothing)
     monkeypatch.setattr("vibespace.setup.cluster.check_image", look)
+    monkeypatch.setattr("vibespace.setup.cluster.try_network", tried)
     monkeypatch.setattr(machine, "seen", lambda _session, host: host)
     words = ["init", "--external", *(["--image", said] if said else [])]
     assert vibespace(*words).code == 0
