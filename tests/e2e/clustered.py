@@ -82,8 +82,7 @@ class OnCluster(Installation):
         return self._kubectl("get", "deployment,pod", "--output=json")
 
     def take_container(self, name: str) -> None:
-        agent = name.removeprefix(manifests.container_name(""))
-        self._kubectl("delete", "pod", f"--selector={bodies.AGENT_UID}={agent}", "--grace-period=0", "--force")
+        self._kubectl("delete", "pod", name, "--grace-period=0", "--force")
 
     def make_volume(self, name: str) -> None:
         spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}

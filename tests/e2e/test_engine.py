@@ -6,11 +6,9 @@ import asyncio
 import io
 import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.clustered import CLUSTER
 from tests.e2e.installation import Installation, installation
 from tests.e2e.relay import Relay
 from vibespace.client import Client
@@ -61,12 +59,9 @@ def test_engine_stops_at_work(engine: str, relay: Relay) -> None:
 
 
 @pytest.mark.core
-@pytest.mark.clustered
-def test_container_taken_away(own: Installation, engine_kind: str) -> None:
-    """A container that somebody removes comes back, with its home, and the history tells of both.
-
-    A cluster brings it back by itself, so that it is seen on its way and not as failed.
-    """
+@pytest.mark.unclustered("there it comes back by itself, in another pod: tests/engine/test_kubernetes.py tries that")
+def test_container_taken_away(own: Installation) -> None:
+    """A container that somebody removes comes back, with its home, and the history tells of both."""
     own.ok("create", "robbed", "-t", "codex")
     own.inside("codex-1@robbed", "echo mine > ~/file")
     after = own.events()[-1]["cursor"]["position"]
@@ -74,7 +69,7 @@ def test_container_taken_away(own: Installation, engine_kind: str) -> None:
     with own.popen(*words) as following:
         assert following.stdout is not None
         own.take_container(own.objects()["containers"][0])
-        assert ('"starting"' if engine_kind == CLUSTER else '"failed"') in following.stdout.readline()
+        assert '"failed"' in following.stdout.readline()
         assert '"running"' in following.stdout.readline()
         following.kill()
     assert own.inside("codex-1@robbed", "cat ~/file") == "mine"
@@ -105,7 +100,7 @@ def test_image_gone(own: Installation, engine: str) -> None:
 @pytest.mark.clustered
 def test_leftovers(own: Installation) -> None:
     """What has our label and belongs to nothing is shown by doctor, and never deleted unasked."""
-    name = f"left-{Path(own.home).name}"
+    name = f"left-{own.log_id}"
     own.make_volume(name)
     told = [f["subject"] for f in own.data("doctor")["findings"] if f["severity"] == "warning"]
     assert f"volume {name}" in told

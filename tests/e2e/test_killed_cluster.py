@@ -24,7 +24,8 @@ SECRET, DEPLOYMENT, POD = "secrets", "deployments", "pods"
 CREATE = [f"PATCH {kind}" for kind in (CLAIM, POLICY, SERVICE, SECRET, CLAIM, DEPLOYMENT)]
 """The calls of a create, some of which are made together. The second of the claim notes that there is another home."""
 STOP = [f"PATCH {DEPLOYMENT}"]
-START = [f"PATCH {kind}" for kind in (CLAIM, POLICY, SERVICE, SECRET, DEPLOYMENT)]
+START = [f"PATCH {kind}" for kind in (CLAIM, POLICY, SERVICE, SECRET, DEPLOYMENT, DEPLOYMENT)]
+"""The first of the Deployment's is refused: its replicas were set by another kind of call when it was stopped."""
 DELETE = [f"DELETE {kind}" for kind in (DEPLOYMENT, SECRET, POLICY, SERVICE, CLAIM)]
 DELETE_AGENT = [f"DELETE {DEPLOYMENT}", f"DELETE {SECRET}", f"POST {POD}", f"DELETE {POD}", f"PATCH {CLAIM}"]
 """The pod is an errand's, which takes away the home."""

@@ -275,6 +275,7 @@ class TestKubernetes(LimitsContract, InsideContract):
             await broken.apply(spec)
         whole = factory.open(log_id)
         await whole.apply(spec)
+        await status(whole, spec, Condition.RUNNING)
         assert await run(whole, spec, "echo whole") == "whole"
 
     async def test_few_calls(self, factory: KubernetesFactory, engine: KubernetesEngine) -> None:
