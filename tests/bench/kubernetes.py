@@ -19,7 +19,7 @@ from time import perf_counter
 import asyncssh
 
 from tests.bench import engine, place, report, scale
-from tests.bench.execs import _no_input
+from tests.bench.execs import by_daemon, by_ssh
 from tests.bench.on_cluster import serving
 from tests.bench.pairing import Figure, Wanted, failed, in_turns, paired
 from tests.cluster.build import cache as kept
@@ -28,8 +28,6 @@ from tests.cluster.running import running
 from tests.clusters import Prepared, prepare
 from tests.image.engine import base
 from tests.podman import cache
-from vibespace.daemon.streams import exec_stream
-from vibespace.domain import repositories
 from vibespace.engine import manifests
 from vibespace.engine.base import SSHD_PORT, AgentSpec
 from vibespace.engine.cluster import Cluster as Place
@@ -40,7 +38,6 @@ from vibespace.setup import context
 from vibespace.setup.base import identity
 from vibespace.setup.image import NAME
 from vibespace.v1 import vibespaces_pb2
-from vibespace.v1.agents_pb2 import ExecStart
 from vibespace.v1.system_pb2 import GetStatusRequest
 
 TURNS, EXECS = 5, 60
@@ -188,25 +185,8 @@ async def _scaled(floor: Floor, spec: AgentSpec) -> tuple[float, float]:
 async def _exec(daemon: place.Daemon, prepared: Prepared, how: str, *, direct: bool) -> Figure:
     """What the daemon does for a command, against ssh on a connection that is kept, both on the same way."""
     async with _shells(daemon, prepared, direct=direct) as (uid, shell, connection):
-
-        async def ours() -> float:
-            begin = perf_counter()
-            start = ExecStart(name=_agent("demo"), command=["true"])
-            stream = exec_stream(shell, uid, repositories.ROOT, start, _no_input())
-            async for response in stream:
-                if response.HasField("exit"):
-                    break
-            took = perf_counter() - begin
-            async for _ in stream:
-                pass  # the exit is the last; what follows is the daemon's tidying up
-            return took * 1e3
-
-        async def floor() -> float:
-            begin = perf_counter()
-            await connection.run("true", check=True)
-            return (perf_counter() - begin) * 1e3
-
-        return paired(f"exec true inside the daemon, {how}", Wanted(1.5), await in_turns(ours, floor, EXECS), "ms")
+        turns = await in_turns(lambda: by_daemon(shell, uid, _agent("demo")), lambda: by_ssh(connection), EXECS)
+        return paired(f"exec true inside the daemon, {how}", Wanted(1.5), turns, "ms")
 
 
 @asynccontextmanager

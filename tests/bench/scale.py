@@ -74,7 +74,7 @@ class Many:
 
     async def until(self, running: int) -> None:
         """So many agents run."""
-        while (await self.daemon.system.GetStatus(GetStatusRequest())).agents_running != running:  # noqa: ASYNC110
+        while (await self.daemon.system.GetStatus(GetStatusRequest())).agents_running != running:  # noqa: ASYNC110 (as `running`)
             await asyncio.sleep(0.2)
 
     async def listed(self) -> Sequence[vibespaces_pb2.Vibespace]:

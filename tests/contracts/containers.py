@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.contracts.cut import cut
 from tests.contracts.factory import agent, run, shown, status, uid
 from tests.contracts.inside import InsideContract, address, knock, this_machine
 from tests.engines import Podman, Served
@@ -288,21 +289,6 @@ class ClosedNetworkContract:
         ask += f"c.sendto(bytes.fromhex({QUERY.hex()!r}), ({gateway!r}, 53)); c.recv(100)"
         assert await run(engine, spec, f'python3 -c "{ask}" 2>/dev/null || echo nobody') == "nobody"
         assert await run(engine, stranger, "getent hosts stranger | wc -l") == "1"
-
-
-def cut(monkeypatch: pytest.MonkeyPatch, engine: ContainersEngine, calls: int) -> None:
-    """Let the engine's n-th call go through, and the process be gone before its answer is used."""
-    original, left = engine._api._call, calls
-
-    async def counted(*arguments: Any, **more: Any) -> Any:
-        nonlocal left
-        left -= 1
-        answer = await original(*arguments, **more)
-        if left <= 0:
-            raise asyncio.CancelledError
-        return answer
-
-    monkeypatch.setattr(engine._api, "_call", counted)
 
 
 QUERY = bytes.fromhex("000101000001000000000000" + "07" + b"sibling".hex() + "00" + "00010001")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.clusters import Prepared
+from tests.contracts.cut import cut
 from tests.contracts.factory import agent, find, run, status, uid, watching
 from tests.contracts.inside import InsideContract
 from tests.contracts.limits import LimitsContract
@@ -260,17 +261,7 @@ class TestKubernetes(LimitsContract, InsideContract):
     ) -> None:
         """An apply that is cut off after any of its calls is completed by the next one."""
         spec, broken = agent(factory), factory.open(log_id)
-        original, left = broken._api._call, calls
-
-        async def counted(*arguments: Any, **more: Any) -> Any:
-            nonlocal left
-            left -= 1
-            answer = await original(*arguments, **more)
-            if left <= 0:
-                raise asyncio.CancelledError
-            return answer
-
-        monkeypatch.setattr(broken._api, "_call", counted)
+        cut(monkeypatch, broken, calls)
         with pytest.raises(asyncio.CancelledError):
             await broken.apply(spec)
         whole = factory.open(log_id)
