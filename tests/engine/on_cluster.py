@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 from tests.clusters import Prepared
 from vibespace.engine import bodies, manifests
@@ -43,16 +45,18 @@ class KubernetesFactory:
         await asyncio.to_thread(self.cluster.bounce, "kube-apiserver")
         await asyncio.to_thread(self.cluster.wait_for_api)
 
-    async def pod(self, agent_uid: str) -> dict:  # type: ignore[type-arg]
+    async def pod(self, agent_uid: str) -> dict[str, Any]:
         path = f"/api/v1/namespaces/{self.prepared.namespace}/pods"
         found = await self.admin.list(path, labelSelector=f"{bodies.AGENT_UID}={agent_uid}")
-        return found["items"][0]  # type: ignore[no-any-return]
+        pod: dict[str, Any] = found["items"][0]
+        return pod
 
-    async def container(self, pod: str) -> dict:  # type: ignore[type-arg]
+    async def container(self, pod: str) -> dict[str, Any]:
         found = await self.admin.get(f"/api/v1/namespaces/{self.prepared.namespace}/pods/{pod}")
-        return found["status"]["containerStatuses"][0]  # type: ignore[no-any-return]
+        container: dict[str, Any] = found["status"]["containerStatuses"][0]
+        return container
 
-    async def until(self, pod: str, reached) -> None:  # type: ignore[no-untyped-def]
+    async def until(self, pod: str, reached: Callable[[dict[str, Any]], bool]) -> None:
         async with asyncio.timeout(60):
             while not reached(await self.container(pod)):  # noqa: ASYNC110 (the kubelet says so by no event)
                 await asyncio.sleep(0.1)

@@ -88,20 +88,20 @@ class Api:
 
     async def create(self, path: str, body: Mapping[str, Any], /, **query: Any) -> Object:
         """POST; the object as it is now."""
-        return await self._call("POST", path, query, body)  # type: ignore[no-any-return]
+        return await self._call("POST", path, query, body)
 
     async def apply(self, path: str, body: Mapping[str, Any], manager: str, /, *, force: bool = False) -> Object:
         """Server-side apply by `manager`. Raises Aborted ENGINE_CONFLICT where another one has set a field of it."""
         query = {"fieldManager": manager, "force": force}
-        return await self._call("PATCH", path, query, body, APPLY)  # type: ignore[no-any-return]
+        return await self._call("PATCH", path, query, body, APPLY)
 
     async def replace(self, path: str, body: Mapping[str, Any], manager: str, /) -> Object:
         """PUT: what `body` does not have is taken away."""
-        return await self._call("PUT", path, {"fieldManager": manager}, body)  # type: ignore[no-any-return]
+        return await self._call("PUT", path, {"fieldManager": manager}, body)
 
     async def merge(self, path: str, body: Mapping[str, Any], manager: str, /) -> Object:
         """Change what `body` has, and nothing else."""
-        return await self._call("PATCH", path, {"fieldManager": manager}, body, MERGE)  # type: ignore[no-any-return]
+        return await self._call("PATCH", path, {"fieldManager": manager}, body, MERGE)
 
     async def delete(self, path: str, /, body: Mapping[str, Any] | None = None) -> None:
         """DELETE; what is not there is gone."""
@@ -164,10 +164,11 @@ class Api:
 
     async def _call(
         self, method: str, path: str, query: Mapping[str, Any], body: object = None, kind: str = "application/json"
-    ) -> Any:
+    ) -> Object:
         async with self._open(method, path, query, CALL_SECONDS, body, kind) as answer:
             with self._understood():
-                return await answer.json(content_type=None)
+                found: Object = await answer.json(content_type=None)
+                return found
 
     @asynccontextmanager
     async def _open(

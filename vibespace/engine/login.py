@@ -90,8 +90,8 @@ def _ours(told: dict[str, Any]) -> Login:
 
 async def _theirs(told: dict[str, Any], context: str, kubeconfig: Path) -> Login:
     # Half a second and 20 MB, which only `init` spends.
-    from kubernetes.aio import config  # noqa: PLC0415
-    from kubernetes.aio.client import Configuration  # noqa: PLC0415
+    from kubernetes.aio import config  # noqa: PLC0415 (see above)
+    from kubernetes.aio.client import Configuration  # noqa: PLC0415 (see above)
 
     name = context or told["current-context"]
     chosen = next(each["context"] for each in told["contexts"] if each["name"] == name)

@@ -47,7 +47,8 @@ class Objects:
 
     async def list(self, path: str, *selectors: str) -> Sequence[dict[str, Any]]:
         """Those of that path that have the labels."""
-        return (await self._api.list(path, labelSelector=self._labels(*selectors)))["items"]  # type: ignore[no-any-return]
+        found: Sequence[dict[str, Any]] = (await self._api.list(path, labelSelector=self._labels(*selectors)))["items"]
+        return found
 
     async def set(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Apply. Where somebody else has set a field of ours it is put back, unless the object is not ours."""
