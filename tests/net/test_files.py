@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from tests.net.running import AGENT, until
 from tests.net.sshd import Sshd, processes
 from vibespace.archive import tar
 from vibespace.archive.failures import Failure
+from vibespace.archive.inside import REFUSED
 from vibespace.archive.pack import pack
 from vibespace.archive.unpack import unpack
 from vibespace.errors import Error, Exhausted, FailedPrecondition, NotFound, Unavailable
@@ -76,6 +79,28 @@ async def test_broken_off(copies: Files, sshd: Sshd, tmp_path: Path) -> None:
     await asyncio.wait([receiving])
     assert not (sshd.home / "copy").exists()
     assert drafts(sshd.home) == []
+
+
+def test_broken_off_and_then_ended(tmp_path: Path) -> None:
+    """What takes away what it had made, for its archive ended too soon, does so whoever ends it meanwhile."""
+    (tmp_path / "many").mkdir()
+    (tmp_path / "to").mkdir()
+    for number in range(20_000):
+        (tmp_path / "many" / str(number)).touch()
+    whole = b"".join(archive(tmp_path / "many"))
+    with subprocess.Popen(files._command("in", os.fsencode(tmp_path / "to")), stdin=subprocess.PIPE) as copying:
+        assert copying.stdin
+        copying.stdin.write(files._program() + whole[: -len(tar.END)])
+        copying.stdin.flush()
+        (draft,) = (tmp_path / "to").iterdir()
+        while len(os.listdir(draft / "many")) < 20_000:
+            assert copying.poll() is None
+        copying.stdin.close()
+        while len(os.listdir(draft / "many")) == 20_000:
+            assert copying.poll() is None
+        copying.send_signal(signal.SIGHUP)
+        assert copying.wait() == REFUSED
+    assert os.listdir(tmp_path / "to") == []
 
 
 async def test_connection_breaks(copies: Files, sshd: Sshd, tmp_path: Path) -> None:

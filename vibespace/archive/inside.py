@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from vibespace.archive import tar
 from vibespace.archive.failures import Failure
@@ -17,12 +18,17 @@ REFUSED = 3
 
 _WHERE = "inside"
 
+_ENDING = (signal.SIGHUP, signal.SIGTERM)
+
+_T = TypeVar("_T")
+
 
 def main(verb: str, path: str) -> None:
     """`in`: standard input is unpacked; `out`: packed to standard output. The path is in hexadecimal: any bytes may be
     in it.
     """
-    for number in (signal.SIGHUP, signal.SIGTERM):
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    for number in _ENDING:
         signal.signal(number, _leave)
     place = _whole(bytes.fromhex(path))
     try:
@@ -47,18 +53,25 @@ def _whole(path: bytes) -> bytes:
 
 def _input() -> Iterator[bytes]:
     """The rest of it: what was read ahead with the program comes first."""
-    while piece := sys.stdin.buffer.read1(tar.PIECE):  # type: ignore[union-attr]  # it is buffered, and so has it
+    read = sys.stdin.buffer.read1  # type: ignore[union-attr]  # it is buffered, and so has it
+    while piece := _waiting(read, tar.PIECE):
         yield piece
 
 
 def _write(data: bytes) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(1, view) :]
+        view = view[_waiting(os.write, 1, view) :]
+
+
+def _waiting(call: Callable[..., _T], *args: object) -> _T:
+    """Only here a signal ends it: what is being made is made, or what was left taken away, undisturbed."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    try:
+        return call(*args)
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
 
 
 def _leave(*_: object) -> None:
-    """Tidy up, once, undisturbed."""
-    for number in (signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
     sys.exit(1)
