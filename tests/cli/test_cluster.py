@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vibespace_cli import cluster, machine
+from vibespace_cli import clusteroptions, machine
 from vibespace_cli.output import Output
 from vibespace_cli.session import Session
 
@@ -60,7 +60,7 @@ def test_each_word_is_where_it_belongs() -> None:
     names = ("kubeconfig", "context", "namespace", "storage_class", "pull_secret", "image", "k3s", "engine")
     given: dict[str, Any] = {name: name for name in names} | {"external": True, "print_rbac": False}
     given |= {"bare_metal": False, "k3s": None, "engine": None}
-    asked = cluster.asked(given)
+    asked = clusteroptions.asked(given)
     assert asked is not None
     for name in ("kubeconfig", "context", "namespace", "storage_class", "pull_secret"):
         assert getattr(asked, name) == name

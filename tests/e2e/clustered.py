@@ -15,6 +15,7 @@ from tests.cluster.place import HERE
 from tests.e2e.installation import Installation
 from tests.places import Place
 from vibespace.engine import bodies, manifests, pods
+from vibespace.engine.homes import volume_names
 
 CLUSTER = "kubernetes"
 """As an engine's kind: see tests/engines.py."""
@@ -70,7 +71,7 @@ class OnCluster(Installation):
         return {
             "containers": sorted(manifests.container_name(pods.agent_uid(each)) for each in self._listed("pods", of)),
             "networks": sorted(each["metadata"]["name"] for each in self._listed("networkpolicies", of)),
-            "volumes": sorted(name for claim in claims for name in manifests.volume_names(claim)),
+            "volumes": sorted(name for claim in claims for name in volume_names(claim)),
         }
 
     @property
@@ -82,7 +83,8 @@ class OnCluster(Installation):
         return self._kubectl("get", "deployment,pod", "--output=json")
 
     def take_container(self, name: str) -> None:
-        self._kubectl("delete", "pod", name, "--grace-period=0", "--force")
+        uid = name.removeprefix(manifests.container_name(""))
+        self._kubectl("delete", "pod", f"--selector={bodies.AGENT_UID}={uid}", "--grace-period=0", "--force")
 
     def make_volume(self, name: str) -> None:
         spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}

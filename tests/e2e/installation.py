@@ -32,6 +32,15 @@ PROGRAM = str(Path(sys.executable).parent / "vibespace")
 Done = subprocess.CompletedProcess[str]
 
 
+class Popen(subprocess.Popen[str]):
+    """Killed where the block that it is for fails, which would else wait for it, and hide why."""
+
+    def __exit__(self, kind: type[BaseException] | None, *raised: Any) -> None:
+        if kind:
+            self.kill()
+        super().__exit__(kind, *raised)
+
+
 class Installation:
     """A state directory of its own, on an engine that it may share with others: under /tmp, or in a user's home."""
 
@@ -76,10 +85,10 @@ class Installation:
             **more,
         )
 
-    def popen(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
+    def popen(self, *arguments: str, **more: Any) -> Popen:
         """Start one command line and go on; its outputs are pipes unless said otherwise."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(self.command(*arguments), env=self.environment(), text=True, **(pipes | more))
+        return Popen(self.command(*arguments), env=self.environment(), text=True, **(pipes | more))
 
     def ok(self, *arguments: str, **more: Any) -> str:
         """What it wrote to stdout, which must have ended well, without a word on stderr that is a traceback."""

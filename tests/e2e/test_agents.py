@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Sequence
 
 import pytest
 
@@ -262,7 +263,7 @@ def test_who_ends_codexs_turn_on_its_terminal_does_not_take_what_was_to_join_it_
         assert [text for text in model.asked(KEY)[-1].texts("user") if text == "more words"] == ["more words"]
 
 
-def asking_claude(own: Installation, model: Anthropic, joining: int) -> list[subprocess.Popen[str]]:
+def asking_claude(own: Installation, model: Anthropic, joining: int) -> Sequence[subprocess.Popen[str]]:
     """One `ask` that the model has, and that many handed to join its turn."""
     asks = [own.popen("ask", "-a", "claude-1@shop", "first words")]
     while not model.asked(KEY):

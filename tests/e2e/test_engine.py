@@ -59,7 +59,7 @@ def test_engine_stops_at_work(engine: str, relay: Relay) -> None:
 
 
 @pytest.mark.core
-@pytest.mark.unclustered("there it comes back by itself, in another pod: tests/engine/test_kubernetes.py tries that")
+@pytest.mark.clustered
 def test_container_taken_away(own: Installation) -> None:
     """A container that somebody removes comes back, with its home, and the history tells of both."""
     own.ok("create", "robbed", "-t", "codex")

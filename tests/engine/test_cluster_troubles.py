@@ -123,6 +123,32 @@ async def test_a_node_that_is_emptied(factory: KubernetesFactory, engine: Kubern
     assert await run(engine, spec, "cat ~/file") == "own"
 
 
+async def test_more_than_a_node_gives(factory: KubernetesFactory, engine: KubernetesEngine) -> None:
+    """Who writes more beside his volume than his pod may have there is ended, and that is told, though another pod is
+    there at once; it runs again, and comes to rest.
+    """
+    spec = agent(factory)
+    ranges = f"/api/v1/namespaces/{factory.prepared.namespace}/limitranges"
+    limit = {"type": "Container", "default": {"ephemeral-storage": "20Mi"}}
+    body = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": spec.agent_uid}, "spec": {"limits": [limit]}}
+    await factory.admin.create(ranges, body)
+    try:
+        await engine.apply(spec)
+        before = await status(engine, spec, Condition.RUNNING)
+        await run(engine, spec, "head -c 50000000 /dev/zero > /tmp/much")
+        ended = await told(engine, spec, "(Evicted): Pod ephemeral local storage usage exceeds the total limit")
+        assert ended.condition is Condition.STOPPED
+        await engine.apply(spec)
+        async with asyncio.timeout(SECONDS):
+            assert (await status(engine, spec, Condition.RUNNING)).started != before.started
+        await run(engine, spec, "head -c 50000000 /dev/zero > /tmp/much")
+        await told(engine, spec, "(Evicted)")
+        await engine.apply(replace(spec, running=False))
+        await status(engine, spec, Condition.ABSENT)
+    finally:
+        await factory.admin.delete(f"{ranges}/{spec.agent_uid}")
+
+
 async def test_a_volume_that_is_full(factory: KubernetesFactory, tmp_path: Path) -> None:
     """Who has his home in it runs on; another one does not get one there, which is told, until there is room again."""
     first, engine = agent(factory), KubernetesEngine(_of(factory.prepared, tmp_path, storage_class="small"), uid())

@@ -133,6 +133,12 @@ CASES: list[tuple[str, Any, list[Any], tuple[Condition, str] | None]] = [
         (Condition.STOPPED, "it ended with exit code 3"),
     ),
     (
+        "ended by the cluster, which has not yet said that it is over",
+        deployment(),
+        [pod({"state": {"terminated": ENDED}}, phase="Running", reason="Evicted", message="too much")],
+        (Condition.STOPPED, "it was ended by the cluster (Evicted): too much"),
+    ),
+    (
         "started again by the kubelet",
         deployment(),
         [pod({**RUNNING, "restartCount": 1, "lastState": {"terminated": OOM}}, READY)],
@@ -143,6 +149,12 @@ CASES: list[tuple[str, Any, list[Any], tuple[Condition, str] | None]] = [
         deployment(),
         [pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory.")],
         (Condition.STOPPED, "it was ended by the cluster (Evicted): The node was low on resource: memory"),
+    ),
+    (
+        "over, and nobody says why",
+        deployment(),
+        [pod({"state": {"terminated": {"exitCode": 0}}}, phase="Succeeded"), pod(RUNNING, READY)],
+        (Condition.STOPPED, "its node has ended it, and does not say why"),
     ),
     (
         "evicted, and another runs already",
@@ -168,6 +180,12 @@ CASES: list[tuple[str, Any, list[Any], tuple[Condition, str] | None]] = [
         deployment(0),
         [pod(RUNNING, READY, metadata=GOING)],
         (Condition.STOPPED, "it is being ended"),
+    ),
+    (
+        "going, since who had it made is gone",
+        None,
+        [pod(RUNNING, READY, metadata=GOING)],
+        (Condition.STOPPED, "somebody has deleted its deployment"),
     ),
     (
         "one goes, one runs",
@@ -218,6 +236,62 @@ def test_only_what_has_changed_is_worked_out_again(monkeypatch: pytest.MonkeyPat
     again = statuses([runs[0]], [_of(pod(RUNNING, READY), "a", "5")], beside, beside)
     assert [found.agent_uid for found in again] == ["a"]
     assert looked == ["a", "b", "b", "a"]
+
+
+DISRUPTED = {"type": "DisruptionTarget", "status": "True", "reason": "Tainted", "message": "it must go."}
+NEXT = {"creationTimestamp": JUST_NOW, "name": "next"}
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ([pod(RUNNING, READY, metadata=GOING)], "somebody has deleted its pod"),
+        ([pod(None, metadata=NEXT)], "somebody has deleted its pod"),
+        (
+            [pod(RUNNING, DISRUPTED, metadata=GOING), pod(metadata=NEXT)],
+            "it was ended by the cluster (Tainted): it must go",
+        ),
+        ([], "somebody has deleted its pod"),
+    ],
+    ids=["goes", "gone", "goes for another", "none"],
+)
+def test_who_ran_and_is_replaced_has_ended(found: list[dict[str, Any]], told: str) -> None:
+    """Though the cluster makes the next by itself: until that runs, or what keeps it from it is said."""
+    statuses, beside = Statuses(), {"vs-v": {"metadata": {"uid": "n"}}}
+    wanted, version = _of(deployment(), "a", "1"), iter("23456789")
+
+    def seen(*there: dict[str, Any], made: dict[str, Any] = wanted) -> tuple[Condition, str]:
+        [status] = statuses([made], [_of(each, "a", next(version)) for each in there], beside, beside)
+        return status.condition, status.reason
+
+    assert seen(pod(metadata=NEXT)) == (Condition.STARTING, "")  # the first of all
+    assert seen(pod(RUNNING, READY)) == (Condition.RUNNING, "")
+    assert seen(*found) == (Condition.STOPPED, told)
+    assert seen(pod(metadata=NEXT))[0] is Condition.STOPPED
+    no_node = {**NO_NODE, "lastTransitionTime": LONG_AGO}
+    assert seen(pod(None, no_node, metadata=NEXT)) == (
+        Condition.STARTING,
+        "no node can take it: 0/3 nodes are available",
+    )
+    assert seen(pod(RUNNING, metadata=NEXT)) == (Condition.STARTING, "")
+
+
+def test_who_is_replaced_by_us_has_not_ended() -> None:
+    """Neither who is to be otherwise, nor who was to be at rest in between, nor who had ended by itself before."""
+    beside = {"vs-v": {"metadata": {"uid": "n"}}}
+    meta = {**META, "annotations": {manifests.SPEC: "other"}}
+    other = {**deployment(), "spec": {"replicas": 1, "template": {"metadata": meta, "spec": SPEC}}}
+    runs, comes = pod(RUNNING, READY), pod(metadata=NEXT)
+    for between, made, then in (
+        ((other, pod(RUNNING, READY, metadata=GOING)), other, pod(metadata={**meta, **NEXT})),
+        ((deployment(0), pod(RUNNING, READY, metadata=GOING)), deployment(), comes),
+        ((deployment(), pod({**RUNNING, "restartCount": 1})), deployment(), comes),
+    ):
+        statuses = Statuses()
+        for number, (wanted, there) in enumerate([(deployment(), runs), between, (made, then)]):
+            objects = _of(wanted, "a", f"1{number}"), _of(there, "a", f"2{number}")
+            [status] = statuses([objects[0]], [objects[1]], beside, beside)
+        assert (status.condition, status.reason) == (Condition.STARTING, "")
 
 
 def test_what_keeps_an_agent_apart_is_missed() -> None:

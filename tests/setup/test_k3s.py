@@ -7,9 +7,11 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -253,6 +255,10 @@ def node(ready: str) -> dict[str, Any]:
     return {"metadata": {"name": "here"}, "status": {"conditions": conditions}}
 
 
+def children(pid: int) -> list[int]:
+    return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
 async def test_ready(state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is waited for until k3s has written how to log in, and its node is ready; that login is on no disk."""
     monkeypatch.setattr(k3s, "_LOOK", 0.0)
@@ -263,31 +269,35 @@ async def test_ready(state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     async with apiserver.serving(answer, tmp_path) as kubeconfig:
         state.k3s.mkdir()
-        waiting = [*range(2)]
 
         def as_root(command: Sequence[str], why: str) -> str:
-            if waiting:
-                waiting.pop()
-                raise Aborted("ROOT_REFUSED", "There is no such file.")
-            assert command == ["cat", str(K3s(state).admin)]
-            return kubeconfig.read_text()
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asked:
+                while not any(map(children, children(asked.pid))):  # its shell, which sleeps
+                    assert asked.poll() is None
+                shutil.copy(kubeconfig, K3s(state).admin)
+                return asked.communicate()[0]
 
         with k3s.in_memory() as admin:
             assert await k3s.ready(state, as_root, admin, nothing) == "here"
             assert json.loads(admin.read_text())["kind"] == "Config"
         assert not admin.exists()
-    assert sorted(path.name for path in state.home.rglob("*")) == ["bin", "k3s"]
+    assert sorted(path.name for path in state.home.rglob("*")) == ["admin.kubeconfig", "bin", "k3s"]
 
 
 async def test_never_ready(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is given up in the end, and where to look is said."""
     monkeypatch.setattr(k3s, "READY_SECONDS", 0.01)
+    over = threading.Event()
 
     def as_root(command: Sequence[str], why: str) -> str:
-        raise Aborted("ROOT_REFUSED", "There is no such file.")
+        over.wait()
+        raise Aborted("ROOT_REFUSED", "It ended with exit code 124.")
 
-    with k3s.in_memory() as admin, pytest.raises(Aborted) as refused:
-        await k3s.ready(state, as_root, admin, nothing)
+    try:
+        with k3s.in_memory() as admin, pytest.raises(Aborted) as refused:
+            await k3s.ready(state, as_root, admin, nothing)
+    finally:
+        over.set()
     assert refused.value.reason == "CLUSTER_NOT_READY"
     assert str(K3s(state).log) in refused.value.hint
 

@@ -10,8 +10,10 @@ from vibespace.engine import bodies, manifests
 from vibespace.engine.base import AgentSpec
 from vibespace.engine.cluster import Cluster
 from vibespace.engine.errands import Errands
+from vibespace.engine.homes import NOTE, homes
 from vibespace.engine.kubeapi import Api
-from vibespace.engine.objects import Objects
+from vibespace.engine.objects import OwnObjects
+from vibespace.engine.paths import Paths
 from vibespace.errors import Aborted, PermissionDenied
 
 Object = Mapping[str, Any]
@@ -20,9 +22,10 @@ Object = Mapping[str, Any]
 class Claims:
     """Of all vibespaces."""
 
-    def __init__(self, api: Api, objects: Objects, errands: Errands, log_id: str, cluster: Cluster) -> None:
+    def __init__(self, api: Api, objects: OwnObjects, errands: Errands, log_id: str, cluster: Cluster) -> None:
         self._api = api
         self._ours = objects
+        self._at = Paths(cluster.namespace)
         self._errands = errands
         self._log_id = log_id
         self._cluster = cluster
@@ -35,26 +38,26 @@ class Claims:
         """The claim, and the note that this agent has a home in it."""
         wanted, path = manifests.claim(self._log_id, spec, self._cluster), self._path(spec.data_uid)
         try:
-            found: Object = await self._ours.set(self._ours.claims, wanted)
+            found: Object = await self._ours.set(self._at.claims, wanted)
         except (Aborted, PermissionDenied) as e:
             is_fixed = e.metadata.get("status") == "422" or "resize" in e.message
             there = await self._ours.find(path) if is_fixed else None
             if there is None:
                 raise
             found = there  # of another size or class than a new one would be, which cannot be changed
-        if spec.agent not in manifests.homes(found):
+        if spec.agent not in homes(found):
             await self._note(path, spec.agent, spec.agent_uid)
 
     async def remove(self, claim: Object) -> None:
         """With all that is in it; return when it is gone."""
-        path, name = self._ours.claims, claim["metadata"]["name"]
+        path, name = self._at.claims, claim["metadata"]["name"]
         await self._api.delete(f"{path}/{name}")
         await self._ours.until_none(path, "", lambda found: name not in found)
 
     async def remove_home(self, data_uid: str, agent: str) -> None:
         """The folder, then the note that it is there: killed between the two, the next one finds the note."""
         claim = await self.find(data_uid)
-        if not claim or agent not in manifests.homes(claim):
+        if not claim or agent not in homes(claim):
             return
         if _is_bound(claim):
             home = f"/data/{manifests.HOMES}/{agent}"
@@ -69,7 +72,7 @@ class Claims:
 
     async def sizes(self, data_uids: Collection[str]) -> Mapping[str, int]:
         """Bytes that are used, of each volume as a whole."""
-        found = {each["metadata"]["labels"][bodies.OWNER]: each for each in await self._ours.list(self._ours.claims)}
+        found = {each["metadata"]["labels"][bodies.OWNER]: each for each in await self._ours.list(self._at.claims)}
         asked = {uid: claim for uid, claim in found.items() if uid in data_uids and _image(claim)}
         sizes = await asyncio.gather(*(self._size(uid, claim) for uid, claim in asked.items()))
         return dict(zip(asked, sizes, strict=True))
@@ -81,11 +84,11 @@ class Claims:
         return int(await self._errands.run("measuring", script, _image(claim), data_uid))
 
     async def _note(self, path: str, agent: str, uid: str | None) -> None:
-        noted = {"metadata": {"annotations": {f"{manifests.HOME}{agent}": uid}}}
+        noted = {"metadata": {"annotations": {f"{NOTE}{agent}": uid}}}
         await self._api.merge(path, noted, manifests.HOMES_MANAGER)
 
     def _path(self, data_uid: str) -> str:
-        return f"{self._ours.claims}/{manifests.claim_name(data_uid)}"
+        return f"{self._at.claims}/{manifests.claim_name(data_uid)}"
 
 
 def _is_bound(claim: Object) -> bool:

@@ -15,6 +15,7 @@ from vibespace.engine import bodies, manifests
 from vibespace.engine.cluster import Cluster
 from vibespace.engine.errands import INIT, Errands
 from vibespace.engine.kubeapi import Api
+from vibespace.engine.paths import Paths
 from vibespace.errors import Aborted
 
 ALLOWED, NOT_IN, NOT_OUT = 8001, 8002, 8003
@@ -55,7 +56,7 @@ print(json.dumps([port for port in ({NOT_IN}, {NOT_OUT}, {ALLOWED}) if reached(p
 
 async def tried(api: Api, errands: Errands, log_id: str, cluster: Cluster, image: str) -> bool:
     """Whether it does, tried in pods of `image`, in seconds. Raises what Errands.run does where it cannot be tried."""
-    path = f"/apis/networking.k8s.io/v1/namespaces/{cluster.namespace}/networkpolicies"
+    path = Paths(cluster.namespace).networks
     wanted = policy(f"vs-trial-{secrets.token_hex(6)}", log_id, errands.labels(INIT))
     await errands.clear(INIT)
     for left in (await api.list(path, labelSelector=f"{bodies.LOG}={log_id},{manifests.ERRAND}={INIT}"))["items"]:

@@ -16,6 +16,7 @@ from vibespace.engine import bodies, manifests, pods
 from vibespace.engine.cluster import Cluster
 from vibespace.engine.informer import Informer, following, stirred
 from vibespace.engine.kubeapi import Api
+from vibespace.engine.paths import Paths
 from vibespace.errors import Aborted, FailedPrecondition, ended
 
 SECONDS = 120.0
@@ -39,7 +40,7 @@ class Errands:
         self._run = secrets.token_hex(6)
         """What tells ours from those of a daemon before this one."""
         self._room = asyncio.Semaphore(AT_ONCE)
-        self._pods = f"/api/v1/namespaces/{cluster.namespace}/pods"
+        self._pods = Paths(cluster.namespace).pods
 
     async def run(
         self,

@@ -16,9 +16,11 @@ from vibespace.engine import bodies, errands, manifests, podlogs, podlook, pods,
 from vibespace.engine.base import (
     SSHD_PORT,
     AgentSpec,
+    Condition,
     Identity,
     Leftover,
     Snapshot,
+    Status,
     Target,
     Usage,
     Written,
@@ -30,7 +32,8 @@ from vibespace.engine.errands import Errands
 from vibespace.engine.informer import Informer, following, stirred
 from vibespace.engine.kubeapi import Api
 from vibespace.engine.mounts import Mounts
-from vibespace.engine.objects import Objects, together
+from vibespace.engine.objects import OwnObjects, together
+from vibespace.engine.paths import Paths
 from vibespace.engine.podevents import Warnings
 from vibespace.engine.portforward import Forwards
 from vibespace.engine.statuses import Statuses, explained
@@ -72,7 +75,8 @@ class KubernetesEngine:
         self._api = Api(kubeconfig)
         self._log_id = log_id
         self._errands = Errands(self._api, log_id, self._cluster)
-        self._ours = Objects(self._api, log_id, self._cluster.namespace)
+        self._at = Paths(self._cluster.namespace)
+        self._ours = OwnObjects(self._api, log_id, self._at)
         self._claims = Claims(self._api, self._ours, self._errands, log_id, self._cluster)
         self._mounts = Mounts(self._api, self._ours, log_id, self._cluster)
         self._forwards = Forwards(self._api)
@@ -86,11 +90,13 @@ class KubernetesEngine:
                 await self._end(spec.agent_uid, found)
                 return
             there = await self._pods(spec.agent_uid)
-            if found and _says(found, spec) and self._runs(found, there):
+            status = _under_way(found, there, spec)
+            if status:
                 await together(self._set_network(spec))
-                return
-            await self._make(spec, there)
-            await self._await_start(spec)
+            else:
+                await self._make(spec, there)
+            if not (status and status.started):
+                await self._await_start(spec)
 
     async def delete(self, target: Target, *, keep_data: bool) -> None:
         if target.agent_uid:
@@ -102,9 +108,9 @@ class KubernetesEngine:
             return
         claim = await self._claims.find(target.data_uid)
         name = manifests.network_name(target.vibespace_uid)
-        beside = [f"{path}/{name}" for path in (self._ours.networks, self._ours.services)]
+        beside = [f"{path}/{name}" for path in (self._at.networks, self._at.services)]
         await together(map(self._ours.find, beside))
-        deployments = await self._ours.list(self._ours.deployments, f"{bodies.VIBESPACE_UID}={target.vibespace_uid}")
+        deployments = await self._ours.list(self._at.deployments, f"{bodies.VIBESPACE_UID}={target.vibespace_uid}")
         await together(self._remove(pods.agent_uid(each), each) for each in deployments)
         await together(map(self._api.delete, beside))
         if claim and not keep_data:
@@ -113,14 +119,14 @@ class KubernetesEngine:
     async def watch(self) -> AsyncIterator[Snapshot]:
         changed = asyncio.Event()
         label = f"{bodies.LOG}={self._log_id}"
-        deployments = Informer(self._api, self._ours.deployments, label, changed.set)
-        found_pods = Informer(self._api, self._ours.pods, f"{label},{bodies.AGENT_UID}", changed.set)
-        networks = Informer(self._api, self._ours.networks, label, changed.set)
-        services = Informer(self._api, self._ours.services, label, changed.set)
+        deployments = Informer(self._api, self._at.deployments, label, changed.set)
+        found_pods = Informer(self._api, self._at.pods, f"{label},{bodies.AGENT_UID}", changed.set)
+        networks = Informer(self._api, self._at.networks, label, changed.set)
+        services = Informer(self._api, self._at.services, label, changed.set)
         informers = (deployments, found_pods, networks, services)
         await self._errands.clear()
         async with self._renewing(), following(*informers) as tasks:
-            last, statuses, warnings = None, Statuses(), Warnings(self._api, self._cluster.namespace)
+            last, statuses, warnings = None, Statuses(), Warnings(self._api, self._at.events)
             while True:
                 await stirred(changed, tasks, pods.PATIENCE)  # what has waited so long is told then
                 if not all(each.synced.is_set() for each in informers):
@@ -225,36 +231,29 @@ class KubernetesEngine:
         return self._locks.setdefault(agent_uid, asyncio.Lock())
 
     async def _deployment(self, agent_uid: str) -> dict[str, Any] | None:
-        return await self._ours.find(f"{self._ours.deployments}/{manifests.container_name(agent_uid)}")
+        return await self._ours.find(f"{self._at.deployments}/{manifests.container_name(agent_uid)}")
 
     async def _pods(self, agent_uid: str) -> Sequence[Mapping[str, Any]]:
-        return await self._ours.list(self._ours.pods, f"{bodies.AGENT_UID}={agent_uid}")
+        return await self._ours.list(self._at.pods, f"{bodies.AGENT_UID}={agent_uid}")
 
     async def _current(self) -> Mapping[str, Mapping[str, Any]]:
         """The pod that counts, by agent."""
         by_agent: dict[str, list[Mapping[str, Any]]] = {}
-        for pod in await self._ours.list(self._ours.pods, bodies.AGENT_UID):
+        for pod in await self._ours.list(self._at.pods, bodies.AGENT_UID):
             by_agent.setdefault(pods.agent_uid(pod), []).append(pod)
         return {uid: counts for uid, found in by_agent.items() if (counts := pods.current(found))}
-
-    def _runs(self, deployment: Mapping[str, Any], there: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether it is on its way, or there: what has ended waits to be started again, but not for us."""
-        found = pods.status(deployment, there, time.time())
-        if found is None or not deployment["spec"]["replicas"]:
-            return False
-        return found.condition in ("running", "starting") and not found.reason
 
     async def _make(self, spec: AgentSpec, there: Sequence[Mapping[str, Any]]) -> None:
         await together(
             (
                 self._claims.make(spec),
                 *self._set_network(spec),
-                self._ours.set(self._ours.secrets, manifests.secret(self._log_id, spec)),
+                self._ours.set(self._at.secrets, manifests.secret(self._log_id, spec)),
                 self._mounts.show(spec),
             )
         )
         wanted = manifests.deployment(self._log_id, spec, self._cluster)
-        await self._ours.put(self._ours.deployments, wanted)
+        await self._ours.put(self._at.deployments, wanted)
         over = [pod for pod in there if pods.is_over(pod)]  # beside which there is another already
         for pod in over or there:  # one that has ended, or cannot start, is not waited for: the next is made at once
             if over or _says(pod, spec):
@@ -263,8 +262,8 @@ class KubernetesEngine:
     def _set_network(self, spec: AgentSpec) -> Sequence[Coroutine[Any, Any, Any]]:
         """What keeps it apart, and names it."""
         return (
-            self._ours.put(self._ours.networks, manifests.network(self._log_id, spec, self._cluster)),
-            self._ours.put(self._ours.services, manifests.service(self._log_id, spec)),
+            self._ours.put(self._at.networks, manifests.network(self._log_id, spec, self._cluster)),
+            self._ours.put(self._at.services, manifests.service(self._log_id, spec)),
         )
 
     async def _await_start(self, spec: AgentSpec) -> None:
@@ -291,8 +290,8 @@ class KubernetesEngine:
         """Also when the cluster refuses to make a pod at all."""
         changed = asyncio.Event()
         label = f"{bodies.LOG}={self._log_id},{bodies.AGENT_UID}={spec.agent_uid}"
-        found_pods = Informer(self._api, self._ours.pods, label, changed.set)
-        deployments = Informer(self._api, self._ours.deployments, label, changed.set)
+        found_pods = Informer(self._api, self._at.pods, label, changed.set)
+        deployments = Informer(self._api, self._at.deployments, label, changed.set)
         async with following(found_pods, deployments) as tasks:
             while True:
                 await stirred(changed, tasks, pods.PATIENCE)
@@ -310,17 +309,17 @@ class KubernetesEngine:
     async def _end(self, agent_uid: str, found: Mapping[str, Any] | None) -> None:
         """No pod; what made it stays, at none."""
         if found and found["spec"].get("replicas", 1):
-            path = f"{self._ours.deployments}/{manifests.container_name(agent_uid)}"
+            path = f"{self._at.deployments}/{manifests.container_name(agent_uid)}"
             await self._api.merge(path, {"spec": {"replicas": 0}}, self._ours.manager)
         await self._until_gone(agent_uid)
 
     async def _remove(self, agent_uid: str, found: Mapping[str, Any] | None) -> None:
         name = manifests.container_name(agent_uid)
         if found:
-            await self._api.delete(f"{self._ours.deployments}/{name}", {"propagationPolicy": "Background"})
+            await self._api.delete(f"{self._at.deployments}/{name}", {"propagationPolicy": "Background"})
         await self._until_gone(agent_uid)
-        if await self._ours.find(f"{self._ours.secrets}/{name}"):
-            await self._api.delete(f"{self._ours.secrets}/{name}")
+        if await self._ours.find(f"{self._at.secrets}/{name}"):
+            await self._api.delete(f"{self._at.secrets}/{name}")
         await self._mounts.unshow(agent_uid)
 
     async def _until_gone(self, agent_uid: str) -> None:
@@ -331,8 +330,8 @@ class KubernetesEngine:
             over.update(name for name, pod in found.items() if pods.is_over(pod))
             return not found.keys() - over
 
-        await self._ours.until_none(self._ours.pods, f"{bodies.AGENT_UID}={agent_uid}", gone)
-        await together(self._api.delete(f"{self._ours.pods}/{name}") for name in over)
+        await self._ours.until_none(self._at.pods, f"{bodies.AGENT_UID}={agent_uid}", gone)
+        await together(self._api.delete(f"{self._at.pods}/{name}") for name in over)
 
     async def _connect(self, pod: Mapping[str, Any]) -> socket.socket:
         """By the shorter way where there is one."""
@@ -346,7 +345,18 @@ class KubernetesEngine:
         return await self._forwards.open(f"{self._path(pod)}/portforward", SSHD_PORT)
 
     def _path(self, pod: Mapping[str, Any]) -> str:
-        return f"{self._ours.pods}/{pod['metadata']['name']}"
+        return f"{self._at.pods}/{pod['metadata']['name']}"
+
+
+def _under_way(
+    deployment: Mapping[str, Any] | None, there: Sequence[Mapping[str, Any]], spec: AgentSpec
+) -> Status | None:
+    """How it is, where it runs as it should, or will: what has ended waits to be started again, but not for us."""
+    if not deployment or not deployment["spec"]["replicas"] or not _says(deployment, spec):
+        return None
+    status = pods.status(deployment, there, time.time())
+    goes = status and status.condition in (Condition.RUNNING, Condition.STARTING) and not status.reason
+    return status if goes else None
 
 
 def _says(found: Mapping[str, Any], spec: AgentSpec) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from vibespace.engine import bodies, egress, files
@@ -18,8 +18,6 @@ ERRAND = "vibespace.errand"
 """Label of a pod that does one thing and ends; its value is a word for people."""
 RUN = "vibespace.run"
 """Label of such a pod: which life of a program waits for it."""
-HOME = "home.vibespace/"
-"""Before an agent's name: annotation of the claim in which that agent has a home."""
 IMAGE = "vibespace.image"
 """Annotation of the claim: an image that its errands can run in."""
 SPEC = bodies.SPEC
@@ -46,7 +44,7 @@ def labels(log_id: str, owner: str, **more: str) -> dict[str, str]:
 
 
 def claim(log_id: str, spec: AgentSpec, cluster: Cluster) -> Object:
-    """The one volume of a vibespace. Homes are noted on it one by one: see `HOME`."""
+    """The one volume of a vibespace. Homes are noted on it one by one: see engine/homes.py."""
     storage: Object = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": str(spec.storage_bytes or cluster.storage_bytes)}},
@@ -373,15 +371,3 @@ def _of_agent(log_id: str, spec: AgentSpec) -> dict[str, str]:
     names = {"vibespace.agent": spec.agent, bodies.VIBESPACE: spec.vibespace}
     uids = {bodies.AGENT_UID: spec.agent_uid, bodies.VIBESPACE_UID: spec.vibespace_uid, DATA_UID: spec.data_uid}
     return labels(log_id, spec.agent_uid, **names, **uids)
-
-
-def homes(claim: Mapping[str, Any]) -> Sequence[str]:
-    """The agents that have a home in it."""
-    annotations = claim["metadata"].get("annotations") or {}
-    return sorted(name.removeprefix(HOME) for name in annotations if name.startswith(HOME))
-
-
-def volume_names(claim: Mapping[str, Any]) -> Sequence[str]:
-    """What is told of a claim: itself, and each home in it, by the names that volumes have on other engines."""
-    uid = claim["metadata"]["labels"][bodies.OWNER]
-    return (claim["metadata"]["name"], *(bodies.home_volume(uid, agent) for agent in homes(claim)))

@@ -10,7 +10,8 @@ from vibespace.engine import bodies, manifests
 from vibespace.engine.base import AgentSpec
 from vibespace.engine.cluster import Cluster
 from vibespace.engine.kubeapi import Api
-from vibespace.engine.objects import Objects
+from vibespace.engine.objects import OwnObjects
+from vibespace.engine.paths import VOLUMES, Paths
 from vibespace.errors import Aborted, FailedPrecondition
 
 BIND_SECONDS = 30.0
@@ -20,9 +21,10 @@ BIND_SECONDS = 30.0
 class Mounts:
     """Of all agents."""
 
-    def __init__(self, api: Api, objects: Objects, log_id: str, cluster: Cluster) -> None:
+    def __init__(self, api: Api, objects: OwnObjects, log_id: str, cluster: Cluster) -> None:
         self._api = api
         self._ours = objects
+        self._at = Paths(cluster.namespace)
         self._log_id = log_id
         self._cluster = cluster
 
@@ -39,9 +41,9 @@ class Mounts:
         names = {manifests.mount_name(spec, number) for number in range(len(spec.mounts))}
         for number in range(len(spec.mounts)):
             volume, claim = manifests.shown(self._log_id, spec, number, self._cluster)
-            await self._ours.set("/api/v1/persistentvolumes", volume)
-            await self._ours.set(self._ours.claims, claim)
-            await self._bind(f"{self._ours.claims}/{claim['metadata']['name']}")
+            await self._ours.set(VOLUMES, volume)
+            await self._ours.set(self._at.claims, claim)
+            await self._bind(f"{self._at.claims}/{claim['metadata']['name']}")
         await self.unshow(spec.agent_uid, but=names)
 
     async def _bind(self, path: str) -> None:
@@ -60,8 +62,8 @@ class Mounts:
         if not self._cluster.node:
             return
         owned = f"{bodies.OWNER}={agent_uid},{manifests.ERRAND}=mount"
-        for each in await self._ours.list(self._ours.claims, owned):
+        for each in await self._ours.list(self._at.claims, owned):
             name = each["metadata"]["name"]
             if name not in but:
-                await self._api.delete(f"{self._ours.claims}/{name}")
-                await self._api.delete(f"/api/v1/persistentvolumes/{name}")
+                await self._api.delete(f"{self._at.claims}/{name}")
+                await self._api.delete(f"{VOLUMES}/{name}")

@@ -8,26 +8,24 @@ from typing import Any
 
 from vibespace.engine import bodies, manifests, pods
 from vibespace.engine.base import Leftover
+from vibespace.engine.homes import volume_names
 from vibespace.engine.informer import Informer, following, stirred
 from vibespace.engine.kubeapi import Api
+from vibespace.engine.paths import Paths
 from vibespace.errors import Aborted, FailedPrecondition, NotFound
 
 GONE_SECONDS = 120.0
 """How long the cluster may take to end a pod that was told to go."""
 
 
-class Objects:
+class OwnObjects:
     """Of one log: its label tells them from others'."""
 
-    def __init__(self, api: Api, log_id: str, namespace: str) -> None:
+    def __init__(self, api: Api, log_id: str, at: Paths) -> None:
         self._api = api
         self._log_id = log_id
         self.manager = f"{manifests.MANAGER}-{log_id}"  # another log's is another one: its objects are none of ours
-        core = f"/api/v1/namespaces/{namespace}"
-        self.pods, self.secrets, self.services = f"{core}/pods", f"{core}/secrets", f"{core}/services"
-        self.claims = f"{core}/persistentvolumeclaims"
-        self.deployments = f"/apis/apps/v1/namespaces/{namespace}/deployments"
-        self.networks = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
+        self._at = at
 
     async def find(self, path: str) -> dict[str, Any] | None:
         """What is there. Raises when it is there and is not ours."""
@@ -94,11 +92,11 @@ class Objects:
     async def leftovers(self, known_uids: frozenset[str]) -> Sequence[Leftover]:
         """As Inventory.leftovers."""
         paths = {
-            self.deployments: "container",
-            self.secrets: "container",
-            self.networks: "network",
-            self.services: "network",
-            self.claims: "volume",
+            self._at.deployments: "container",
+            self._at.secrets: "container",
+            self._at.networks: "network",
+            self._at.services: "network",
+            self._at.claims: "volume",
         }
         listed = await asyncio.gather(*map(self.list, paths))
         found = [(kind, each) for kind, items in zip(paths.values(), listed, strict=True) for each in items]
@@ -115,7 +113,7 @@ class Objects:
 def _leftovers(kind: str, found: Mapping[str, Any]) -> Sequence[Leftover]:
     """One, and of a claim also one for each home in it: they are volumes to whoever asks."""
     name, own = found["metadata"]["name"], found["metadata"]["labels"]
-    names = manifests.volume_names(found) if kind == "volume" else (name,)
+    names = volume_names(found) if kind == "volume" else (name,)
     return [Leftover(kind, each, own[bodies.OWNER], own.get(bodies.VIBESPACE, "")) for each in names]
 
 

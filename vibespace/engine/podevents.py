@@ -1,4 +1,4 @@
-"""Why pods do not come up, where only the cluster's events say so: a volume that is not mounted, say, or no network."""
+"""Why pods do not come up, or were ended, where only the cluster's events say so: a volume that is not mounted, say."""
 
 from __future__ import annotations
 
@@ -19,31 +19,43 @@ AT_ONCE = 8
 """Pods that are asked about at a time: what keeps one from coming up keeps many."""
 
 
+_ENDS = ("Evicted", "Preempting")
+"""Reasons of events for which kubelets end pods."""
+
+
 class Warnings:
     """Of the pods of one namespace."""
 
-    def __init__(self, api: Api, namespace: str) -> None:
+    def __init__(self, api: Api, path: str) -> None:
         self._api = api
-        self._path = f"/api/v1/namespaces/{namespace}/events"
+        self._path = path
         self._known: dict[str, tuple[float, str]] = {}
         """By uid of the pod, when it was asked about, and what was said."""
 
     async def about(self, found: Iterable[Object]) -> Mapping[str, str]:
-        """The last warning about each that has been coming up for long, by agent. Raises what Api does."""
-        stuck = {str(pod["metadata"]["uid"]): pod for pod in found if pods.is_stuck(pod, time.time())}
-        self._known = {uid: known for uid, known in self._known.items() if uid in stuck}
-        due = [uid for uid in stuck if time.monotonic() - self._known.get(uid, (float("-inf"),))[0] >= AGAIN_SECONDS]
-        for uid in due[:AT_ONCE]:
-            self._known[uid] = (time.monotonic(), await self._last(uid))
-        return {pods.agent_uid(stuck[uid]): said for uid, (_, said) in self._known.items() if said}
+        """The last warning about each that has been coming up for long, or was ended without a reason, by agent.
 
-    async def _last(self, uid: str) -> str:
-        selector = f"involvedObject.uid={uid},type=Warning"
+        Raises what Api does.
+        """
+        now = time.time()
+        asked = {
+            str(pod["metadata"]["uid"]): pod for pod in found if pods.is_stuck(pod, now) or pods.is_over_unsaid(pod)
+        }
+        self._known = {uid: known for uid, known in self._known.items() if uid in asked}
+        due = [uid for uid in asked if time.monotonic() - self._known.get(uid, (float("-inf"),))[0] >= AGAIN_SECONDS]
+        for uid in due[:AT_ONCE]:
+            self._known[uid] = (time.monotonic(), await self._said(asked[uid]))
+        return {pods.agent_uid(asked[uid]): said for uid, (_, said) in self._known.items() if said}
+
+    async def _said(self, pod: Object) -> str:
+        selector = f"involvedObject.uid={pod['metadata']['uid']},type=Warning"
         told: list[Object] = []
         with suppress(PermissionDenied):  # it is no reason to see nothing of what is there
             told = (await self._api.list(self._path, fieldSelector=selector))["items"]
-        last: Object = max(told, key=_when, default={})
-        return pods.clause(str(last.get("message", "")))
+        over = pods.is_over(pod)
+        last: Object = max((each for each in told if not over or each.get("reason") in _ENDS), key=_when, default={})
+        message = str(last.get("message", ""))
+        return pods.ended_for(last["reason"], message) if over and last else pods.clause(message)
 
 
 def _when(event: Object) -> str:

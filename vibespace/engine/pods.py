@@ -19,6 +19,8 @@ Object = Mapping[str, Any]
 
 _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError")
 _DIGEST = re.compile("@sha256:([0-9a-f]{12})[0-9a-f]{52}")
+UNSAID = "its node has ended it, and does not say why"
+"""Of a pod that is over: kubelets lose the reason when they see a container's end before they have written it down."""
 _SILENT = "its sshd does not answer, or its node is away"
 
 SILENT_SECONDS = 30.0
@@ -45,12 +47,14 @@ def status(deployment: Object | None, pods: Sequence[Object], now: float) -> Sta
         assert deployment is not None
         return _status(deployment, Condition.STARTING, _refused(deployment))
     if _going(pod):
-        ending = Condition.STARTING if wanted else Condition.STOPPED
-        return _status(pod, ending, "" if wanted else "it is being ended")
+        if deployment and wanted:
+            return _status(deployment, Condition.STARTING, "")
+        why = "it is being ended" if deployment else "somebody has deleted its deployment"
+        return _status(pod, Condition.STOPPED, why)
     container = main(pod)
     state = container.get("state") or {}
     if is_over(pod):
-        return _status(pod, Condition.STOPPED, _end_of(pod))
+        return _status(pod, Condition.STOPPED, _evicted(pod) or UNSAID)
     if restarted(pod):
         last = (container.get("lastState") or {}).get("terminated") or {}
         return _status(pod, Condition.STOPPED, _terminated(pod, last))
@@ -62,8 +66,13 @@ def status(deployment: Object | None, pods: Sequence[Object], now: float) -> Sta
         silent = bool(condition) and now - _since(condition) >= SILENT_SECONDS
         return _status(pod, Condition.STARTING, _SILENT if silent else "", run(pod))
     if "terminated" in state:
-        return _status(pod, Condition.STOPPED, _terminated(pod, state["terminated"]))
+        return _status(pod, Condition.STOPPED, _evicted(pod) or _terminated(pod, state["terminated"]))
     return _status(pod, Condition.STARTING, obstacle(pod, now))
+
+
+def replaced(found: Sequence[Object]) -> str:
+    """Why the one that ran is not there any more, where the cluster makes another by itself."""
+    return next((why for pod in found if _going(pod) and (why := _evicted(pod))), "somebody has deleted its pod")
 
 
 def current(pods: Sequence[Object]) -> Object | None:
@@ -77,6 +86,11 @@ def current(pods: Sequence[Object]) -> Object | None:
 def is_over(pod: Object) -> bool:
     """Whether it has ended for good, as by an eviction, and nobody takes it away."""
     return pod["status"].get("phase") in ("Failed", "Succeeded") and not _going(pod)
+
+
+def is_over_unsaid(pod: Object) -> bool:
+    """Whether it is, and says nothing of who ended it."""
+    return is_over(pod) and not _evicted(pod)
 
 
 def settled(deployment: Object) -> bool:
@@ -195,15 +209,19 @@ def _refused(deployment: Object) -> str:
     return clause(f"the cluster refuses it: {message}")[: 390 - len(more)] + more
 
 
-def _end_of(pod: Object) -> str:
-    """Why a pod is over: somebody ended it, or its container did."""
+def _evicted(pod: Object) -> str:
+    """Why the cluster has ended it; empty where it has not."""
     if reason := pod["status"].get("reason"):
-        message = pod["status"].get("message") or ""
-        return clause(f"it was ended by the cluster ({reason}): {message}" if message else f"it was {reason.lower()}")
+        return ended_for(reason, pod["status"].get("message") or "")
     disrupted = _condition(pod, "DisruptionTarget")
     if disrupted.get("status") == "True":
-        return clause(f"it was ended by the cluster ({disrupted.get('reason')}): {disrupted.get('message', '')}")
-    return _terminated(pod, (main(pod).get("state") or {}).get("terminated") or {})
+        return ended_for(str(disrupted.get("reason")), disrupted.get("message", ""))
+    return ""
+
+
+def ended_for(reason: str, message: str) -> str:
+    """That the cluster has ended a pod, and why in its words."""
+    return clause(f"it was ended by the cluster ({reason}): {message}" if message else f"it was {reason.lower()}")
 
 
 def _terminated(pod: Object, end: Mapping[str, Any]) -> str:

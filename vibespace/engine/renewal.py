@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vibespace.engine.cluster import Cluster
 from vibespace.engine.kubeapi import Api
+from vibespace.engine.paths import Paths
 from vibespace.errors import Error
 
 SHARE = 0.8
@@ -53,7 +54,7 @@ async def _see_to(api: Api, kubeconfig: Path, cluster: Cluster, store: Callable[
 
 async def request(api: Api, cluster: Cluster, seconds: int) -> str:
     """A new token of the account; the cluster may give it less time. Raises what Api does."""
-    path = f"/api/v1/namespaces/{cluster.namespace}/serviceaccounts/{cluster.account}/token"
+    path = f"{Paths(cluster.namespace).accounts}/{cluster.account}/token"
     asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": seconds}}
     return str((await api.create(path, asked))["status"]["token"])
 

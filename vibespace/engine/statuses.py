@@ -19,6 +19,8 @@ class Statuses:
     def __init__(self) -> None:
         self._known: dict[str, tuple[tuple[str, ...], Status | None]] = {}
         """By agent, with the versions of the objects that it is of."""
+        self._ran: dict[str, str] = {}
+        """By agent whose container was seen to run, and not to end, the spec that it was of."""
         self._closed: Sequence[str] = ()
         """What was closed then."""
 
@@ -45,6 +47,7 @@ class Statuses:
             name = _network((wanted[uid] if uid in wanted else there[0])["metadata"]["labels"])
             known[uid] = self._status(uid, wanted.get(uid), there, (networks.get(name), services.get(name)), now)
         self._known = known
+        self._ran = {uid: spec for uid, spec in self._ran.items() if uid in known}
         return tuple(status for _, (_, status) in sorted(self._known.items()) if status)
 
     def _status(
@@ -57,15 +60,28 @@ class Statuses:
     ) -> tuple[tuple[str, ...], Status | None]:
         versions = tuple(map(_version, (deployment, *beside, *there)))
         known, status = self._known.get(uid, ((), None))
-        passes = status is not None and status.condition is Condition.STARTING  # its reason is also one of time
+        ends = status is not None and status.condition is Condition.STOPPED and uid in self._ran
+        passes = status is not None and (status.condition is Condition.STARTING or ends)  # why is also a matter of time
         if versions == known and not passes:
             return known, status
-        status = pods.status(deployment, there, now)
+        status = self._with_its_end(uid, pods.status(deployment, there, now), there)
         if status and status.condition is Condition.RUNNING:
             why = pods.meddled(*beside)
             if why or not self._is_of_now(beside[0]):  # the second is nobody's doing
                 status = replace(status, reason=why, spec_hash="")  # so that it is applied again
         return versions, status
+
+    def _with_its_end(self, uid: str, status: Status | None, there: Sequence[Object]) -> Status | None:
+        """One that ran, and that the cluster replaces by itself, has ended until the next one runs, or says why it does
+        not: else nobody would hear of it.
+        """
+        if status is None or status.condition is Condition.STOPPED:
+            self._ran.pop(uid, None)
+        elif status.started:
+            self._ran[uid] = status.spec_hash
+        elif self._ran.get(uid) == status.spec_hash and not status.reason:
+            return replace(status, condition=Condition.STOPPED, reason=pods.replaced(there))
+        return status
 
     def _is_of_now(self, network: Object | None) -> bool:
         rules = (network or {}).get("spec", {}).get("egress") or ()
@@ -73,13 +89,15 @@ class Statuses:
 
 
 def explained(statuses: Sequence[Status], reasons: Mapping[str, str]) -> Sequence[Status]:
-    """With those, by uid, for who does not come up and has none."""
+    """With those, by uid, for who does not come up, or was ended, and says no reason."""
     return tuple(
-        replace(each, reason=reasons[each.agent_uid])
-        if each.condition is Condition.STARTING and not each.reason and each.agent_uid in reasons
-        else each
+        replace(each, reason=reasons[each.agent_uid]) if each.agent_uid in reasons and _says_nothing(each) else each
         for each in statuses
     )
+
+
+def _says_nothing(status: Status) -> bool:
+    return status.reason == ("" if status.condition is Condition.STARTING else pods.UNSAID)
 
 
 def _network(labels: Mapping[str, str]) -> str:

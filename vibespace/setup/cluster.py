@@ -24,6 +24,7 @@ from vibespace.engine.base import Identity
 from vibespace.engine.cluster import Cluster, identify
 from vibespace.engine.errands import INIT, Errands
 from vibespace.engine.kubeapi import Api
+from vibespace.engine.paths import ACCESS_REVIEWS, NAMESPACES, NODES, STORAGE_CLASSES, Paths
 from vibespace.errors import Error, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unavailable
 from vibespace.setup import clusterobjects, image
 from vibespace.setup.build import Progress
@@ -177,8 +178,7 @@ async def _install(admin: Api, cluster: Cluster, authority: str) -> str:
 
 async def _missing(api: Api, cluster: Cluster) -> list[str]:
     asked = [*rights.reviews(cluster.namespace)]
-    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-    answers = await asyncio.gather(*(api.create(path, body) for _, _, body in asked))
+    answers = await asyncio.gather(*(api.create(ACCESS_REVIEWS, body) for _, _, body in asked))
     denied: dict[str, list[str]] = {}
     for (right, verb, _), answer in zip(asked, answers, strict=True):
         if not answer["status"].get("allowed"):
@@ -189,7 +189,7 @@ async def _missing(api: Api, cluster: Cluster) -> list[str]:
 async def _check_storage(admin: Api, cluster: Cluster) -> None:
     """Raises FailedPrecondition STORAGE_CLASS_MISSING. Who may not look at classes is believed."""
     try:
-        classes = (await admin.list("/apis/storage.k8s.io/v1/storageclasses"))["items"]
+        classes = (await admin.list(STORAGE_CLASSES))["items"]
     except PermissionDenied:
         return
     names = [each["metadata"]["name"] for each in classes]
@@ -205,7 +205,7 @@ async def _check_storage(admin: Api, cluster: Cluster) -> None:
 
 async def _notes(admin: Api, cluster: Cluster) -> Sequence[str]:
     try:
-        found = await admin.get(f"/api/v1/namespaces/{cluster.namespace}")
+        found = await admin.get(f"{NAMESPACES}/{cluster.namespace}")
     except (PermissionDenied, NotFound):
         return ()
     return (_security((found["metadata"].get("labels") or {}).get(_ENFORCED, ""), cluster.namespace),)
@@ -230,7 +230,7 @@ async def _closed(admin: Api, server: str, before: Cluster) -> Sequence[str]:
     host = urlsplit(server).hostname or ""
     found = await asyncio.to_thread(_resolve, host)
     try:
-        nodes = (await admin.list("/api/v1/nodes"))["items"]
+        nodes = (await admin.list(NODES))["items"]
     except PermissionDenied:
         nodes, found = [], found | {each.partition("/")[0] for each in before.closed}
     for node in nodes:
@@ -308,7 +308,7 @@ async def check_image(state: State, log_id: str, name: str, progress: Progress) 
 async def _has_secret(api: Api, cluster: Cluster) -> bool:
     """Whether that is there by which nodes are to pull: they say nothing of one that is not."""
     try:
-        await api.get(f"/api/v1/namespaces/{cluster.namespace}/secrets/{cluster.pull_secret}")
+        await api.get(f"{Paths(cluster.namespace).secrets}/{cluster.pull_secret}")
     except NotFound:
         return False
     return True

@@ -13,8 +13,10 @@ from vibespace.engine import cluster as kubeconfigs
 from vibespace.engine import renewal, rights
 from vibespace.engine.bodies import LOG, VIBESPACE
 from vibespace.engine.cluster import Cluster
+from vibespace.engine.homes import volume_names
 from vibespace.engine.kubeapi import Api
-from vibespace.engine.manifests import ERRAND, volume_names
+from vibespace.engine.manifests import ERRAND
+from vibespace.engine.paths import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES, Paths
 from vibespace.errors import Aborted, NotFound
 from vibespace.setup.build import Progress
 from vibespace.setup.objects import Objects
@@ -30,19 +32,19 @@ GONE_SECONDS = 120.0
 _LOOK = 0.2
 _AT_ONCE = 8
 
-_PATHS = {
-    "Namespace": "/api/v1/namespaces/{name}",
-    "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts/{name}",
-    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles/{name}",
-    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings/{name}",
-    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles/{name}",
-    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{name}",
-}
-
 
 def path(found: Mapping[str, Any]) -> str:
-    """Where an object of these kinds is."""
-    return _PATHS[found["kind"]].format(**{"namespace": "", **found["metadata"]})
+    """Where an object is of the kinds that an administrator makes."""
+    at = Paths(found["metadata"].get("namespace", ""))
+    paths = {
+        "Namespace": NAMESPACES,
+        "ServiceAccount": at.accounts,
+        "Role": at.roles,
+        "RoleBinding": at.role_bindings,
+        "ClusterRole": CLUSTER_ROLES,
+        "ClusterRoleBinding": CLUSTER_ROLE_BINDINGS,
+    }
+    return f"{paths[found['kind']]}/{_name(found)}"
 
 
 def wanted(cluster: Cluster) -> Sequence[dict[str, Any]]:
@@ -72,15 +74,16 @@ async def login(api: Api, cluster: Cluster, authority: str, *, seconds: int = TO
 
 async def find(api: Api, cluster: Cluster, log_id: str) -> Objects:
     """All that is labelled with `log_id`; the homes in a claim are told as volumes, as they are anywhere else."""
-    paths = _listed(cluster)
-    found = await asyncio.gather(*(api.list(each, labelSelector=f"{LOG}={log_id}") for each in paths.values()))
-    items = dict(zip(paths, (each["items"] for each in found), strict=True))
-    claims = [each for each in items["claims"] if ERRAND not in each["metadata"]["labels"]]
+    at = Paths(cluster.namespace)
+    paths = (at.deployments, at.secrets, at.services, at.networks, at.claims)
+    found = await asyncio.gather(*(api.list(each, labelSelector=f"{LOG}={log_id}") for each in paths))
+    deployments, secrets, services, networks, items = (each["items"] for each in found)
+    claims = [each for each in items if ERRAND not in each["metadata"]["labels"]]
     volumes = {name: claim for claim in claims for name in volume_names(claim)}
-    names = {_name(each) for kind in ("deployments", "secrets") for each in items[kind]}
+    names = {_name(each) for each in (*deployments, *secrets)}
     return Objects(
         {name: name for name in sorted(names)},
-        tuple(sorted({_name(each) for kind in ("services", "policies") for each in items[kind]})),
+        tuple(sorted({_name(each) for each in (*services, *networks)})),
         tuple(sorted(volumes)),
         of={name: of for name, claim in volumes.items() if (of := claim["metadata"]["labels"].get(VIBESPACE))},
     )
@@ -108,17 +111,17 @@ async def _opened(state: State) -> AsyncIterator[tuple[Api, Cluster]]:
 
 
 async def _take(api: Api, cluster: Cluster, log_id: str, progress: Progress, *, keep_data: bool) -> None:
-    paths, selector = _listed(cluster), f"{LOG}={log_id}"
+    at, selector = Paths(cluster.namespace), f"{LOG}={log_id}"
     progress("Stopping pods")
-    await _each(api, paths["deployments"], selector, {"propagationPolicy": "Background"})
-    await _each(api, paths["pods"], selector, {"gracePeriodSeconds": 10})
-    await _until_none(api, paths["pods"], selector)
+    await _each(api, at.deployments, selector, {"propagationPolicy": "Background"})
+    await _each(api, at.pods, selector, {"gracePeriodSeconds": 10})
+    await _until_none(api, at.pods, selector)
     progress("Removing what they had")
-    kinds = ["secrets", "services", "policies", *([] if keep_data else ["claims"])]
-    for kind in kinds:
-        await _each(api, paths[kind], selector, None)
-    for kind in kinds:
-        await _until_none(api, paths[kind], selector)
+    paths = (at.secrets, at.services, at.networks, *(() if keep_data else (at.claims,)))
+    for each in paths:
+        await _each(api, each, selector, None)
+    for each in paths:
+        await _until_none(api, each, selector)
 
 
 async def _each(api: Api, where: str, selector: str, body: Mapping[str, Any] | None) -> None:
@@ -142,18 +145,6 @@ async def _until_none(api: Api, where: str, selector: str) -> None:
             text = f"The cluster has not let go of {_name(left[0])} within {GONE_SECONDS:.0f} s; its node may be away."
             raise Aborted("ENGINE_REFUSED", text, hint="'vibespace uninstall' goes on where it was.")
         await asyncio.sleep(_LOOK)
-
-
-def _listed(cluster: Cluster) -> Mapping[str, str]:
-    core = f"/api/v1/namespaces/{cluster.namespace}"
-    return {
-        "deployments": f"/apis/apps/v1/namespaces/{cluster.namespace}/deployments",
-        "pods": f"{core}/pods",
-        "secrets": f"{core}/secrets",
-        "services": f"{core}/services",
-        "policies": f"/apis/networking.k8s.io/v1/namespaces/{cluster.namespace}/networkpolicies",
-        "claims": f"{core}/persistentvolumeclaims",
-    }
 
 
 def _name(found: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vibespace.engine.kubeapi import Api
+from vibespace.engine.paths import NODES
 from vibespace.errors import Aborted, Error, FailedPrecondition, NotFound
 from vibespace.setup import download
 from vibespace.setup.build import Progress
@@ -241,14 +242,10 @@ async def ready(state: State, root: Root, admin: Path, progress: Progress) -> st
 
 
 async def _written(found: K3s, root: Root, admin: Path) -> None:
-    while True:
-        try:
-            text = await asyncio.to_thread(root, ["cat", str(found.admin)], "reads how an administrator logs in, once")
-            await asyncio.to_thread(admin.write_text, text)
-        except Error:
-            await asyncio.sleep(_LOOK)
-        else:
-            return
+    wait = 'until [ -s "$0" ]; do sleep 1; done; cat "$0"'
+    command = ["timeout", f"{READY_SECONDS + 5:.0f}", "sh", "-c", wait, str(found.admin)]
+    text = await asyncio.to_thread(root, command, "reads how an administrator logs in, once it is written")
+    await asyncio.to_thread(admin.write_text, text)
 
 
 async def _node_ready(admin: Path, progress: Progress) -> str:
@@ -256,7 +253,7 @@ async def _node_ready(admin: Path, progress: Progress) -> str:
     try:
         while True:
             try:
-                nodes = (await api.list("/api/v1/nodes"))["items"]
+                nodes = (await api.list(NODES))["items"]
             except Error as e:
                 progress(f"Waiting for the cluster: {e.message[:60]}")
             else:

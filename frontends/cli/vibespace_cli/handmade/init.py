@@ -10,7 +10,7 @@ import click
 
 from vibespace import launch
 from vibespace.errors import Error
-from vibespace_cli import cluster, human, machine
+from vibespace_cli import cluster, clusteroptions, human, machine
 from vibespace_cli.everywhere import Command
 from vibespace_cli.session import Session
 from vibespace_cli.shape import to_data
@@ -36,12 +36,12 @@ class Init(Command):
     def __init__(self, name: str) -> None:
         text = "What runs the agents: containers, by Podman or Docker, or a Kubernetes cluster."
         kind = click.Option(["--engine"], type=click.Choice(["containers", "kubernetes"]), help=text)
-        super().__init__(name, params=[kind, machine.base_option(), *cluster.options()], help=type(self).__doc__)
+        super().__init__(name, params=[kind, machine.base_option(), *clusteroptions.options()], help=type(self).__doc__)
 
     def invoke(self, ctx: click.Context) -> None:
         session: Session = ctx.find_root().obj
         output, state = session.output, session.state
-        asked = cluster.asked(ctx.params)
+        asked = clusteroptions.asked(ctx.params)
         if ctx.params["print_rbac"]:
             cluster.print_rbac(output, ctx.params["namespace"] or "")
             return
