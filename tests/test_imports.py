@@ -147,7 +147,8 @@ ROWS = [
             "vibespace.engine.api vibespace.engine.bodies.LOG vibespace.engine.bodies.VIBESPACE "
             "vibespace.engine.bodies.volume_of vibespace.engine.identify vibespace.engine.cluster "
             "vibespace.engine.kubeapi vibespace.engine.rights vibespace.engine.renewal vibespace.engine.manifests "
-            "vibespace.engine.errands vibespace.engine.podlook vibespace.engine.enforcement"
+            "vibespace.engine.paths vibespace.engine.homes vibespace.engine.errands vibespace.engine.podlook "
+            "vibespace.engine.enforcement"
         ),
         words("grpc google eventsourcing asyncssh"),
         "it runs before and after any daemon, and speaks to engines by the API, the labels and the names they share",

@@ -237,7 +237,8 @@ async def _rate(connection: asyncssh.SSHClientConnection) -> float:
 
 async def _ssh(sock: socket.socket, key: bytes) -> asyncssh.SSHClientConnection:
     keys = [asyncssh.import_private_key(key)]
-    return await asyncssh.connect(sock=sock, username="agent", client_keys=keys, known_hosts=None, config=[])
+    # The name is looked up nowhere; without one asyncssh wants the socket to have an address.
+    return await asyncssh.connect("agent", sock=sock, username="agent", client_keys=keys, known_hosts=None, config=[])
 
 
 def _agent(name: str) -> str:

@@ -57,6 +57,10 @@ class ApiRelay:
     async def _stop(self) -> None:
         await self._runner.cleanup()
         await self._session.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}  # of who was asking until now
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _pass(self, request: web.BaseRequest) -> web.StreamResponse:
         self.total += 1
@@ -71,7 +75,7 @@ class ApiRelay:
             if number and after:
                 await asyncio.to_thread(after, number)
             told = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.headers["Content-Type"]})
-            with suppress(ConnectionError):  # who asked was killed
+            with suppress(ConnectionError, aiohttp.ClientError):  # who asked was killed, or the server
                 await told.prepare(request)
                 async for piece in answer.content.iter_any():
                     await told.write(piece)
