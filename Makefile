@@ -2,7 +2,7 @@
 # make test   prove it
 # make check  style, types, and that what is generated is up to date
 # make bench  measure it against floors of the same run
-# make cluster  a Kubernetes to play with, until Ctrl-C; it says where its kubeconfig is
+# make cluster  a Kubernetes to play with, until Ctrl-C; it says what `vibespace init` is told of it
 # make bench-kubernetes  the same of a cluster, against kubectl
 # make soak   use it for an hour without a pause, and see that it does not grow
 # make generate  after a change of protos/
@@ -59,7 +59,7 @@ generate: $(VENV)/.installed
 bench: $(VENV)/.installed $(BASE)
 	$(BIN)/python -m tests.bench $(BENCH)
 
-cluster: $(VENV)/.installed test-system test-go
+cluster: $(VENV)/.installed $(BASE) test-system test-go
 	@$(BIN)/python -m tests.cluster
 
 bench-kubernetes: $(VENV)/.installed $(BASE) test-system test-go

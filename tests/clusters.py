@@ -16,15 +16,11 @@ import pytest
 from tests.cluster import settings
 from tests.cluster.build import cache as kept
 from tests.cluster.cluster import Cluster
-from tests.cluster.images import take
+from tests.cluster.images import take_agents
 from tests.cluster.running import running
-from tests.image.engine import base
-from tests.podman import cache
 from vibespace.engine.cluster import Cluster as Place
 from vibespace.engine.kubeapi import Api
-from vibespace.setup import clusterobjects, context
-from vibespace.setup.base import identity
-from vibespace.setup.image import NAME
+from vibespace.setup import clusterobjects
 
 
 @dataclass(frozen=True)
@@ -48,9 +44,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def cluster_image(cluster: Cluster, podman_socket: str, agent_image: str) -> str:
     """The agents' image, by the name that it has there."""
-    name = f"{NAME}:{context.digest(identity(base(), cache() / 'downloads'))}"
-    asyncio.run(take(cluster, podman_socket, name, kept()))
-    return name
+    return asyncio.run(take_agents(cluster, podman_socket))
 
 
 @pytest.fixture(scope="session")

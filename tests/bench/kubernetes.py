@@ -23,20 +23,15 @@ from tests.bench.execs import by_daemon, by_ssh
 from tests.bench.on_cluster import serving
 from tests.bench.pairing import Figure, Wanted, failed, in_turns, paired
 from tests.cluster.build import cache as kept
-from tests.cluster.images import take
+from tests.cluster.images import take_agents
 from tests.cluster.running import running
 from tests.clusters import Prepared, prepare
-from tests.image.engine import base
-from tests.podman import cache
 from vibespace.engine import manifests
 from vibespace.engine.base import SSHD_PORT, AgentSpec
 from vibespace.engine.cluster import Cluster as Place
 from vibespace.engine.kubernetes import KubernetesEngine
 from vibespace.net.keys import KeyFiles
 from vibespace.net.shell import SshShell
-from vibespace.setup import context
-from vibespace.setup.base import identity
-from vibespace.setup.image import NAME
 from vibespace.v1 import vibespaces_pb2
 from vibespace.v1.system_pb2 import GetStatusRequest
 
@@ -247,9 +242,8 @@ def _agent(name: str) -> str:
 
 async def measure() -> list[Figure]:
     async with engine.shared() as found:
-        name = f"{NAME}:{context.digest(identity(base(), cache() / 'downloads'))}"
         with running() as cluster:
-            await take(cluster, found.socket, name, kept())
+            name = await take_agents(cluster, found.socket)
             path = kept() / "node/vibespace.kubeconfig"
             path.write_text(await prepare(cluster, Place(cluster.server, "vibespace")))
             figures = await rows(Prepared(cluster, "vibespace", path, name))

@@ -12,8 +12,9 @@ from vibespace_cli import cluster, machine
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon
 from vibespace.engine.base import Identity
+from vibespace.engine.cluster import Cluster
 from vibespace.setup import image, init
-from vibespace.setup.cluster import Tried
+from vibespace.setup.cluster import Found, Tried
 from vibespace.setup.engine import Choice
 from vibespace.setup.init import Engine
 from vibespace.v1 import system_pb2
@@ -167,7 +168,8 @@ def test_init_again(
         return Tried(enforces=True, note="It does.")
 
     on(EXTERNAL, before)
-    monkeypatch.setattr(cluster, "_prepared", lambda *_: (Engine(EXTERNAL, Identity("kubernetes", "1", "")), ()))
+    there = Found(Cluster("https://there", "vibespace"), Identity("kubernetes", "1", ""), "", ())
+    monkeypatch.setattr(cluster, "_prepared", lambda *_: there)
     monkeypatch.setattr("vibespace.setup.cluster.check", nothing)
     monkeypatch.setattr("vibespace.setup.cluster.check_image", look)
     monkeypatch.setattr("vibespace.setup.cluster.try_network", tried)

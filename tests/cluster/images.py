@@ -11,7 +11,13 @@ from pathlib import Path
 import aiohttp
 
 from tests.cluster import settings
+from tests.cluster.build import cache
 from tests.cluster.cluster import Cluster
+from tests.image.engine import base
+from tests.podman import cache as podman_cache
+from vibespace.setup import context
+from vibespace.setup.base import identity
+from vibespace.setup.image import NAME
 
 
 def has(cluster: Cluster, name: str) -> bool:
@@ -30,12 +36,17 @@ def load(cluster: Cluster, tar: Path) -> None:
         cluster.ctr("images", "import", "-", stdin=file)
 
 
-async def take(cluster: Cluster, socket: str, name: str, at: Path) -> None:
-    """See that the cluster has the image `name` of the Podman at `socket`."""
-    if has(cluster, name):
-        return
+async def take_agents(cluster: Cluster, socket: str) -> str:
+    """See that the cluster has the agents' image, which the Podman at `socket` has; its name."""
+    name = f"{NAME}:{context.digest(identity(base(), podman_cache() / 'downloads'))}"
+    if not has(cluster, name):
+        await _take(cluster, socket, name)
+    return name
+
+
+async def _take(cluster: Cluster, socket: str, name: str) -> None:
     connector = aiohttp.UnixConnector(path=socket)
-    tar = at / "image.tar"
+    tar = cache() / "image.tar"
     async with aiohttp.ClientSession(connector=connector, base_url="http://engine") as session:
         path = f"/v1.41/images/{name}/get"
         async with session.get(path, timeout=aiohttp.ClientTimeout(600)) as answer:

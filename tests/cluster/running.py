@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,11 @@ def running() -> Iterator[Cluster]:
     """One at a time: the next run waits until the node of this one is gone."""
     programs = build()
     with open(cache() / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another run has the cluster; this one waits for it.", file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         with cluster() as found:
             load_pause(found, programs.pause)
             volumes = Volumes(found)

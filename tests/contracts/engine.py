@@ -69,10 +69,11 @@ class EngineContract(AgentContract):
         before = (await engine.disk([spec.data_uid]))[spec.data_uid]
         await run(engine, spec, "head -c 2000000 /dev/zero > /vibespace/file")
         await run(engine, other, "head -c 3000000 /dev/zero > ~/file")
-        await engine.apply(replace(spec, running=False))
-        told = await engine.disk([spec.data_uid, uid()])
-        assert list(told) == [spec.data_uid]
-        assert 5_000_000 <= told[spec.data_uid] - before < 6_000_000
+        for running in (True, False):
+            await engine.apply(replace(spec, running=running))
+            told = await engine.disk([spec.data_uid, uid()])
+            assert list(told) == [spec.data_uid]
+            assert 5_000_000 <= told[spec.data_uid] - before < 6_000_000
 
     async def test_images_are_looked_into(self, factory: Factory, engine: InventoriedEngine) -> None:
         """An image that agents run in lacks nothing, one that is not there is told, and a look leaves nothing."""

@@ -12,7 +12,10 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.e2e.clustered import OnCluster, ServedCluster
 from tests.places import Place
+from vibespace.client import Client
 from vibespace.setup import processes
+from vibespace.state import State
+from vibespace.v1.system_pb2 import HostEngine, InitializeRequest, InitializeResponse
 
 pytestmark = pytest.mark.kubernetes
 
@@ -81,7 +84,9 @@ def kubeconfigs(own: BareMetal) -> list[str]:
 
 
 def test_from_nothing_to_nothing(own: BareMetal, k3s: Path, tmp_path: Path) -> None:
-    """`init` says what it does as root, directories of this machine are shown, and `uninstall` leaves nothing."""
+    """`init` says what it does as root, directories of this machine are shown, running agents are told of an image that
+    the node was given since, and `uninstall` leaves nothing.
+    """
     done = own.run("init", "--quiet", "--bare-metal", "--k3s", str(k3s))
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("As root, which ") == 3
@@ -102,9 +107,21 @@ def test_from_nothing_to_nothing(own: BareMetal, k3s: Path, tmp_path: Path) -> N
     data.mkdir(mode=0o777)
     data.chmod(0o777)
     (data / "file").write_text("hello")
+    given = own.data("status")["host"]["image"]
+    request = InitializeRequest(engine=HostEngine(**engine), image=own.served.image)
+    Client(State(own.home)).unary("SystemService/Initialize", request, InitializeResponse)
     own.ok("create", "demo", "-t", "codex", "-m", f"{data}:/mnt/data")
     assert own.inside("codex-1@demo", "cat /mnt/data/file; echo new > /mnt/data/new") == "hello"
     assert (data / "new").read_text() == "new\n"
+    own.served.cluster.ctr("images", "remove", given)
+    answer = own.data("image", "upgrade")  # hands it over again, as one of a newer version would be
+    assert (answer["image"], answer["previous_image"]) == (given, own.served.image)
+    status = own.agent("codex-1@demo")["status"]
+    assert (status["image"], status["next_image"]) == (own.served.image, given)
+    own.ok("stop", "demo")
+    own.ok("start", "demo")
+    status = own.agent("codex-1@demo")["status"]
+    assert (status["image"], status["next_image"]) == (given, "")
     taken = own.run("uninstall", "--force")
     assert taken.returncode == 0, taken.stderr
     assert "As root, which ends what the cluster runs:\n" in taken.stderr

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from tests.engine.apiserver import Handler, events, listed, named, refusal, serving
-from vibespace.engine import informer
+from vibespace.engine import informer, pulse
 from vibespace.engine.informer import Informer
 from vibespace.engine.kubeapi import Api
 from vibespace.errors import Unavailable
@@ -143,3 +143,30 @@ async def test_a_watch_that_is_cut_goes_on(tmp_path: Path, monkeypatch: pytest.M
     assert await run(script, tmp_path) == {"a": "1", "b": "8", "c": "10"}
     assert [asked.get("resourceVersion") for asked in script.asked] == [None, "7", None, "8", "10"]
     assert script.asked[2]["limit"] == "1"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [refusal(401, "Unauthorized", "Unauthorized"), refusal(403, "Forbidden", "no"), web.Response(status=503)],
+    ids=["knows nobody", "forbids", "is away"],
+)
+async def test_a_pulse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: web.Response) -> None:
+    """One who looks now and then hears that the cluster does not answer any more, also where nothing happens there."""
+    monkeypatch.setattr(pulse, "PULSE_SECONDS", 0.0)
+    script = Script(step(listed("1")), step(listed("2")), step(answer), step(answer))
+    async with serving(script, tmp_path) as kubeconfig:
+        api = Api(kubeconfig)
+        try:
+            with pytest.raises(Unavailable):
+                await pulse.Pulse(api, "/api/v1/pods").run()
+        finally:
+            await api.close()
+    assert {asked["limit"] for asked in script.asked} == {"1"}
+
+
+@pytest.mark.parametrize("item", [{}, {"metadata": {}}, {"metadata": "x"}], ids=["no object", "no name", "no metadata"])
+async def test_what_is_no_object(tmp_path: Path, item: dict[str, object]) -> None:
+    """It is as if nobody answered: whoever follows tries again, and does not end of it."""
+    async with following(Script(step(listed("1", item))), tmp_path) as (_, task, _stirred):
+        with pytest.raises(Unavailable):
+            await task

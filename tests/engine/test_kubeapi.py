@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,15 +11,13 @@ import pytest
 from aiohttp import web
 
 from tests.engine.apiserver import refusal, serving
-from vibespace.engine import login
-from vibespace.engine.kubeapi import Api
+from vibespace.engine.kubeapi import LONGEST_WORDS, Api
 from vibespace.errors import (
     Aborted,
     AlreadyExists,
     Error,
     Exhausted,
     FailedPrecondition,
-    InvalidArgument,
     NotFound,
     PermissionDenied,
     Unavailable,
@@ -57,6 +53,40 @@ async def test_refusals(tmp_path: Path, code: int, reason: str, message: str, ki
             await api.get("/api/v1/pods")
     assert refused.value.reason == ours
     assert "secret-token" not in str(vars(refused.value))
+
+
+async def test_nobody_is_followed_elsewhere(tmp_path: Path) -> None:
+    """What we say to a cluster it does not hand on to others by a redirect."""
+    asked: list[str] = []
+
+    async def elsewhere(request: web.BaseRequest) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.json_response({})
+
+    async def handler(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=307, headers={"Location": f"{other.server}/api"})
+
+    async with opened(elsewhere, tmp_path) as other:
+        await other.get("/first")
+        async with opened(handler, tmp_path) as api:
+            with pytest.raises(Unavailable, match="elsewhere"):
+                await api.create("/api/v1/secrets", {"data": "hunter2"})
+    assert asked == ["/first"]
+
+
+async def test_what_is_refused_at_length(tmp_path: Path) -> None:
+    """It is told as far as anybody reads, without what we log in with."""
+    message = "you said secret-token; " + "x" * 1_000_000
+
+    async with opened(lambda _: _answered(refusal(422, "Invalid", message)), tmp_path) as api:
+        with pytest.raises(Aborted) as refused:
+            await api.get("/api/v1/pods")
+    assert refused.value.message.startswith("you said …; xxx")
+    assert len(refused.value.message) == LONGEST_WORDS
+
+
+async def _answered(answer: web.Response) -> web.StreamResponse:
+    return answer
 
 
 async def test_who_is_asked_too_much_is_asked_again(tmp_path: Path) -> None:
@@ -129,96 +159,6 @@ async def test_nobody_answers(tmp_path: Path) -> None:
     await api.close()
     assert lost.value.reason == "ENGINE_UNREACHABLE"
     assert "127.0.0.1" in lost.value.message
-
-
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", "kind: Config\n", '{"kind": "Secret", "data": {"token": "hunter2"}}']
-)
-async def test_what_is_no_kubeconfig(tmp_path: Path, content: str) -> None:
-    """It is refused by name, and not quoted."""
-    path = tmp_path / "kubeconfig"
-    path.write_text(content)
-    with pytest.raises(InvalidArgument) as refused:
-        await login.login(path)
-    assert refused.value.reason == "KUBECONFIG_INVALID"
-    assert str(path) in refused.value.message
-    assert "hunter2" not in refused.value.message
-
-
-@pytest.mark.parametrize("make", [lambda path: None, Path.mkdir])
-async def test_no_file(tmp_path: Path, make: Any) -> None:
-    """Nor is what is not there, or a directory."""
-    path = tmp_path / "kubeconfig"
-    make(path)
-    with pytest.raises(InvalidArgument) as refused:
-        await login.login(path)
-    assert refused.value.reason == "KUBECONFIG_INVALID"
-
-
-@pytest.mark.parametrize(
-    ("said", "why"),
-    [
-        ({"proxy-url": "http://proxy.example"}, "proxy-url"),
-        ({"tls-server-name": "other.example"}, "tls-server-name"),
-        ({"insecure-skip-tls-verify": True}, "insecure-skip-tls-verify"),
-        ({"insecure-skip-tls-verify": False}, ""),
-    ],
-)
-async def test_what_of_a_kubeconfig_would_not_be_heeded(tmp_path: Path, said: dict[str, Any], why: str) -> None:
-    """It is refused by name; of another cluster of that file it may say what it will."""
-    path, told = tmp_path / "kubeconfig", with_program(tmp_path, "exit 1")
-    told["clusters"] += [{"name": "other", "cluster": {"server": "http://127.0.0.1:2", "proxy-url": "http://p"}}]
-    told["clusters"][0]["cluster"].update(said)
-    path.write_text(json.dumps(told))
-    with pytest.raises(Error) as refused:
-        await login.login(path)
-    assert why in refused.value.message
-    assert refused.value.reason == ("KUBECONFIG_INVALID" if why else "LOGIN_FAILED")
-
-
-async def test_a_program_that_does_not_log_in(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What it writes may be a secret: neither the error nor a log has it."""
-    path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps(with_program(tmp_path, "echo hunter2; echo hunter2 >&2; exit 1")))
-    with pytest.raises(FailedPrecondition) as refused:
-        await login.login(path)
-    assert refused.value.reason == "LOGIN_FAILED"
-    assert "hunter2" not in str(vars(refused.value)) + caplog.text
-
-
-async def test_a_program_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not waited for without end."""
-    monkeypatch.setattr(login, "SECONDS", 0.1)
-    path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps(with_program(tmp_path, "exec sleep 5")))
-    with pytest.raises(FailedPrecondition) as refused:
-        await login.login(path)
-    assert refused.value.reason == "LOGIN_FAILED"
-
-
-async def test_a_program_that_logs_in(tmp_path: Path) -> None:
-    """What it says is who we are."""
-    told = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}
-    path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps(with_program(tmp_path, f"echo '{json.dumps(told)}'")))
-    found = await login.login(path)
-    assert await found.authorization() == "Bearer t"
-
-
-def with_program(at: Path, script: str) -> dict[str, Any]:
-    """A kubeconfig that logs in by a program."""
-    program = at / "program"
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(program), "interactiveMode": "Never"}
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "x",
-        "clusters": [{"name": "x", "cluster": {"server": "http://127.0.0.1:1"}}],
-        "users": [{"name": "x", "user": {"exec": plugin}}],
-        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
-    }
 
 
 @asynccontextmanager

@@ -50,6 +50,18 @@ async def test_nor_is_it_told_twice() -> None:
     assert await told(follow=True) == TOLD
 
 
+async def test_a_line_without_end() -> None:
+    """Its beginning is told, and what comes after it; it is not held."""
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        for _ in range(64):
+            yield b"x" * 100_000
+        yield b"\nnext"
+
+    told = [line.data async for line in podlogs._lines(pieces())]
+    assert told == [b"x" * podlogs.LONGEST + b"\n", b"next"]
+
+
 async def test_from_a_moment_on() -> None:
     """Of when it was said nobody knows, so it is told."""
     assert await told(follow=False, since=BETWEEN) == TOLD[1:]

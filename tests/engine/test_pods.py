@@ -31,6 +31,13 @@ def edited(manager: str, fields: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def scaled(manager: str) -> dict[str, Any]:
+    found = edited(manager, {"f:spec": {"f:replicas": {}}})
+    found["metadata"]["managedFields"][0]["subresource"] = "scale"
+    found["spec"]["replicas"] = 2
+    return found
+
+
 def asked_anew(updated: int = 0) -> dict[str, Any]:
     found = deployment()
     status = {"observedGeneration": 2, "updatedReplicas": updated}
@@ -88,6 +95,12 @@ CASES: list[tuple[str, Any, list[Any], tuple[Condition, str] | None]] = [
         edited("kubectl-edit", {"f:spec": {}}),
         [pod(RUNNING, READY)],
         (Condition.STOPPED, "it was changed by hand, by kubectl-edit"),
+    ),
+    (
+        "scaled by hand",
+        scaled("kubectl"),
+        [pod(RUNNING, READY), pod(RUNNING, READY)],
+        (Condition.STOPPED, "it was changed by hand, by kubectl"),
     ),
     ("annotated by hand", edited("kubectl", {"f:metadata": {}}), [pod(RUNNING, READY)], (Condition.RUNNING, "")),
     ("applied by us", edited("vibespace-1", {"f:spec": {}}), [pod(RUNNING, READY)], (Condition.RUNNING, "")),
@@ -210,6 +223,12 @@ def test_what_is_known_of_it() -> None:
     assert (status.agent_uid, status.spec_hash, status.image) == ("a", "hash", "i")
     assert status.started == f"p@{LONG_AGO}"
     assert pods.run(pod({**RUNNING, "restartCount": 1})) == ""
+
+
+def test_what_has_lost_its_label_is_nobodys() -> None:
+    """Neither a Deployment nor a pod of which nobody can say whose it is."""
+    stripped = {**deployment(), "metadata": {"labels": {}}}, {**pod(RUNNING), "metadata": {"labels": {}}}
+    assert Statuses()([stripped[0]], [stripped[1]], {}, {}) == ()
 
 
 def test_only_what_has_changed_is_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from aiohttp import web
 from tests.engine import apiserver
 from vibespace.engine import bodies
 from vibespace.engine import cluster as kubeconfigs
+from vibespace.engine.base import Identity
 from vibespace.engine.cluster import Cluster
 from vibespace.engine.errands import Errands
 from vibespace.engine.kubeapi import Api
@@ -92,6 +94,64 @@ async def test_what_is_not_asked_for_again_stays(tmp_path: Path) -> None:
     assert (again.namespace, again.storage_class, again.pull_secret) == ("team", "fast", "pull")
     other = (await prepared(Server(), tmp_path, before=before, pull_secret="other")).cluster
     assert (other.storage_class, other.pull_secret) == ("fast", "other")
+    none = (await prepared(Server(), tmp_path, before=before, pull_secret="", storage_class="")).cluster
+    assert (none.storage_class, none.pull_secret) == ("", "")
+
+
+async def test_a_refused_login(tmp_path: Path) -> None:
+    """Who the cluster does not know has said so now: it is not the daemon's login that has expired."""
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return apiserver.refusal(401, "Unauthorized", "Unauthorized")
+
+    async with apiserver.serving(answer, tmp_path) as kubeconfig:
+        with pytest.raises(FailedPrecondition) as refused:
+            await cluster.prepare(Asked(kubeconfig=str(kubeconfig)), None, None, {}, lambda _text: None)
+    assert refused.value.reason == "LOGIN_FAILED"
+    assert str(kubeconfig) in refused.value.message
+
+
+async def test_a_secret_of_no_name(tmp_path: Path) -> None:
+    """It is refused before anybody is asked."""
+    server = Server()
+    with pytest.raises(InvalidArgument) as refused:
+        await prepared(server, tmp_path, pull_secret="B@d")
+    assert refused.value.reason == "PULL_SECRET_INVALID"
+    assert server.changed == []
+
+
+async def test_what_is_refused_is_not_kept(tmp_path: Path) -> None:
+    """The kubeconfig of before is there again, or none; what holds is there for the daemon."""
+    state, found = State(tmp_path), Found(Cluster("", "n"), Identity("kubernetes", "", ""), "new", ())
+    for before in (None, "old"):
+        if before:
+            state.kubeconfig.write_text(before)
+        with pytest.raises(Unavailable), cluster.keeping(state, found):
+            _refuse(state)
+        assert (state.kubeconfig.read_text() if state.kubeconfig.exists() else None) == before
+    with cluster.keeping(state, found):
+        pass
+    assert state.kubeconfig.read_text() == "new"
+
+
+def _refuse(state: State) -> None:
+    assert state.kubeconfig.read_text() == "new"
+    raise Unavailable("X", "No.")
+
+
+@pytest.mark.parametrize(
+    ("told", "taken"),
+    [("{at}/none:{at}/one", "one"), ("{at}/one:{at}/two", "one"), ("", None), ("{at}/pipe", None)],
+)
+async def test_which_file(tmp_path: Path, told: str, taken: str | None) -> None:
+    """Of several that KUBECONFIG names the first that is there; what is no file is refused."""
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(f"no kubeconfig {name}")
+    environ = {"KUBECONFIG": told.replace("{at}", str(tmp_path))}
+    with pytest.raises(InvalidArgument) as refused:
+        await cluster.prepare(Asked(), None, None, environ, lambda _text: None)
+    assert (f"{tmp_path}/{taken} cannot be used: it is no kubeconfig" in refused.value.message) == bool(taken)
 
 
 @pytest.mark.parametrize("sees", [True, False])

@@ -17,6 +17,7 @@ OWNER = "vibespace.owner"
 """The uid the object lives and dies with: agent (container), data (volume), vibespace (network)."""
 VIBESPACE = "vibespace.vibespace"
 """The name of the vibespace that it was made for, for people: another one may have that name by now."""
+AGENT = "vibespace.agent"
 AGENT_UID = "vibespace.agent-uid"
 VIBESPACE_UID = "vibespace.vibespace-uid"
 SPEC = "vibespace.spec"
@@ -114,7 +115,7 @@ def container(
 ) -> dict[str, Any]:
     """A user without privileges, the engine's seccomp filter, limits, own network. See `profile`."""
     network = network_name(spec.vibespace_uid)
-    names = {"vibespace.agent": spec.agent, VIBESPACE: spec.vibespace}
+    names = {AGENT: spec.agent, VIBESPACE: spec.vibespace}
     uids = {AGENT_UID: spec.agent_uid, VIBESPACE_UID: spec.vibespace_uid, SPEC: spec_hash(spec)}
     return {
         "Image": spec.image,

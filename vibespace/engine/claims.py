@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from vibespace.engine import bodies, manifests
+from vibespace.engine import bodies, manifests, podusage
 from vibespace.engine.base import AgentSpec
 from vibespace.engine.cluster import Cluster
 from vibespace.engine.errands import Errands
@@ -70,18 +70,28 @@ class Claims:
                 await self._errands.run("removal", script, _image(claim), data_uid, as_root=True)
         await self._note(self._path(data_uid), agent, None)
 
-    async def sizes(self, data_uids: Collection[str]) -> Mapping[str, int]:
-        """Bytes that are used, of each volume as a whole."""
-        found = {each["metadata"]["labels"][bodies.OWNER]: each for each in await self._ours.list(self._at.claims)}
+    async def sizes(self, data_uids: Collection[str], running: Mapping[str, Mapping[str, str]]) -> Mapping[str, int]:
+        """Bytes that are used, of each volume as a whole. `running` is by uid where each agent's pod is, by name."""
+        found = {each["metadata"]["labels"].get(bodies.OWNER): each for each in await self._ours.list(self._at.claims)}
         asked = {uid: claim for uid, claim in found.items() if uid in data_uids and _image(claim)}
-        sizes = await asyncio.gather(*(self._size(uid, claim) for uid, claim in asked.items()))
-        return dict(zip(asked, sizes, strict=True))
+        sizes = await asyncio.gather(*(self._size(uid, claim, running.get(uid, {})) for uid, claim in asked.items()))
+        return {uid: size for uid, size in zip(asked, sizes, strict=True) if size is not None}
 
-    async def _size(self, data_uid: str, claim: Object) -> int:
+    async def _size(self, data_uid: str, claim: Object, pods: Mapping[str, str]) -> int | None:
         if not _is_bound(claim):
             return 0  # nothing is in one that was never used
-        script = "du -s --block-size=1 /data | cut -f 1"
-        return int(await self._errands.run("measuring", script, _image(claim), data_uid))
+        if pods and {*homes(claim)} <= pods.keys():
+            told = await asyncio.gather(
+                *(
+                    podusage.stored(self._api, pod, ("/home/agent",) if number else ("/home/agent", "/vibespace"))
+                    for number, pod in enumerate(pods.values())
+                )
+            )
+            if None not in told:
+                return sum(filter(None, told))
+        script = "du -s --block-size=1 /data 2>/dev/null | cut -f 1"  # what an agent has closed is not measured
+        said = await self._errands.run("measuring", script, _image(claim), data_uid)
+        return int(said) if said.strip().isdecimal() else None
 
     async def _note(self, path: str, agent: str, uid: str | None) -> None:
         noted = {"metadata": {"annotations": {f"{NOTE}{agent}": uid}}}

@@ -19,5 +19,5 @@ def homes(claim: Mapping[str, Any]) -> Sequence[str]:
 
 def volume_names(claim: Mapping[str, Any]) -> Sequence[str]:
     """What is told of a claim: itself, and each home in it, by the names that volumes have on other engines."""
-    uid = claim["metadata"]["labels"][bodies.OWNER]
-    return (claim["metadata"]["name"], *(bodies.home_volume(uid, agent) for agent in homes(claim)))
+    uid = claim["metadata"]["labels"].get(bodies.OWNER)  # which somebody may have taken away
+    return (claim["metadata"]["name"], *(bodies.home_volume(uid, agent) for agent in homes(claim) if uid))

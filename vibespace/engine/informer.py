@@ -12,7 +12,8 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from vibespace.engine.kubeapi import Api
-from vibespace.errors import Aborted, PermissionDenied, Unavailable, ended
+from vibespace.engine.pulse import Pulse
+from vibespace.errors import Aborted, Unavailable
 
 Object = Mapping[str, Any]
 
@@ -31,6 +32,7 @@ class Informer:
         self._api = api
         self._path = path
         self._query = {"labelSelector": selector, **query}
+        self._pulse = Pulse(api, path, **self._query)
         self._changed = changed
         self.objects: dict[str, Object] = {}
         self.synced = asyncio.Event()
@@ -52,40 +54,37 @@ class Informer:
                 if not self._version:
                     raise
                 await asyncio.sleep(CUT_SECONDS)
-                await self._see()
-
-    async def _see(self) -> None:
-        """That it is there. One that has just started knows nobody's rights for a moment: it is away still."""
-        try:
-            await self._api.get(self._path, **self._query, limit=1)
-        except PermissionDenied as e:
-            raise Unavailable("ENGINE_UNREACHABLE", ended(f"The cluster cannot answer now: {e.message}")) from e
+                await self._pulse.feel()
 
     async def _list(self) -> None:
         found = await self._api.list(self._path, **self._query)
-        self.objects = {item["metadata"]["name"]: item for item in found["items"]}
+        with self._api.understood():
+            self.objects = {item["metadata"]["name"]: item for item in found["items"]}
+            version = str(found["metadata"]["resourceVersion"])
         self.synced.set()
         self._changed()
-        self._version = str(found["metadata"]["resourceVersion"])
+        self._version = version
 
     async def _follow(self) -> None:
         """Until the cluster ends it."""
         query = {**self._query, "resourceVersion": self._version, "timeoutSeconds": WATCH_SECONDS}
         async with aclosing(self._api.watch(self._path, **query)) as events:
             async for event in events:
-                found = event["object"]
-                self._version = str(found["metadata"]["resourceVersion"])
-                if event["type"] == "BOOKMARK":
-                    continue
+                with self._api.understood():
+                    found = event["object"]
+                    self._version = str(found["metadata"]["resourceVersion"])
+                    if event["type"] == "BOOKMARK":
+                        continue
+                    name = found["metadata"]["name"]
                 if event["type"] == "DELETED":
-                    self.objects.pop(found["metadata"]["name"], None)
+                    self.objects.pop(name, None)
                 else:
-                    self.objects[found["metadata"]["name"]] = found
+                    self.objects[name] = found
                 self._changed()
 
 
 @asynccontextmanager
-async def following(*informers: Informer) -> AsyncIterator[Sequence[asyncio.Task[None]]]:
+async def following(*informers: Informer | Pulse) -> AsyncIterator[Sequence[asyncio.Task[None]]]:
     """While they are followed; the tasks that do."""
     tasks = [asyncio.create_task(informer.run()) for informer in informers]
     try:

@@ -41,6 +41,9 @@ LONGEST_PAUSE = 10.0
 SILENT_SECONDS = 120.0
 """A watch in which not even a bookmark comes for so long is dead: bookmarks come every minute."""
 
+LONGEST_WORDS = 1000
+"""Characters that are told of why a cluster refuses."""
+
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
@@ -79,7 +82,7 @@ class Api:
         items: list[Object] = []
         while True:
             page: Object = await self._call("GET", path, {"limit": 500, **query})
-            with self._understood():
+            with self.understood():
                 items += page.get("items") or ()
                 following = page["metadata"].get("continue")
             if not following:
@@ -115,7 +118,7 @@ class Api:
             while piece := await self._piece(answer):
                 *lines, rest = (rest + piece).split(b"\n")
                 for line in lines:
-                    with self._understood():
+                    with self.understood():
                         event = json.loads(line)
                         refused = event["type"] == "ERROR" and int(event["object"].get("code", 500))
                     if refused:
@@ -166,7 +169,7 @@ class Api:
         self, method: str, path: str, query: Mapping[str, Any], body: object = None, kind: str = "application/json"
     ) -> Object:
         async with self._open(method, path, query, CALL_SECONDS, body, kind) as answer:
-            with self._understood():
+            with self.understood():
                 found: Object = await answer.json(content_type=None)
                 return found
 
@@ -192,6 +195,7 @@ class Api:
                     headers={**headers, "Content-Type": kind, "Accept": "application/json"},
                     timeout=aiohttp.ClientTimeout(total=seconds, connect=CONNECT_SECONDS),
                     ssl=login.trust,
+                    allow_redirects=False,  # what we say is meant for nobody else
                 )
                 async with asked as answer:
                     if answer.status == 401 and attempt == 1:
@@ -201,7 +205,9 @@ class Api:
                         await asyncio.sleep(_pause(answer.headers.get("Retry-After", "")))
                         continue
                     if answer.status >= 400:
-                        raise _refusal(answer.status, _status(await answer.text()))
+                        raise _refusal(answer.status, _status(_masked(await answer.text(), headers)))
+                    if answer.status >= 300:
+                        raise self._unreachable("it sends us elsewhere, where we do not go")
                     yield answer
                     return
 
@@ -231,7 +237,9 @@ class Api:
         except TimeoutError as e:
             raise self._unreachable("it did not answer in time") from e
         except aiohttp.ClientConnectorCertificateError as e:
-            raise self._unreachable("its certificate is not the one that the kubeconfig trusts") from e
+            told = getattr(e.certificate_error, "verify_message", "")
+            why = "its certificate is not one that the kubeconfig trusts" + (f" ({told})" if told else "")
+            raise self._unreachable(why, "See that certificate-authority-data in it is that of this cluster.") from e
         except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError) as e:
             raise self._unreachable("it hung up") from e
         except Error:
@@ -240,18 +248,18 @@ class Api:
             raise self._unreachable(getattr(e, "strerror", None) or str(e) or type(e).__name__) from e
 
     @contextmanager
-    def _understood(self) -> Iterator[None]:
+    def understood(self) -> Iterator[None]:
         """An answer that is none of Kubernetes, as one of our errors."""
         try:
             yield
         except (ValueError, KeyError, TypeError, AttributeError) as e:
             raise self._unreachable("what it says is not what Kubernetes would") from e
 
-    def _unreachable(self, why: str) -> Unavailable:
+    def _unreachable(self, why: str, hint: str = "See that it runs, and that this machine reaches it.") -> Unavailable:
         return Unavailable(
             "ENGINE_UNREACHABLE",
             ended(f"The cluster at {self.server} does not answer: {why}"),
-            hint="See that it runs, and that this machine reaches it.",
+            hint=hint,
         )
 
 
@@ -266,23 +274,30 @@ def _pause(told: str) -> float:
     return min(float(told), LONGEST_PAUSE) if told.isdecimal() else 1.0
 
 
+def _masked(text: str, headers: Mapping[str, str]) -> str:
+    """Without what we log in with, which some quote."""
+    secret = headers.get("Authorization", "").rpartition(" ")[2]
+    return text.replace(secret, "…") if secret else text
+
+
 def _status(text: str) -> Mapping[str, Any]:
     with suppress(ValueError):
         told = json.loads(text)
         if isinstance(told, dict):
             return told
-    return {"message": text.strip()[:500]}
+    return {"message": text.strip()}
 
 
 def _refusal(code: int, told: Mapping[str, Any]) -> Error:
     """The cluster's answer as one of our errors. https://kubernetes.io/docs/reference/using-api/api-concepts"""
-    message, reason = str(told.get("message") or f"HTTP {code}"), str(told.get("reason") or "")
+    message, reason = str(told.get("message") or f"HTTP {code}")[:LONGEST_WORDS], str(told.get("reason") or "")
     lower = message.lower()
     if code == 401:
         return Unavailable(
             "ENGINE_UNREACHABLE",
             "The cluster does not know us any more: what we log in with has expired or was revoked.",
             hint="'vibespace init --external --kubeconfig PATH' makes a new login.",
+            status="401",
         )
     if "exceeded quota" in lower or "insufficient quota" in lower:
         return Exhausted("ENGINE_EXHAUSTED", message)

@@ -36,6 +36,7 @@ from vibespace.engine.objects import OwnObjects, together
 from vibespace.engine.paths import Paths
 from vibespace.engine.podevents import Warnings
 from vibespace.engine.portforward import Forwards
+from vibespace.engine.pulse import Pulse
 from vibespace.engine.statuses import Statuses, explained
 from vibespace.errors import Aborted, FailedPrecondition, Unavailable
 
@@ -125,7 +126,7 @@ class KubernetesEngine:
         services = Informer(self._api, self._at.services, label, changed.set)
         informers = (deployments, found_pods, networks, services)
         await self._errands.clear()
-        async with self._renewing(), following(*informers) as tasks:
+        async with self._renewing(), following(*informers, Pulse(self._api, self._at.pods)) as tasks:
             last, statuses, warnings = None, Statuses(), Warnings(self._api, self._at.events)
             while True:
                 await stirred(changed, tasks, pods.PATIENCE)  # what has waited so long is told then
@@ -137,7 +138,8 @@ class KubernetesEngine:
                 changed.clear()
                 begun = time.monotonic()
                 there = deployments.objects.values(), found_pods.objects.values()
-                found = statuses(*there, networks.objects, services.objects, self._cluster.closed)
+                with self._api.understood():
+                    found = statuses(*there, networks.objects, services.objects, self._cluster.closed)
                 snapshot = Snapshot(explained(found, await warnings.about(found_pods.objects.values())), begun)
                 if snapshot != last:
                     yield snapshot
@@ -178,7 +180,12 @@ class KubernetesEngine:
         return {uid: found for uid, found in zip(running, used, strict=True) if found}
 
     async def disk(self, data_uids: Collection[str]) -> Mapping[str, int]:
-        return await self._claims.sizes(data_uids)
+        running: dict[str, dict[str, str]] = {}
+        for pod in (await self._current()).values():
+            if pods.run(pod):
+                labels = pod["metadata"]["labels"]
+                running.setdefault(labels[manifests.DATA_UID], {})[labels[bodies.AGENT]] = self._path(pod)
+        return await self._claims.sizes(data_uids, running)
 
     async def addresses(self, agent_uids: Collection[str]) -> Mapping[str, Sequence[str]]:
         found = await self._current()
@@ -352,7 +359,7 @@ def _under_way(
     deployment: Mapping[str, Any] | None, there: Sequence[Mapping[str, Any]], spec: AgentSpec
 ) -> Status | None:
     """How it is, where it runs as it should, or will: what has ended waits to be started again, but not for us."""
-    if not deployment or not deployment["spec"]["replicas"] or not _says(deployment, spec):
+    if not deployment or deployment["spec"]["replicas"] != 1 or not _says(deployment, spec):
         return None
     status = pods.status(deployment, there, time.time())
     goes = status and status.condition in (Condition.RUNNING, Condition.STARTING) and not status.reason

@@ -10,12 +10,14 @@ import asyncio
 import base64
 import json
 import os
+import signal
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from vibespace.errors import Error, FailedPrecondition, InvalidArgument
 
@@ -24,6 +26,9 @@ EXTENSION = "vibespace"
 
 SECONDS = 30.0
 """What a program that a kubeconfig names gets to say who we are."""
+
+MOST_SAID = 1 << 20
+"""Bytes that it may write."""
 
 _FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 """What names a file, from where the kubeconfig is."""
@@ -60,7 +65,7 @@ async def login(kubeconfig: Path, context: str = "") -> Login:
     except Error:
         raise
     except Exception as e:  # the library has no one error for what it cannot read, and quotes the file in some
-        raise _invalid(kubeconfig, "it is no kubeconfig, or has no such context") from e
+        raise _invalid(kubeconfig, "it is no kubeconfig") from e
 
 
 def _parsed(text: str) -> tuple[dict[str, Any], bool]:
@@ -92,28 +97,57 @@ async def _theirs(told: dict[str, Any], context: str, kubeconfig: Path) -> Login
     # Half a second and 20 MB, which only `init` spends.
     from kubernetes.aio import config  # noqa: PLC0415 (see above)
     from kubernetes.aio.client import Configuration  # noqa: PLC0415 (see above)
+    from kubernetes.aio.config import kube_config  # noqa: PLC0415 (see above)
 
-    name = context or told["current-context"]
-    chosen = next(each["context"] for each in told["contexts"] if each["name"] == name)
-    served = next(each["cluster"] for each in told["clusters"] if each["name"] == chosen["cluster"])
+    name, chosen = _chosen(told, context, kubeconfig)
+    served = _named(told, "cluster", chosen["cluster"], kubeconfig)
     if unused := next(filter(served.get, _UNUSED), ""):
-        raise _invalid(kubeconfig, f"it says {unused}, which is not heeded here")
-    user: dict[str, Any] = next(
-        (each["user"] for each in told.get("users") or () if each["name"] == chosen.get("user")), {}
-    )
+        hint = "What says whom to trust is its certificate-authority-data."
+        raise _invalid(kubeconfig, f"it says {unused}, which is not heeded here", hint)
+    parts = urlsplit(served["server"])
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise _invalid(kubeconfig, f"its server is {ascii(served['server'])[:200]}, which is no address")
+    user = _named(told, "user", chosen["user"], kubeconfig) if chosen.get("user") else {}
     if plugin := user.pop("exec", None):
         user.update(await _said_by(plugin, kubeconfig))
     for found in (user, *(each["cluster"] for each in told["clusters"])):
         found.update({key: str(kubeconfig.parent / found[key]) for key in _FILES if found.get(key)})
+    for path in (found[key] for found in (user, served) for key in _FILES if found.get(key)):
+        if not await asyncio.to_thread(os.path.isfile, path):
+            raise _invalid(kubeconfig, f"it names {path}, which is no file")
     configuration = Configuration()
     load = config.load_kube_config_from_dict  # which has no types
-    await load(told, name, client_configuration=configuration)  # type: ignore[no-untyped-call]
+    try:
+        await load(told, name, client_configuration=configuration)  # type: ignore[no-untyped-call]
+        authority = await asyncio.to_thread(_read, configuration.ssl_ca_cert)
+        trust = await asyncio.to_thread(_trust, configuration)
+    finally:
+        tidy = kube_config._cleanup_temp_files  # of keys, which it leaves until a process ends by itself
+        tidy()  # type: ignore[no-untyped-call]  # as above
 
     async def authorization() -> str:
         return await configuration.get_api_key_with_prefix("BearerToken", alias="authorization") or ""
 
-    authority = await asyncio.to_thread(_read, configuration.ssl_ca_cert)
-    return Login(str(configuration.host), await asyncio.to_thread(_trust, configuration), authority, authorization)
+    return Login(str(configuration.host), trust, authority, authorization)
+
+
+def _chosen(told: dict[str, Any], context: str, kubeconfig: Path) -> tuple[str, dict[str, Any]]:
+    """The context's name, and what it is."""
+    there = [str(each["name"]) for each in told["contexts"]]
+    name = context or told.get("current-context") or ""
+    if name not in there:
+        why = f"it has no context {name!a}" if name else "it does not say which of its contexts is meant"
+        raise _invalid(kubeconfig, why, f"--context names one of {', '.join(map(ascii, there[:20]))}." if there else "")
+    return name, _named(told, "context", name, kubeconfig)
+
+
+def _named(told: dict[str, Any], kind: str, name: str, kubeconfig: Path) -> dict[str, Any]:
+    """The first of that kind and name."""
+    found = (each[kind] for each in told.get(f"{kind}s") or () if each["name"] == name)
+    there: dict[str, Any] | None = next(found, None)
+    if there is None:
+        raise _invalid(kubeconfig, f"its context is of a {kind} {name!a}, of which it says nothing")
+    return there
 
 
 async def _said_by(plugin: dict[str, Any], kubeconfig: Path) -> dict[str, str]:
@@ -134,12 +168,13 @@ async def _said_by(plugin: dict[str, Any], kubeconfig: Path) -> dict[str, str]:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # what it starts ends with it
         )
     except OSError as e:
         raise _failed(kubeconfig, f"{plugin['command']} cannot be run: {e.strerror}") from e
     try:
         async with asyncio.timeout(SECONDS):
-            written, _ = await program.communicate()
+            written = await _all(program)
         status = json.loads(written)["status"]
         if "token" in status:
             return {"token": status["token"]}
@@ -148,11 +183,24 @@ async def _said_by(plugin: dict[str, Any], kubeconfig: Path) -> dict[str, str]:
     except TimeoutError as e:
         raise _failed(kubeconfig, f"{plugin['command']} said nothing for {SECONDS:.0f} s") from e
     except (ValueError, KeyError, TypeError) as e:
-        raise _failed(kubeconfig, f"{plugin['command']} did not say who we are") from e
+        ended = f", and ended with exit code {program.returncode}" if program.returncode else ""
+        raise _failed(kubeconfig, f"{plugin['command']} did not say who we are{ended}") from e
     finally:
-        if program.returncode is None:
-            program.kill()
-            await program.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
+        await program.wait()
+
+
+async def _all(program: asyncio.subprocess.Process) -> bytes:
+    """What it writes to its end. Raises ValueError where that is more than anybody needs to say who he is."""
+    assert program.stdout
+    written = bytearray()
+    while piece := await program.stdout.read(MOST_SAID):
+        written += piece
+        if len(written) > MOST_SAID:
+            raise ValueError("too much")
+    await program.wait()
+    return bytes(written)
 
 
 def _trust(configuration: Any) -> ssl.SSLContext:
@@ -169,8 +217,9 @@ def _read(path: str | None) -> str:
     return base64.b64encode(Path(path).read_bytes()).decode() if path else ""
 
 
-def _invalid(kubeconfig: Path, why: str) -> InvalidArgument:
-    return InvalidArgument("KUBECONFIG_INVALID", f"{kubeconfig} cannot be used: {why}.", field="kubeconfig")
+def _invalid(kubeconfig: Path, why: str, hint: str = "") -> InvalidArgument:
+    hint = hint or "'kubectl get namespaces' with that file is to work first."
+    return InvalidArgument("KUBECONFIG_INVALID", f"{kubeconfig} cannot be used: {why}.", field="kubeconfig", hint=hint)
 
 
 def _failed(kubeconfig: Path, why: str) -> FailedPrecondition:

@@ -368,6 +368,6 @@ def _of_vibespace(log_id: str, spec: AgentSpec) -> dict[str, str]:
 
 
 def _of_agent(log_id: str, spec: AgentSpec) -> dict[str, str]:
-    names = {"vibespace.agent": spec.agent, bodies.VIBESPACE: spec.vibespace}
+    names = {bodies.AGENT: spec.agent, bodies.VIBESPACE: spec.vibespace}
     uids = {bodies.AGENT_UID: spec.agent_uid, bodies.VIBESPACE_UID: spec.vibespace_uid, DATA_UID: spec.data_uid}
     return labels(log_id, spec.agent_uid, **names, **uids)

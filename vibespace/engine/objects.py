@@ -64,7 +64,7 @@ class OwnObjects:
         found = await self.set(path, body)
         if not pods.edited(found):
             return found
-        left = [each for each in found["metadata"]["managedFields"] if each.get("subresource") or self._applied(each)]
+        left = [each for each in found["metadata"]["managedFields"] if not pods.is_of_spec(each) or self._applied(each)]
         whole = {**body, "metadata": {**body["metadata"], "managedFields": left}}
         return await self._api.replace(f"{path}/{body['metadata']['name']}", whole, self.manager)
 
@@ -114,7 +114,7 @@ def _leftovers(kind: str, found: Mapping[str, Any]) -> Sequence[Leftover]:
     """One, and of a claim also one for each home in it: they are volumes to whoever asks."""
     name, own = found["metadata"]["name"], found["metadata"]["labels"]
     names = volume_names(found) if kind == "volume" else (name,)
-    return [Leftover(kind, each, own[bodies.OWNER], own.get(bodies.VIBESPACE, "")) for each in names]
+    return [Leftover(kind, each, own.get(bodies.OWNER, ""), own.get(bodies.VIBESPACE, "")) for each in names]
 
 
 async def together(jobs: Iterable[Any]) -> None:

@@ -12,6 +12,9 @@ from vibespace.engine.kubeapi import Api
 from vibespace.engine.told import Told, time_of
 from vibespace.errors import Aborted, NotFound
 
+LONGEST = 1 << 20
+"""Bytes of a line that are told: an agent may write one that has no end."""
+
 
 async def read(api: Api, pod: str, *, follow: bool, since: float, ended: bool) -> AsyncGenerator[Written, None]:
     """See engine.base.Logs; `pod` is its path. `ended`: the kubelet has started another container in it since.
@@ -50,14 +53,19 @@ async def _kept(api: Api, pod: str, asked: Mapping[str, Any], *, ended: bool) ->
 
 
 async def _lines(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[Written, None]:
-    rest = b""
+    """Of one that is longer than LONGEST its beginning."""
+    held = bytearray()
     async with aclosing(pieces):
         async for piece in pieces:
-            *lines, rest = (rest + piece).split(b"\n")
+            *lines, rest = piece.split(b"\n")
             for line in lines:
-                yield Written(line + b"\n", stderr=True)
-    if rest:
-        yield Written(rest, stderr=True)
+                held += line
+                yield Written(bytes(held[:LONGEST]) + b"\n", stderr=True)
+                held.clear()
+            held += rest
+            del held[LONGEST:]
+    if held:
+        yield Written(bytes(held), stderr=True)
 
 
 def _written(line: Written, since: float) -> Written | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 
 from vibespace.engine import examination
 from vibespace.engine.errands import Errands
@@ -21,5 +22,13 @@ async def look(errands: Errands, image: str, word: str = "examination") -> Seque
         if "exec" in e.message or "no such file" in e.message:
             return (examination.NO_SHELL,)
         raise
-    lines = [json.loads(line) for line in told.splitlines()]
+    lines = [line for line in map(_line, told.splitlines()) if line is not None]
     return [line["lacks"] for line in lines if "lacks" in line] or (() if lines else (examination.NO_SHELL,))
+
+
+def _line(text: str) -> dict[str, str] | None:
+    """What the script has written; None of what others have, such as a shell that misses its locale."""
+    with suppress(ValueError):
+        told = json.loads(text)
+        return told if isinstance(told, dict) else None
+    return None

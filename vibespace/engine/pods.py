@@ -113,9 +113,14 @@ def edited(found: Object) -> str:
     """Who, in the cluster's books, has set something of what it asks for beside us; empty where nobody has."""
     for entry in found["metadata"].get("managedFields") or ():
         ours = str(entry.get("manager", "")).startswith(manifests.MANAGER)
-        if not ours and not entry.get("subresource") and "f:spec" in (entry.get("fieldsV1") or {}):
+        if not ours and is_of_spec(entry) and "f:spec" in (entry.get("fieldsV1") or {}):
             return str(entry.get("manager") or "somebody")
     return ""
+
+
+def is_of_spec(entry: Mapping[str, Any]) -> bool:
+    """Whether that entry of the cluster's books is of what is asked for, as that of `scale` is, and not of what is."""
+    return entry.get("subresource") in (None, "", "scale")
 
 
 def run(pod: Object) -> str:

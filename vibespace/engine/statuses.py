@@ -37,9 +37,9 @@ class Statuses:
         """
         if closed != self._closed:
             self._known, self._closed = {}, closed
-        wanted = {pods.agent_uid(each): each for each in deployments}
+        wanted = {uid: each for each in deployments if (uid := pods.agent_uid(each))}
         theirs: dict[str, list[Object]] = {uid: [] for uid in wanted}
-        for pod in found:
+        for pod in filter(pods.agent_uid, found):
             theirs.setdefault(pods.agent_uid(pod), []).append(pod)
         now = time.time()
         known = {}

@@ -10,7 +10,8 @@ import asyncio
 import os
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -43,6 +44,8 @@ _RBAC = "'vibespace init --external --print-rbac' prints what its administrator 
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _ENFORCED = "pod-security.kubernetes.io/enforce"
 _NAMESPACE = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_SUBDOMAIN = re.compile("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+"""What most objects can be called: https://kubernetes.io/docs/concepts/overview/working-with-objects/names"""
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,10 @@ class Asked:
     """Empty: KUBECONFIG, or ~/.kube/config."""
     context: str = ""
     namespace: str = ""
-    storage_class: str = ""
-    pull_secret: str = ""
+    storage_class: str | None = None
+    """None: as before. Empty: the cluster's default."""
+    pull_secret: str | None = None
+    """None: as before. Empty: none."""
     node: str = ""
     """The one node, where it is this machine."""
 
@@ -76,12 +81,15 @@ async def prepare(
     """Look at all that is needed, and make namespace, account and Role there. `chosen` is the engine of before, and
     `before` what was kept of it: what is not asked for now stays as it was.
 
-    Raises InvalidArgument KUBECONFIG_INVALID, NAMESPACE_INVALID, FailedPrecondition ENGINE_CHOSEN where it is another
-    cluster or namespace than that of before, CLUSTER_TOO_OLD, LOGIN_FAILED, STORAGE_CLASS_MISSING,
-    PermissionDenied CLUSTER_FORBIDDEN naming what is missing, and Unavailable ENGINE_UNREACHABLE.
+    Raises InvalidArgument KUBECONFIG_INVALID, NAMESPACE_INVALID, PULL_SECRET_INVALID, FailedPrecondition
+    ENGINE_CHOSEN where it is another cluster or namespace than that of before, CLUSTER_TOO_OLD, LOGIN_FAILED,
+    STORAGE_CLASS_MISSING, PermissionDenied CLUSTER_FORBIDDEN naming what is missing, Unavailable ENGINE_UNREACHABLE.
     """
     path = _path(asked, environ)
-    _check_name(asked.namespace)
+    check_namespace(asked.namespace)
+    if asked.pull_secret and not _SUBDOMAIN.fullmatch(asked.pull_secret):
+        text = f"{asked.pull_secret!a} cannot be the name of a Secret: a-z, 0-9, '-' and '.'."
+        raise InvalidArgument("PULL_SECRET_INVALID", text, field="pull_secret", hint="Name one of that namespace.")
     admin = Api(path, asked.context)
     try:
         authority = await admin.authority()
@@ -91,19 +99,28 @@ async def prepare(
         cluster = Cluster(
             server,
             asked.namespace or before.namespace,
-            storage_class=asked.storage_class or before.storage_class,
-            pull_secret=asked.pull_secret or before.pull_secret,
+            storage_class=before.storage_class if asked.storage_class is None else asked.storage_class,
+            pull_secret=before.pull_secret if asked.pull_secret is None else asked.pull_secret,
             node=asked.node,
         )
         if chosen and chosen.socket != cluster.address:
             raise another(chosen)
-        identity = await identify(admin, cluster)
-        _check_version(identity.version)
-        cluster = replace(cluster, closed=await _closed(admin, server, before))
-        await _check_storage(admin, cluster)
+        with admin.understood():
+            identity = await identify(admin, cluster)
+            _check_version(identity.version)
+            cluster = replace(cluster, closed=await _closed(admin, server, before))
+            await _check_storage(admin, cluster)
         progress(f"Making namespace {cluster.namespace}, and what is needed there")
         kubeconfig = await _install(admin, cluster, authority)
         notes = await _notes(admin, cluster)
+    except Unavailable as e:
+        if e.metadata.get("status") != "401":
+            raise
+        raise FailedPrecondition(
+            "LOGIN_FAILED",
+            f"The cluster does not know who logs in by {path}: that has expired, was revoked, or is of another one.",
+            hint="'kubectl get namespaces' with that file is to work first.",
+        ) from e
     finally:
         await admin.close()
     return Found(replace(cluster, account=rights.ACCOUNT), identity, kubeconfig, notes)
@@ -135,16 +152,34 @@ def kept(state: State) -> Cluster | None:
         return None
 
 
-def keep(state: State, found: Found) -> None:
-    """Write the kubeconfig, for the daemon. Raises Exhausted and Unavailable."""
+@contextmanager
+def keeping(state: State, found: Found | None) -> Iterator[None]:
+    """Write the kubeconfig, for the daemon; where the block refuses it, what was there before is there again.
+
+    None: it stays as it is. Raises Exhausted and Unavailable.
+    """
+    if found is None:
+        yield
+        return
+    before = state.kubeconfig.read_bytes() if state.kubeconfig.exists() else None
     try:
         durable.replace(state.kubeconfig, found.kubeconfig.encode())
     except OSError as e:
         raise durable.refusal(e, state.home) from e
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            if before is None:
+                state.kubeconfig.unlink()
+            else:
+                durable.replace(state.kubeconfig, before)
+        raise
 
 
 def rbac(namespace: str) -> Sequence[dict[str, Any]]:
-    """What an administrator makes, where whoever types `init` is none."""
+    """What an administrator makes, where whoever types `init` is none. Raises InvalidArgument NAMESPACE_INVALID."""
+    check_namespace(namespace)
     return clusterobjects.wanted(Cluster("", namespace or NAMESPACE))
 
 
@@ -235,8 +270,17 @@ async def _closed(admin: Api, server: str, before: Cluster) -> Sequence[str]:
         nodes, found = [], found | {each.partition("/")[0] for each in before.closed}
     for node in nodes:
         kinds = ("InternalIP", "ExternalIP")
-        found |= {each["address"] for each in node["status"].get("addresses", ()) if each["type"] in kinds}
+        told = (each["address"] for each in node["status"].get("addresses", ()) if each["type"] in kinds)
+        found |= {each for each in told if _is_address(each)}
     return sorted(f"{each}/{ip_address(each).max_prefixlen}" for each in found)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _resolve(host: str) -> set[str]:
@@ -257,19 +301,22 @@ def _check_version(text: str) -> None:
 
 def _path(asked: Asked, environ: Mapping[str, str]) -> Path:
     """Raises InvalidArgument KUBECONFIG_INVALID where there is no file."""
-    told = asked.kubeconfig or environ.get("KUBECONFIG", "").split(os.pathsep)[0] or "~/.kube/config"
+    several = [each for each in environ.get("KUBECONFIG", "").split(os.pathsep) if each]
+    there = [each for each in several if Path(each).expanduser().exists()]
+    told = asked.kubeconfig or next(iter(there or several), "~/.kube/config")
     path = Path(told).expanduser().absolute()
-    why = "" if path.is_file() else "it is a directory" if path.is_dir() else "it is not there"
+    why = "" if path.is_file() else "it is no file" if path.exists() else "it is not there"
     if why:
         hint = "Name the file that kubectl uses with --kubeconfig."
         raise InvalidArgument("KUBECONFIG_INVALID", f"{path} cannot be used: {why}.", field="kubeconfig", hint=hint)
     return path
 
 
-def _check_name(namespace: str) -> None:
+def check_namespace(namespace: str) -> None:
+    """Raises InvalidArgument NAMESPACE_INVALID; empty is the usual one."""
     if namespace and not _NAMESPACE.fullmatch(namespace):
         text = f"{namespace!a} cannot be the name of a namespace: a-z, 0-9 and '-', at most 63."
-        raise InvalidArgument("NAMESPACE_INVALID", text, field="namespace")
+        raise InvalidArgument("NAMESPACE_INVALID", text, field="namespace", hint=f"'{NAMESPACE}' is the usual one.")
 
 
 async def usual_image(state: State, base: str) -> str:

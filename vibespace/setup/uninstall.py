@@ -18,6 +18,7 @@ from vibespace.engine.base import FAKE, KUBERNETES
 from vibespace.errors import Error, FailedPrecondition, PermissionDenied, Unavailable
 from vibespace.setup import (
     base,
+    cluster,
     clusterobjects,
     engine,
     firewall,
@@ -139,6 +140,8 @@ def _installation(state: State) -> Installation:
             f"{state.home} does not look like a state directory of ours: it has no {state.marker.name}.",
             hint="If it is one, 'vibespace status' makes that file. Nothing was touched.",
         )
+    if found.engine is None and not found.leaving and (there := cluster.kept(state)):
+        return replace(found, engine=Choice(KUBERNETES, there.address, private=bool(there.node)))  # as below
     if found.engine is None and not found.leaving and (state.engine / "containers.conf").exists():
         private = Choice("podman", str(podman.socket_path(state.engine)), private=True)
         return replace(found, engine=private)  # what an `init` that failed has left
@@ -155,7 +158,8 @@ def _opened(choice: Choice | None, state: State) -> Iterator[None]:
     try:
         engine.reopen(choice, state)
     except Unavailable as e:
-        e.hint = f"Start it, then uninstall again: it has what is ours. If it is gone for good, delete {state.home}."
+        again = f"Then uninstall again: it has what is ours. If it is gone for good, delete {state.home}."
+        e.hint = f"{e.hint or 'Start it.'} {again}"
         raise
     try:
         yield

@@ -13,7 +13,7 @@ from vibespace_cli import human, machine
 from vibespace_cli.output import Output
 
 if TYPE_CHECKING:
-    from vibespace.setup.cluster import Asked
+    from vibespace.setup.cluster import Asked, Found
     from vibespace.setup.engine import Choice
     from vibespace.setup.init import Engine
     from vibespace.setup.root import Root
@@ -42,7 +42,8 @@ def found(
 ) -> tuple[Engine, str, str]:
     """The cluster, the image that its nodes have, and what that stands on."""
     from vibespace.setup import cluster
-    from vibespace.setup.init import ensure_template
+    from vibespace.setup.engine import Choice
+    from vibespace.setup.init import Engine, ensure_template
 
     ensure_template(session.state)
     on = machine.base(session, base)
@@ -50,41 +51,44 @@ def found(
     before: str = machine.host(session).image
     if image and image == before.partition("@")[0]:
         image = before  # what is at that tag by now, its nodes would not ask
+    there: cluster.Found | None = None
     if asked is None:
         engine = machine.engine(session)
     elif asked.node:
-        engine, notes, image = _bare_metal(session, k3s, on)
+        there, image = _bare_metal(session, k3s, on)
     else:
-        engine, notes = _prepared(session, asked)
-    asyncio.run(cluster.check(session.state.kubeconfig))
-    session.output.step(f"Engine: Kubernetes {engine.identity.version} at {engine.choice.socket}")
-    name = image or before or asyncio.run(cluster.usual_image(session.state, on.text))
-    log_id = machine.log_id(session)
-    machine.with_progress(session, lambda progress: cluster.check_image(session.state, log_id, name, progress))
-    session.output.step(f"Image: {human.digest(name)}")
-    tried = machine.with_progress(session, lambda progress: cluster.try_network(session.state, log_id, name, progress))
+        there = _prepared(session, asked)
+    if there:
+        choice = Choice(machine.KUBERNETES, there.cluster.address, private=bool(there.cluster.node))
+        engine, notes = Engine(choice, there.identity), there.notes
+    with cluster.keeping(session.state, there):
+        asyncio.run(cluster.check(session.state.kubeconfig))
+        session.output.step(f"Engine: Kubernetes {engine.identity.version} at {engine.choice.socket}")
+        name = image or before or asyncio.run(cluster.usual_image(session.state, on.text))
+        log_id = machine.log_id(session)
+        machine.with_progress(session, lambda progress: cluster.check_image(session.state, log_id, name, progress))
+        session.output.step(f"Image: {human.digest(name)}")
+        tried = machine.with_progress(session, partial(cluster.try_network, session.state, log_id, name))
+    if base and not (asked and asked.node):
+        notes = (*notes, "--base is of images that are built here; the cluster has its own.")
     for note in (tried.note, *notes):  # not before a refusal, which is one sentence
         session.output.note(note)
     return replace(engine, enforces_network_policies=tried.enforces), name, on.text
 
 
-def _prepared(session: Session, asked: Asked) -> tuple[Engine, Sequence[str]]:
-    """The cluster made ready, and what its user should know."""
+def _prepared(session: Session, asked: Asked) -> Found:
+    """The cluster made ready."""
     from vibespace.setup import cluster
-    from vibespace.setup.engine import Choice
-    from vibespace.setup.init import Engine
 
     chosen, before = machine.recorded(session), cluster.kept(session.state)
-    there = machine.with_progress(
+    there: Found = machine.with_progress(
         session, lambda progress: cluster.prepare(asked, chosen, before, _environ(), progress)
     )
-    cluster.keep(session.state, there)
-    choice = Choice(machine.KUBERNETES, there.cluster.address, private=bool(asked.node))
-    return Engine(choice, there.identity), there.notes
+    return there
 
 
-def _bare_metal(session: Session, given: str | None, base: machine.Base) -> tuple[Engine, Sequence[str], str]:
-    """This machine is a cluster, made ready; what its user should know, and the agents' image, which it has."""
+def _bare_metal(session: Session, given: str | None, base: machine.Base) -> tuple[Found, str]:
+    """This machine is a cluster, made ready, and the agents' image, which it has."""
     from vibespace.setup import k3s, root
     from vibespace.setup.cluster import Asked
     from vibespace.setup.init import ensure_image
@@ -99,7 +103,7 @@ def _bare_metal(session: Session, given: str | None, base: machine.Base) -> tupl
         choice = machine.builder(session).choice
         made: str = machine.build(session, base, partial(ensure_image, choice, base.text))
         image = give_image(session, choice, made, as_root)
-        return *_prepared(session, Asked(kubeconfig=str(admin), node=node)), image
+        return _prepared(session, Asked(kubeconfig=str(admin), node=node)), image
 
 
 def give_image(session: Session, builder: Choice, made: str, as_root: Root) -> str:

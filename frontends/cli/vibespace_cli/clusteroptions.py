@@ -70,8 +70,8 @@ def asked(given: Mapping[str, Any]) -> Asked | None:
         kubeconfig=given["kubeconfig"] or "",
         context=given["context"] or "",
         namespace=given["namespace"] or "",
-        storage_class=given["storage_class"] or "",
-        pull_secret=given["pull_secret"] or "",
+        storage_class=given["storage_class"],
+        pull_secret=given["pull_secret"],
     )
 
 
@@ -79,5 +79,9 @@ def _own(given: Mapping[str, Any], external: bool) -> Asked:
     from vibespace.setup.cluster import Asked
 
     if external or given["engine"] == "containers" or any(given[each] for each in _OF_CLUSTERS):
-        raise InvalidArgument("OPTIONS_CLASH", "--bare-metal makes a cluster, and what else was said is of others.")
+        raise InvalidArgument(
+            "OPTIONS_CLASH",
+            "--bare-metal makes a cluster, and what else was said is of others.",
+            hint="Say one of the two.",
+        )
     return Asked(node=_ANY)
