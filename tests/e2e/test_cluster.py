@@ -127,7 +127,7 @@ def test_what_is_missing(bare_cluster: OnCluster, cluster: Cluster) -> None:
     config["users"][0]["user"] = {"token": "hunter2-expired"}
     (own.home / "expired").write_text(json.dumps(config))
     code, reason, sentence = own.refused(*external(own, kubeconfig=str(own.home / "expired")))
-    assert (code, reason) == (15, "ENGINE_UNREACHABLE")
+    assert (code, reason) == (16, "LOGIN_FAILED")
     assert "hunter2" not in sentence
     annotation = "storageclass.kubernetes.io/is-default-class"
     cluster.kubectl("annotate", "storageclass", "here", f"{annotation}=false", "--overwrite")
