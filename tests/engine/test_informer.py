@@ -147,13 +147,17 @@ async def test_a_watch_that_is_cut_goes_on(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     "answer",
-    [refusal(401, "Unauthorized", "Unauthorized"), refusal(403, "Forbidden", "no"), web.Response(status=503)],
+    [
+        lambda: refusal(401, "Unauthorized", "Unauthorized"),
+        lambda: refusal(403, "Forbidden", "no"),
+        lambda: web.Response(status=503),
+    ],
     ids=["knows nobody", "forbids", "is away"],
 )
-async def test_a_pulse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: web.Response) -> None:
+async def test_a_pulse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Callable[[], web.Response]) -> None:
     """One who looks now and then hears that the cluster does not answer any more, also where nothing happens there."""
     monkeypatch.setattr(pulse, "PULSE_SECONDS", 0.0)
-    script = Script(step(listed("1")), step(listed("2")), step(answer), step(answer))
+    script = Script(step(listed("1")), step(listed("2")), step(answer()), step(answer()))
     async with serving(script, tmp_path) as kubeconfig:
         api = Api(kubeconfig)
         try:

@@ -82,15 +82,24 @@ async def test_a_program_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert refused.value.reason == "LOGIN_FAILED"
 
 
-def test_what_a_program_has_started_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It holds the end of what is read from the program."""
-    monkeypatch.setattr(login, "SECONDS", 0.1)
+def test_what_a_program_has_started_ends_with_it(tmp_path: Path) -> None:
+    """Where it does not say who we are."""
     path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps(with_program(tmp_path, "sleep 1000 & echo $! > $(dirname $0)/pid; wait")))
+    script = 'sleep 1000 > /dev/null & echo $! > "$(dirname "$0")/pid"; echo no'
+    path.write_text(json.dumps(with_program(tmp_path, script)))
     with pytest.raises(FailedPrecondition):
         asyncio.run(login.login(path))
-    if (tmp_path / "pid").exists():  # it may have been ended before it began
-        assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/cwd").exists()
+    while Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/exe").exists():
+        pass
+
+
+def test_a_program_whose_child_holds_its_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for, whatever it has started."""
+    monkeypatch.setattr(login, "SECONDS", 0.1)
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(with_program(tmp_path, "setsid sleep 20 & sleep 20")))
+    with pytest.raises(FailedPrecondition, match="said nothing"):
+        asyncio.run(login.login(path))
 
 
 async def test_a_program_that_does_not_end_saying(tmp_path: Path) -> None:
@@ -135,7 +144,7 @@ def x509() -> tuple[bytes, bytes]:
         ({"clusters": [{"name": "x", "cluster": {"server": "not-a-url"}}]}, "'not-a-url', which is no address"),
         (
             {"clusters": [{"name": "x", "cluster": {"server": "https://h", "certificate-authority": "none.crt"}}]},
-            "none.crt, which is no file",
+            "certificate-authority names what is no file",
         ),
     ],
     ids=["no such context", "no context", "no such user", "no such cluster", "no address", "no such file"],

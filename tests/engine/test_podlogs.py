@@ -51,7 +51,7 @@ async def test_nor_is_it_told_twice() -> None:
 
 
 async def test_a_line_without_end() -> None:
-    """Its beginning is told, and what comes after it; it is not held."""
+    """Its beginning is told, and what comes after it."""
 
     async def pieces() -> AsyncGenerator[bytes, None]:
         for _ in range(64):

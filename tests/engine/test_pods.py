@@ -173,13 +173,13 @@ CASES: list[tuple[str, Any, list[Any], tuple[Condition, str] | None]] = [
         "evicted, and another runs already",
         deployment(),
         [pod(phase="Failed", reason="Evicted"), pod(RUNNING, READY, metadata={"creationTimestamp": JUST_NOW})],
-        (Condition.STOPPED, "it was evicted"),
+        (Condition.STOPPED, "it was ended by the cluster (Evicted)"),
     ),
     (
         "evicted, and to be at rest",
         deployment(0),
         [pod(phase="Failed", reason="Evicted")],
-        (Condition.STOPPED, "it was evicted"),
+        (Condition.STOPPED, "it was ended by the cluster (Evicted)"),
     ),
     (
         "over on its way out",
@@ -279,14 +279,16 @@ def test_who_ran_and_is_replaced_has_ended(found: list[dict[str, Any]], told: st
     statuses, beside = Statuses(), {"vs-v": {"metadata": {"uid": "n"}}}
     wanted, version = _of(deployment(), "a", "1"), iter("23456789")
 
-    def seen(*there: dict[str, Any], made: dict[str, Any] = wanted) -> tuple[Condition, str]:
-        [status] = statuses([made], [_of(each, "a", next(version)) for each in there], beside, beside)
+    def seen(*there: dict[str, Any], reason: str = "") -> tuple[Condition, str]:
+        pods = [_of(each, "a", next(version)) for each in there]
+        [status] = statuses([wanted], pods, beside, beside, reasons={"a": reason})
         return status.condition, status.reason
 
     assert seen(pod(metadata=NEXT)) == (Condition.STARTING, "")  # the first of all
     assert seen(pod(RUNNING, READY)) == (Condition.RUNNING, "")
     assert seen(*found) == (Condition.STOPPED, told)
-    assert seen(pod(metadata=NEXT))[0] is Condition.STOPPED
+    assert seen(pod(metadata=NEXT)) == (Condition.STOPPED, told)
+    assert seen(pod(metadata=NEXT), reason="it has no disk") == (Condition.STARTING, "it has no disk")
     no_node = {**NO_NODE, "lastTransitionTime": LONG_AGO}
     assert seen(pod(None, no_node, metadata=NEXT)) == (
         Condition.STARTING,
@@ -296,14 +298,16 @@ def test_who_ran_and_is_replaced_has_ended(found: list[dict[str, Any]], told: st
 
 
 def test_who_is_replaced_by_us_has_not_ended() -> None:
-    """Neither who is to be otherwise, nor who was to be at rest in between, nor who had ended by itself before."""
+    """Neither who is to be otherwise, nor who was to be at rest in between, seen or not, nor who had ended before."""
     beside = {"vs-v": {"metadata": {"uid": "n"}}}
     meta = {**META, "annotations": {manifests.SPEC: "other"}}
     other = {**deployment(), "spec": {"replicas": 1, "template": {"metadata": meta, "spec": SPEC}}}
     runs, comes = pod(RUNNING, READY), pod(metadata=NEXT)
+    later = {**deployment(), "metadata": {**deployment()["metadata"], "generation": 3}}
     for between, made, then in (
         ((other, pod(RUNNING, READY, metadata=GOING)), other, pod(metadata={**meta, **NEXT})),
         ((deployment(0), pod(RUNNING, READY, metadata=GOING)), deployment(), comes),
+        ((deployment(), runs), later, comes),
         ((deployment(), pod({**RUNNING, "restartCount": 1})), deployment(), comes),
     ):
         statuses = Statuses()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from vibespace.engine import bodies, manifests, podusage
 from vibespace.engine.base import AgentSpec
 from vibespace.engine.cluster import Cluster
-from vibespace.engine.errands import Errands
+from vibespace.engine.errands import AT_ONCE, Errands
 from vibespace.engine.homes import NOTE, homes
 from vibespace.engine.kubeapi import Api
 from vibespace.engine.objects import OwnObjects
@@ -29,6 +29,7 @@ class Claims:
         self._errands = errands
         self._log_id = log_id
         self._cluster = cluster
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     async def find(self, data_uid: str) -> Object | None:
         """None where there is none. Raises FailedPrecondition where it is not ours."""
@@ -71,7 +72,10 @@ class Claims:
         await self._note(self._path(data_uid), agent, None)
 
     async def sizes(self, data_uids: Collection[str], running: Mapping[str, Mapping[str, str]]) -> Mapping[str, int]:
-        """Bytes that are used, of each volume as a whole. `running` is by uid where each agent's pod is, by name."""
+        """Bytes that are used, of each volume as a whole, but for the store of logins where all its agents run.
+
+        `running` is by uid where each agent's pod is, by name.
+        """
         found = {each["metadata"]["labels"].get(bodies.OWNER): each for each in await self._ours.list(self._at.claims)}
         asked = {uid: claim for uid, claim in found.items() if uid in data_uids and _image(claim)}
         sizes = await asyncio.gather(*(self._size(uid, claim, running.get(uid, {})) for uid, claim in asked.items()))
@@ -83,7 +87,7 @@ class Claims:
         if pods and {*homes(claim)} <= pods.keys():
             told = await asyncio.gather(
                 *(
-                    podusage.stored(self._api, pod, ("/home/agent",) if number else ("/home/agent", "/vibespace"))
+                    self._stored(pod, ("/home/agent",) if number else ("/home/agent", "/vibespace"))
                     for number, pod in enumerate(pods.values())
                 )
             )
@@ -92,6 +96,10 @@ class Claims:
         script = "du -s --block-size=1 /data 2>/dev/null | cut -f 1"  # what an agent has closed is not measured
         said = await self._errands.run("measuring", script, _image(claim), data_uid)
         return int(said) if said.strip().isdecimal() else None
+
+    async def _stored(self, pod: str, directories: Sequence[str]) -> int | None:
+        async with self._room:
+            return await podusage.stored(self._api, pod, directories)
 
     async def _note(self, path: str, agent: str, uid: str | None) -> None:
         noted = {"metadata": {"annotations": {f"{NOTE}{agent}": uid}}}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -48,6 +49,8 @@ APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
 Object = dict[str, Any]
+
+_log = logging.getLogger(__name__)
 
 
 class Api:
@@ -239,7 +242,9 @@ class Api:
         except aiohttp.ClientConnectorCertificateError as e:
             told = getattr(e.certificate_error, "verify_message", "")
             why = "its certificate is not one that the kubeconfig trusts" + (f" ({told})" if told else "")
-            raise self._unreachable(why, "See that certificate-authority-data in it is that of this cluster.") from e
+            raise self._unreachable(
+                why, "See that certificate-authority-data in that kubeconfig is of this cluster."
+            ) from e
         except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError) as e:
             raise self._unreachable("it hung up") from e
         except Error:
@@ -253,6 +258,7 @@ class Api:
         try:
             yield
         except (ValueError, KeyError, TypeError, AttributeError) as e:
+            _log.info("an answer was not understood", exc_info=True)  # it may be we who are wrong
             raise self._unreachable("what it says is not what Kubernetes would") from e
 
     def _unreachable(self, why: str, hint: str = "See that it runs, and that this machine reaches it.") -> Unavailable:

@@ -37,7 +37,7 @@ from vibespace.engine.paths import Paths
 from vibespace.engine.podevents import Warnings
 from vibespace.engine.portforward import Forwards
 from vibespace.engine.pulse import Pulse
-from vibespace.engine.statuses import Statuses, explained
+from vibespace.engine.statuses import Statuses
 from vibespace.errors import Aborted, FailedPrecondition, Unavailable
 
 START_SECONDS = 300.0
@@ -137,10 +137,11 @@ class KubernetesEngine:
                 await asyncio.to_thread(self._heed_init)
                 changed.clear()
                 begun = time.monotonic()
+                reasons = await warnings.about(found_pods.objects.values())
                 there = deployments.objects.values(), found_pods.objects.values()
                 with self._api.understood():
-                    found = statuses(*there, networks.objects, services.objects, self._cluster.closed)
-                snapshot = Snapshot(explained(found, await warnings.about(found_pods.objects.values())), begun)
+                    found = statuses(*there, networks.objects, services.objects, self._cluster.closed, reasons)
+                snapshot = Snapshot(found, begun)
                 if snapshot != last:
                     yield snapshot
                     last = snapshot
@@ -182,8 +183,8 @@ class KubernetesEngine:
     async def disk(self, data_uids: Collection[str]) -> Mapping[str, int]:
         running: dict[str, dict[str, str]] = {}
         for pod in (await self._current()).values():
-            if pods.run(pod):
-                labels = pod["metadata"]["labels"]
+            labels = pod["metadata"]["labels"]
+            if pods.run(pod) and labels.keys() >= {manifests.DATA_UID, bodies.AGENT}:
                 running.setdefault(labels[manifests.DATA_UID], {})[labels[bodies.AGENT]] = self._path(pod)
         return await self._claims.sizes(data_uids, running)
 
@@ -245,10 +246,7 @@ class KubernetesEngine:
 
     async def _current(self) -> Mapping[str, Mapping[str, Any]]:
         """The pod that counts, by agent."""
-        by_agent: dict[str, list[Mapping[str, Any]]] = {}
-        for pod in await self._ours.list(self._at.pods, bodies.AGENT_UID):
-            by_agent.setdefault(pods.agent_uid(pod), []).append(pod)
-        return {uid: counts for uid, found in by_agent.items() if (counts := pods.current(found))}
+        return pods.counting(await self._ours.list(self._at.pods, bodies.AGENT_UID))
 
     async def _make(self, spec: AgentSpec, there: Sequence[Mapping[str, Any]]) -> None:
         await together(

@@ -1,7 +1,7 @@
 """How to log in at a cluster, as a kubeconfig says: our own is read here, other people's by the library that knows all.
 
-What is in such a file, and what a program writes that logs in, is never part of what is raised or logged: it may be a
-secret.
+No key, token or password of such a file, nor what a program writes that logs in, is ever part of what is raised or
+logged.
 """
 
 from __future__ import annotations
@@ -112,9 +112,9 @@ async def _theirs(told: dict[str, Any], context: str, kubeconfig: Path) -> Login
         user.update(await _said_by(plugin, kubeconfig))
     for found in (user, *(each["cluster"] for each in told["clusters"])):
         found.update({key: str(kubeconfig.parent / found[key]) for key in _FILES if found.get(key)})
-    for path in (found[key] for found in (user, served) for key in _FILES if found.get(key)):
+    for key, path in ((key, found[key]) for found in (user, served) for key in _FILES if found.get(key)):
         if not await asyncio.to_thread(os.path.isfile, path):
-            raise _invalid(kubeconfig, f"it names {path}, which is no file")
+            raise _invalid(kubeconfig, f"its {key} names what is no file")  # and may be the key itself
     configuration = Configuration()
     load = config.load_kube_config_from_dict  # which has no types
     try:
@@ -151,7 +151,7 @@ def _named(told: dict[str, Any], kind: str, name: str, kubeconfig: Path) -> dict
 
 
 async def _said_by(plugin: dict[str, Any], kubeconfig: Path) -> dict[str, str]:
-    """What a program says, as a user of a kubeconfig has it. One that hangs is ended.
+    """What a program says, as a user of a kubeconfig has it. One that fails, or hangs, is ended with what it started.
 
     The library runs them too, lets the ones that hang go on, and logs what the others have written.
     """
@@ -168,10 +168,22 @@ async def _said_by(plugin: dict[str, Any], kubeconfig: Path) -> dict[str, str]:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,  # what it starts ends with it
+            start_new_session=True,
         )
     except OSError as e:
         raise _failed(kubeconfig, f"{plugin['command']} cannot be run: {e.strerror}") from e
+    try:
+        return await _told_by(program, plugin["command"], kubeconfig)
+    except BaseException:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(program.pid, signal.SIGKILL)
+        with suppress(TimeoutError):  # what has left its group may hold its output
+            async with asyncio.timeout(1):
+                await program.wait()
+        raise
+
+
+async def _told_by(program: asyncio.subprocess.Process, name: str, kubeconfig: Path) -> dict[str, str]:
     try:
         async with asyncio.timeout(SECONDS):
             written = await _all(program)
@@ -181,14 +193,10 @@ async def _said_by(plugin: dict[str, Any], kubeconfig: Path) -> dict[str, str]:
         pair = {"client-certificate-data": "clientCertificateData", "client-key-data": "clientKeyData"}
         return {key: base64.b64encode(status[name].encode()).decode() for key, name in pair.items()}
     except TimeoutError as e:
-        raise _failed(kubeconfig, f"{plugin['command']} said nothing for {SECONDS:.0f} s") from e
+        raise _failed(kubeconfig, f"{name} said nothing for {SECONDS:.0f} s") from e
     except (ValueError, KeyError, TypeError) as e:
         ended = f", and ended with exit code {program.returncode}" if program.returncode else ""
-        raise _failed(kubeconfig, f"{plugin['command']} did not say who we are{ended}") from e
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(program.pid, signal.SIGKILL)
-        await program.wait()
+        raise _failed(kubeconfig, f"{name} did not say who we are{ended}") from e
 
 
 async def _all(program: asyncio.subprocess.Process) -> bytes:

@@ -18,7 +18,6 @@ AGAIN_SECONDS = 30.0
 AT_ONCE = 8
 """Pods that are asked about at a time: what keeps one from coming up keeps many."""
 
-
 _ENDS = ("Evicted", "Preempting")
 """Reasons of events for which kubelets end pods."""
 
@@ -38,8 +37,9 @@ class Warnings:
         Raises what Api does.
         """
         now = time.time()
+        counting = pods.counting(found).values()
         asked = {
-            str(pod["metadata"]["uid"]): pod for pod in found if pods.is_stuck(pod, now) or pods.is_over_unsaid(pod)
+            str(pod["metadata"]["uid"]): pod for pod in counting if pods.is_stuck(pod, now) or pods.is_over_unsaid(pod)
         }
         self._known = {uid: known for uid, known in self._known.items() if uid in asked}
         due = [uid for uid in asked if time.monotonic() - self._known.get(uid, (float("-inf"),))[0] >= AGAIN_SECONDS]

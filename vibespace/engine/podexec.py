@@ -1,4 +1,4 @@
-"""A script in a pod that runs, over the API's way in (WebSocket, subprotocol v5.channel.k8s.io)."""
+"""A script in a pod that runs, over the API's way in (WebSocket, subprotocol v4.channel.k8s.io)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import aiohttp
 from vibespace.engine import manifests
 from vibespace.engine.kubeapi import Api
 from vibespace.errors import Error
+
+MOST = 1 << 16
+"""Bytes that are read: whoever lives in the pod may have written them."""
 
 _STDOUT, _ERROR = 1, 3
 
@@ -26,6 +29,8 @@ async def said(api: Api, pod: str, script: str, *words: str, seconds: float) -> 
                 async for message in websocket:
                     if message.type is aiohttp.WSMsgType.BINARY and message.data[0] == _STDOUT:
                         told += message.data[1:]
+                        if len(told) > MOST:
+                            break
                     elif message.type is aiohttp.WSMsgType.BINARY and message.data[0] == _ERROR:
                         break
     return told.decode(errors="replace")

@@ -7,7 +7,7 @@ that it did, and why. Whoever wants it to run makes a new pod.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -81,6 +81,14 @@ def current(pods: Sequence[Object]) -> Object | None:
     """
     ordered = sorted(pods, key=lambda pod: (is_over(pod), not _going(pod), str(pod["metadata"]["creationTimestamp"])))
     return ordered[-1] if ordered else None
+
+
+def counting(found: Iterable[Object]) -> Mapping[str, Object]:
+    """`current` of each agent, by uid."""
+    by_agent: dict[str, list[Object]] = {}
+    for pod in found:
+        by_agent.setdefault(agent_uid(pod), []).append(pod)
+    return {uid: counts for uid, theirs in by_agent.items() if (counts := current(theirs))}
 
 
 def is_over(pod: Object) -> bool:
@@ -226,7 +234,7 @@ def _evicted(pod: Object) -> str:
 
 def ended_for(reason: str, message: str) -> str:
     """That the cluster has ended a pod, and why in its words."""
-    return clause(f"it was ended by the cluster ({reason}): {message}" if message else f"it was {reason.lower()}")
+    return clause(f"it was ended by the cluster ({reason})" + (f": {message}" if message else ""))
 
 
 def _terminated(pod: Object, end: Mapping[str, Any]) -> str:

@@ -19,8 +19,8 @@ class Statuses:
     def __init__(self) -> None:
         self._known: dict[str, tuple[tuple[str, ...], Status | None]] = {}
         """By agent, with the versions of the objects that it is of."""
-        self._ran: dict[str, str] = {}
-        """By agent whose container was seen to run, and not to end, the spec that it was of."""
+        self._ran: dict[str, tuple[str, int | None]] = {}
+        """By agent whose container was seen to run, and not to end, what was asked for then: spec and generation."""
         self._closed: Sequence[str] = ()
         """What was closed then."""
 
@@ -31,9 +31,10 @@ class Statuses:
         networks: Mapping[str, Object],
         services: Mapping[str, Object],
         closed: Sequence[str] = (),
+        reasons: Mapping[str, str] | None = None,
     ) -> Sequence[Status]:
         """By uid; who has neither Deployment nor pod is not in it. `networks` and `services` are by name; `closed` is
-        what no agent is to reach.
+        what no agent is to reach; `reasons` are what the cluster's events say, by uid.
         """
         if closed != self._closed:
             self._known, self._closed = {}, closed
@@ -45,7 +46,9 @@ class Statuses:
         known = {}
         for uid, there in theirs.items():
             name = _network((wanted[uid] if uid in wanted else there[0])["metadata"]["labels"])
-            known[uid] = self._status(uid, wanted.get(uid), there, (networks.get(name), services.get(name)), now)
+            known[uid] = self._status(
+                uid, wanted.get(uid), there, (networks.get(name), services.get(name)), now, (reasons or {}).get(uid, "")
+            )
         self._known = known
         self._ran = {uid: spec for uid, spec in self._ran.items() if uid in known}
         return tuple(status for _, (_, status) in sorted(self._known.items()) if status)
@@ -57,30 +60,44 @@ class Statuses:
         there: Sequence[Object],
         beside: tuple[Object | None, Object | None],
         now: float,
+        reason: str,
     ) -> tuple[tuple[str, ...], Status | None]:
         versions = tuple(map(_version, (deployment, *beside, *there)))
         known, status = self._known.get(uid, ((), None))
-        ends = status is not None and status.condition is Condition.STOPPED and uid in self._ran
-        passes = status is not None and (status.condition is Condition.STARTING or ends)  # why is also a matter of time
+        # Why it does not run may also be a matter of time.
+        passes = status is not None and (status.condition is Condition.STARTING or self._has_ended(uid, status))
         if versions == known and not passes:
             return known, status
-        status = self._with_its_end(uid, pods.status(deployment, there, now), there)
+        status = pods.status(deployment, there, now)
+        if status:
+            status = _explained(status, reason)
+        status = self._with_its_end(uid, status, deployment, there)
         if status and status.condition is Condition.RUNNING:
             why = pods.meddled(*beside)
             if why or not self._is_of_now(beside[0]):  # the second is nobody's doing
                 status = replace(status, reason=why, spec_hash="")  # so that it is applied again
         return versions, status
 
-    def _with_its_end(self, uid: str, status: Status | None, there: Sequence[Object]) -> Status | None:
+    def _has_ended(self, uid: str, status: Status) -> bool:
+        """Whether that is what was told of one whom the cluster replaces by itself."""
+        return status.condition is Condition.STOPPED and uid in self._ran
+
+    def _with_its_end(
+        self, uid: str, status: Status | None, deployment: Object | None, there: Sequence[Object]
+    ) -> Status | None:
         """One that ran, and that the cluster replaces by itself, has ended until the next one runs, or says why it does
         not: else nobody would hear of it.
         """
         if status is None or status.condition is Condition.STOPPED:
             self._ran.pop(uid, None)
-        elif status.started:
-            self._ran[uid] = status.spec_hash
-        elif self._ran.get(uid) == status.spec_hash and not status.reason:
-            return replace(status, condition=Condition.STOPPED, reason=pods.replaced(there))
+            return status
+        asked = (status.spec_hash, deployment["metadata"].get("generation") if deployment else None)
+        if status.started:
+            self._ran[uid] = asked
+        elif self._ran.get(uid) == asked and not status.reason:
+            before = self._known.get(uid, ((), None))[1]
+            told = before.reason if before and self._has_ended(uid, before) else pods.replaced(there)
+            return replace(status, condition=Condition.STOPPED, reason=told)
         return status
 
     def _is_of_now(self, network: Object | None) -> bool:
@@ -88,16 +105,10 @@ class Statuses:
         return egress.is_of_now(rules, self._closed)
 
 
-def explained(statuses: Sequence[Status], reasons: Mapping[str, str]) -> Sequence[Status]:
-    """With those, by uid, for who does not come up, or was ended, and says no reason."""
-    return tuple(
-        replace(each, reason=reasons[each.agent_uid]) if each.agent_uid in reasons and _says_nothing(each) else each
-        for each in statuses
-    )
-
-
-def _says_nothing(status: Status) -> bool:
-    return status.reason == ("" if status.condition is Condition.STARTING else pods.UNSAID)
+def _explained(status: Status, reason: str) -> Status:
+    """With that reason, where it does not come up, or was ended, and says none."""
+    unsaid = "" if status.condition is Condition.STARTING else pods.UNSAID
+    return replace(status, reason=reason) if reason and status.reason == unsaid else status
 
 
 def _network(labels: Mapping[str, str]) -> str:

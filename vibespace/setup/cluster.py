@@ -161,8 +161,8 @@ def keeping(state: State, found: Found | None) -> Iterator[None]:
     if found is None:
         yield
         return
-    before = state.kubeconfig.read_bytes() if state.kubeconfig.exists() else None
     try:
+        before = state.kubeconfig.read_bytes() if state.kubeconfig.exists() else None
         durable.replace(state.kubeconfig, found.kubeconfig.encode())
     except OSError as e:
         raise durable.refusal(e, state.home) from e

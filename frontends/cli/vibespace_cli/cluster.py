@@ -1,4 +1,4 @@
-"""`vibespace init` with a cluster: looked at, made ready, and recorded as the engine."""
+"""`vibespace init` with a cluster: looked at, and made ready."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def found(
         session.output.step(f"Engine: Kubernetes {engine.identity.version} at {engine.choice.socket}")
         name = image or before or asyncio.run(cluster.usual_image(session.state, on.text))
         log_id = machine.log_id(session)
-        machine.with_progress(session, lambda progress: cluster.check_image(session.state, log_id, name, progress))
+        machine.with_progress(session, partial(cluster.check_image, session.state, log_id, name))
         session.output.step(f"Image: {human.digest(name)}")
         tried = machine.with_progress(session, partial(cluster.try_network, session.state, log_id, name))
     if base and not (asked and asked.node):
