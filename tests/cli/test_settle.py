@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.cli.conftest import Run
 from tests.cli.daemon import Daemon, agent, watch
@@ -73,7 +74,8 @@ def test_what_fails_says_why(vibespace: Run, daemon: Daemon) -> None:
 def test_a_lost_engine_is_not_waited_for(vibespace: Run, daemon: Daemon, state: int, words: list[str]) -> None:
     """When the engine is lost while it is waited for, that is told; when the daemon has only just started, not."""
     daemon.answers[DELETE] = lambda _: vibespaces_pb2.DeleteVibespaceResponse(vibespace=made("demo", DELETING))
-    lost = made("demo", state, status={"state": state, "reason": "no engine answers."})
+    since = Timestamp(seconds=1)
+    lost = made("demo", state, status={"state": state, "reason": "no engine answers.", "unreachable_time": since})
     daemon.answers[WATCH] = lambda _: iter([watch(made("demo", state)), watch(lost)])
     done = vibespace(*words)
     assert (done.code, done.json["error"]["reason"]) == (15, "ENGINE_UNREACHABLE")
@@ -141,6 +143,14 @@ def test_what_is_missing_from_a_new_snapshot_is_gone(vibespace: Run, daemon: Dae
     first.snapshot = last.snapshot = True
     daemon.answers[DELETE] = lambda _: vibespaces_pb2.DeleteVibespaceResponse(vibespace=made("demo"))
     daemon.answers[WATCH] = lambda _: iter([first, last])
+    assert vibespace("delete", "demo", "--force", "--plain").out == "demo\tdeleted\n"
+
+
+def test_what_never_ran_is_waited_for_until_it_is_gone(vibespace: Run, daemon: Daemon) -> None:
+    """Why it did not run is no reason not to: its engine answers."""
+    daemon.answers[DELETE] = lambda _: vibespaces_pb2.DeleteVibespaceResponse(vibespace=made("demo", DELETING))
+    going = made("demo", DELETING, status={"state": DELETING, "reason": "no node can take it"})
+    daemon.answers[WATCH] = lambda _: iter([watch(going), watch("vibespaces/demo")])
     assert vibespace("delete", "demo", "--force", "--plain").out == "demo\tdeleted\n"
 
 

@@ -243,7 +243,7 @@ async def test_a_volume_that_cannot_be_mounted(factory: KubernetesFactory, tmp_p
     ("files", "words"),
     [
         (("service-accounts", "service-accounts.pub"), "does not know us any more"),
-        (("certificates/apiserver.crt", "certificates/apiserver.key"), "its certificate is not the one"),
+        (("certificates/apiserver.crt", "certificates/apiserver.key"), "its certificate is not one"),
     ],
     ids=["another signing key", "another certificate"],
 )

@@ -109,8 +109,6 @@ def vibespace_message(found: Vibespace, state: State, *, known: bool) -> vibespa
     if not known:
         condition = condition if condition == Condition.DELETING else Condition.UNKNOWN
         reason = host.reason
-    elif condition == Condition.DELETING:
-        reason = ""  # what keeps an agent from running keeps none from going
     status = vibespaces_pb2.VibespaceStatus(
         state=_VIBESPACE_STATES[condition],
         reason=reason,

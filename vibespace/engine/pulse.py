@@ -23,8 +23,8 @@ class Pulse:
     async def run(self) -> None:
         """Until it raises what Api does."""
         while True:
-            await self.feel()
             await asyncio.sleep(PULSE_SECONDS)
+            await self.feel()
 
     async def feel(self) -> None:
         """Once. One that has just started knows nobody's rights for a moment: it is away still."""

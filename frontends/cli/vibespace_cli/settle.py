@@ -229,7 +229,8 @@ def is_gone(response: WatchResponse, name: str) -> bool:
 
 def refuse_unreachable(resource: Resource) -> None:
     """Raises Unavailable when the engine does not answer: nobody knows for how long, and the work goes on by itself."""
-    if resource.status.state not in _UNSEEN[type(resource)] or not resource.status.reason:
+    seen = not resource.status.HasField("unreachable_time")  # and then the reason is why it did not run before
+    if resource.status.state not in _UNSEEN[type(resource)] or not resource.status.reason or seen:
         return
     message = f"{names.short(resource.name)} must wait: {resource.status.reason}"
     raise Unavailable("ENGINE_UNREACHABLE", message, hint="What was asked is done when it answers again.")
