@@ -122,8 +122,8 @@ async def _theirs(told: dict[str, Any], context: str, kubeconfig: Path) -> Login
         authority = await asyncio.to_thread(_read, configuration.ssl_ca_cert)
         trust = await asyncio.to_thread(_trust, configuration)
     finally:
-        tidy = kube_config._cleanup_temp_files  # of keys, which it leaves until a process ends by itself
-        tidy()  # type: ignore[no-untyped-call]  # as above
+        # Keys, which the library leaves until a process ends by itself, and ours do not.
+        kube_config._cleanup_temp_files()  # type: ignore[no-untyped-call]  # it has no types
 
     async def authorization() -> str:
         return await configuration.get_api_key_with_prefix("BearerToken", alias="authorization") or ""
