@@ -177,7 +177,9 @@ async def _said_by(plugin: dict[str, Any], kubeconfig: Path) -> dict[str, str]:
     except BaseException:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(program.pid, signal.SIGKILL)
-        with suppress(TimeoutError):  # what has left its group may hold its output
+        # What has left its group may hold its output, of which asyncio has no other way to let go.
+        program._transport.close()  # type: ignore[attr-defined]  # it is no public one
+        with suppress(TimeoutError):
             async with asyncio.timeout(1):
                 await program.wait()
         raise
